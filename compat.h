@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between kernels, and nothing else. The rest of the code
+ * reads as if written for the newest kernel. Detect by header or symbol where
+ * possible: distributions back-port.
+ */
+#ifndef DMA_OWNER_DEBUG_COMPAT_H
+#define DMA_OWNER_DEBUG_COMPAT_H
+
+#include <linux/ftrace.h>
+#include <linux/stacktrace.h>
+
+/*
+ * Argument n of a hooked function, at its entry. ftrace_regs_get_argument() is
+ * there wherever DYNAMIC_FTRACE_WITH_ARGS is, from v6.2 on.
+ */
+#define dod_arg(fregs, n)	ftrace_regs_get_argument(fregs, n)
+#define DOD_FTRACE_FLAGS	0
+
+/*
+ * The out-of-line sync functions. Commit f406c8e4b770 ("dma: avoid redundant
+ * calls for sync operations") in v6.10 put inline wrappers before them.
+ */
+#define DOD_SYNC_SINGLE_FOR_CPU		"__dma_sync_single_for_cpu"
+#define DOD_SYNC_SINGLE_FOR_DEVICE	"__dma_sync_single_for_device"
+#define DOD_SYNC_SG_FOR_CPU		"__dma_sync_sg_for_cpu"
+#define DOD_SYNC_SG_FOR_DEVICE		"__dma_sync_sg_for_device"
+
+/* Without STACKTRACE the module still builds, and refuses to load. */
+#ifndef CONFIG_STACKTRACE
+static inline unsigned int stack_trace_save(unsigned long *store,
+					    unsigned int size,
+					    unsigned int skipnr)
+{
+	return 0;
+}
+#endif
+
+#endif /* DMA_OWNER_DEBUG_COMPAT_H */

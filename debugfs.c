@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What can be read in debugfs, and the counters behind it. Writes no state.
+ * No locks of its own.
+ */
+#include "dma_owner_debug.h"
+
+#include <linux/debugfs.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+static const char * const counter_names[] = {
+#define COUNTER_NAME(id, name) [DOD_C_##id] = name,
+	DOD_COUNTERS(COUNTER_NAME)
+#undef COUNTER_NAME
+};
+
+static_assert(ARRAY_SIZE(counter_names) == DOD_COUNTER_COUNT);
+
+static DEFINE_PER_CPU(long [DOD_COUNTER_COUNT], counters);
+
+static struct dentry *dir;
+
+/**
+ * dod_count() - count an event
+ * @counter: which
+ *
+ * Context: any.
+ */
+void dod_count(enum dod_counter counter)
+{
+	this_cpu_inc(counters[counter]);
+}
+
+/**
+ * dod_counter_read() - sum of a counter over the CPUs
+ * @counter: which
+ *
+ * Context: any.
+ */
+long dod_counter_read(enum dod_counter counter)
+{
+	unsigned int cpu;
+	long sum = 0;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(counters, cpu)[counter]);
+	return sum;
+}
+
+/* === stats ================================================================ */
+
+static long mappings_live(void)
+{
+	return dod_owner_live();
+}
+
+static long pool_free(void)
+{
+	return dod_pool_free(&dod_mapping_pool);
+}
+
+static long pool_records(void)
+{
+	return atomic_long_read(&dod_mapping_pool.total);
+}
+
+/* States, in the same list as the counters but not counted. */
+static const struct gauge {
+	const char *name;
+	long (*read)(void);
+} gauges[] = {
+	{ "live", mappings_live },
+	{ "pool_free", pool_free },
+	{ "pool_records", pool_records },
+};
+
+/* "reports_" and the name of the type, spelt like the other counters. */
+static void report_counter_name(char *buf, size_t size, unsigned int type)
+{
+	snprintf(buf, size, "reports_%s", dod_report_name(type));
+	strreplace(buf, '-', '_');
+}
+
+static int stats_show(struct seq_file *seq, void *v)
+{
+	unsigned int i;
+	char name[64];
+
+	for (i = 0; i < ARRAY_SIZE(gauges); i++)
+		seq_printf(seq, "%s: %ld\n", gauges[i].name, gauges[i].read());
+	for (i = 0; i < DOD_COUNTER_COUNT; i++)
+		seq_printf(seq, "%s: %ld\n", counter_names[i],
+			   dod_counter_read(i));
+	for (i = 0; i < DOD_REPORT_COUNT; i++) {
+		report_counter_name(name, sizeof(name), i);
+		seq_printf(seq, "%s: %ld\n", name, dod_report_count(i));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats);
+
+/**
+ * dma_owner_debug_count() - read one line of stats
+ * @name: as in the file
+ *
+ * For the KUnit suites, which run without a file system.
+ *
+ * Context: process.
+ *
+ * Return: the value, or -ENOENT.
+ */
+long dma_owner_debug_count(const char *name)
+{
+	unsigned int i;
+	char report[64];
+
+	for (i = 0; i < ARRAY_SIZE(gauges); i++)
+		if (!strcmp(name, gauges[i].name))
+			return gauges[i].read();
+	for (i = 0; i < DOD_COUNTER_COUNT; i++)
+		if (!strcmp(name, counter_names[i]))
+			return dod_counter_read(i);
+	for (i = 0; i < DOD_REPORT_COUNT; i++) {
+		report_counter_name(report, sizeof(report), i);
+		if (!strcmp(name, report))
+			return dod_report_count(i);
+	}
+	return -ENOENT;
+}
+EXPORT_SYMBOL_GPL(dma_owner_debug_count);
+
+/* === mappings ============================================================= */
+
+struct cursor {
+	loff_t pos;
+	unsigned int shard, skip;
+	u64 start, owned;
+	struct dod_mapping m;
+};
+
+static void *mappings_next(struct seq_file *seq, void *v, loff_t *pos)
+{
+	struct cursor *c = seq->private;
+
+	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->owned)) {
+		++*pos;
+		return NULL;
+	}
+	c->pos = ++*pos;
+	return c;
+}
+
+/* Position 0 is the headline; a mapping is never stepped back to. */
+static void *mappings_start(struct seq_file *seq, loff_t *pos)
+{
+	struct cursor *c = seq->private;
+
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	return *pos == c->pos ? c : NULL;
+}
+
+static void mappings_stop(struct seq_file *seq, void *v)
+{
+}
+
+static const char *owner_name(const struct cursor *c)
+{
+	if (!c->owned)
+		return "cpu";
+	return c->owned == c->m.last - c->m.start + 1 ? "device" : "both";
+}
+
+static int mappings_show(struct seq_file *seq, void *v)
+{
+	static const char * const dirs[] = {
+		[DMA_BIDIRECTIONAL] = "bidirectional",
+		[DMA_TO_DEVICE] = "to-device",
+		[DMA_FROM_DEVICE] = "from-device",
+	};
+	static const char * const traps[] = {
+		[DOD_TRAP_ALL] = "all",
+		[DOD_TRAP_SOME] = "some",
+		[DOD_TRAP_NONE] = "none",
+	};
+	const struct cursor *c = v;
+	u64 age;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us mapped_by\n");
+		return 0;
+	}
+	age = local_clock() - c->m.map.when;
+	do_div(age, NSEC_PER_USEC);
+	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %pS\n",
+		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
+		   owner_name(c), c->m.last - c->m.start + 1, c->m.start,
+		   c->m.bus, traps[c->m.trap], age,
+		   (void *)dod_report_map_frame(&c->m));
+	return 0;
+}
+
+static const struct seq_operations mappings_sops = {
+	.start = mappings_start,
+	.next = mappings_next,
+	.stop = mappings_stop,
+	.show = mappings_show,
+};
+
+static int mappings_open(struct inode *inode, struct file *file)
+{
+	return seq_open_private(file, &mappings_sops, sizeof(struct cursor));
+}
+
+static const struct file_operations mappings_fops = {
+	.owner = THIS_MODULE,
+	.open = mappings_open,
+	.read = seq_read,
+	.release = seq_release_private,
+};
+
+/**
+ * dod_debugfs_start() - create the files
+ *
+ * Context: process.
+ */
+void dod_debugfs_start(void)
+{
+	dir = debugfs_create_dir("dma_owner_debug", NULL);
+	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
+	debugfs_create_file("mappings", 0400, dir, NULL, &mappings_fops);
+}
+
+/**
+ * dod_debugfs_stop() - remove the files; nobody reads them afterwards
+ *
+ * Context: process, may sleep.
+ */
+void dod_debugfs_stop(void)
+{
+	debugfs_remove(dir);
+	dir = NULL;
+}

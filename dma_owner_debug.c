@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The front door: parameters, prerequisites, order of start and stop. For more
+ * info see Documentation/dma_owner_debug.rst.
+ *
+ * param_lock serialises writers of the filter strings; it is a mutex and
+ * nothing of ours is held around it.
+ */
+#include "dma_owner_debug.h"
+
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+
+struct dod_params dod_params = {
+	.dedup = true,
+	.report_burst = 20,
+	.kunit_fail = true,
+};
+
+bool dod_armed;
+
+/* === Parameters =========================================================== */
+
+static unsigned int pool_reserve = 8192;
+static unsigned int pool_max = 1048576;
+
+static int fault_set(const char *val, const struct kernel_param *kp)
+{
+	if (sysfs_streq(val, "report"))
+		WRITE_ONCE(dod_params.panic, false);
+	else if (sysfs_streq(val, "panic"))
+		WRITE_ONCE(dod_params.panic, true);
+	else {
+		pr_err("fault is \"report\" or \"panic\", not \"%s\"\n", val);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int fault_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", dod_params.panic ? "panic" : "report");
+}
+
+static const struct kernel_param_ops fault_ops = {
+	.set = fault_set,
+	.get = fault_get,
+};
+
+static int dedup_set(const char *val, const struct kernel_param *kp)
+{
+	int err = param_set_bool(val, kp);
+
+	if (!err)
+		dod_report_forget();
+	return err;
+}
+
+static const struct kernel_param_ops dedup_ops = {
+	.set = dedup_set,
+	.get = param_get_bool,
+};
+
+static int reserve_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, 1 << 24);
+}
+
+static const struct kernel_param_ops reserve_ops = {
+	.set = reserve_set,
+	.get = param_get_uint,
+};
+
+struct filter_param {
+	enum dod_filter_by by;
+	char text[512];
+};
+
+static struct filter_param off_types = { DOD_BY_TYPE };
+static struct filter_param off_drivers = { DOD_BY_DRIVER };
+static struct filter_param off_devices = { DOD_BY_DEVICE };
+
+static DEFINE_MUTEX(param_lock);
+
+static int filter_set(const char *val, const struct kernel_param *kp)
+{
+	struct filter_param *param = kp->arg;
+	int err;
+
+	mutex_lock(&param_lock);
+	err = dod_report_set_filter(param->by, val);
+	if (!err) {
+		strscpy(param->text, val, sizeof(param->text));
+		strreplace(param->text, '\n', '\0');
+	}
+	mutex_unlock(&param_lock);
+	return err;
+}
+
+static int filter_get(char *buf, const struct kernel_param *kp)
+{
+	struct filter_param *param = kp->arg;
+	int len;
+
+	mutex_lock(&param_lock);
+	len = sysfs_emit(buf, "%s\n", param->text);
+	mutex_unlock(&param_lock);
+	return len;
+}
+
+static const struct kernel_param_ops filter_ops = {
+	.set = filter_set,
+	.get = filter_get,
+};
+
+/* One row each: name, operations, where the value lives, mode, description. */
+#define PARAMS(X)							\
+	X(fault, fault_ops, &dod_params.panic, 0600,			\
+	  "after a report: \"report\" goes on, \"panic\" panics (default: report)") \
+	X(strict, param_ops_bool, &dod_params.strict, 0600,		\
+	  "report also the known departures from the DMA API (default: N)") \
+	X(trap_user, param_ops_bool, &dod_params.trap_user, 0600,	\
+	  "trap also in memory that user space or the page cache can reach, where legal races exist (default: N)") \
+	X(off_types, filter_ops, &off_types, 0600,			\
+	  "report types to switch off, comma-separated (default: none)") \
+	X(off_drivers, filter_ops, &off_drivers, 0600,			\
+	  "drivers not to report, as [type:]glob, comma-separated (default: none)") \
+	X(off_devices, filter_ops, &off_devices, 0600,			\
+	  "devices not to report, as [type:]glob, comma-separated (default: none)") \
+	X(dedup, dedup_ops, &dod_params.dedup, 0600,			\
+	  "report the same fault once; writing it forgets what was reported (default: Y)") \
+	X(report_burst, param_ops_uint, &dod_params.report_burst, 0600,	\
+	  "most reports in 5 s, 0 for no limit (default: 20)")		\
+	X(kunit_fail, param_ops_bool, &dod_params.kunit_fail, 0600,	\
+	  "a report fails the KUnit test that runs (default: Y)")	\
+	X(pool_reserve, reserve_ops, &pool_reserve, 0400,		\
+	  "records kept free for new mappings (default: 8192)")		\
+	X(pool_max, reserve_ops, &pool_max, 0400,			\
+	  "most records to allocate (default: 1048576)")
+
+#define DECLARE_PARAM(name, ops, arg, mode, text)			\
+	module_param_cb(name, &(ops), arg, mode);			\
+	MODULE_PARM_DESC(name, text);
+
+PARAMS(DECLARE_PARAM)
+
+static const struct {
+	const char *name;
+	struct kernel_param kp;
+} params[] = {
+#define PARAM_ROW(id, op, where, mode, text)				\
+	{ #id, { .name = #id, .ops = &(op), .perm = (mode), .arg = (where) } },
+	PARAMS(PARAM_ROW)
+#undef PARAM_ROW
+};
+
+/**
+ * dma_owner_debug_param_set() - write a parameter as through sysfs
+ * @name: of the parameter
+ * @val: as it would be written
+ *
+ * For the KUnit suites, which run without a file system.
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0, -ENOENT if there is no such parameter, -EPERM if it cannot be
+ * changed at run time, or what the parameter says to the value.
+ */
+int dma_owner_debug_param_set(const char *name, const char *val)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(params); i++) {
+		if (strcmp(name, params[i].name))
+			continue;
+		if (!(params[i].kp.perm & 0200))
+			return -EPERM;
+		return params[i].kp.ops->set(val, &params[i].kp);
+	}
+	return -ENOENT;
+}
+EXPORT_SYMBOL_GPL(dma_owner_debug_param_set);
+
+/* === Start and stop ======================================================= */
+
+/* What the module cannot do without; the text is what a user can act on. */
+static const struct {
+	bool there;
+	const char *text;
+} needs[] = {
+	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
+	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips unmaps and syncs that are needed to know the owner" },
+	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
+	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
+	{ IS_ENABLED(CONFIG_KPROBES),
+	  "CONFIG_KPROBES=y: accesses are judged in a probe of kasan_report()" },
+	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),
+	  "CONFIG_FUNCTION_TRACER=y and CONFIG_DYNAMIC_FTRACE=y: the DMA functions are hooked with ftrace" },
+	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) ||
+	  IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS),
+	  "an architecture with DYNAMIC_FTRACE_WITH_ARGS: the hooks read arguments" },
+	{ IS_ENABLED(CONFIG_STACKTRACE),
+	  "CONFIG_STACKTRACE=y: reports show who mapped the memory" },
+};
+
+static const struct dod_guard *choose_guard(void)
+{
+#if IS_ENABLED(CONFIG_KASAN_GENERIC) && IS_ENABLED(CONFIG_KPROBES)
+	return &dod_guard_kasan;
+#else
+	return NULL;
+#endif
+}
+
+/*
+ * Our own mistake must not be reported as a driver's. After the first one,
+ * everything is given back to the CPUs and nothing is reported any more; the
+ * system goes on, and the module can be unloaded.
+ */
+static void stop_guarding(struct work_struct *work)
+{
+	dod_owner_stop_guarding();
+}
+
+static DECLARE_WORK(broken_work, stop_guarding);
+
+/**
+ * dod_broken() - something inside is inconsistent: stop
+ * @what: what was found
+ *
+ * Context: any but NMI.
+ */
+void dod_broken(const char *what)
+{
+	if (!xchg(&dod_armed, false))
+		return;
+	WARN(1, "dma_owner_debug: %s. This is a bug of the tool, which stops working now; nothing else is affected.\n",
+	     what);
+	schedule_work(&broken_work);
+}
+
+/*
+ * checkmem: On x86_64 6.12 and later, compilers without the prefix option leave
+ * memcpy() and memset() unchecked (select GENERIC_ENTRY in arch/x86/Kconfig).
+ */
+static const char *memcpy_note(void)
+{
+	if (IS_ENABLED(CONFIG_X86_64) && IS_ENABLED(CONFIG_GENERIC_ENTRY) &&
+	    !IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
+		return "; memcpy() and memset() are not checked on this kernel: build it with gcc 13, clang 15 or later";
+	return "";
+}
+
+static int __init dma_owner_debug_init(void)
+{
+	const struct dod_guard *guard = choose_guard();
+	unsigned int i, nr_hooks;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(needs); i++)
+		if (!needs[i].there) {
+			pr_err("cannot load: this kernel lacks %s\n",
+			       needs[i].text);
+			return -EOPNOTSUPP;
+		}
+	if (!guard)
+		return -EOPNOTSUPP;
+
+	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
+	if (err) {
+		pr_err("cannot load: no memory for %u records (pool_reserve)\n",
+		       pool_reserve);
+		return err;
+	}
+	/* The guard before the hooks: poison nobody judges is a KASAN report. */
+	err = guard->start();
+	if (err)
+		goto err_owner;
+	err = dod_hooks_start(guard, &nr_hooks);
+	if (err)
+		goto err_guard;
+	dod_debugfs_start();
+	WRITE_ONCE(dod_armed, true);
+	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s\n",
+		guard->name, nr_hooks, min(pool_reserve, pool_max),
+		sizeof(struct dod_mapping), memcpy_note());
+	return 0;
+
+err_guard:
+	dod_owner_stop_guarding();
+	guard->stop();
+err_owner:
+	dod_owner_stop();
+	return err;
+}
+
+static void __exit dma_owner_debug_exit(void)
+{
+	/* From here on an unmap may go unseen: nothing is a fault any more. */
+	WRITE_ONCE(dod_armed, false);
+	dod_debugfs_stop();
+	dod_hooks_stop();
+	cancel_work_sync(&broken_work);
+	dod_owner_stop_guarding();
+	choose_guard()->stop();
+	dod_owner_stop();
+}
+
+/* Built in: after ftrace and the drivers' buses, before the KUnit suites. */
+late_initcall(dma_owner_debug_init);
+module_exit(dma_owner_debug_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The dma_owner_debug authors");
+MODULE_DESCRIPTION("Reports CPU accesses to streaming-DMA memory that a device owns");

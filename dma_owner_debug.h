@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DMA owner debug: the contract that its rooms share. The mapping record, the
+ * tables of counters and report types, the guard interface. For more info see
+ * Documentation/dma_owner_debug.rst.
+ *
+ * Locks, outermost first; all are raw spinlocks taken with interrupts off:
+ *
+ *   bus shard or bus wide   the index by bus address that a record lives in
+ *     phys shard            the index by physical address, and the shadow of
+ *                           the regions that hash to the shard
+ *       phys wide           records that cross a region boundary
+ *         pool shard        free records, free ranges, recently ended records
+ *   report lock             never taken with one of the above held, and takes
+ *                           none of them
+ */
+#ifndef DMA_OWNER_DEBUG_H
+#define DMA_OWNER_DEBUG_H
+
+#include <linux/dma-mapping.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#undef pr_fmt
+#define pr_fmt(fmt) "dma_owner_debug: " fmt
+
+/* === Counters ============================================================= */
+
+/*
+ * Every event, and every reason for which memory is not tracked or an access
+ * not trapped: silence must be countable. One row each: enum suffix and the
+ * name that debugfs shows.
+ */
+#define DOD_COUNTERS(X)							\
+	X(MAPS, "maps")							\
+	X(UNMAPS, "unmaps")						\
+	X(SYNCS_FOR_CPU, "syncs_for_cpu")				\
+	X(SYNCS_FOR_DEVICE, "syncs_for_device")				\
+	X(ALLOWED_READS, "allowed_reads")				\
+	X(ALLOWED_IDIOMS, "allowed_idioms")				\
+	X(TRAPS_TOO_LATE, "traps_too_late")				\
+	X(TRAPS_IN_NMI, "traps_in_nmi")					\
+	X(UNMATCHED_UNMAPS, "unmatched_unmaps")				\
+	X(UNMATCHED_SYNCS, "unmatched_syncs")				\
+	X(UNTRACKED_POOL_EMPTY, "untracked_pool_empty")			\
+	X(UNTRACKED_FAILED_MAP, "untracked_failed_map")			\
+	X(UNTRACKED_MMIO, "untracked_mmio")				\
+	X(UNTRACKED_NOT_RAM, "untracked_not_ram")			\
+	X(UNTRACKED_NO_DEVICE, "untracked_no_device")			\
+	X(UNTRAPPED_USER, "untrapped_user_pages")			\
+	X(UNTRAPPED_RESERVED, "untrapped_reserved_pages")		\
+	X(UNTRAPPED_KFENCE, "untrapped_kfence")				\
+	X(UNTRAPPED_STACK, "untrapped_stack")				\
+	X(UNTRAPPED_SUB_GRANULE, "untrapped_sub_granule")		\
+	X(RANGES_EXHAUSTED, "ranges_exhausted")				\
+	X(REPORTS_SHOWN, "reports_shown")				\
+	X(REPORTS_DEDUPLICATED, "reports_deduplicated")			\
+	X(REPORTS_RATELIMITED, "reports_ratelimited")			\
+	X(REPORTS_FILTERED, "reports_filtered")				\
+	X(REPORTS_NESTED, "reports_nested")				\
+	X(KASAN_ANNOTATED, "kasan_reports_annotated")
+
+enum dod_counter {
+#define DOD_COUNTER_ENUM(id, name) DOD_C_##id,
+	DOD_COUNTERS(DOD_COUNTER_ENUM)
+#undef DOD_COUNTER_ENUM
+	DOD_COUNTER_COUNT
+};
+
+/* === Report types ========================================================= */
+
+/*
+ * One row per type: enum suffix, the name in the title, and the hint. "%s" in a
+ * hint becomes the family of calls that made the mapping: "single" or "sg".
+ */
+#define DOD_REPORTS(X)							\
+	X(CPU_READ, "cpu-read",						\
+	  "call dma_sync_%s_for_cpu() or unmap before this access, and dma_sync_%s_for_device() before the device uses the buffer again.") \
+	X(CPU_WRITE, "cpu-write",					\
+	  "call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.")
+
+enum dod_report_type {
+#define DOD_REPORT_ENUM(id, name, hint) DOD_R_##id,
+	DOD_REPORTS(DOD_REPORT_ENUM)
+#undef DOD_REPORT_ENUM
+	DOD_REPORT_COUNT
+};
+
+/* === The mapping record =================================================== */
+
+#define DOD_MAP_FRAMES	16
+#define DOD_SYNC_FRAMES	8
+
+/* Which calls made a mapping; decides what its reports and hints name. */
+enum dod_kind {
+	DOD_SINGLE,	/* dma_map_single(), dma_map_page() */
+	DOD_SG,		/* an entry of a scatterlist */
+	DOD_PAGES,	/* dma_alloc_pages() */
+};
+
+/* Somebody did something: recorded in the caller's context, never changed. */
+struct dod_who {
+	u64 when;			/* local_clock(), ns */
+	pid_t pid;
+	u16 cpu;
+	u16 nr_frames;
+	char comm[TASK_COMM_LEN];
+};
+
+/*
+ * A device as it is named in reports. Copied, because a mapping that was leaked
+ * outlives its device. Entries are never freed while the module is loaded.
+ */
+struct dod_device {
+	struct hlist_node node;		/* devices_lock; read under RCU */
+	const struct device *dev;	/* identity only, never dereferenced */
+	const void *driver;		/* identity of the last driver seen */
+	char name[48];
+	char driver_name[32];
+};
+
+/* A byte range that the device owns: a node of dod_mapping.owned. */
+struct dod_range {
+	struct rb_node rb;
+	u64 start, last;		/* physical, inclusive */
+	u64 subtree_last;
+	u8 dir;				/* of the call that handed it over */
+};
+
+/**
+ * struct dod_mapping - one mapping: a physically contiguous run of memory that
+ * a device can reach at one bus address
+ *
+ * @phys_rb:	node of the index by physical address (phys shard or wide lock)
+ * @start:	first byte, physical; constant
+ * @last:	last byte, physical; constant
+ * @phys_last:	greatest @last in the subtree (phys shard or wide lock)
+ * @bus_rb:	node of the index by bus address (bus shard or wide lock)
+ * @bus:	first byte as the device sees it; constant
+ * @bus_end:	last byte as the device sees it; constant
+ * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
+ * @owned:	what the device owns now, as disjoint &struct dod_range, none of
+ *		which touches another of the same direction (phys lock)
+ * @first:	the first range, so that most mappings need no other
+ * @dev:	identity of the device; constant, never dereferenced
+ * @device:	its names
+ * @group:	the entry of the same dma_map_sg() call that leads; itself if it
+ *		is the leader. Constant
+ * @next:	the next entry of the same call; constant once mapped
+ * @ended:	local_clock() when it was unmapped, 0 while it is live
+ * @ended_by:	return address of the unmap call
+ * @handed:	where the last sync_for_device began, as offset into the mapping
+ * @handed_len:	and its length, 0 if there was none (phys lock)
+ * @kind:	enum dod_kind; constant
+ * @dir:	enum dma_data_direction of the map call; constant
+ * @trap:	enum dod_trap: whether the guard may poison it; constant
+ * @tail:	shadow value of a poisoned partial last granule, 0 if it is not
+ *		poisoned (phys lock)
+ * @wide:	it crosses a region boundary: see owner.c; constant
+ * @not_ram:	memory that the tool must not touch; not in the physical index
+ * @bounced:	the kernel may copy to and from a bounce buffer; constant
+ * @in_bus:	whether @bus_rb is in its index (bus lock)
+ * @first_used:	whether @first is in @owned (phys lock)
+ * @nents:	number of records in the group; constant in the leader
+ * @map:	who mapped it, with @map_frames
+ * @sync:	who last gave a part of it to the device, with @sync_frames
+ *		(phys lock)
+ * @map_frames:	stack of the map call, from the driver or the DMA core outwards
+ * @sync_frames: stack of the last sync_for_device
+ */
+struct dod_mapping {
+	struct rb_node phys_rb;
+	u64 start, last, phys_last;
+	struct rb_node bus_rb;
+	u64 bus, bus_end, bus_last;
+	struct rb_root_cached owned;
+	struct dod_range first;
+
+	const struct device *dev;
+	struct dod_device *device;
+	struct dod_mapping *group, *next;
+	u64 ended;
+	unsigned long ended_by;
+	u32 handed, handed_len;
+	u8 kind, dir, trap, tail;
+	bool wide, not_ram, bounced, in_bus, first_used;
+	unsigned int nents;
+
+	struct dod_who map, sync;
+	unsigned long map_frames[DOD_MAP_FRAMES];
+	unsigned long sync_frames[DOD_SYNC_FRAMES];
+};
+
+static_assert(sizeof(struct dod_mapping) <= 512);
+
+/* === Guard ================================================================ */
+
+enum dod_trap {
+	DOD_TRAP_ALL,	/* every page may be poisoned */
+	DOD_TRAP_SOME,	/* ask for each page */
+	DOD_TRAP_NONE,	/* no page may be poisoned */
+};
+
+/**
+ * struct dod_guard - what notices an access to memory that a device owns
+ *
+ * @name:	as the load banner shows it
+ * @start:	get ready to notice; called before the first @own
+ * @stop:	after the last @disown; returns when no trap can run any more
+ * @classify:	which memory of a new mapping may be guarded; counts what may not
+ * @own:	guard what the device owns of [start, last] from now on. Only whole
+ *		granules inside the range, and the partial granule in which the
+ *		mapping ends. Phys lock held
+ * @disown:	stop guarding every granule that [start, last] touches. @m is
+ *		NULL where a wide mapping's range is given. Phys lock held
+ * @guarded:	whether the granule of a linear-map address is guarded
+ */
+struct dod_guard {
+	const char *name;
+	int (*start)(void);
+	void (*stop)(void);
+	enum dod_trap (*classify)(const struct dod_mapping *m);
+	void (*own)(struct dod_mapping *m, u64 start, u64 last, u8 dir);
+	void (*disown)(struct dod_mapping *m, u64 start, u64 last);
+	bool (*guarded)(const void *addr);
+};
+
+extern const struct dod_guard dod_guard_kasan;
+
+/* === Events, hooks.c to owner.c =========================================== */
+
+/**
+ * struct dod_call - one call of the DMA API, as the hooks saw it
+ *
+ * @dev:	the device
+ * @dir:	the direction of this call
+ * @kind:	the family the call belongs to
+ * @to_device:	a map call that hands the memory over at once
+ * @caller:	return address of the hooked function
+ * @leader:	first record of this call, NULL before it
+ * @tail:	last record of this call
+ * @dropped:	records ran out in the middle: nothing of this call is tracked
+ * @who:	filled in by the first event
+ * @frames:	with it
+ */
+struct dod_call {
+	struct device *dev;
+	enum dma_data_direction dir;
+	enum dod_kind kind;
+	bool to_device;
+	unsigned long caller;
+
+	struct dod_mapping *leader, *tail;
+	bool dropped;
+	struct dod_who who;
+	unsigned long frames[DOD_MAP_FRAMES];
+};
+
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
+		   bool not_ram, bool bounced);
+void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
+		     struct scatterlist *sg, int nents);
+void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
+			       int nents);
+void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
+			       int nents);
+void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
+				  int nents);
+
+/* === Look-ups ============================================================= */
+
+enum dod_found {
+	DOD_OWNED,	/* a device owns the byte: the copy is filled in */
+	DOD_NOT_OWNED,	/* no device owns it */
+	DOD_BUSY,	/* cannot tell here: NMI on top of a look-up */
+};
+
+enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
+			      struct dod_range *range);
+bool dod_owner_untrap_tail(u64 phys, u64 last);
+bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy);
+bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
+		    struct dod_mapping *copy, u64 *owned);
+
+int dod_owner_start(const struct dod_guard *guard, unsigned int reserve,
+		    unsigned int max);
+void dod_owner_stop(void);
+void dod_owner_stop_guarding(void);
+long dod_owner_live(void);
+
+/* === Pool ================================================================= */
+
+struct dod_pool_shard;
+
+/**
+ * struct dod_pool - objects that a hook can take in any context
+ *
+ * @cache:	where they come from, filled up by a worker
+ * @shards:	one free list per possible CPU
+ * @nr_shards:	how many
+ * @reserve:	objects to keep free
+ * @max:	most objects to allocate
+ * @total:	objects allocated
+ * @refill:	the worker
+ */
+struct dod_pool {
+	struct kmem_cache *cache;
+	struct dod_pool_shard *shards;
+	unsigned int nr_shards;
+	unsigned int reserve, max;
+	atomic_long_t total;
+	struct work_struct refill;
+};
+
+int dod_pool_init(struct dod_pool *pool, const char *name, size_t size,
+		  unsigned int reserve, unsigned int max);
+void dod_pool_destroy(struct dod_pool *pool);
+void *dod_pool_get(struct dod_pool *pool);
+void dod_pool_put(struct dod_pool *pool, void *obj);
+long dod_pool_free(const struct dod_pool *pool);
+
+extern struct dod_pool dod_mapping_pool;
+
+/* === Reports ============================================================== */
+
+/* What the filter parameters go by, in the order of their names. */
+enum dod_filter_by {
+	DOD_BY_TYPE,	/* off_types */
+	DOD_BY_DRIVER,	/* off_drivers */
+	DOD_BY_DEVICE,	/* off_devices */
+	DOD_BY_COUNT
+};
+
+/**
+ * struct dod_access - the CPU access that a guard trapped
+ *
+ * @addr:	first byte accessed
+ * @size:	bytes accessed
+ * @write:	a write
+ * @bad:	physical address of the first byte that a device owns
+ * @ip:		return address of the access, as the compiler gave it
+ */
+struct dod_access {
+	unsigned long addr;
+	size_t size;
+	bool write;
+	u64 bad;
+	unsigned long ip;
+};
+
+void dod_report_access(const struct dod_access *access,
+		       const struct dod_mapping *m,
+		       const struct dod_range *range);
+void dod_report_annotate(const struct dod_mapping *m, u64 phys);
+void dod_report_forget(void);
+unsigned long dod_report_map_frame(const struct dod_mapping *m);
+const char *dod_report_name(enum dod_report_type type);
+long dod_report_count(enum dod_report_type type);
+int dod_report_set_filter(enum dod_filter_by by, const char *val);
+
+/* === Front door =========================================================== */
+
+/**
+ * struct dod_params - the module parameters that others read
+ *
+ * @panic:	fault=panic
+ * @strict:	report the idioms of permissive.h, too
+ * @trap_user:	poison memory that user space or the page cache can reach
+ * @dedup:	report a (type, access, mapping) once
+ * @report_burst: reports per 5 s, 0 for no limit
+ * @kunit_fail:	a report fails the running KUnit test
+ */
+struct dod_params {
+	bool panic;
+	bool strict;
+	bool trap_user;
+	bool dedup;
+	unsigned int report_burst;
+	bool kunit_fail;
+};
+
+extern struct dod_params dod_params;
+
+/* False until every hook works and from the moment the module is to go. */
+extern bool dod_armed;
+
+void dod_broken(const char *what);
+
+void dod_count(enum dod_counter counter);
+long dod_counter_read(enum dod_counter counter);
+
+#if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
+int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr);
+void dod_hooks_stop(void);
+bool dod_hooks_selftest_access(const struct dod_mapping *m);
+#else
+static inline int dod_hooks_start(const struct dod_guard *guard,
+				  unsigned int *nr)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void dod_hooks_stop(void) {}
+static inline bool dod_hooks_selftest_access(const struct dod_mapping *m)
+{
+	return false;
+}
+#endif
+
+void dod_debugfs_start(void);
+void dod_debugfs_stop(void);
+
+/* For the KUnit suites, which run without a file system. */
+int dma_owner_debug_param_set(const char *name, const char *val);
+long dma_owner_debug_count(const char *name);
+
+#endif /* DMA_OWNER_DEBUG_H */

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guard on generic KASAN: paints the shadow of memory that a device owns,
+ * and judges each access that KASAN then finds bad.
+ *
+ * The shadow is changed under the phys shard lock of its region, with cmpxchg
+ * all the same, because the allocators change it, too. Only granules that are
+ * accessible are painted, and only our own values are cleared: redzones and
+ * freed memory are KASAN's and stay so.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+
+#include <linux/kasan.h>
+#include <linux/kfence.h>
+#include <linux/kprobes.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <trace/events/error_report.h>
+
+/*
+ * Our values in the shadow. All are >= 0x80 and used by no kernel: see
+ * mm/kasan/kasan.h. The direction can be read off without a lock. TAIL marks
+ * the partial granule in which a mapping ends; its true value, the number of
+ * accessible bytes, is in the record. 0xd4 is kept for shared cache lines.
+ */
+#define SHADOW_TO_DEVICE	0xd1
+#define SHADOW_FROM_DEVICE	0xd2
+#define SHADOW_BIDIRECTIONAL	0xd3
+#define SHADOW_TAIL		0x08
+
+#define GRANULE		(1UL << KASAN_SHADOW_SCALE_SHIFT)
+#define WORD_BYTES	(GRANULE * sizeof(u64))
+
+static const u8 shadow_values[] = {
+	[DMA_TO_DEVICE]		= SHADOW_TO_DEVICE,
+	[DMA_FROM_DEVICE]	= SHADOW_FROM_DEVICE,
+	[DMA_BIDIRECTIONAL]	= SHADOW_BIDIRECTIONAL,
+};
+
+typedef bool (*kasan_report_fn)(const void *addr, size_t size, bool write,
+				unsigned long ip);
+
+static struct kprobe report_probe;
+
+static bool is_whole(u8 value)
+{
+	return value >= SHADOW_TO_DEVICE && value <= SHADOW_BIDIRECTIONAL;
+}
+
+static bool is_tail(u8 value)
+{
+	return is_whole(value ^ SHADOW_TAIL) && (value & SHADOW_TAIL);
+}
+
+static bool is_ours(u8 value)
+{
+	return is_whole(value & ~SHADOW_TAIL);
+}
+
+static bool forbids(u8 value, bool write)
+{
+	return write || (value & ~SHADOW_TAIL) != SHADOW_TO_DEVICE;
+}
+
+static u64 repeat(u8 value)
+{
+	return value * 0x0101010101010101ULL;
+}
+
+/* === Painting ============================================================= */
+
+static void paint_byte(u8 *shadow, u8 value)
+{
+	u8 old = READ_ONCE(*shadow);
+
+	/* Where directions differ, the one that forbids more wins. */
+	while (!old || (is_whole(old) && old < value))
+		if (try_cmpxchg(shadow, &old, value))
+			break;
+}
+
+static void clear_byte(u8 *shadow)
+{
+	u8 old = READ_ONCE(*shadow);
+
+	while (is_whole(old))
+		if (try_cmpxchg(shadow, &old, 0))
+			break;
+}
+
+/* @shadow is a word, aligned, that lies wholly in the range. */
+static void paint_word(u8 *shadow, u8 value)
+{
+	u64 old = 0;
+	int i;
+
+	if (try_cmpxchg((u64 *)shadow, &old, repeat(value)))
+		return;
+	for (i = 0; i < sizeof(u64); i++)
+		paint_byte(shadow + i, value);
+}
+
+static void clear_word(u8 *shadow)
+{
+	u64 old = READ_ONCE(*(u64 *)shadow);
+	int i;
+
+	if (!old)
+		return;
+	if (is_whole(old & 0xff) && old == repeat(old & 0xff) &&
+	    try_cmpxchg((u64 *)shadow, &old, 0))
+		return;
+	for (i = 0; i < sizeof(u64); i++)
+		clear_byte(shadow + i);
+}
+
+/* value 0 clears. @start and @end are physical and multiples of GRANULE. */
+static void paint(u64 start, u64 end, u8 value)
+{
+	u8 *p = kasan_mem_to_shadow(phys_to_virt(start));
+	u8 *e = p + (end - start) / GRANULE;
+
+	while (p < e) {
+		bool word = IS_ALIGNED((unsigned long)p, sizeof(u64)) &&
+			    e - p >= sizeof(u64);
+
+		if (value)
+			word ? paint_word(p, value) : paint_byte(p, value);
+		else
+			word ? clear_word(p) : clear_byte(p);
+		p += word ? sizeof(u64) : 1;
+	}
+}
+
+/* === What may be painted ================================================== */
+
+/*
+ * A stack in the linear map: the compiler's shadow values there would be
+ * clobbered, and every function on it would trap. Any task's stack ends with
+ * the magic value; that a buffer looks like one by chance costs a detection.
+ */
+static bool on_task_stack(const void *addr)
+{
+	const unsigned long *end;
+
+	if (IS_ENABLED(CONFIG_VMAP_STACK))
+		return false;
+	end = (const unsigned long *)round_down((unsigned long)addr, THREAD_SIZE);
+	return *end == STACK_END_MAGIC;
+}
+
+/* Can user space or the page cache reach it behind the driver's back? Rule 8 */
+static bool is_user_reachable(const struct folio *folio)
+{
+	/* A slab folio uses the words of ->mapping for itself. */
+	if (folio_test_slab(folio))
+		return false;
+	return folio->mapping || folio_test_swapcache(folio);
+}
+
+/* Why the page at an address is not guarded, DOD_COUNTER_COUNT if it is. */
+static enum dod_counter untrapped(u64 phys)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(phys));
+	const void *addr = phys_to_virt(phys);
+
+	/* Memory holes are reserved; their shadow is one read-only page. */
+	if (PageReserved(page))
+		return DOD_C_UNTRAPPED_RESERVED;
+	if (is_kfence_address(addr))
+		return DOD_C_UNTRAPPED_KFENCE;
+	if (on_task_stack(addr))
+		return DOD_C_UNTRAPPED_STACK;
+	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
+		return DOD_C_UNTRAPPED_USER;
+	return DOD_COUNTER_COUNT;
+}
+
+static u64 page_end(u64 phys, u64 last)
+{
+	return min(phys | (PAGE_SIZE - 1), last);
+}
+
+static enum dod_trap classify(const struct dod_mapping *m)
+{
+	bool some = false, all = true;
+	u64 phys;
+
+	for (phys = m->start; phys <= m->last;
+	     phys = page_end(phys, m->last) + 1) {
+		enum dod_counter why = untrapped(phys);
+
+		if (why == DOD_COUNTER_COUNT) {
+			some = true;
+		} else {
+			all = false;
+			dod_count(why);
+		}
+	}
+	if (all)
+		return DOD_TRAP_ALL;
+	return some ? DOD_TRAP_SOME : DOD_TRAP_NONE;
+}
+
+/* === Guard interface ====================================================== */
+
+/* The mapping ends in a granule of which fewer than all bytes exist. */
+static bool own_tail(struct dod_mapping *m, u8 value)
+{
+	u64 granule = round_down(m->last + 1, GRANULE);
+	u8 bytes = m->last + 1 - granule;
+	u8 *shadow, old = bytes;
+
+	if (!bytes || granule < m->start)
+		return false;
+	if (m->trap == DOD_TRAP_SOME && untrapped(granule) != DOD_COUNTER_COUNT)
+		return false;
+	shadow = kasan_mem_to_shadow(phys_to_virt(granule));
+	if (!try_cmpxchg(shadow, &old, value | SHADOW_TAIL))
+		return false;
+	m->tail = value | SHADOW_TAIL;
+	return true;
+}
+
+static void disown_tail(struct dod_mapping *m)
+{
+	u64 granule = round_down(m->last + 1, GRANULE);
+	u8 *shadow = kasan_mem_to_shadow(phys_to_virt(granule));
+	u8 old = m->tail;
+
+	/* Somebody else's value means that the memory was freed meanwhile. */
+	cmpxchg(shadow, old, (u8)(m->last + 1 - granule));
+	m->tail = 0;
+}
+
+static void own(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+{
+	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE);
+	u8 value = shadow_values[dir];
+	bool tail = false;
+	u64 phys;
+
+	if (last == m->last && start <= to && !m->tail && !m->wide)
+		tail = own_tail(m, value);
+	if (from >= to) {
+		if (!tail && !m->tail)
+			dod_count(DOD_C_UNTRAPPED_SUB_GRANULE);
+		return;
+	}
+	if (m->trap == DOD_TRAP_ALL) {
+		paint(from, to, value);
+		return;
+	}
+	for (phys = from; phys < to; phys = page_end(phys, to - 1) + 1)
+		if (untrapped(phys) == DOD_COUNTER_COUNT)
+			paint(phys, page_end(phys, to - 1) + 1, value);
+}
+
+static void disown(struct dod_mapping *m, u64 start, u64 last)
+{
+	if (m && m->tail && last >= round_down(m->last + 1, GRANULE))
+		disown_tail(m);
+	paint(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0);
+}
+
+static bool guarded(const void *addr)
+{
+	return is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow(addr)));
+}
+
+/* === Judging an access ==================================================== */
+
+/**
+ * struct verdict - what is bad about an access, in the order KASAN looks at it
+ *
+ * @ours:	first byte that a device owns and this access must not touch
+ * @foreign:	first byte that is bad without us
+ * @seen:	some granule of the access is ours, forbidden or not
+ */
+struct verdict {
+	unsigned long ours, foreign;
+	bool seen;
+};
+
+static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
+{
+	if (value >= 0x80)
+		return true;
+	/* The first value bytes of the granule exist. */
+	return value && last >= granule + value;
+}
+
+/*
+ * Looks at the shadow of an access as KASAN has done, without a lock: what has
+ * been handed back meanwhile is not bad any more.
+ *
+ * @look_up: may take locks, to look closer at partial granules
+ */
+static struct verdict judge(unsigned long addr, size_t size, bool write,
+			    bool look_up)
+{
+	unsigned long last = addr + size - 1, granule;
+	struct verdict v = {};
+	const u8 *shadow;
+
+	for (granule = round_down(addr, GRANULE); granule <= last;
+	     granule += GRANULE) {
+		u8 value;
+
+		shadow = kasan_mem_to_shadow((void *)granule);
+		if (IS_ALIGNED((unsigned long)shadow, sizeof(u64)) &&
+		    last - granule >= WORD_BYTES) {
+			u64 word = READ_ONCE(*(u64 *)shadow);
+
+			if (!word ||
+			    (!write && word == repeat(SHADOW_TO_DEVICE))) {
+				v.seen |= !!word;
+				granule += WORD_BYTES - GRANULE;
+				continue;
+			}
+		}
+		value = READ_ONCE(*shadow);
+		if (!value)
+			continue;
+		if (!is_ours(value)) {
+			if (!is_foreign(value, granule, last))
+				continue;
+			v.foreign = max(addr, granule);
+			break;
+		}
+		v.seen = true;
+		if (look_up && is_tail(value) &&
+		    dod_owner_untrap_tail(virt_to_phys((void *)granule),
+					  virt_to_phys((void *)granule) +
+					  (last - granule))) {
+			v.foreign = max(addr, granule);
+			break;
+		}
+		if (!v.ours && forbids(value, write))
+			v.ours = max(addr, granule);
+	}
+	return v;
+}
+
+/*
+ * Runs in the place of kasan_report(), in the context of the access, for
+ * accesses in which the first bad byte is ours or was a moment ago.
+ *
+ * Returns false, and so does whoever called us: the access goes ahead. True
+ * would make memcpy() skip the copy. Unlike kasan_report() it leaves access to
+ * user memory as it is: objtool forbids modules to change it, and nothing here
+ * schedules.
+ */
+static bool report_access(const void *addr, size_t size, bool write,
+			  unsigned long ip)
+{
+	struct dod_access access = {
+		.addr = (unsigned long)addr,
+		.size = size,
+		.write = write,
+		.ip = ip,
+	};
+	struct dod_mapping m;
+	struct dod_range range;
+	struct verdict v;
+	bool ret = false;
+
+	v = judge(access.addr, size, write, true);
+	if (v.ours) {
+		access.bad = virt_to_phys((void *)v.ours);
+		switch (dod_owner_find(access.bad, write, &m, &range)) {
+		case DOD_OWNED:
+			if (!dod_hooks_selftest_access(&m) &&
+			    READ_ONCE(dod_armed))
+				dod_report_access(&access, &m, &range);
+			break;
+		case DOD_NOT_OWNED:
+			dod_count(DOD_C_TRAPS_TOO_LATE);
+			break;
+		case DOD_BUSY:
+			dod_count(DOD_C_TRAPS_IN_NMI);
+			break;
+		}
+	} else if (v.seen) {
+		dod_count(DOD_C_ALLOWED_READS);
+	} else if (!v.foreign) {
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+	}
+
+	/*
+	 * KASAN's own find behind ours. The handler lets this through, because
+	 * the first bad byte is not ours.
+	 */
+	if (v.foreign) {
+		kasan_report_fn report = (kasan_report_fn)report_probe.addr;
+
+		ret = report((void *)v.foreign,
+			     access.addr + size - v.foreign, write, ip);
+	}
+	return ret;
+}
+
+/* kasan_report() is also called for user and for wild addresses. */
+static bool in_linear_map(unsigned long addr, size_t size)
+{
+	return size && addr + size > addr && virt_addr_valid((void *)addr) &&
+	       virt_addr_valid((void *)(addr + size - 1));
+}
+
+/* Breakpoint context: only decide. No lock, no printing, no unwinding. */
+static int on_kasan_report(struct kprobe *p, struct pt_regs *regs)
+{
+	unsigned long addr = regs_get_kernel_argument(regs, 0);
+	size_t size = regs_get_kernel_argument(regs, 1);
+	bool write = (u8)regs_get_kernel_argument(regs, 2);
+	struct verdict v;
+
+	/* As report_suppressed_sw(): whoever reads poison on purpose. */
+	if (current->kasan_depth || !in_linear_map(addr, size))
+		return 0;
+	v = judge(addr, size, write, false);
+	if (v.foreign && !v.seen)
+		return 0;
+	instruction_pointer_set(regs, (unsigned long)report_access);
+	return 1;
+}
+NOKPROBE_SYMBOL(on_kasan_report);
+
+/* Its presence keeps the probe a breakpoint: a jump could not redirect. */
+static void after_kasan_report(struct kprobe *p, struct pt_regs *regs,
+			       unsigned long flags)
+{
+}
+
+static void on_error_report_end(void *data, enum error_detector detector,
+				unsigned long addr)
+{
+	struct dod_mapping m;
+
+	if (detector != ERROR_DETECTOR_KASAN || in_nmi() ||
+	    !in_linear_map(addr, 1))
+		return;
+	if (!dod_owner_find_mapping(virt_to_phys((void *)addr), &m))
+		return;
+	dod_report_annotate(&m, virt_to_phys((void *)addr));
+	dod_count(DOD_C_KASAN_ANNOTATED);
+}
+
+static int start(void)
+{
+	int err;
+
+	/* A probe that was unregistered must be set up anew. */
+	report_probe = (struct kprobe) {
+		.symbol_name = "kasan_report",
+		.pre_handler = on_kasan_report,
+		.post_handler = after_kasan_report,
+	};
+	err = register_kprobe(&report_probe);
+	if (err) {
+		pr_err("cannot probe kasan_report(): error %d\n", err);
+		return err;
+	}
+	err = register_trace_error_report_end(on_error_report_end, NULL);
+	if (err) {
+		pr_err("cannot attach to tracepoint error_report_end: error %d\n",
+		       err);
+		unregister_kprobe(&report_probe);
+	}
+	return err;
+}
+
+static void stop(void)
+{
+	unregister_trace_error_report_end(on_error_report_end, NULL);
+	unregister_kprobe(&report_probe);
+	tracepoint_synchronize_unregister();
+	/*
+	 * report_access() runs in the context of the access, where it can be
+	 * preempted: wait for tasks, and for interrupts of idle CPUs.
+	 */
+	synchronize_rcu_tasks();
+	synchronize_rcu();
+}
+
+const struct dod_guard dod_guard_kasan = {
+	.name = "KASAN",
+	.start = start,
+	.stop = stop,
+	.classify = classify,
+	.own = own,
+	.disown = disown,
+	.guarded = guarded,
+};

@@ -1,0 +1,705 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The only file that knows the kernel's DMA functions: turns their calls into
+ * the events map, unmap, sync for the CPU and sync for the device, and proves
+ * at load that each hook works.
+ *
+ * Hooks run in the context of the caller, which is any but NMI, and take no
+ * lock here. cache_lock protects additions to the caches of symbol names and
+ * nests in nothing.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+
+#include <linux/dma-direct.h>
+#include <linux/ftrace.h>
+#include <linux/kallsyms.h>
+#include <linux/kasan-checks.h>
+#include <linux/mm.h>
+#include <linux/platform_device.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+/* What a hook saw of the self-test's device. */
+struct seen {
+	unsigned int calls;
+	u64 phys, bus, size;
+	int dir, nents;
+};
+
+struct hook {
+	const char *function;
+	void (*event)(struct hook *hook, unsigned long caller,
+		      struct ftrace_regs *fregs);
+	unsigned long ip;	/* of the hooked function, once it was called */
+	struct seen seen;
+};
+
+static bool hooking;			/* events of all devices are wanted */
+static const struct device *test_dev;	/* the self-test's, while it runs */
+static unsigned int test_traps;
+
+static DEFINE_RAW_SPINLOCK(cache_lock);
+
+/* === Arguments ============================================================ */
+
+static struct device *arg_dev(struct ftrace_regs *fregs)
+{
+	return (struct device *)dod_arg(fregs, 0);
+}
+
+static struct dod_call call_begin(struct device *dev, int dir,
+				  enum dod_kind kind, unsigned long caller)
+{
+	return (struct dod_call) {
+		.dev = dev,
+		.dir = dir,
+		.kind = kind,
+		.caller = caller,
+	};
+}
+
+/* Other devices' events do not exist before all hooks do. */
+static bool wanted(const struct device *dev)
+{
+	return READ_ONCE(hooking) || (dev && dev == READ_ONCE(test_dev));
+}
+
+static void note_seen(struct hook *hook, const struct device *dev, u64 phys,
+		      u64 bus, u64 size, int dir, int nents)
+{
+	if (likely(dev != READ_ONCE(test_dev)))
+		return;
+	hook->seen.calls++;
+	hook->seen.phys = phys;
+	hook->seen.bus = bus;
+	hook->seen.size = size;
+	hook->seen.dir = dir;
+	hook->seen.nents = nents;
+}
+
+/* Rule 7: memory that is not ours to look at. */
+static bool is_ram(u64 phys, u64 size)
+{
+	unsigned long pfn, last = PHYS_PFN(phys + size - 1);
+
+	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++)
+		if (!pfn_valid(pfn) || is_zone_device_page(pfn_to_page(pfn)) ||
+		    PageHighMem(pfn_to_page(pfn)))
+			return false;
+	return true;
+}
+
+/*
+ * Does the kernel perhaps copy this mapping to and from a bounce buffer? Behind
+ * an IOMMU only the IOMMU knows.
+ */
+static bool may_bounce(struct device *dev, u64 phys, u64 bus)
+{
+	return device_iommu_mapped(dev) || dma_to_phys(dev, bus) != phys;
+}
+
+/* === map ================================================================== */
+
+static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
+{
+	bool ram = is_ram(phys, size);
+
+	if (!ram)
+		dod_count(DOD_C_UNTRACKED_NOT_RAM);
+	dod_owner_map(call, phys, size, bus, !ram,
+		      may_bounce(call->dev, phys, bus));
+}
+
+/* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
+static void on_map_page(struct hook *hook, unsigned long caller,
+			struct ftrace_regs *fregs)
+{
+	struct device *dev = arg_dev(fregs);
+	struct page *page = (struct page *)dod_arg(fregs, 1);
+	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
+	size_t size = dod_arg(fregs, 3);
+	int dir = (int)dod_arg(fregs, 4);
+	dma_addr_t bus = dod_arg(fregs, 5);
+	unsigned long attrs = dod_arg(fregs, 6);
+	struct dod_call call;
+
+	if (bus == DMA_MAPPING_ERROR) {
+		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
+		return;
+	}
+	note_seen(hook, dev, phys, bus, size, dir, attrs);
+	call = call_begin(dev, dir, DOD_SINGLE, caller);
+	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	map(&call, phys, size, bus);
+}
+
+/* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
+static void on_alloc_pages(struct hook *hook, unsigned long caller,
+			   struct ftrace_regs *fregs)
+{
+	struct device *dev = arg_dev(fregs);
+	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
+	size_t size = dod_arg(fregs, 2);
+	int dir = (int)dod_arg(fregs, 3);
+	dma_addr_t bus = dod_arg(fregs, 4);
+	struct dod_call call = call_begin(dev, dir, DOD_PAGES, caller);
+
+	note_seen(hook, dev, phys, bus, size, dir, 0);
+	map(&call, phys, size, bus);
+}
+
+/* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
+static void on_map_resource(struct hook *hook, unsigned long caller,
+			    struct ftrace_regs *fregs)
+{
+	note_seen(hook, arg_dev(fregs), dod_arg(fregs, 1), dod_arg(fregs, 4),
+		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
+	dod_count(DOD_C_UNTRACKED_MMIO);
+}
+
+/*
+ * dma_alloc_noncontiguous() announces its memory with debug_dma_map_sg(), too,
+ * but does not give it to the device. Its return address is one constant; who
+ * a return address belongs to is looked up once.
+ */
+static bool is_noncontiguous(unsigned long caller)
+{
+	static struct {
+		unsigned long caller;
+		bool noncontiguous;
+	} cache[8];
+	char name[KSYM_SYMBOL_LEN];
+	unsigned long flags;
+	unsigned int i;
+	bool ret;
+
+	for (i = 0; i < ARRAY_SIZE(cache); i++) {
+		unsigned long known = smp_load_acquire(&cache[i].caller);
+
+		if (known == caller)
+			return cache[i].noncontiguous;
+		if (!known)
+			break;
+	}
+	sprint_symbol_no_offset(name, caller);
+	ret = !strcmp(name, "dma_alloc_noncontiguous");
+
+	raw_spin_lock_irqsave(&cache_lock, flags);
+	for (i = 0; i < ARRAY_SIZE(cache) && cache[i].caller != caller; i++)
+		if (!cache[i].caller) {
+			cache[i].noncontiguous = ret;
+			/* Pairs with smp_load_acquire() above. */
+			smp_store_release(&cache[i].caller, caller);
+			break;
+		}
+	raw_spin_unlock_irqrestore(&cache_lock, flags);
+	return ret;
+}
+
+/*
+ * debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs)
+ *
+ * An IOMMU may have merged entries: there are @mapped bus ranges for @nents
+ * runs of memory, both in order and of the same length in sum.
+ */
+static void on_map_sg(struct hook *hook, unsigned long caller,
+		      struct ftrace_regs *fregs)
+{
+	struct device *dev = arg_dev(fregs);
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *s;
+	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3);
+	int dir = (int)dod_arg(fregs, 4);
+	unsigned long attrs = dod_arg(fregs, 5);
+	struct dod_call call = call_begin(dev, dir, DOD_SG, caller);
+	struct scatterlist *bus = sg;
+	unsigned int used = 0;
+	int i;
+
+	if (mapped <= 0) {
+		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
+		return;
+	}
+	note_seen(hook, dev, sg_phys(sg), sg_dma_address(sg), sg->length, dir,
+		  nents);
+	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) &&
+			 !is_noncontiguous(caller);
+	for_each_sg(sg, s, nents, i) {
+		if (!s->length)
+			continue;
+		map(&call, sg_phys(s), s->length, sg_dma_address(bus) + used);
+		used += s->length;
+		if (used >= sg_dma_len(bus) && mapped > 1) {
+			bus = sg_next(bus);
+			used = 0;
+			mapped--;
+		}
+	}
+}
+
+/* === unmap ================================================================ */
+
+/* dma_unmap_page_attrs(dev, dma_addr, size, dir, attrs) */
+static void on_unmap_page(struct hook *hook, unsigned long caller,
+			  struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_SINGLE,
+					  caller);
+	dma_addr_t bus = dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
+	dod_owner_unmap(&call, bus, size, NULL, 0);
+}
+
+/* debug_dma_free_pages(dev, page, size, dir, dma_addr) */
+static void on_free_pages(struct hook *hook, unsigned long caller,
+			  struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_PAGES,
+					  caller);
+	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
+	size_t size = dod_arg(fregs, 2);
+	dma_addr_t bus = dod_arg(fregs, 4);
+
+	note_seen(hook, call.dev, phys, bus, size, call.dir, 0);
+	dod_owner_unmap(&call, bus, size, NULL, 0);
+}
+
+/* debug_dma_unmap_sg(dev, sg, nelems, dir) */
+static void on_unmap_sg(struct hook *hook, unsigned long caller,
+			struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_SG,
+					  caller);
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
+	int nents = (int)dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
+		  call.dir, nents);
+	dod_owner_unmap(&call, sg_dma_address(sg), 0, sg, nents);
+}
+
+/* === sync ================================================================= */
+
+/* All of dma_sync_single_*(dev, dma_addr, size, dir) */
+static void on_sync(struct hook *hook, unsigned long caller,
+		    struct ftrace_regs *fregs,
+		    void (*event)(struct dod_call *call, u64 bus, u64 size))
+{
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_SINGLE,
+					  caller);
+	dma_addr_t bus = dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
+	event(&call, bus, size);
+}
+
+/* All of dma_sync_sg_*(dev, sg, nelems, dir) */
+static void on_sync_sg(struct hook *hook, unsigned long caller,
+		       struct ftrace_regs *fregs,
+		       void (*event)(struct dod_call *call,
+				     struct scatterlist *sg, int nents))
+{
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_SG,
+					  caller);
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
+	int nents = (int)dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
+		  call.dir, nents);
+	event(&call, sg, nents);
+}
+
+#define DEFINE_SYNC(name, on, owner_event)				\
+static void name(struct hook *hook, unsigned long caller,		\
+		 struct ftrace_regs *fregs)				\
+{									\
+	on(hook, caller, fregs, owner_event);				\
+}
+
+DEFINE_SYNC(on_sync_cpu, on_sync, dod_owner_sync_for_cpu)
+DEFINE_SYNC(on_sync_prepare, on_sync, dod_owner_sync_prepare)
+DEFINE_SYNC(on_sync_device, on_sync, dod_owner_sync_for_device)
+DEFINE_SYNC(on_sync_sg_cpu, on_sync_sg, dod_owner_sync_sg_for_cpu)
+DEFINE_SYNC(on_sync_sg_prepare, on_sync_sg, dod_owner_sync_sg_prepare)
+DEFINE_SYNC(on_sync_sg_device, on_sync_sg, dod_owner_sync_sg_for_device)
+
+/* === The hooks ============================================================ */
+
+enum hook_id {
+	MAP_PAGE, UNMAP_PAGE, MAP_SG, UNMAP_SG, SYNC_CPU, SYNC_PREPARE,
+	SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE, ALLOC_PAGES,
+	FREE_PAGES, MAP_RESOURCE,
+	NR_HOOKS
+};
+
+/*
+ * One row per function. Maps are seen after the kernel has filled a bounce
+ * buffer, and everything that takes back before it is copied out.
+ */
+static struct hook hooks[NR_HOOKS] = {
+	[MAP_PAGE]	 = { "debug_dma_map_page", on_map_page },
+	[UNMAP_PAGE]	 = { "dma_unmap_page_attrs", on_unmap_page },
+	[MAP_SG]	 = { "debug_dma_map_sg", on_map_sg },
+	[UNMAP_SG]	 = { "debug_dma_unmap_sg", on_unmap_sg },
+	[SYNC_CPU]	 = { DOD_SYNC_SINGLE_FOR_CPU, on_sync_cpu },
+	[SYNC_PREPARE]	 = { DOD_SYNC_SINGLE_FOR_DEVICE, on_sync_prepare },
+	[SYNC_DEVICE]	 = { "debug_dma_sync_single_for_device", on_sync_device },
+	[SYNC_SG_CPU]	 = { DOD_SYNC_SG_FOR_CPU, on_sync_sg_cpu },
+	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, on_sync_sg_prepare },
+	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", on_sync_sg_device },
+	[ALLOC_PAGES]	 = { "debug_dma_alloc_pages", on_alloc_pages },
+	[FREE_PAGES]	 = { "debug_dma_free_pages", on_free_pages },
+	[MAP_RESOURCE]	 = { "debug_dma_map_resource", on_map_resource },
+};
+
+/* The self-test calls every function, so that none is looked up here later. */
+static struct hook *hook_by_name(unsigned long ip)
+{
+	char name[KSYM_SYMBOL_LEN];
+	unsigned int i;
+
+	sprint_symbol_no_offset(name, ip);
+	for (i = 0; i < NR_HOOKS; i++)
+		if (!strcmp(name, hooks[i].function)) {
+			WRITE_ONCE(hooks[i].ip, ip);
+			return &hooks[i];
+		}
+	return NULL;
+}
+
+static void on_call(unsigned long ip, unsigned long parent_ip,
+		    struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct hook *hook = NULL;
+	unsigned int i;
+
+	if (!wanted(arg_dev(fregs)))
+		return;
+	for (i = 0; i < NR_HOOKS && !hook; i++)
+		if (READ_ONCE(hooks[i].ip) == ip)
+			hook = &hooks[i];
+	if (unlikely(!hook))
+		hook = hook_by_name(ip);
+	if (likely(hook))
+		hook->event(hook, parent_ip, fregs);
+}
+
+/*
+ * PERMANENT: the sysctl ftrace_enabled=0 must not stop us, a missed unmap would
+ * be a false report. Neither RECURSION nor RCU: no callback calls a hooked
+ * function, and all run where RCU watches.
+ */
+static struct ftrace_ops ops = {
+	.func = on_call,
+	.flags = FTRACE_OPS_FL_PERMANENT | DOD_FTRACE_FLAGS,
+};
+
+/* === Self-test ============================================================ */
+
+#define TEST_SIZE 256
+
+struct test {
+	struct platform_device *pdev;
+	struct device *dev;
+	const struct dod_guard *guard;
+	u8 *buf;
+	const char *wrong;	/* what did not work, NULL so far */
+};
+
+__printf(2, 3)
+static bool fail(struct test *t, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	t->wrong = kvasprintf(GFP_KERNEL, fmt, args) ?: "out of memory";
+	va_end(args);
+	return false;
+}
+
+/* Did the last calls reach exactly this hook, once, with these arguments? */
+static bool expect(struct test *t, enum hook_id id, u64 phys, u64 bus, u64 size,
+		   int dir)
+{
+	struct seen seen = hooks[id].seen;
+
+	hooks[id].seen = (struct seen) {};
+	if (t->wrong)
+		return false;
+	if (seen.calls != 1)
+		return fail(t, "hook %s ran %u times instead of once",
+			    hooks[id].function, seen.calls);
+	if ((phys && seen.phys != phys) || seen.bus != bus ||
+	    seen.size != size || seen.dir != dir)
+		return fail(t, "hook %s read wrong arguments: phys 0x%llx dma 0x%llx size %llu direction %d instead of 0x%llx 0x%llx %llu %d",
+			    hooks[id].function, seen.phys, seen.bus, seen.size,
+			    seen.dir, phys, bus, size, dir);
+	return true;
+}
+
+static bool expect_guarded(struct test *t, const char *when, bool guarded)
+{
+	if (t->wrong)
+		return false;
+	if (t->guard->guarded(t->buf) != guarded)
+		return fail(t, "memory is %s after %s",
+			    guarded ? "not guarded" : "still guarded", when);
+	return true;
+}
+
+/* The engine is not instrumented: ask the sanitizer to check for us. */
+static bool expect_trap(struct test *t)
+{
+	unsigned int before = READ_ONCE(test_traps);
+
+	if (t->wrong)
+		return false;
+	__kasan_check_read(t->buf, 1);
+	if (READ_ONCE(test_traps) == before)
+		return fail(t, "an access to memory that a device owns was not trapped");
+	return true;
+}
+
+static void test_single(struct test *t)
+{
+	int dir = DMA_FROM_DEVICE;
+	dma_addr_t bus;
+
+	bus = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
+	if (dma_mapping_error(t->dev, bus)) {
+		fail(t, "the self-test could not map memory");
+		return;
+	}
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_map_single()", true);
+	expect_trap(t);
+	dma_sync_single_for_cpu(t->dev, bus, TEST_SIZE, dir);
+	expect(t, SYNC_CPU, 0, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_sync_single_for_cpu()", false);
+	dma_sync_single_for_device(t->dev, bus, TEST_SIZE, dir);
+	expect(t, SYNC_PREPARE, 0, bus, TEST_SIZE, dir);
+	expect(t, SYNC_DEVICE, 0, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_sync_single_for_device()", true);
+	dma_unmap_single(t->dev, bus, TEST_SIZE, dir);
+	expect(t, UNMAP_PAGE, 0, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_unmap_single()", false);
+
+	/* The last argument, which some architectures pass on the stack. */
+	bus = dma_map_single_attrs(t->dev, t->buf, TEST_SIZE, dir,
+				   DMA_ATTR_SKIP_CPU_SYNC);
+	if (dma_mapping_error(t->dev, bus)) {
+		fail(t, "the self-test could not map memory");
+		return;
+	}
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_map_single_attrs(DMA_ATTR_SKIP_CPU_SYNC)", false);
+	dma_unmap_single_attrs(t->dev, bus, TEST_SIZE, dir,
+			       DMA_ATTR_SKIP_CPU_SYNC);
+	expect(t, UNMAP_PAGE, 0, bus, TEST_SIZE, dir);
+}
+
+static void test_sg(struct test *t)
+{
+	int dir = DMA_BIDIRECTIONAL;
+	u64 phys = virt_to_phys(t->buf);
+	struct scatterlist sg[2];
+	u64 bus;
+
+	sg_init_table(sg, ARRAY_SIZE(sg));
+	sg_set_buf(&sg[0], t->buf, TEST_SIZE);
+	sg_set_buf(&sg[1], t->buf + 2 * TEST_SIZE, TEST_SIZE);
+	if (!dma_map_sg(t->dev, sg, ARRAY_SIZE(sg), dir)) {
+		fail(t, "the self-test could not map a scatterlist");
+		return;
+	}
+	bus = sg_dma_address(sg);
+	expect(t, MAP_SG, phys, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_map_sg()", true);
+	dma_sync_sg_for_cpu(t->dev, sg, ARRAY_SIZE(sg), dir);
+	expect(t, SYNC_SG_CPU, phys, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_sync_sg_for_cpu()", false);
+	dma_sync_sg_for_device(t->dev, sg, ARRAY_SIZE(sg), dir);
+	expect(t, SYNC_SG_PREPARE, phys, bus, TEST_SIZE, dir);
+	expect(t, SYNC_SG_DEVICE, phys, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_sync_sg_for_device()", true);
+	dma_unmap_sg(t->dev, sg, ARRAY_SIZE(sg), dir);
+	expect(t, UNMAP_SG, phys, bus, TEST_SIZE, dir);
+	expect_guarded(t, "dma_unmap_sg()", false);
+}
+
+static void test_pages(struct test *t)
+{
+	int dir = DMA_FROM_DEVICE;
+	struct sg_table *sgt;
+	struct page *page;
+	dma_addr_t bus;
+
+	page = dma_alloc_pages(t->dev, PAGE_SIZE, &bus, dir, GFP_KERNEL);
+	if (page) {
+		t->buf = page_address(page);
+		expect(t, ALLOC_PAGES, page_to_phys(page), bus, PAGE_SIZE, dir);
+		expect_guarded(t, "dma_alloc_pages()", false);
+		dma_free_pages(t->dev, PAGE_SIZE, page, bus, dir);
+		expect(t, FREE_PAGES, page_to_phys(page), bus, PAGE_SIZE, dir);
+	} else {
+		fail(t, "dma_alloc_pages() failed in the self-test");
+	}
+
+	sgt = dma_alloc_noncontiguous(t->dev, PAGE_SIZE, dir, GFP_KERNEL, 0);
+	if (sgt) {
+		u64 phys = sg_phys(sgt->sgl), size = sgt->sgl->length;
+
+		bus = sg_dma_address(sgt->sgl);
+		t->buf = sg_virt(sgt->sgl);
+		expect(t, MAP_SG, phys, bus, size, dir);
+		expect_guarded(t, "dma_alloc_noncontiguous()", false);
+		dma_free_noncontiguous(t->dev, PAGE_SIZE, sgt, dir);
+		expect(t, UNMAP_SG, phys, bus, size, dir);
+	} else {
+		fail(t, "dma_alloc_noncontiguous() failed in the self-test");
+	}
+}
+
+static void test_resource(struct test *t)
+{
+	phys_addr_t phys = SZ_1G;
+	dma_addr_t bus;
+
+	/* Any address outside RAM will do: nothing is accessed. */
+	while (pfn_valid(PHYS_PFN(phys)))
+		phys *= 2;
+	bus = dma_map_resource(t->dev, phys, PAGE_SIZE, DMA_TO_DEVICE, 0);
+	expect(t, MAP_RESOURCE, phys, bus, PAGE_SIZE, DMA_TO_DEVICE);
+	if (!dma_mapping_error(t->dev, bus))
+		dma_unmap_resource(t->dev, bus, PAGE_SIZE, DMA_TO_DEVICE, 0);
+}
+
+/*
+ * A round of all calls on a device of our own: a kernel that inlines or renames
+ * one of the functions, or passes arguments otherwise, must not be trusted.
+ */
+static int selftest(const struct dod_guard *guard)
+{
+	struct test t = { .guard = guard };
+	u8 *buf;
+	int err;
+
+	buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	t.pdev = platform_device_register_simple("dma_owner_debug-selftest",
+						 PLATFORM_DEVID_NONE, NULL, 0);
+	if (!buf || IS_ERR(t.pdev)) {
+		pr_err("cannot load: no memory for the self-test\n");
+		err = -ENOMEM;
+		goto out;
+	}
+	t.buf = buf;
+	t.dev = &t.pdev->dev;
+	err = dma_coerce_mask_and_coherent(t.dev, DMA_BIT_MASK(64));
+	if (err) {
+		pr_err("cannot load: no DMA mask for the self-test, error %d\n",
+		       err);
+		goto out;
+	}
+
+	WRITE_ONCE(test_dev, t.dev);
+	test_single(&t);
+	if (!t.wrong)
+		test_sg(&t);
+	if (!t.wrong)
+		test_pages(&t);
+	if (!t.wrong)
+		test_resource(&t);
+	WRITE_ONCE(test_dev, NULL);
+	if (t.wrong) {
+		pr_err("cannot load: %s\n", t.wrong);
+		err = -EOPNOTSUPP;
+	}
+out:
+	if (!IS_ERR_OR_NULL(t.pdev))
+		platform_device_unregister(t.pdev);
+	kfree(buf);
+	return err;
+}
+
+/**
+ * dod_hooks_selftest_access() - was this trap the self-test's?
+ * @m: the mapping that was accessed
+ *
+ * Context: any.
+ */
+bool dod_hooks_selftest_access(const struct dod_mapping *m)
+{
+	if (!m->dev || m->dev != READ_ONCE(test_dev))
+		return false;
+	WRITE_ONCE(test_traps, test_traps + 1);
+	return true;
+}
+
+/* === Start and stop ======================================================= */
+
+/**
+ * dod_hooks_start() - hook the DMA functions and prove that it works
+ * @guard: the guard in force, already started
+ * @nr: number of hooks
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0, or an error after one line that names the hook; nothing is hooked
+ * then.
+ */
+int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < NR_HOOKS; i++) {
+		char name[64];
+
+		/* ftrace_set_filter() wants a buffer that it may write to. */
+		strscpy(name, hooks[i].function, sizeof(name));
+		err = ftrace_set_filter(&ops, name, strlen(name), !i);
+		if (err) {
+			pr_err("cannot load: this kernel has no function %s() to hook, error %d\n",
+			       hooks[i].function, err);
+			goto err_filter;
+		}
+	}
+	err = register_ftrace_function(&ops);
+	if (err) {
+		pr_err("cannot load: ftrace refused the hooks, error %d\n", err);
+		goto err_filter;
+	}
+	err = selftest(guard);
+	if (err) {
+		unregister_ftrace_function(&ops);
+		goto err_filter;
+	}
+	/* Now an unmap cannot be missed: see all devices. */
+	WRITE_ONCE(hooking, true);
+	*nr = NR_HOOKS;
+	return 0;
+
+err_filter:
+	ftrace_free_filter(&ops);
+	return err;
+}
+
+/**
+ * dod_hooks_stop() - unhook; no hook runs afterwards
+ *
+ * Context: process, may sleep.
+ */
+void dod_hooks_stop(void)
+{
+	WRITE_ONCE(hooking, false);
+	unregister_ftrace_function(&ops);
+	ftrace_free_filter(&ops);
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rule 4 for whole buffers: memcpy() and its kin, copies to and from user space
+ * and through iterators, checksums. A legal copy out of a DMA_TO_DEVICE buffer
+ * is silent and complete; a wrong one is reported and complete as well.
+ */
+
+#include <linux/jhash.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include <net/checksum.h>
+
+#include "dod_test.h"
+
+#define SIZE 200
+
+KT_DIRECTIONS;
+
+/* noinline and with a hidden size, so that the compiler must call memcpy(). */
+static noinline void test_memcpy(void *to, const void *from, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memcpy(to, from, size);
+}
+
+static noinline void test_memmove(void *to, const void *from, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memmove(to, from, size);
+}
+
+static noinline void test_memset(void *to, int c, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memset(to, c, size);
+}
+
+static u8 *filled(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	int i;
+
+	for (i = 0; i < SIZE; i++)
+		buf[i] = i ^ 0x33;
+	return buf;
+}
+
+/* Compares behind the sanitizer's back. */
+static bool is_filled(const u8 *buf)
+{
+	int i;
+
+	for (i = 0; i < SIZE; i++)
+		if (kt_peek(buf + i) != (u8)(i ^ 0x33))
+			return false;
+	return true;
+}
+
+static void memcpy_out(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test), *to = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+	test_memcpy(to, buf, SIZE);
+	if (dir == DMA_TO_DEVICE)
+		EXPECT_SILENCE(test);
+	else
+		EXPECT_REPORT(test, "cpu-read", test_memcpy, buf, SIZE);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+	KUNIT_EXPECT_TRUE(test, is_filled(to));
+	KUNIT_EXPECT_TRUE(test, is_filled(buf));
+}
+
+static void memcpy_in(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, SIZE), *from = filled(test);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+	test_memcpy(buf, from, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_memcpy, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, is_filled(buf));
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+}
+
+/* The device owns only the last bytes of what is copied. */
+static void memcpy_into_the_edge(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, SIZE), *from = filled(test);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf + 192, 8, dir);
+	test_memcpy(buf, from, 192);
+	EXPECT_SILENCE(test);
+	test_memcpy(buf, from, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_memcpy, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, is_filled(buf));
+	dma_unmap_single(kt_dev, dma, 8, dir);
+}
+
+static void memmove_within(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	/* From what the CPU owns into what the device owns, and overlapping. */
+	dma = test_dma_map(test, kt_dev, buf + 64, 64, dir);
+	test_memmove(buf + 40, buf, 64);
+	EXPECT_REPORT(test, "cpu-write", test_memmove, buf + 40, 64);
+	KUNIT_EXPECT_EQ(test, kt_peek(buf + 40), 0 ^ 0x33);
+	KUNIT_EXPECT_EQ(test, kt_peek(buf + 103), 63 ^ 0x33);
+	dma_unmap_single(kt_dev, dma, 64, dir);
+}
+
+static void memset_whole(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+	test_memset(buf, 0x77, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_memset, buf, SIZE);
+	KUNIT_EXPECT_EQ(test, kt_peek(buf), 0x77);
+	KUNIT_EXPECT_EQ(test, kt_peek(buf + SIZE - 1), 0x77);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+	test_memset(buf, 0x78, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+/* Both sides belong to a device: one report for each. */
+static void memcpy_between(struct kunit *test)
+{
+	u8 *from = filled(test), *to = kt_buf(test, SIZE);
+	dma_addr_t from_dma, to_dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	from_dma = test_dma_map(test, kt_dev, from, SIZE, DMA_FROM_DEVICE);
+	to_dma = test_dma_map(test, kt_dev, to, SIZE, DMA_TO_DEVICE);
+	test_memcpy(to, from, SIZE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 2);
+	KUNIT_EXPECT_TRUE(test, is_filled(to));
+	dma_unmap_single(kt_dev, from_dma, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, to_dma, SIZE, DMA_TO_DEVICE);
+}
+
+/*
+ * The copies to and from user space check the kernel's buffer before they touch
+ * the user's. Nothing is ever mapped in page 0, so nothing is copied, too.
+ */
+#define NOWHERE ((void __user *)16)
+
+static noinline unsigned long test_copy_to_user(const void *from, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	return copy_to_user(NOWHERE, from, size);
+}
+
+static noinline unsigned long test_copy_from_user(void *to, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	return __copy_from_user_inatomic(to, NOWHERE, size);
+}
+
+static void to_user(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+
+	KUNIT_EXPECT_EQ(test, test_copy_to_user(buf, SIZE), SIZE);
+	if (dir == DMA_TO_DEVICE)
+		EXPECT_SILENCE(test);
+	else
+		EXPECT_REPORT(test, "cpu-read", test_copy_to_user, buf, SIZE);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+	KUNIT_EXPECT_EQ(test, test_copy_to_user(buf, SIZE), SIZE);
+	EXPECT_SILENCE(test);
+}
+
+static void from_user(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+
+	pagefault_disable();
+	test_copy_from_user(buf, SIZE);
+	pagefault_enable();
+	EXPECT_REPORT(test, "cpu-write", test_copy_from_user, buf, SIZE);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+	pagefault_disable();
+	test_copy_from_user(buf, SIZE);
+	pagefault_enable();
+	EXPECT_SILENCE(test);
+}
+
+static noinline size_t test_copy_to_iter(const void *from, size_t size, void *to)
+{
+	struct kvec vec = { .iov_base = to, .iov_len = size };
+	struct iov_iter iter;
+
+	/* READ: the iterator is what is read into. */
+	iov_iter_kvec(&iter, READ, &vec, 1, size);
+	return copy_to_iter(from, size, &iter);
+}
+
+static void to_iter(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = filled(test), *to = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+	KUNIT_EXPECT_EQ(test, test_copy_to_iter(buf, SIZE, to), SIZE);
+	if (dir == DMA_TO_DEVICE)
+		EXPECT_SILENCE(test);
+	else
+		EXPECT_REPORT(test, "cpu-read", test_copy_to_iter, buf, SIZE);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+	KUNIT_EXPECT_TRUE(test, is_filled(to));
+}
+
+static noinline u32 test_jhash(const void *buf, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	return jhash(buf, size, 0);
+}
+
+/* Reads every byte with instrumented loads, and gets every byte right. */
+static void hash_to_device(struct kunit *test)
+{
+	u8 *buf = filled(test);
+	u32 hash = test_jhash(buf, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	long allowed = dma_owner_debug_count("allowed_reads");
+
+	KUNIT_EXPECT_EQ(test, test_jhash(buf, SIZE), hash);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_reads"), allowed + SIZE / 4);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void hash_from_device(struct kunit *test)
+{
+	u8 *buf = filled(test);
+	u32 hash = test_jhash(buf, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	KUNIT_EXPECT_EQ(test, test_jhash(buf, SIZE), hash);
+	KUNIT_EXPECT_GE(test, kt_take_all(), SIZE / 4);
+	KUNIT_EXPECT_TRUE(test, strstarts(kt_line(0), "BUG: DMA_OWNER: cpu-read in test_jhash+0x"));
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* csum_partial() is written in assembly on most architectures: never checked. */
+static void checksum_to_device(struct kunit *test)
+{
+	u8 *buf = filled(test);
+	__wsum sum = csum_partial(buf, SIZE, 0);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	KUNIT_EXPECT_EQ(test, (__force u32)csum_partial(buf, SIZE, 0), (__force u32)sum);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static struct kunit_case copy_cases[] = {
+	DIRECTION_CASE(memcpy_out),
+	DIRECTION_CASE(memcpy_in),
+	DIRECTION_CASE(memcpy_into_the_edge),
+	DIRECTION_CASE(memmove_within),
+	DIRECTION_CASE(memset_whole),
+	KUNIT_CASE(memcpy_between),
+	DIRECTION_CASE(to_user),
+	DIRECTION_CASE(from_user),
+	DIRECTION_CASE(to_iter),
+	KUNIT_CASE(hash_to_device),
+	KUNIT_CASE(hash_from_device),
+	KUNIT_CASE(checksum_to_device),
+	{}
+};
+
+KT_SUITE(kt_copy_suite, "copy", copy_cases);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the KUnit suites of dma_owner_debug share: devices, buffers, accesses
+ * that a report must name, and an observer that reads the reports where the
+ * user reads them, in the kernel log.
+ */
+#ifndef DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H
+#define DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H
+
+#include <kunit/test.h>
+#include <linux/dma-mapping.h>
+#include <linux/types.h>
+
+#include "../compat.h"
+#include "../dma_owner_debug.h"
+
+/*
+ * From 6.3 on, x86 leaves memcpy(), memset() and memmove() unchecked unless the
+ * compiler emits calls to __asan_memcpy() and so on. compat.h may know better.
+ */
+#ifndef DOD_MEMCPY_CHECKED
+#define DOD_MEMCPY_CHECKED (IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX) || \
+			    !IS_ENABLED(CONFIG_GENERIC_ENTRY))
+#endif
+
+#define KT_REQUIRES(test, cond) do {					\
+	if (!(cond))							\
+		kunit_skip((test), "Test requires: " #cond);		\
+} while (0)
+
+/* Two platform devices with a driver and a 64-bit mask: same rules, no wires. */
+#define KT_NAME "dma_owner_kunit"
+extern struct device *kt_dev, *kt_dev2;
+
+/* === Suites =============================================================== */
+
+int kt_suite_init(struct kunit_suite *suite);
+void kt_suite_exit(struct kunit_suite *suite);
+int kt_test_init(struct kunit *test);
+void kt_test_exit(struct kunit *test);
+
+#define KT_SUITE(_var, _name, _cases)					\
+	struct kunit_suite _var = {					\
+		.name = "dma_owner_" _name,				\
+		.suite_init = kt_suite_init,				\
+		.suite_exit = kt_suite_exit,				\
+		.init = kt_test_init,					\
+		.exit = kt_test_exit,					\
+		.test_cases = _cases,					\
+	}
+
+/* The three directions as parameters of a test; dir_of() is the current one. */
+#define KT_DIRECTIONS							\
+	static const enum dma_data_direction directions[] = {		\
+		DMA_TO_DEVICE, DMA_FROM_DEVICE, DMA_BIDIRECTIONAL	\
+	};								\
+	KUNIT_ARRAY_PARAM(direction, directions, kt_dir_desc)
+
+#define DIRECTION_CASE(_fn) KUNIT_CASE_PARAM(_fn, direction_gen_params)
+
+void kt_dir_desc(const enum dma_data_direction *dir, char *desc);
+
+static inline enum dma_data_direction dir_of(struct kunit *test)
+{
+	return *(const enum dma_data_direction *)test->param_value;
+}
+
+/* === Buffers, mappings, parameters ======================================== */
+
+void *kt_buf(struct kunit *test, size_t size);
+struct page *kt_page(struct kunit *test, unsigned int order);
+dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
+		    enum dma_data_direction dir);
+void kt_set(struct kunit *test, const char *name, const char *val);
+u32 *kt_quiet_dma_debug(struct kunit *test);
+
+/* === Accesses ============================================================= */
+
+void test_dma_read(const void *p, size_t size);
+void test_dma_write(void *p, size_t size);
+u8 kt_peek(const void *p);
+u8 kt_shadow(const void *p);
+bool kt_painted(const void *p);
+
+/* === What the log says ==================================================== */
+
+void kt_reset(void);
+const char *kt_take_silence(void);
+const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size);
+int kt_take_all(void);
+int kt_lines(void);
+const char *kt_line(int n);
+bool kt_has(const char *pattern);
+const char *kt_note(void);
+
+/* Exactly one report since the last check, of this type, function and access. */
+#define EXPECT_REPORT(test, type, fn, addr, size)			\
+	KUNIT_EXPECT_STREQ(test, kt_take_report(type, fn, addr, size), "")
+
+#define EXPECT_SILENCE(test) KUNIT_EXPECT_STREQ(test, kt_take_silence(), "")
+
+#define EXPECT_READ_TRAPS(test, ptr, n) do {				\
+	const void *_p = (ptr);						\
+	size_t _n = (n);						\
+									\
+	test_dma_read(_p, _n);						\
+	EXPECT_REPORT(test, "cpu-read", test_dma_read, _p, _n);		\
+} while (0)
+
+#define EXPECT_WRITE_TRAPS(test, ptr, n) do {				\
+	void *_p = (ptr);						\
+	size_t _n = (n);						\
+									\
+	test_dma_write(_p, _n);						\
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, _p, _n);		\
+} while (0)
+
+#define EXPECT_READ_OK(test, ptr, n) do {				\
+	test_dma_read(ptr, n);						\
+	EXPECT_SILENCE(test);						\
+} while (0)
+
+#define EXPECT_WRITE_OK(test, ptr, n) do {				\
+	test_dma_write(ptr, n);						\
+	EXPECT_SILENCE(test);						\
+} while (0)
+
+/* Rule 4 of the design. */
+#define EXPECT_DEVICE_OWNS(test, dir, ptr, n) do {			\
+	void *_owned = (ptr);						\
+	size_t _size = (n);						\
+									\
+	if ((dir) == DMA_TO_DEVICE)					\
+		EXPECT_READ_OK(test, _owned, _size);			\
+	else								\
+		EXPECT_READ_TRAPS(test, _owned, _size);			\
+	EXPECT_WRITE_TRAPS(test, _owned, _size);			\
+} while (0)
+
+#define EXPECT_CPU_OWNS(test, ptr, n) do {				\
+	void *_owned = (ptr);						\
+	size_t _size = (n);						\
+									\
+	test_dma_read(_owned, _size);					\
+	test_dma_write(_owned, _size);					\
+	EXPECT_SILENCE(test);						\
+} while (0)
+
+extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
+	kt_user_pages_suite, kt_sync_suite, kt_sub_range_suite,
+	kt_skip_cpu_sync_suite, kt_pages_suite, kt_overlap_suite, kt_sg_suite,
+	kt_report_suite, kt_filters_suite, kt_params_suite, kt_ignored_suite,
+	kt_native_suite, kt_context_suite, kt_negative_suite;
+
+#endif /* DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H */

@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ground the KUnit suites stand on: devices, buffers, accesses, and the
+ * observer that collects whole reports from the kernel log, line by line,
+ * through the console tracepoint (as mm/kfence/kfence_test.c does).
+ *
+ * Locks: seen.lock is taken inside printk, in any context, and nests nothing.
+ */
+
+#include <linux/debugfs.h>
+#include <linux/glob.h>
+#include <linux/kasan.h>
+#include <linux/kfence.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#include "dod_test.h"
+
+/* === Observer ============================================================= */
+
+#define REPORTS_KEPT	4
+#define LINES_KEPT	160
+#define LINE_LENGTH	200
+
+struct seen_report {
+	int nlines;
+	char line[LINES_KEPT][LINE_LENGTH];
+};
+
+static struct {
+	raw_spinlock_t lock;
+	/* Who printed a bar last; a title counts only directly below a bar. */
+	struct task_struct *bar_by;
+	/* Whose report is being read; lines of other tasks in between are not its. */
+	struct task_struct *reporter;
+	int nreports;	/* Complete ones since the last check, kept or not. */
+	struct seen_report report[REPORTS_KEPT];
+	char note[512];	/* The tool's last line outside of a report. */
+} seen = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(seen.lock),
+};
+
+/* The report that kt_take_report() or kt_take_all() took last. */
+static struct seen_report taken;
+
+static bool starts_with(const char *text, size_t len, const char *prefix)
+{
+	return len >= strlen(prefix) && !memcmp(text, prefix, strlen(prefix));
+}
+
+static bool is_bar(const char *text, size_t len)
+{
+	return starts_with(text, len, "==============================");
+}
+
+static void keep_line(const char *text, size_t len)
+{
+	struct seen_report *r;
+
+	if (seen.nreports >= REPORTS_KEPT)
+		return;
+	r = &seen.report[seen.nreports];
+	if (r->nlines < LINES_KEPT)
+		strscpy(r->line[r->nlines++], text, min(len + 1, (size_t)LINE_LENGTH));
+}
+
+/* @text is not NUL-terminated. */
+static void probe_console(void *ignore, const char *text, size_t len)
+{
+	unsigned long flags;
+
+	while (len && text[len - 1] == '\n')
+		len--;
+
+	raw_spin_lock_irqsave(&seen.lock, flags);
+	if (seen.reporter) {
+		if (seen.reporter == current) {
+			keep_line(text, len);
+			if (is_bar(text, len)) {
+				seen.reporter = NULL;
+				WRITE_ONCE(seen.nreports, seen.nreports + 1);
+			}
+		}
+	} else if (is_bar(text, len)) {
+		seen.bar_by = current;
+	} else if (seen.bar_by == current &&
+		   (starts_with(text, len, "BUG: DMA_OWNER: ") ||
+		    starts_with(text, len, "BUG: KASAN: "))) {
+		if (seen.nreports < REPORTS_KEPT)
+			seen.report[seen.nreports].nlines = 0;
+		seen.reporter = current;
+		seen.bar_by = NULL;
+		keep_line(text, len);
+	} else if (starts_with(text, len, "dma_owner_debug: ")) {
+		strscpy(seen.note, text, min(len + 1, sizeof(seen.note)));
+	} else if (seen.bar_by == current) {
+		seen.bar_by = NULL;
+	}
+	raw_spin_unlock_irqrestore(&seen.lock, flags);
+}
+
+/**
+ * kt_reset() - Forget what the log said so far.
+ */
+void kt_reset(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&seen.lock, flags);
+	seen.nreports = 0;
+	seen.reporter = NULL;
+	seen.bar_by = NULL;
+	seen.note[0] = '\0';
+	raw_spin_unlock_irqrestore(&seen.lock, flags);
+}
+
+/**
+ * kt_take_all() - Take every report since the last check.
+ *
+ * Return: how many there were; the first of them is what kt_line() shows.
+ */
+int kt_take_all(void)
+{
+	unsigned long flags;
+	int n;
+
+	raw_spin_lock_irqsave(&seen.lock, flags);
+	n = seen.nreports;
+	taken.nlines = 0;
+	if (n)
+		memcpy(&taken, &seen.report[0], sizeof(taken));
+	else if (seen.reporter)
+		n = -1;		/* Begun, never ended. */
+	seen.nreports = 0;
+	seen.reporter = NULL;
+	raw_spin_unlock_irqrestore(&seen.lock, flags);
+	return n;
+}
+
+/**
+ * kt_lines() - Number of lines of the report taken last, from its title to its closing bar.
+ */
+int kt_lines(void)
+{
+	return taken.nlines;
+}
+
+/**
+ * kt_line() - A line of the report taken last.
+ * @n: number of the line; 0 is the title
+ *
+ * Return: the line, "" beyond the last one.
+ */
+const char *kt_line(int n)
+{
+	return n < taken.nlines ? taken.line[n] : "";
+}
+
+/**
+ * kt_has() - Does a line of the report taken last match a glob?
+ * @pattern: the glob, for the whole line
+ */
+bool kt_has(const char *pattern)
+{
+	int i;
+
+	for (i = 0; i < taken.nlines; i++)
+		if (glob_match(pattern, taken.line[i]))
+			return true;
+	return false;
+}
+
+/**
+ * kt_note() - The tool's last line in the log that was not part of a report.
+ */
+const char *kt_note(void)
+{
+	return seen.note;
+}
+
+static char why[2 * LINE_LENGTH];
+
+/**
+ * kt_take_silence() - Was there no report since the last check?
+ *
+ * Return: "" if so, else what was there.
+ */
+const char *kt_take_silence(void)
+{
+	int n = kt_take_all();
+
+	why[0] = '\0';
+	if (n)
+		scnprintf(why, sizeof(why), "%d report(s), first: %s / %s", n,
+			  kt_line(0), kt_line(2));
+	return why;
+}
+
+/**
+ * kt_take_report() - Was there exactly this one report since the last check?
+ * @type: report type, as in the title
+ * @fn: function the title must name, NULL for any
+ * @addr: address the access line must give
+ * @size: size the access line must give
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size)
+{
+	char want[LINE_LENGTH], *module;
+	int n = kt_take_all();
+
+	if (n != 1) {
+		scnprintf(why, sizeof(why), "%d reports instead of one %s in %ps%s%s", n,
+			  type, fn, n > 0 ? ", first: " : "", kt_line(0));
+		return why;
+	}
+
+	scnprintf(want, sizeof(want), "BUG: DMA_OWNER: %s in ", type);
+	if (!strstarts(kt_line(0), want))
+		goto bad_title;
+	if (fn) {
+		/* "name [module]": the offset goes in between. */
+		scnprintf(want + strlen(want), sizeof(want) - strlen(want), "%ps", fn);
+		module = strstr(want, " [");
+		if (module && !strstr(kt_line(0), module))
+			goto bad_title;
+		if (module)
+			*module = '\0';
+		strlcat(want, "+0x", sizeof(want));
+		if (!strstarts(kt_line(0), want))
+			goto bad_title;
+	}
+
+	scnprintf(want, sizeof(want), "%s of size %zu at %px by task ",
+		  strstr(type, "write") ? "Write" : "Read", size, addr);
+	if (!strstarts(kt_line(2), want)) {
+		scnprintf(why, sizeof(why), "access line '%s' instead of '%s'",
+			  kt_line(2), want);
+		return why;
+	}
+	return "";
+
+bad_title:
+	scnprintf(why, sizeof(why), "title '%s' instead of '%s'", kt_line(0), want);
+	return why;
+}
+
+/* === Accesses ============================================================= */
+
+#ifdef CONFIG_ARCH_SUPPORTS_INT128
+typedef __uint128_t u16bytes;
+#else
+typedef struct { u64 half[2]; } u16bytes;
+#endif
+
+/**
+ * test_dma_read() - Read memory with one instrumented load.
+ * @p: where
+ * @size: 1, 2, 4, 8 or 16
+ */
+noinline void test_dma_read(const void *p, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(p);
+	switch (size) {
+	case 1:
+		READ_ONCE(*(const u8 *)p);
+		break;
+	case 2:
+		READ_ONCE(*(const u16 *)p);
+		break;
+	case 4:
+		READ_ONCE(*(const u32 *)p);
+		break;
+	case 8:
+		READ_ONCE(*(const u64 *)p);
+		break;
+	default:
+		(void)*(const volatile u16bytes *)p;
+	}
+}
+
+/**
+ * test_dma_write() - Write memory with one instrumented store of 0x5a bytes.
+ * @p: where
+ * @size: 1, 2, 4, 8 or 16
+ */
+noinline void test_dma_write(void *p, size_t size)
+{
+	u16bytes pattern;
+
+	memset(&pattern, 0x5a, sizeof(pattern));
+	OPTIMIZER_HIDE_VAR(p);
+	switch (size) {
+	case 1:
+		WRITE_ONCE(*(u8 *)p, 0x5a);
+		break;
+	case 2:
+		WRITE_ONCE(*(u16 *)p, 0x5a5a);
+		break;
+	case 4:
+		WRITE_ONCE(*(u32 *)p, 0x5a5a5a5a);
+		break;
+	case 8:
+		WRITE_ONCE(*(u64 *)p, 0x5a5a5a5a5a5a5a5aULL);
+		break;
+	default:
+		*(volatile u16bytes *)p = pattern;
+	}
+}
+
+/**
+ * kt_peek() - Read a byte of a buffer behind the sanitizer's back.
+ * @p: where
+ */
+noinline __no_sanitize_address u8 kt_peek(const void *p)
+{
+	return *(const volatile u8 *)p;
+}
+
+/**
+ * kt_shadow() - KASAN's shadow byte of an address.
+ * @p: the address
+ */
+noinline __no_sanitize_address u8 kt_shadow(const void *p)
+{
+	return *(const volatile u8 *)kasan_mem_to_shadow(p);
+}
+
+/**
+ * kt_painted() - Does the shadow byte of an address carry a value of the tool?
+ * @p: the address
+ */
+bool kt_painted(const void *p)
+{
+	u8 value = kt_shadow(p);
+
+	return (value >= 0xd1 && value <= 0xd4) || (value >= 0xd9 && value <= 0xdb);
+}
+
+/* === Buffers, mappings, parameters ======================================== */
+
+/**
+ * kt_buf() - A zeroed kmalloc() buffer that the tool can guard.
+ * @test: the test that owns it; it is freed after the test
+ * @size: its size
+ *
+ * KFENCE takes over some kmalloc() calls and the tool leaves its objects alone,
+ * so a test that expects a trap would fail now and then.
+ */
+void *kt_buf(struct kunit *test, size_t size)
+{
+	void *buf;
+
+	do {
+		buf = kunit_kzalloc(test, size, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	} while (is_kfence_address(buf));
+	return buf;
+}
+
+static int page_init(struct kunit_resource *res, void *order)
+{
+	res->data = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, (unsigned long)order);
+	return res->data ? 0 : -ENOMEM;
+}
+
+static void page_free(struct kunit_resource *res)
+{
+	put_page(res->data);
+}
+
+/**
+ * kt_page() - A zeroed page that is neither slab nor page cache.
+ * @test: the test that owns it; it is freed after the test
+ * @order: its order
+ */
+struct page *kt_page(struct kunit *test, unsigned int order)
+{
+	struct page *page = kunit_alloc_resource(test, page_init, page_free, GFP_KERNEL,
+						 (void *)(unsigned long)order);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
+	return page;
+}
+
+/**
+ * test_dma_map() - dma_map_single() that must succeed.
+ * @test: the running test
+ * @dev: the device
+ * @buf: the buffer
+ * @size: its size
+ * @dir: the direction
+ *
+ * Return: the bus address.
+ */
+noinline dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
+			     enum dma_data_direction dir)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, size, dir);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+/**
+ * kt_set() - Set a parameter of the tool; it must take the value.
+ * @test: the running test
+ * @name: the parameter
+ * @val: the value
+ */
+void kt_set(struct kunit *test, const char *name, const char *val)
+{
+	KUNIT_ASSERT_EQ_MSG(test, dma_owner_debug_param_set(name, val), 0,
+			    "%s=%s", name, val);
+}
+
+/**
+ * kt_quiet_dma_debug() - Find dma-debug's budget of warnings.
+ * @test: the running test
+ *
+ * dma-debug rightly warns about what a few tests do on purpose, and would put a
+ * backtrace into the log of a good run. The test sets the budget to 0 and back.
+ *
+ * Return: dma-debug's num_errors, NULL if it cannot be reached.
+ */
+u32 *kt_quiet_dma_debug(struct kunit *test)
+{
+	struct dentry *dir = debugfs_lookup("dma-api", NULL), *file = NULL;
+	u32 *budget = NULL;
+
+	if (dir) {
+		file = debugfs_lookup("num_errors", dir);
+		dput(dir);
+	}
+	if (file) {
+		budget = d_inode(file)->i_private;
+		dput(file);
+	}
+	return budget;
+}
+
+/**
+ * kt_dir_desc() - The name of a direction, for parameterised tests.
+ * @dir: the direction
+ * @desc: where to write it
+ */
+void kt_dir_desc(const enum dma_data_direction *dir, char *desc)
+{
+	static const char * const names[] = {
+		[DMA_BIDIRECTIONAL] = "bidirectional",
+		[DMA_TO_DEVICE] = "to_device",
+		[DMA_FROM_DEVICE] = "from_device",
+	};
+
+	strscpy(desc, names[*dir], KUNIT_PARAM_DESC_SIZE);
+}
+
+/* === Suites =============================================================== */
+
+struct device *kt_dev, *kt_dev2;
+
+static struct platform_device *pdev[2];
+static struct tracepoint *console_tp;
+
+static struct platform_driver kt_driver = {
+	.driver.name = KT_NAME,
+};
+
+static const struct {
+	const char *name, *for_tests, *by_default;
+} params[] = {
+	{ "fault", "report", "report" },
+	{ "strict", "0", "0" },
+	{ "trap_user", "0", "0" },
+	{ "off_types", "", "" },
+	{ "off_drivers", "", "" },
+	{ "off_devices", "", "" },
+	{ "dedup", "0", "1" },
+	{ "report_burst", "0", "20" },
+	{ "kunit_fail", "0", "1" },
+};
+
+static void find_console(struct tracepoint *tp, void *ignore)
+{
+	if (!strcmp(tp->name, "console"))
+		console_tp = tp;
+}
+
+static struct device *add_device(int id)
+{
+	struct platform_device *p = platform_device_register_simple(KT_NAME, id, NULL, 0);
+	int err;
+
+	if (IS_ERR(p))
+		return ERR_CAST(p);
+	pdev[id] = p;
+	err = dma_coerce_mask_and_coherent(&p->dev, DMA_BIT_MASK(64));
+	return err ? ERR_PTR(err) : &p->dev;
+}
+
+/**
+ * kt_suite_init() - Set up the observer, the devices and the tool's parameters.
+ * @suite: the suite
+ *
+ * Return: 0, or a negative errno, which fails the suite.
+ */
+int kt_suite_init(struct kunit_suite *suite)
+{
+	int i, err;
+
+	for_each_kernel_tracepoint(find_console, NULL);
+	if (!console_tp)
+		return -ENOENT;
+	err = tracepoint_probe_register(console_tp, probe_console, NULL);
+	if (err)
+		return err;
+	err = platform_driver_register(&kt_driver);
+	if (err)
+		goto no_driver;
+	kt_dev = add_device(0);
+	kt_dev2 = add_device(1);
+	err = PTR_ERR_OR_ZERO(kt_dev) ?: PTR_ERR_OR_ZERO(kt_dev2);
+	for (i = 0; !err && i < ARRAY_SIZE(params); i++)
+		err = dma_owner_debug_param_set(params[i].name, params[i].for_tests);
+	if (!err)
+		return 0;
+
+	/* suite_exit() is called only by some kernels when suite_init() failed. */
+	for (i = 0; i < ARRAY_SIZE(pdev); i++)
+		platform_device_unregister(pdev[i]);
+	memset(pdev, 0, sizeof(pdev));
+	platform_driver_unregister(&kt_driver);
+no_driver:
+	tracepoint_probe_unregister(console_tp, probe_console, NULL);
+	tracepoint_synchronize_unregister();
+	console_tp = NULL;
+	return err;
+}
+
+/**
+ * kt_suite_exit() - Undo kt_suite_init(); the parameters get their defaults.
+ * @suite: the suite
+ */
+void kt_suite_exit(struct kunit_suite *suite)
+{
+	int i;
+
+	if (!console_tp)
+		return;
+	for (i = 0; i < ARRAY_SIZE(params); i++)
+		dma_owner_debug_param_set(params[i].name, params[i].by_default);
+	for (i = 0; i < ARRAY_SIZE(pdev); i++)
+		platform_device_unregister(pdev[i]);
+	memset(pdev, 0, sizeof(pdev));
+	platform_driver_unregister(&kt_driver);
+	tracepoint_probe_unregister(console_tp, probe_console, NULL);
+	tracepoint_synchronize_unregister();
+	console_tp = NULL;
+}
+
+/**
+ * kt_test_init() - Start a test with known parameters and an empty log.
+ * @test: the test
+ *
+ * Return: 0, or a negative errno, which fails the test.
+ */
+int kt_test_init(struct kunit *test)
+{
+	int i, err = 0;
+
+	for (i = 0; !err && i < ARRAY_SIZE(params); i++)
+		err = dma_owner_debug_param_set(params[i].name, params[i].for_tests);
+	kt_reset();
+	return err;
+}
+
+/**
+ * kt_test_exit() - A report that the test did not ask about fails it.
+ * @test: the test
+ */
+void kt_test_exit(struct kunit *test)
+{
+	EXPECT_SILENCE(test);
+}
+
+kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
+		  &kt_user_pages_suite, &kt_sync_suite, &kt_sub_range_suite,
+		  &kt_skip_cpu_sync_suite, &kt_pages_suite, &kt_overlap_suite,
+		  &kt_sg_suite, &kt_report_suite, &kt_filters_suite,
+		  &kt_params_suite, &kt_ignored_suite, &kt_native_suite,
+		  &kt_context_suite, &kt_negative_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");

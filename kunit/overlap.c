@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rule 5: the same memory mapped several times. A byte belongs to a device
+ * while any mapping gives it to one; the end of a mapping re-evaluates the rest.
+ *
+ * dma-debug warns of two device-writable mappings that start in one cache line,
+ * so those that overlap here start in different ones.
+ */
+
+#include "dod_test.h"
+
+#define SIZE 512
+
+static void two_to_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
+
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev2, b, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/* The same device, so the same bus address as well, unless it is bounced. */
+static void one_device_twice(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, b, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/* Same bus address, different sizes: each unmap must end its own mapping. */
+static void one_device_two_sizes(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + 64, 8);
+	a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, b, 64, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 64, 8);
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/* In-place crypto: source and destination are the same memory. */
+static void one_device_two_directions(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, src, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dst, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, src, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+static void from_device_ends_first(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t to = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t from = test_dma_map(test, kt_dev2, buf + 128, 256, DMA_FROM_DEVICE);
+
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 120, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 128, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 376, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 384, 8);
+	dma_unmap_single(kt_dev2, from, 256, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 128, 8);
+	dma_unmap_single(kt_dev, to, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+}
+
+static void to_device_ends_first(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t to = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t from = test_dma_map(test, kt_dev2, buf + 128, 256, DMA_FROM_DEVICE);
+
+	dma_unmap_single(kt_dev, to, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 120, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 128, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 376, 8);
+	EXPECT_CPU_OWNS(test, buf + 384, 8);
+	dma_unmap_single(kt_dev2, from, 256, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+}
+
+/* The order of the map calls makes no difference either. */
+static void from_device_begins_first(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t from = test_dma_map(test, kt_dev2, buf + 128, 256, DMA_FROM_DEVICE);
+	dma_addr_t to = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 128, 8);
+	dma_unmap_single(kt_dev2, from, 256, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 128, 8);
+	dma_unmap_single(kt_dev, to, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+}
+
+/* One of two devices gives the buffer back to the CPU; the other one has not. */
+static void sync_of_one_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_sync_single_for_cpu(kt_dev2, b, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_single_for_device(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev2, b, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/* The other's mapping covers only a part of what is synced. */
+static void sync_over_a_part(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t all = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_addr_t part = test_dma_map(test, kt_dev2, buf + 128, 64, DMA_TO_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, all, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 120, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 128, 8);
+	EXPECT_CPU_OWNS(test, buf + 192, 8);
+	dma_sync_single_for_device(kt_dev, all, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 128, 8);
+	dma_unmap_single(kt_dev, all, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 120, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 128, 8);
+	dma_unmap_single(kt_dev2, part, 64, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+}
+
+/* RAID 6: one block goes to many places. */
+static void many_to_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma[20];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(dma); i++)
+		dma[i] = test_dma_map(test, i % 2 ? kt_dev2 : kt_dev, buf + i * 8, 256,
+				      DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	for (i = 0; i < ARRAY_SIZE(dma); i++) {
+		/* The only one left that has this granule is the oldest one left. */
+		EXPECT_WRITE_TRAPS(test, buf + i * 8, 8);
+		dma_unmap_single(i % 2 ? kt_dev2 : kt_dev, dma[i], 256, DMA_TO_DEVICE);
+		EXPECT_CPU_OWNS(test, buf + i * 8, 8);
+	}
+	for (i = 0; i < SIZE; i += 8)
+		KUNIT_EXPECT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+}
+
+/* Two device-writable mappings: a read is wrong as long as one of them lasts. */
+static void two_from_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, 256, DMA_FROM_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf + 128, 256, DMA_BIDIRECTIONAL);
+
+	dma_unmap_single(kt_dev, a, 256, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + 127, 1);
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, buf + 128, 1);
+	dma_unmap_single(kt_dev2, b, 256, DMA_BIDIRECTIONAL);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+}
+
+/* The report names the device that must not be disturbed, not just any. */
+static void names_the_right_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t to = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t from = test_dma_map(test, kt_dev2, buf + 128, 256, DMA_FROM_DEVICE);
+
+	EXPECT_READ_TRAPS(test, buf + 128, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * " KT_NAME ".1 owns *DMA_FROM_DEVICE*"));
+	EXPECT_WRITE_TRAPS(test, buf, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * " KT_NAME ".0 owns *DMA_TO_DEVICE*"));
+	dma_unmap_single(kt_dev2, from, 256, DMA_FROM_DEVICE);
+	EXPECT_WRITE_TRAPS(test, buf + 128, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * " KT_NAME ".0 owns *DMA_TO_DEVICE*"));
+	dma_unmap_single(kt_dev, to, SIZE, DMA_TO_DEVICE);
+}
+
+/* Two buffers with one bus address on two devices: unmap goes by device. */
+static void unmap_of_the_other_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf, 64, DMA_FROM_DEVICE);
+
+	dma_unmap_single(kt_dev2, b, 64, DMA_FROM_DEVICE);
+	EXPECT_WRITE_TRAPS(test, buf, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * " KT_NAME ".0 owns *DMA_TO_DEVICE*"));
+	dma_unmap_single(kt_dev, a, 64, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/* The odd end of one mapping inside another: KASAN's own value comes back last. */
+static void odd_tails(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 77);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, 77, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf + 64, 13, DMA_FROM_DEVICE);
+
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 76, 1);
+	dma_unmap_single(kt_dev2, b, 13, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 76, 1);
+	dma_unmap_single(kt_dev, a, 77, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 76, 1);
+	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 72), 5);
+}
+
+static struct kunit_case overlap_cases[] = {
+	KUNIT_CASE(two_to_device),
+	KUNIT_CASE(one_device_twice),
+	KUNIT_CASE(one_device_two_sizes),
+	KUNIT_CASE(one_device_two_directions),
+	KUNIT_CASE(from_device_ends_first),
+	KUNIT_CASE(to_device_ends_first),
+	KUNIT_CASE(from_device_begins_first),
+	KUNIT_CASE(sync_of_one_device),
+	KUNIT_CASE(sync_over_a_part),
+	KUNIT_CASE(many_to_device),
+	KUNIT_CASE(two_from_device),
+	KUNIT_CASE(names_the_right_device),
+	KUNIT_CASE(unmap_of_the_other_device),
+	KUNIT_CASE(odd_tails),
+	{}
+};
+
+KT_SUITE(kt_overlap_suite, "overlap", overlap_cases);

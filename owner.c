@@ -1,0 +1,1298 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The heart: which memory is mapped, which bytes of it a device owns, and what
+ * each event changes. Rules are those of Documentation/dma_owner_debug.rst.
+ *
+ * Locks nest bus -> phys shard -> phys wide -> pool. A record is alive while
+ * the lock of an index that it is in is held. Memory is divided in regions;
+ * a record inside one region lives in the shard that the region hashes to, the
+ * others live in one tree "wide", which every look-up visits, too, if it is not
+ * empty. The shadow of a region is changed under its phys shard lock only.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+
+#include <linux/hash.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/rcupdate.h>
+#include <linux/scatterlist.h>
+#include <linux/sched/clock.h>
+#include <linux/slab.h>
+
+#define REGION_SHIFT	21
+#define SHARD_BITS	6
+#define NR_SHARDS	(1U << SHARD_BITS)
+#define GRANULE		8ULL
+
+/* Ended mappings that are remembered, for each possible CPU. */
+#define NR_ENDED	64
+
+struct index_part {
+	raw_spinlock_t lock;
+	struct rb_root_cached root;	/* lock */
+	unsigned int nr;		/* lock, read without */
+} ____cacheline_aligned_in_smp;
+
+struct index {
+	struct index_part shard[NR_SHARDS];
+	struct index_part wide;
+};
+
+struct ended {
+	raw_spinlock_t lock;
+	struct dod_mapping *ring[NR_ENDED];	/* lock */
+	unsigned int head;			/* lock */
+} ____cacheline_aligned_in_smp;
+
+struct dod_pool dod_mapping_pool;
+
+static const struct dod_guard *guard;
+static struct index *by_phys, *by_bus;
+static struct ended *ended;
+static struct dod_pool range_pool, device_pool;
+
+#define DEVICE_BITS 8
+static struct hlist_head devices[1 << DEVICE_BITS];
+static DEFINE_RAW_SPINLOCK(devices_lock);
+
+#define START(node)	((node)->start)
+#define LAST(node)	((node)->last)
+#define BUS_START(node)	((node)->bus)
+#define BUS_LAST(node)	((node)->bus_end)
+
+INTERVAL_TREE_DEFINE(struct dod_mapping, phys_rb, u64, phys_last, START, LAST,
+		     static __maybe_unused, phys_tree)
+INTERVAL_TREE_DEFINE(struct dod_mapping, bus_rb, u64, bus_last, BUS_START,
+		     BUS_LAST, static __maybe_unused, bus_tree)
+INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
+		     static __maybe_unused, range_tree)
+
+/* === Devices ============================================================== */
+
+static struct dod_device *find_device(const struct device *dev,
+				      const char *name)
+{
+	struct dod_device *d;
+
+	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node,
+				 lockdep_is_held(&devices_lock))
+		if (d->dev == dev &&
+		    !strncmp(d->name, name, sizeof(d->name) - 1))
+			return d;
+	return NULL;
+}
+
+static void note_driver(struct dod_device *d, const struct device *dev)
+{
+	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
+	WRITE_ONCE(d->driver, dev->driver);
+}
+
+/*
+ * The names of a device, copied at its first mapping, and its driver's when
+ * that has changed. An address that is used again for another device gets an
+ * entry of its own, so that old mappings keep their names.
+ */
+static struct dod_device *get_device_names(const struct device *dev)
+{
+	const char *name = dev_name(dev) ?: "(unnamed)";
+	struct dod_device *d;
+	unsigned long flags;
+
+	rcu_read_lock();
+	d = find_device(dev, name);
+	rcu_read_unlock();
+	if (likely(d && READ_ONCE(d->driver) == dev->driver))
+		return d;
+
+	raw_spin_lock_irqsave(&devices_lock, flags);
+	d = find_device(dev, name);
+	if (!d) {
+		d = dod_pool_get(&device_pool);
+		if (d) {
+			d->dev = dev;
+			strscpy(d->name, name, sizeof(d->name));
+			note_driver(d, dev);
+			hlist_add_head_rcu(&d->node,
+					   &devices[hash_ptr(dev, DEVICE_BITS)]);
+		}
+	} else if (d->driver != dev->driver) {
+		note_driver(d, dev);
+	}
+	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	return d;
+}
+
+/* === Index ================================================================ */
+
+static bool crosses_region(u64 start, u64 last)
+{
+	return (start ^ last) >> REGION_SHIFT;
+}
+
+static struct index_part *phys_shard(u64 phys)
+{
+	return &by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
+}
+
+/* Where a mapping lives; its phys lock. */
+static struct index_part *phys_part(const struct dod_mapping *m)
+{
+	return m->wide ? &by_phys->wide : phys_shard(m->start);
+}
+
+static struct index_part *bus_shard(const struct device *dev, u64 bus)
+{
+	return &by_bus->shard[hash_64((bus >> REGION_SHIFT) ^ (unsigned long)dev,
+				      SHARD_BITS)];
+}
+
+static struct index_part *bus_part(const struct dod_mapping *m)
+{
+	if (crosses_region(m->bus, m->bus_end))
+		return &by_bus->wide;
+	return bus_shard(m->dev, m->bus);
+}
+
+static void index_bus(struct dod_mapping *m)
+{
+	struct index_part *part = bus_part(m);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	bus_tree_insert(m, &part->root);
+	WRITE_ONCE(part->nr, part->nr + 1);
+	m->in_bus = true;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+}
+
+/* Only one of several callers gets true: the mapping is then his to end. */
+static bool claim(struct dod_mapping *m)
+{
+	struct index_part *part = bus_part(m);
+	unsigned long flags;
+	bool claimed;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	claimed = m->in_bus;
+	if (claimed) {
+		bus_tree_remove(m, &part->root);
+		WRITE_ONCE(part->nr, part->nr - 1);
+		m->in_bus = false;
+	}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return claimed;
+}
+
+/* Every mapping of a part that touches [s, l]; the part's lock is held. */
+#define for_each_touching(m, part, s, l)				\
+	for ((m) = phys_tree_iter_first(&(part)->root, (s), (l)); (m);	\
+	     (m) = phys_tree_iter_next((m), (s), (l)))
+
+/* === What a mapping's device owns ========================================= */
+
+static struct dod_range *range_new(struct dod_mapping *m, u64 start, u64 last,
+				   u8 dir)
+{
+	struct dod_range *r;
+
+	if (!m->first_used) {
+		m->first_used = true;
+		r = &m->first;
+	} else {
+		r = dod_pool_get(&range_pool);
+		if (!r) {
+			dod_count(DOD_C_RANGES_EXHAUSTED);
+			return NULL;
+		}
+	}
+	r->start = start;
+	r->last = last;
+	r->dir = dir;
+	range_tree_insert(r, &m->owned);
+	return r;
+}
+
+static void range_del(struct dod_mapping *m, struct dod_range *r)
+{
+	range_tree_remove(r, &m->owned);
+	if (r == &m->first)
+		m->first_used = false;
+	else
+		dod_pool_put(&range_pool, r);
+}
+
+/*
+ * The CPU gets [start, last]. Where a range is split and no second half can be
+ * had, the CPU gets that half, too: too little is guarded, never too much.
+ *
+ * Returns whether the device owned any of it.
+ */
+static bool range_take(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r, *next;
+	bool owned = false;
+
+	for (r = range_tree_iter_first(&m->owned, start, last); r; r = next) {
+		u64 r_start = r->start, r_last = r->last;
+		u8 dir = r->dir;
+
+		next = range_tree_iter_next(r, start, last);
+		owned = true;
+		range_del(m, r);
+		if (r_start < start)
+			range_new(m, r_start, start - 1, dir);
+		if (r_last > last)
+			range_new(m, last + 1, r_last, dir);
+	}
+	return owned;
+}
+
+/* The device gets [start, last]. Returns whether it owned any of it before. */
+static bool range_give(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+{
+	bool owned = range_take(m, start, last);
+	struct dod_range *r;
+
+	if (start > m->start) {
+		r = range_tree_iter_first(&m->owned, start - 1, start - 1);
+		if (r && r->dir == dir) {
+			start = r->start;
+			range_del(m, r);
+		}
+	}
+	if (last < m->last) {
+		r = range_tree_iter_first(&m->owned, last + 1, last + 1);
+		if (r && r->dir == dir) {
+			last = r->last;
+			range_del(m, r);
+		}
+	}
+	range_new(m, start, last, dir);
+	return owned;
+}
+
+/* === Guarding what devices own ============================================ */
+
+static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	if (m->trap == DOD_TRAP_NONE)
+		return;
+	for (r = range_tree_iter_first(&m->owned, start, last); r;
+	     r = range_tree_iter_next(r, start, last))
+		guard->own(m, max(r->start, start), min(r->last, last), r->dir);
+}
+
+/*
+ * Guards what any device owns of the granules that [start, last] touches.
+ * A byte is the device's while any mapping of it is (rule 5). The range lies in
+ * one region, whose shard lock is held.
+ */
+static void guard_region(struct index_part *shard, u64 start, u64 last)
+{
+	struct dod_mapping *m;
+
+	start = round_down(start, GRANULE);
+	last = round_up(last + 1, GRANULE) - 1;
+
+	for_each_touching(m, shard, start, last)
+		guard_ranges(m, start, last);
+
+	if (READ_ONCE(by_phys->wide.nr)) {
+		raw_spin_lock(&by_phys->wide.lock);
+		for_each_touching(m, &by_phys->wide, start, last)
+			guard_ranges(m, start, last);
+		raw_spin_unlock(&by_phys->wide.lock);
+	}
+}
+
+/*
+ * [start, last] of a wide mapping has changed hands: look at each region.
+ * Needs no record: it is enough that the change is visible in the index.
+ */
+static void guard_wide(u64 start, u64 last)
+{
+	u64 from, to;
+
+	for (from = start; from <= last; from = to + 1) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		to = min(from | ((1ULL << REGION_SHIFT) - 1), last);
+		raw_spin_lock_irqsave(&shard->lock, flags);
+		guard->disown(NULL, from, to);
+		guard_region(shard, from, to);
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+static void take_narrow(struct index_part *shard, struct dod_mapping *m,
+			u64 start, u64 last)
+{
+	if (!range_take(m, start, last) || m->trap == DOD_TRAP_NONE)
+		return;
+	guard->disown(m, start, last);
+	guard_region(shard, start, last);
+}
+
+static void give_narrow(struct index_part *shard, struct dod_mapping *m,
+			u64 start, u64 last, u8 dir)
+{
+	bool owned = range_give(m, start, last, dir);
+
+	if (m->trap == DOD_TRAP_NONE)
+		return;
+	/* A weaker direction may replace a stronger one: start afresh. */
+	if (owned)
+		guard->disown(m, start, last);
+	guard_region(shard, start, last);
+}
+
+static void note_sync(const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 last)
+{
+	m->sync = call->who;
+	m->sync.nr_frames = min_t(u16, m->sync.nr_frames, DOD_SYNC_FRAMES);
+	memcpy(m->sync_frames, call->frames,
+	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
+	m->handed = start - m->start;
+	m->handed_len = last - start + 1;
+}
+
+enum change { TO_CPU, PREPARE, TO_DEVICE };
+
+/*
+ * Changes the owner of [start, last], which lies inside the mapping. The
+ * mapping's phys lock is held.
+ *
+ * Returns true where the caller has to call guard_wide() for the range, after
+ * letting go of the locks.
+ */
+static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
+			 u64 start, u64 last, enum change change)
+{
+	struct index_part *part = phys_part(m);
+
+	lockdep_assert_held(&part->lock);
+	if (m->not_ram)
+		return false;
+	if (change == PREPARE && !m->bounced)
+		return false;
+	if (change == TO_DEVICE)
+		note_sync(call, m, start, last);
+
+	if (m->wide) {
+		if (change == TO_DEVICE)
+			range_give(m, start, last, call->dir);
+		else
+			range_take(m, start, last);
+		return m->trap != DOD_TRAP_NONE;
+	}
+	if (change == TO_DEVICE)
+		give_narrow(part, m, start, last, call->dir);
+	else
+		take_narrow(part, m, start, last);
+	return false;
+}
+
+/* === Events =============================================================== */
+
+/*
+ * Who calls, and the stack from the return address of the hooked function
+ * outwards: what lies inside is ours and ftrace's.
+ */
+static void note_caller(struct dod_call *call, unsigned int depth)
+{
+	unsigned long frames[DOD_MAP_FRAMES + 8];
+	struct dod_who *who = &call->who;
+	unsigned int nr, i;
+
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	memcpy(who->comm, current->comm, sizeof(who->comm));
+	who->comm[sizeof(who->comm) - 1] = '\0';
+
+	nr = stack_trace_save(frames, depth + 8, 0);
+	for (i = 0; i < nr && frames[i] != call->caller; i++)
+		;
+	if (i == nr) {
+		/* An unreliable unwinder: the caller at least is known. */
+		call->frames[0] = call->caller;
+		who->nr_frames = 1;
+		return;
+	}
+	who->nr_frames = min(nr - i, depth);
+	memcpy(call->frames, frames + i, who->nr_frames * sizeof(frames[0]));
+}
+
+static void history_put(struct dod_mapping *m, unsigned long caller)
+{
+	struct ended *e = &ended[raw_smp_processor_id()];
+	struct dod_mapping *old;
+	unsigned long flags;
+
+	m->ended = local_clock();
+	m->ended_by = caller;
+	raw_spin_lock_irqsave(&e->lock, flags);
+	old = e->ring[e->head];
+	e->ring[e->head] = m;
+	e->head = (e->head + 1) % NR_ENDED;
+	raw_spin_unlock_irqrestore(&e->lock, flags);
+	if (old)
+		dod_pool_put(&dod_mapping_pool, old);
+}
+
+/* Takes a claimed mapping out of the physical index and gives all to the CPU. */
+static void take_back_all(struct dod_mapping *m)
+{
+	struct index_part *part = phys_part(m);
+	struct dod_range *r;
+	unsigned long flags;
+
+	if (m->not_ram)
+		return;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	phys_tree_remove(m, &part->root);
+	WRITE_ONCE(part->nr, part->nr - 1);
+	while (!m->wide &&
+	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
+		take_narrow(part, m, r->start, r->last);
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+
+	/* A wide one is reachable by nobody now; its ranges are ours alone. */
+	while ((r = range_tree_iter_first(&m->owned, m->start, m->last))) {
+		u64 start = r->start, last = r->last;
+
+		range_del(m, r);
+		if (m->trap != DOD_TRAP_NONE)
+			guard_wide(start, last);
+	}
+}
+
+static void end_group(struct dod_mapping *leader, unsigned long caller,
+		      bool count)
+{
+	struct dod_mapping *m, *next;
+
+	for (m = leader->next; m; m = next) {
+		next = m->next;
+		if (!claim(m))
+			continue;
+		take_back_all(m);
+		if (count)
+			dod_count(DOD_C_UNMAPS);
+		history_put(m, caller);
+	}
+	take_back_all(leader);
+	if (count)
+		dod_count(DOD_C_UNMAPS);
+	history_put(leader, caller);
+}
+
+/**
+ * dod_owner_map() - a device can reach memory from now on
+ * @call: the call; one call may map several runs of memory
+ * @phys: first byte
+ * @size: bytes
+ * @bus: first byte as the device sees it
+ * @not_ram: do not touch this memory, but know it at unmap
+ * @bounced: the kernel may copy the memory to and from a bounce buffer
+ *
+ * Rule 1: the memory is the device's if call->to_device.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
+		   bool not_ram, bool bounced)
+{
+	struct index_part *part;
+	struct dod_device *device;
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	if (!size || call->dropped)
+		return;
+
+	device = get_device_names(call->dev);
+	if (!device) {
+		dod_count(DOD_C_UNTRACKED_NO_DEVICE);
+		goto drop;
+	}
+	m = dod_pool_get(&dod_mapping_pool);
+	if (!m) {
+		dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
+		goto drop;
+	}
+	if (!call->leader)
+		note_caller(call, DOD_MAP_FRAMES);
+
+	m->start = phys;
+	m->last = phys + size - 1;
+	m->bus = bus;
+	m->bus_end = bus + size - 1;
+	m->owned = RB_ROOT_CACHED;
+	m->dev = call->dev;
+	m->device = device;
+	m->group = call->leader ?: m;
+	m->next = NULL;
+	m->ended = 0;
+	m->ended_by = 0;
+	m->handed = 0;
+	m->handed_len = 0;
+	m->kind = call->kind;
+	m->dir = call->dir;
+	m->tail = 0;
+	m->wide = crosses_region(m->start, m->last);
+	m->not_ram = not_ram;
+	m->bounced = bounced;
+	m->first_used = false;
+	m->nents = 1;
+	m->map = call->who;
+	memcpy(m->map_frames, call->frames,
+	       call->who.nr_frames * sizeof(m->map_frames[0]));
+	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
+
+	if (call->leader) {
+		call->tail->next = m;
+		call->leader->nents++;
+	} else {
+		call->leader = m;
+	}
+	call->tail = m;
+	dod_count(DOD_C_MAPS);
+	index_bus(m);
+	if (not_ram)
+		return;
+
+	part = phys_part(m);
+	raw_spin_lock_irqsave(&part->lock, flags);
+	phys_tree_insert(m, &part->root);
+	WRITE_ONCE(part->nr, part->nr + 1);
+	if (call->to_device) {
+		if (m->wide)
+			range_give(m, m->start, m->last, m->dir);
+		else
+			give_narrow(part, m, m->start, m->last, m->dir);
+	}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (call->to_device && m->wide && m->trap != DOD_TRAP_NONE)
+		guard_wide(phys, phys + size - 1);
+	return;
+drop:
+	/*
+	 * Half a scatterlist must not be tracked: its unmap is found by its
+	 * first entry.
+	 */
+	call->dropped = true;
+	if (call->leader && claim(call->leader))
+		end_group(call->leader, call->caller, true);
+	call->leader = NULL;
+}
+
+/* Does the group consist of just the entries of this scatterlist? */
+static bool group_matches(const struct dod_mapping *leader,
+			  struct scatterlist *sg, int nents)
+{
+	const struct dod_mapping *m = leader;
+	struct scatterlist *s;
+	int i;
+
+	for_each_sg(sg, s, nents, i) {
+		if (!s->length)
+			continue;
+		if (!m || m->start != sg_phys(s) ||
+		    m->last != m->start + s->length - 1)
+			return false;
+		m = m->next;
+	}
+	return !m;
+}
+
+/* How well does a mapping that begins at the right address fit an unmap? */
+static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
+		      u64 size, struct scatterlist *sg, int nents)
+{
+	int fits = 1;
+
+	if (m->kind == call->kind)
+		fits += 8;
+	if (m->dir == call->dir)
+		fits += 2;
+	if (call->kind == DOD_SG)
+		fits += 4 * group_matches(m->group, sg, nents);
+	else
+		fits += 4 * (m->bus_end - m->bus + 1 == size);
+	return fits;
+}
+
+/*
+ * The mapping that an unmap ends. The same memory may be mapped several times
+ * at the same bus address; dma-debug's hash_bucket_find() chooses by best fit,
+ * too. Returns with the lock of the mapping's bus index held if found.
+ */
+static struct dod_mapping *find_unmap(struct index_part *part,
+				      const struct dod_call *call, u64 bus,
+				      u64 size, struct scatterlist *sg,
+				      int nents, unsigned long *flags)
+{
+	struct dod_mapping *m, *best = NULL;
+	int best_fits = 0;
+
+	if (!READ_ONCE(part->nr))
+		return NULL;
+	raw_spin_lock_irqsave(&part->lock, *flags);
+	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
+	     m = bus_tree_iter_next(m, bus, bus)) {
+		int fits;
+
+		if (m->dev != call->dev || m->bus != bus)
+			continue;
+		fits = unmap_fits(m, call, size, sg, nents);
+		if (fits > best_fits) {
+			best = m;
+			best_fits = fits;
+		}
+	}
+	if (!best)
+		raw_spin_unlock_irqrestore(&part->lock, *flags);
+	return best;
+}
+
+/**
+ * dod_owner_unmap() - a mapping ends; the memory is the CPU's
+ * @call: the call
+ * @bus: the address it was mapped at
+ * @size: bytes; ignored for scatterlists
+ * @sg: the scatterlist of dma_unmap_sg(), else NULL
+ * @nents: its length
+ *
+ * Rule 3. A scatterlist ends with all the entries that were mapped together,
+ * whatever the driver made of the list meanwhile.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
+		     struct scatterlist *sg, int nents)
+{
+	struct index_part *part = bus_shard(call->dev, bus);
+	struct dod_mapping *m, *leader;
+	unsigned long flags;
+
+	m = find_unmap(part, call, bus, size, sg, nents, &flags);
+	if (!m) {
+		part = &by_bus->wide;
+		m = find_unmap(part, call, bus, size, sg, nents, &flags);
+	}
+	if (!m) {
+		dod_count(DOD_C_UNMATCHED_UNMAPS);
+		return;
+	}
+	leader = m->group;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+
+	if (claim(leader))
+		end_group(leader, call->caller, true);
+}
+
+/*
+ * Which of several mappings that hold the address is meant? One that the call
+ * would change: syncing one of two equal mappings twice must reach both.
+ */
+static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
+		     u64 start, u64 last, u64 m_last, enum change change)
+{
+	bool owned = range_tree_iter_first(&m->owned, start, min(last, m->last));
+
+	return 1 + 8 * (last <= m_last) + 4 * (m->dir == call->dir) +
+	       2 * (owned == (change != TO_DEVICE));
+}
+
+/*
+ * Finds the mapping at a bus address. Interrupts are off; returns with the lock
+ * of the bus index held if found.
+ */
+static struct dod_mapping *find_sync(struct index_part *part,
+				     const struct dod_call *call, u64 bus,
+				     u64 size, enum change change)
+{
+	struct dod_mapping *m, *best = NULL;
+	int best_fits = 0;
+
+	if (!READ_ONCE(part->nr))
+		return NULL;
+	raw_spin_lock(&part->lock);
+	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
+	     m = bus_tree_iter_next(m, bus, bus)) {
+		struct index_part *phys = phys_part(m);
+		u64 start = m->start + (bus - m->bus);
+		int fits;
+
+		if (m->dev != call->dev)
+			continue;
+		raw_spin_lock(&phys->lock);
+		fits = sync_fits(m, call, start, start + size - 1, m->last,
+				 change);
+		raw_spin_unlock(&phys->lock);
+		if (fits > best_fits) {
+			best = m;
+			best_fits = fits;
+		}
+	}
+	if (!best)
+		raw_spin_unlock(&part->lock);
+	return best;
+}
+
+static void sync_single(struct dod_call *call, u64 bus, u64 size,
+			enum change change)
+{
+	struct index_part *part = bus_shard(call->dev, bus), *phys;
+	u64 start = 0, last = 0;
+	struct dod_mapping *m;
+	unsigned long flags;
+	bool wide = false;
+
+	if (!size)
+		return;
+	if (change == TO_DEVICE)
+		note_caller(call, DOD_SYNC_FRAMES);
+
+	local_irq_save(flags);
+	m = find_sync(part, call, bus, size, change);
+	if (!m) {
+		part = &by_bus->wide;
+		m = find_sync(part, call, bus, size, change);
+	}
+	if (m) {
+		start = m->start + (bus - m->bus);
+		last = min(start + size - 1, m->last);
+		phys = phys_part(m);
+		raw_spin_lock(&phys->lock);
+		wide = change_owner(call, m, start, last, change);
+		raw_spin_unlock(&phys->lock);
+		raw_spin_unlock(&part->lock);
+	} else if (change != PREPARE) {
+		dod_count(DOD_C_UNMATCHED_SYNCS);
+	}
+	local_irq_restore(flags);
+	if (wide)
+		guard_wide(start, last);
+}
+
+static struct dod_mapping *find_sync_phys(struct index_part *part,
+					  const struct dod_call *call,
+					  u64 start, u64 last,
+					  enum change change)
+{
+	struct dod_mapping *m, *best = NULL;
+	int best_fits = 0;
+
+	for_each_touching(m, part, start, start) {
+		int fits;
+
+		if (m->dev != call->dev)
+			continue;
+		fits = sync_fits(m, call, start, last, m->last, change) +
+		       16 * (m->kind == DOD_SG);
+		if (fits > best_fits) {
+			best = m;
+			best_fits = fits;
+		}
+	}
+	return best;
+}
+
+/* An IOMMU merges bus addresses of scatterlists: entries go by their memory. */
+static void sync_sg_entry(struct dod_call *call, u64 start, u64 last,
+			  enum change change)
+{
+	struct index_part *part = phys_shard(start);
+	struct dod_mapping *m;
+	unsigned long flags;
+	bool wide = false;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = find_sync_phys(part, call, start, last, change);
+	if (!m && READ_ONCE(by_phys->wide.nr)) {
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+		part = &by_phys->wide;
+		raw_spin_lock_irqsave(&part->lock, flags);
+		m = find_sync_phys(part, call, start, last, change);
+	}
+	if (m) {
+		last = min(last, m->last);
+		wide = change_owner(call, m, start, last, change);
+	} else if (change != PREPARE) {
+		dod_count(DOD_C_UNMATCHED_SYNCS);
+	}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (wide)
+		guard_wide(start, last);
+}
+
+static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
+		    enum change change)
+{
+	struct scatterlist *s;
+	int i;
+
+	if (change == TO_DEVICE)
+		note_caller(call, DOD_SYNC_FRAMES);
+	for_each_sg(sg, s, nents, i)
+		if (s->length)
+			sync_sg_entry(call, sg_phys(s),
+				      sg_phys(s) + s->length - 1, change);
+}
+
+/**
+ * dod_owner_sync_for_cpu() - the CPU gets a byte range (rule 2)
+ * @call: the call
+ * @bus: first byte as the device sees it
+ * @size: bytes
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size)
+{
+	dod_count(DOD_C_SYNCS_FOR_CPU);
+	sync_single(call, bus, size, TO_CPU);
+}
+
+/**
+ * dod_owner_sync_prepare() - the kernel is about to give a range to the device
+ * @call: the call
+ * @bus: first byte as the device sees it
+ * @size: bytes
+ *
+ * A bounce buffer is filled from the range now. If the device owns it already,
+ * which is legal, that copy must not be taken for the driver's.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size)
+{
+	sync_single(call, bus, size, PREPARE);
+}
+
+/**
+ * dod_owner_sync_for_device() - the device gets a byte range (rule 2)
+ * @call: the call
+ * @bus: first byte as the device sees it
+ * @size: bytes
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size)
+{
+	dod_count(DOD_C_SYNCS_FOR_DEVICE);
+	sync_single(call, bus, size, TO_DEVICE);
+}
+
+/**
+ * dod_owner_sync_sg_for_cpu() - the CPU gets the entries of a list (rule 2)
+ * @call: the call
+ * @sg: the list
+ * @nents: its length
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
+			       int nents)
+{
+	dod_count(DOD_C_SYNCS_FOR_CPU);
+	sync_sg(call, sg, nents, TO_CPU);
+}
+
+/**
+ * dod_owner_sync_sg_prepare() - as dod_owner_sync_prepare(), for a list
+ * @call: the call
+ * @sg: the list
+ * @nents: its length
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
+			       int nents)
+{
+	sync_sg(call, sg, nents, PREPARE);
+}
+
+/**
+ * dod_owner_sync_sg_for_device() - the device gets the entries of a list
+ * @call: the call
+ * @sg: the list
+ * @nents: its length
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
+				  int nents)
+{
+	dod_count(DOD_C_SYNCS_FOR_DEVICE);
+	sync_sg(call, sg, nents, TO_DEVICE);
+}
+
+/* === Look-ups ============================================================= */
+
+/* An NMI may have interrupted a holder of the lock on this very CPU. */
+static bool lock_for_trap(struct index_part *part, unsigned long *flags)
+{
+	if (!in_nmi()) {
+		raw_spin_lock_irqsave(&part->lock, *flags);
+		return true;
+	}
+	local_irq_save(*flags);
+	if (raw_spin_trylock(&part->lock))
+		return true;
+	local_irq_restore(*flags);
+	return false;
+}
+
+/* Copies the mapping that owns a byte; for a read, one that forbids reads. */
+static bool find_owner(struct index_part *part, u64 phys, bool write,
+		       struct dod_mapping *copy, struct dod_range *range)
+{
+	bool found = false;
+	struct dod_mapping *m;
+
+	for_each_touching(m, part, phys, phys) {
+		struct dod_range *r;
+
+		r = range_tree_iter_first(&m->owned, phys, phys);
+		if (!r || (found && r->dir == DMA_TO_DEVICE))
+			continue;
+		*copy = *m;
+		*range = *r;
+		found = true;
+		if (write || r->dir != DMA_TO_DEVICE)
+			break;
+	}
+	return found;
+}
+
+/**
+ * dod_owner_find() - which mapping makes a device the owner of a byte?
+ * @phys: the byte
+ * @write: the access that asks is a write
+ * @copy: filled in if there is one
+ * @range: what the device owns around the byte; filled in with it
+ *
+ * Context: any. In NMI it may be unable to tell.
+ *
+ * Return: see &enum dod_found.
+ */
+enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
+			      struct dod_range *range)
+{
+	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
+	enum dod_found found = DOD_NOT_OWNED;
+	unsigned long flags, wide_flags;
+
+	if (!lock_for_trap(shard, &flags))
+		return DOD_BUSY;
+	if (find_owner(shard, phys, write, copy, range)) {
+		found = DOD_OWNED;
+	} else if (READ_ONCE(wide->nr)) {
+		if (lock_for_trap(wide, &wide_flags)) {
+			if (find_owner(wide, phys, write, copy, range))
+				found = DOD_OWNED;
+			raw_spin_unlock_irqrestore(&wide->lock, wide_flags);
+		} else {
+			found = DOD_BUSY;
+		}
+	}
+	/*
+	 * Owner and shadow change under this lock. Poison that nobody owns is
+	 * our mistake, not the driver's.
+	 */
+	if (found == DOD_NOT_OWNED && guard->guarded(phys_to_virt(phys))) {
+		guard->disown(NULL, phys, phys);
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_broken("poison without an owner");
+		return DOD_NOT_OWNED;
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return found;
+}
+
+/**
+ * dod_owner_untrap_tail() - does an access go beyond a guarded partial granule?
+ * @phys: first byte of the granule
+ * @last: last byte of the access
+ *
+ * Such an access is KASAN's to report. The granule is no longer guarded then,
+ * so that its shadow tells KASAN how many bytes exist.
+ *
+ * Context: any. In NMI it may miss the granule.
+ *
+ * Return: whether the access goes beyond the bytes that exist.
+ */
+bool dod_owner_untrap_tail(u64 phys, u64 last)
+{
+	struct index_part *shard = phys_shard(phys);
+	struct dod_mapping *m;
+	unsigned long flags;
+	bool beyond = false;
+
+	if (!lock_for_trap(shard, &flags))
+		return false;
+	for_each_touching(m, shard, phys, phys + GRANULE - 1) {
+		if (!m->tail || m->last >= phys + GRANULE || last <= m->last)
+			continue;
+		guard->disown(m, m->last, m->last);
+		beyond = true;
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return beyond;
+}
+
+/**
+ * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
+ * @phys: the byte
+ * @copy: filled in if there is one; copy->ended tells which
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy)
+{
+	struct index_part *part = phys_shard(phys);
+	struct dod_mapping *m;
+	unsigned long flags;
+	unsigned int cpu, i;
+	bool found = false;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = phys_tree_iter_first(&part->root, phys, phys);
+	if (m)
+		*copy = *m;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (m)
+		return true;
+
+	part = &by_phys->wide;
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = phys_tree_iter_first(&part->root, phys, phys);
+	if (m)
+		*copy = *m;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (m)
+		return true;
+
+	for_each_possible_cpu(cpu) {
+		struct ended *e = &ended[cpu];
+
+		raw_spin_lock_irqsave(&e->lock, flags);
+		for (i = 0; i < NR_ENDED; i++) {
+			m = e->ring[i];
+			if (!m || phys < m->start || phys > m->last)
+				continue;
+			if (found && m->ended < copy->ended)
+				continue;
+			*copy = *m;
+			found = true;
+		}
+		raw_spin_unlock_irqrestore(&e->lock, flags);
+	}
+	return found;
+}
+
+/**
+ * dod_owner_next() - step through the live mappings
+ * @shard: part of the index, 0 to begin with
+ * @start: physical address to go on from, 0 to begin with
+ * @skip: mappings at that address to skip, 0 to begin with
+ * @copy: filled in
+ * @owned: bytes of it that the device owns
+ *
+ * A mapping that comes or goes meanwhile may be seen or not.
+ *
+ * Context: process.
+ *
+ * Return: false at the end.
+ */
+bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
+		    struct dod_mapping *copy, u64 *owned)
+{
+	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
+		struct index_part *part = *shard == NR_SHARDS ?
+					  &by_phys->wide :
+					  &by_phys->shard[*shard];
+		unsigned int skipped = 0;
+		struct dod_mapping *m;
+		struct dod_range *r;
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&part->lock, flags);
+		for_each_touching(m, part, *start, U64_MAX) {
+			if (m->start < *start)
+				continue;
+			if (m->start == *start && skipped < *skip) {
+				skipped++;
+				continue;
+			}
+			*skip = m->start == *start ? *skip + 1 : 1;
+			*start = m->start;
+			*copy = *m;
+			*owned = 0;
+			for (r = range_tree_iter_first(&m->owned, 0, U64_MAX);
+			     r; r = range_tree_iter_next(r, 0, U64_MAX))
+				*owned += r->last - r->start + 1;
+			raw_spin_unlock_irqrestore(&part->lock, flags);
+			return true;
+		}
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+	}
+	return false;
+}
+
+/**
+ * dod_owner_live() - mappings that are live
+ *
+ * Context: any.
+ *
+ * Return: how many; exact only while nobody maps or unmaps.
+ */
+long dod_owner_live(void)
+{
+	long nr = READ_ONCE(by_bus->wide.nr);
+	unsigned int i;
+
+	for (i = 0; i < NR_SHARDS; i++)
+		nr += READ_ONCE(by_bus->shard[i].nr);
+	return nr;
+}
+
+/* === Start and stop ======================================================= */
+
+static struct index *index_new(void)
+{
+	struct index *index = kvzalloc(sizeof(*index), GFP_KERNEL);
+	unsigned int i;
+
+	if (!index)
+		return NULL;
+	for (i = 0; i < NR_SHARDS; i++) {
+		raw_spin_lock_init(&index->shard[i].lock);
+		index->shard[i].root = RB_ROOT_CACHED;
+	}
+	raw_spin_lock_init(&index->wide.lock);
+	index->wide.root = RB_ROOT_CACHED;
+	return index;
+}
+
+/* Ends every mapping of a part of the bus index, as if it were unmapped. */
+static void end_part(struct index_part *part)
+{
+	struct dod_mapping *m;
+
+	for (;;) {
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&part->lock, flags);
+		m = bus_tree_iter_first(&part->root, 0, U64_MAX);
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+		if (!m)
+			return;
+		m = m->group;
+		if (claim(m))
+			end_group(m, 0, false);
+	}
+}
+
+/**
+ * dod_owner_stop_guarding() - give everything to the CPU
+ *
+ * The hooks must not run any more, or ignore what they see.
+ *
+ * Context: process; other look-ups may go on.
+ */
+void dod_owner_stop_guarding(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_SHARDS; i++)
+		end_part(&by_bus->shard[i]);
+	end_part(&by_bus->wide);
+}
+
+static void free_all(void)
+{
+	struct dod_device *d;
+	struct hlist_node *tmp;
+	unsigned int i, n;
+
+	for (i = 0; ended && i < nr_cpu_ids; i++)
+		for (n = 0; n < NR_ENDED; n++)
+			if (ended[i].ring[n])
+				dod_pool_put(&dod_mapping_pool, ended[i].ring[n]);
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		hlist_for_each_entry_safe(d, tmp, &devices[i], node) {
+			hlist_del_rcu(&d->node);
+			dod_pool_put(&device_pool, d);
+		}
+	dod_pool_destroy(&device_pool);
+	dod_pool_destroy(&range_pool);
+	dod_pool_destroy(&dod_mapping_pool);
+	kvfree(ended);
+	kvfree(by_bus);
+	kvfree(by_phys);
+	ended = NULL;
+	by_bus = NULL;
+	by_phys = NULL;
+}
+
+/**
+ * dod_owner_start() - get ready for events
+ * @with: the guard in force
+ * @reserve: records to keep free
+ * @max: most records to allocate
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or -ENOMEM, with nothing left allocated.
+ */
+int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
+		    unsigned int max)
+{
+	unsigned int i;
+	int err;
+
+	guard = with;
+	by_phys = index_new();
+	by_bus = index_new();
+	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);
+	err = dod_pool_init(&dod_mapping_pool, "dod_mapping",
+			    sizeof(struct dod_mapping), reserve, max);
+	if (!err)
+		err = dod_pool_init(&range_pool, "dod_range",
+				    sizeof(struct dod_range), reserve / 8 + 64,
+				    max);
+	if (!err)
+		err = dod_pool_init(&device_pool, "dod_device",
+				    sizeof(struct dod_device), 64, 16384);
+	if (err || !by_phys || !by_bus || !ended) {
+		free_all();
+		return -ENOMEM;
+	}
+	for (i = 0; i < nr_cpu_ids; i++)
+		raw_spin_lock_init(&ended[i].lock);
+	return 0;
+}
+
+/**
+ * dod_owner_stop() - forget everything
+ *
+ * After dod_owner_stop_guarding(), when nobody can look anything up any more.
+ *
+ * Context: process, may sleep.
+ */
+void dod_owner_stop(void)
+{
+	free_all();
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Accesses that depart from the letter of the DMA API and are not reported.
+ * Each row names the function that makes the access, what it may do, the code
+ * it was made for and the reason. Keep the list short: a row hides bugs.
+ */
+#ifndef DMA_OWNER_DEBUG_PERMISSIVE_H
+#define DMA_OWNER_DEBUG_PERMISSIVE_H
+
+#include <linux/dma-direction.h>
+#include <linux/string.h>
+#include <linux/types.h>
+
+/**
+ * struct dod_idiom - a row
+ *
+ * @prefix:	of the function that accesses the memory, inlined or not
+ * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
+ * @core:	the DMA core itself: allowed with strict=1, too
+ */
+struct dod_idiom {
+	const char *prefix;
+	u8 dirs;
+	bool core;
+};
+
+#define DOD_ANY_DIR (BIT(DMA_TO_DEVICE) | BIT(DMA_FROM_DEVICE) | \
+		     BIT(DMA_BIDIRECTIONAL))
+
+static const struct dod_idiom dod_idioms[] = {
+	/*
+	 * kernel/dma/swiotlb.c copies between a buffer and its bounce slot, on
+	 * behalf of the device. Our hooks run before it hands back and after it
+	 * hands over, but another mapping of the same memory, which is legal,
+	 * may own the bytes meanwhile.
+	 */
+	{ "swiotlb_", DOD_ANY_DIR, .core = true },
+	{ "__swiotlb_", DOD_ANY_DIR, .core = true },
+	/*
+	 * drivers/iommu/io-pgtable-arm.c and -arm-v7s.c map a page table
+	 * TO_DEVICE once, write entries whenever they change, and then call
+	 * dma_sync_single_for_device(): the walker tolerates either value, and
+	 * a sync for the CPU would do nothing for TO_DEVICE.
+	 */
+	{ "__arm_lpae_", BIT(DMA_TO_DEVICE) },
+	{ "arm_lpae_", BIT(DMA_TO_DEVICE) },
+	{ "__arm_v7s_", BIT(DMA_TO_DEVICE) },
+	{ "arm_v7s_", BIT(DMA_TO_DEVICE) },
+};
+
+/* Is an access by a function to memory of a direction one of the rows? */
+static inline bool dod_permitted(const char *function, u8 dir, bool strict)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
+		const struct dod_idiom *idiom = &dod_idioms[i];
+
+		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
+		    !strncmp(function, idiom->prefix, strlen(idiom->prefix)))
+			return true;
+	}
+	return false;
+}
+
+#endif /* DMA_OWNER_DEBUG_PERMISSIVE_H */

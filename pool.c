@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects for the hooks, which run in any context and may not allocate: taken
+ * from lists that a worker keeps filled. No list lock nests in another.
+ */
+#include "dma_owner_debug.h"
+
+#include <linux/slab.h>
+
+struct dod_pool_object {
+	struct dod_pool_object *next;
+};
+
+struct dod_pool_shard {
+	raw_spinlock_t lock;
+	struct dod_pool_object *free;	/* lock */
+	unsigned int nr;		/* length of free; lock, read without */
+} ____cacheline_aligned_in_smp;
+
+static struct dod_pool_object *shard_get(struct dod_pool_shard *shard)
+{
+	struct dod_pool_object *obj;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	obj = shard->free;
+	if (obj) {
+		shard->free = obj->next;
+		WRITE_ONCE(shard->nr, shard->nr - 1);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return obj;
+}
+
+static void shard_put(struct dod_pool_shard *shard, struct dod_pool_object *obj)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	obj->next = shard->free;
+	shard->free = obj;
+	WRITE_ONCE(shard->nr, shard->nr + 1);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+static struct dod_pool_shard *emptiest(struct dod_pool *pool)
+{
+	struct dod_pool_shard *least = pool->shards;
+	unsigned int i;
+
+	for (i = 1; i < pool->nr_shards; i++)
+		if (READ_ONCE(pool->shards[i].nr) < READ_ONCE(least->nr))
+			least = &pool->shards[i];
+	return least;
+}
+
+static int fill(struct dod_pool *pool)
+{
+	while (dod_pool_free(pool) < pool->reserve &&
+	       atomic_long_read(&pool->total) < pool->max) {
+		struct dod_pool_object *obj;
+
+		obj = kmem_cache_alloc(pool->cache, GFP_KERNEL);
+		if (!obj)
+			return -ENOMEM;
+		atomic_long_inc(&pool->total);
+		shard_put(emptiest(pool), obj);
+	}
+	return 0;
+}
+
+static void refill(struct work_struct *work)
+{
+	/* On failure the next dod_pool_get() asks again. */
+	fill(container_of(work, struct dod_pool, refill));
+}
+
+/**
+ * dod_pool_get() - take an object
+ * @pool: the pool
+ *
+ * Context: any but NMI; may be called with interrupts off and raw locks held.
+ *
+ * Return: an object with undefined content, NULL if none is left.
+ */
+void *dod_pool_get(struct dod_pool *pool)
+{
+	unsigned int first = raw_smp_processor_id() % pool->nr_shards;
+	struct dod_pool_shard *own = &pool->shards[first];
+	struct dod_pool_object *obj = NULL;
+	unsigned int i;
+
+	for (i = 0; !obj && i < pool->nr_shards; i++) {
+		unsigned int n = first + i;
+
+		if (n >= pool->nr_shards)
+			n -= pool->nr_shards;
+		if (READ_ONCE(pool->shards[n].nr))
+			obj = shard_get(&pool->shards[n]);
+	}
+	/* The half is what the hooks live on until the worker has run. */
+	if (READ_ONCE(own->nr) <= pool->reserve / pool->nr_shards / 2 &&
+	    dod_pool_free(pool) <= pool->reserve / 2 &&
+	    atomic_long_read(&pool->total) < pool->max)
+		queue_work(system_highpri_wq, &pool->refill);
+	return obj;
+}
+
+/**
+ * dod_pool_put() - give an object back
+ * @pool: the pool it was taken from
+ * @obj: the object
+ *
+ * Context: as dod_pool_get().
+ */
+void dod_pool_put(struct dod_pool *pool, void *obj)
+{
+	shard_put(&pool->shards[raw_smp_processor_id() % pool->nr_shards], obj);
+}
+
+/**
+ * dod_pool_free() - objects that are free now
+ * @pool: the pool
+ *
+ * Context: any.
+ *
+ * Return: how many; exact only while nobody takes or gives back.
+ */
+long dod_pool_free(const struct dod_pool *pool)
+{
+	unsigned int i;
+	long nr = 0;
+
+	for (i = 0; i < pool->nr_shards; i++)
+		nr += READ_ONCE(pool->shards[i].nr);
+	return nr;
+}
+
+/**
+ * dod_pool_init() - set up a pool and fill it
+ * @pool: the pool
+ * @name: of its slab cache
+ * @size: of an object, bytes
+ * @reserve: how many to keep free
+ * @max: how many to allocate at most
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or -ENOMEM, with nothing left allocated.
+ */
+int dod_pool_init(struct dod_pool *pool, const char *name, size_t size,
+		  unsigned int reserve, unsigned int max)
+{
+	unsigned int i;
+
+	INIT_WORK(&pool->refill, refill);
+	atomic_long_set(&pool->total, 0);
+	pool->reserve = reserve;
+	pool->max = max;
+	pool->nr_shards = num_possible_cpus();
+	pool->cache = kmem_cache_create(name, size, 0, 0, NULL);
+	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
+			       GFP_KERNEL);
+	if (!pool->cache || !pool->shards)
+		goto err;
+	for (i = 0; i < pool->nr_shards; i++)
+		raw_spin_lock_init(&pool->shards[i].lock);
+	if (!fill(pool))
+		return 0;
+err:
+	dod_pool_destroy(pool);
+	return -ENOMEM;
+}
+
+/**
+ * dod_pool_destroy() - free a pool
+ * @pool: the pool, with every object back; or one that was never set up
+ *
+ * Context: process, may sleep.
+ */
+void dod_pool_destroy(struct dod_pool *pool)
+{
+	unsigned int i;
+
+	if (!pool->nr_shards)
+		return;
+	cancel_work_sync(&pool->refill);
+	for (i = 0; pool->shards && i < pool->nr_shards; i++) {
+		struct dod_pool_object *obj;
+
+		while ((obj = shard_get(&pool->shards[i])))
+			kmem_cache_free(pool->cache, obj);
+	}
+	kfree(pool->shards);
+	pool->shards = NULL;
+	kmem_cache_destroy(pool->cache);
+	pool->cache = NULL;
+	pool->nr_shards = 0;
+}

@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the user reads: filters, deduplication, the text of a report. Nothing
+ * here decides what is a fault.
+ *
+ * report_lock orders reports and protects the filters and what was reported;
+ * it is taken with interrupts off and nests in nothing of ours.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+#include "permissive.h"
+
+#include <kunit/test.h>
+#include <linux/glob.h>
+#include <linux/jhash.h>
+#include <linux/kallsyms.h>
+#include <linux/lockdep.h>
+#include <linux/panic.h>
+#include <linux/sched/clock.h>
+#include <linux/utsname.h>
+
+#define REPORT_FRAMES	64
+#define BURST_PERIOD	(5ULL * NSEC_PER_SEC)
+
+struct report_type {
+	const char *name;
+	const char *hint;
+};
+
+static const struct report_type types[] = {
+#define REPORT_ROW(id, name, hint) [DOD_R_##id] = { name, hint },
+	DOD_REPORTS(REPORT_ROW)
+#undef REPORT_ROW
+};
+
+static_assert(ARRAY_SIZE(types) == DOD_REPORT_COUNT);
+
+static atomic_long_t type_counts[DOD_REPORT_COUNT];
+
+static DEFINE_RAW_SPINLOCK(report_lock);
+/* The CPU that prints: what it traps meanwhile must not print, too. */
+static int report_cpu = -1;
+
+/**
+ * dod_report_name() - a type as titles and parameters spell it
+ * @type: the type
+ *
+ * Context: any.
+ */
+const char *dod_report_name(enum dod_report_type type)
+{
+	return types[type].name;
+}
+
+/**
+ * dod_report_count() - how often a type was found, shown or not
+ * @type: the type
+ *
+ * Context: any.
+ */
+long dod_report_count(enum dod_report_type type)
+{
+	return atomic_long_read(&type_counts[type]);
+}
+
+/* === Filters ============================================================== */
+
+#define NR_RULES	16
+#define RULE_CHARS	64
+
+/* Types that are off where a name matches the glob. */
+struct rule {
+	u32 type_mask;
+	char glob[RULE_CHARS];
+};
+
+struct filter {
+	unsigned int nr;
+	struct rule rules[NR_RULES];
+};
+
+static_assert(DOD_REPORT_COUNT <= 32);
+
+static struct filter filters[DOD_BY_COUNT];	/* report_lock */
+
+static int type_mask(const char *name, u32 *mask)
+{
+	unsigned int i;
+
+	for (i = 0; i < DOD_REPORT_COUNT; i++)
+		if (!strcmp(name, types[i].name)) {
+			*mask = BIT(i);
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static void list_types(const char *wrong)
+{
+	char known[512] = "";
+	unsigned int i;
+
+	for (i = 0; i < DOD_REPORT_COUNT; i++) {
+		if (i)
+			strlcat(known, ", ", sizeof(known));
+		strlcat(known, types[i].name, sizeof(known));
+	}
+	pr_err("unknown report type \"%s\", known are: %s\n", wrong, known);
+}
+
+/*
+ * Where the type in "[type:]glob" ends, NULL if there is none. Device names
+ * hold colons, too, but digits before the first.
+ */
+static char *end_of_type(char *item)
+{
+	size_t len = strspn(item, "abcdefghijklmnopqrstuvwxyz-");
+
+	return len && item[len] == ':' ? item + len : NULL;
+}
+
+/* "type" for off_types, "[type:]glob" for the others. */
+static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
+{
+	char *type = item, *glob = item, *colon = NULL;
+
+	if (by != DOD_BY_TYPE)
+		colon = end_of_type(item);
+	rule->type_mask = ~0U;
+	if (colon) {
+		*colon = '\0';
+		glob = colon + 1;
+	}
+	if (by == DOD_BY_TYPE || colon) {
+		if (type_mask(type, &rule->type_mask)) {
+			list_types(type);
+			return -EINVAL;
+		}
+	}
+	if (by == DOD_BY_TYPE)
+		glob = "*";
+	if (!*glob || strscpy(rule->glob, glob, RULE_CHARS) < 0) {
+		pr_err("\"%s\" is empty or longer than %d characters\n", item,
+		       RULE_CHARS - 1);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * dod_report_set_filter() - replace one of the off_* lists
+ * @by: which one
+ * @val: comma-separated; empty for none
+ *
+ * Context: process. Callers are serialised by the lock of the parameters.
+ *
+ * Return: 0, or -EINVAL after a line that says what is wrong; the list in force
+ * stays then.
+ */
+int dod_report_set_filter(enum dod_filter_by by, const char *val)
+{
+	static struct filter new;
+	char copy[512], *rest = copy, *item;
+	unsigned long flags;
+	int err;
+
+	if (strscpy(copy, val, sizeof(copy)) < 0) {
+		pr_err("a filter of more than %zu characters\n",
+		       sizeof(copy) - 1);
+		return -EINVAL;
+	}
+	new.nr = 0;
+	while ((item = strsep(&rest, ","))) {
+		item = strim(item);
+		if (!*item)
+			continue;
+		if (new.nr == NR_RULES) {
+			pr_err("a filter of more than %d items\n", NR_RULES);
+			return -EINVAL;
+		}
+		err = parse_rule(&new.rules[new.nr], by, item);
+		if (err)
+			return err;
+		new.nr++;
+	}
+	raw_spin_lock_irqsave(&report_lock, flags);
+	filters[by] = new;
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+	return 0;
+}
+
+static bool filter_hits(enum dod_filter_by by, enum dod_report_type type,
+			const char *name)
+{
+	const struct filter *f = &filters[by];
+	unsigned int i;
+
+	for (i = 0; i < f->nr; i++)
+		if ((f->rules[i].type_mask & BIT(type)) &&
+		    IS_ENABLED(CONFIG_GLOB) && glob_match(f->rules[i].glob, name))
+			return true;
+	return false;
+}
+
+static bool filtered(enum dod_report_type type, const struct dod_device *d)
+{
+	return filter_hits(DOD_BY_TYPE, type, "") ||
+	       filter_hits(DOD_BY_DRIVER, type, d->driver_name) ||
+	       filter_hits(DOD_BY_DEVICE, type, d->name);
+}
+
+/* === What was reported before ============================================= */
+
+#define NR_SEEN 512
+
+static u32 seen[NR_SEEN];		/* report_lock */
+static unsigned int nr_seen;		/* report_lock */
+static u64 burst_start;			/* report_lock */
+static unsigned int burst_nr;		/* report_lock */
+static unsigned int burst_lost;		/* report_lock */
+
+/* The oldest are forgotten where there are too many: better twice than never. */
+static bool seen_before(enum dod_report_type type, unsigned long frame,
+			unsigned long map_frame)
+{
+	u32 key = jhash_3words(hash_long(frame, 32), hash_long(map_frame, 32),
+			       type, 0);
+	unsigned int i;
+
+	for (i = 0; i < min(nr_seen, NR_SEEN); i++)
+		if (seen[i] == key)
+			return true;
+	seen[nr_seen++ % NR_SEEN] = key;
+	return false;
+}
+
+static bool over_burst(u64 now)
+{
+	unsigned int limit = READ_ONCE(dod_params.report_burst);
+
+	if (!limit)
+		return false;
+	if (now - burst_start > BURST_PERIOD) {
+		if (burst_lost)
+			pr_warn("%u reports were not shown: more than report_burst=%u in 5 s\n",
+				burst_lost, limit);
+		burst_start = now;
+		burst_nr = 0;
+		burst_lost = 0;
+	}
+	if (burst_nr++ < limit)
+		return false;
+	burst_lost++;
+	return true;
+}
+
+/**
+ * dod_report_forget() - report everything anew
+ *
+ * Context: any but NMI.
+ */
+void dod_report_forget(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&report_lock, flags);
+	nr_seen = 0;
+	burst_nr = 0;
+	burst_lost = 0;
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+}
+
+/* === Frames =============================================================== */
+
+static bool has_prefix(const char *name, const char * const *prefixes,
+		       unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
+/*
+ * Functions that act for their caller: a report that named them would be the
+ * same for every driver.
+ */
+static const char * const dma_core[] = {
+	"dma_map_", "__dma_map_", "dma_unmap_", "dma_sync_", "__dma_sync_",
+	"dma_alloc_", "dma_free_", "debug_dma_", "dmam_",
+};
+
+static const char * const helpers[] = {
+	"memcpy", "__memcpy", "memmove", "__memmove", "memset", "__memset",
+	"memcmp", "memchr", "str", "__asan_", "kasan_", "__kasan_",
+	"_copy_", "__copy_", "copy_", "csum_", "crc", "hex_dump_",
+	"print_hex_dump", "sg_copy_", "sg_pcopy_", "skb_copy_", "__skb_",
+	"swab", "scatterwalk_", "bitmap_", "_find_", "chksum_", "xxh", "xxhash",
+};
+
+static const char *function_name(unsigned long ip, char *buf, size_t size)
+{
+	snprintf(buf, size, "%ps", (void *)ip);
+	return buf;
+}
+
+/* A driver may use such a name, too: modules are never skipped. */
+static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
+			    unsigned int nr)
+{
+	char name[64];
+
+	function_name(ip, name, sizeof(name));
+	return !strchr(name, '[') && has_prefix(name, prefixes, nr);
+}
+
+static unsigned int skip_frames(const unsigned long *frames, unsigned int nr,
+				const char * const *prefixes,
+				unsigned int nr_prefixes)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (!acts_for_caller(frames[i], prefixes, nr_prefixes))
+			return i;
+	return 0;
+}
+
+/**
+ * dod_report_map_frame() - where a driver mapped memory
+ * @m: the mapping
+ *
+ * Context: any.
+ *
+ * Return: the innermost frame outside the DMA core, 0 if no stack is known.
+ */
+unsigned long dod_report_map_frame(const struct dod_mapping *m)
+{
+	if (!m->map.nr_frames)
+		return 0;
+	return m->map_frames[skip_frames(m->map_frames, m->map.nr_frames,
+					 dma_core, ARRAY_SIZE(dma_core))];
+}
+
+/* From the access outwards; what lies inside is KASAN's and ours. */
+static unsigned int access_stack(unsigned long *frames, unsigned long ip)
+{
+	unsigned int nr = stack_trace_save(frames, REPORT_FRAMES, 0), i;
+
+	for (i = 0; i < nr; i++)
+		if (frames[i] == ip) {
+			memmove(frames, frames + i, (nr - i) * sizeof(*frames));
+			return nr - i;
+		}
+	frames[0] = ip;
+	return 1;
+}
+
+/* === Text ================================================================= */
+
+static const char *dir_name(u8 dir)
+{
+	switch (dir) {
+	case DMA_TO_DEVICE:
+		return "DMA_TO_DEVICE";
+	case DMA_FROM_DEVICE:
+		return "DMA_FROM_DEVICE";
+	default:
+		return "DMA_BIDIRECTIONAL";
+	}
+}
+
+static const char *family(const struct dod_mapping *m)
+{
+	return m->kind == DOD_SG ? "sg" : "single";
+}
+
+static void print_frames(const unsigned long *frames, unsigned int nr)
+{
+	unsigned int i;
+
+	if (!nr)
+		printk(KERN_ERR " (stack is not available)\n");
+	for (i = 0; i < nr; i++)
+		printk(KERN_ERR " %pS\n", (void *)frames[i]);
+}
+
+static void print_who(const char *what, const struct dod_who *who, u64 now,
+		      const unsigned long *frames)
+{
+	unsigned int skip = skip_frames(frames, who->nr_frames, dma_core,
+					ARRAY_SIZE(dma_core));
+	u64 when = who->when, ago = now - when;
+	u32 when_us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
+	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
+
+	printk(KERN_ERR "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
+	       what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
+	print_frames(frames + skip, who->nr_frames - skip);
+}
+
+static void print_mapping(const struct dod_mapping *m,
+			  const struct dod_range *range, u64 bad)
+{
+	u64 start = max(range->start, m->start);
+	u64 last = min(range->last, m->last);
+
+	printk(KERN_ERR "Device %s %s owns these %llu bytes, %s, [%px, %px), dma 0x%llx\n",
+	       m->device->driver_name, m->device->name, last - start + 1,
+	       dir_name(range->dir), phys_to_virt(start),
+	       phys_to_virt(last) + 1, m->bus + (start - m->start));
+	if (start != m->start || last != m->last)
+		printk(KERN_ERR "They are part of a mapping of %llu bytes, [%px, %px).\n",
+		       m->last - m->start + 1, phys_to_virt(m->start),
+		       phys_to_virt(m->last) + 1);
+	printk(KERN_ERR "The access is %llu bytes into the buffer.\n",
+	       bad - m->start);
+}
+
+static void print_history(const struct dod_mapping *m, u64 now)
+{
+	char what[64];
+
+	printk(KERN_ERR "\n");
+	print_who(m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" :
+					 "Mapped",
+		  &m->map, now, m->map_frames);
+	if (!m->handed_len)
+		return;
+	printk(KERN_ERR "\n");
+	snprintf(what, sizeof(what),
+		 "Last given to the device by dma_sync_%s_for_device()",
+		 family(m));
+	print_who(what, &m->sync, now, m->sync_frames);
+}
+
+static void print_bar(void)
+{
+	printk(KERN_ERR "==================================================================\n");
+}
+
+static bool begin_report(unsigned long *flags)
+{
+	local_irq_save(*flags);
+	if (READ_ONCE(report_cpu) == raw_smp_processor_id()) {
+		dod_count(DOD_C_REPORTS_NESTED);
+		local_irq_restore(*flags);
+		return false;
+	}
+	/* As KASAN: the access may have been made with any lock held. */
+	lockdep_off();
+	raw_spin_lock(&report_lock);
+	WRITE_ONCE(report_cpu, raw_smp_processor_id());
+	return true;
+}
+
+static void end_report(unsigned long flags)
+{
+	WRITE_ONCE(report_cpu, -1);
+	raw_spin_unlock(&report_lock);
+	lockdep_on();
+	local_irq_restore(flags);
+}
+
+static void fail_kunit_test(void)
+{
+#if IS_ENABLED(CONFIG_KUNIT)
+	struct kunit *test = current->kunit_test;
+
+	if (test && READ_ONCE(dod_params.kunit_fail))
+		kunit_set_failure(test);
+#endif
+}
+
+/* Whether a report is to be printed; counts why not. report_lock held. */
+static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
+			unsigned long frame, u64 now)
+{
+	if (filtered(type, m->device)) {
+		dod_count(DOD_C_REPORTS_FILTERED);
+		return false;
+	}
+	/* A repeated fault still fails the test that runs now. */
+	fail_kunit_test();
+	if (READ_ONCE(dod_params.dedup) &&
+	    seen_before(type, frame, dod_report_map_frame(m))) {
+		dod_count(DOD_C_REPORTS_DEDUPLICATED);
+		return false;
+	}
+	if (over_burst(now)) {
+		dod_count(DOD_C_REPORTS_RATELIMITED);
+		return false;
+	}
+	dod_count(DOD_C_REPORTS_SHOWN);
+	return true;
+}
+
+/**
+ * dod_report_access() - report a CPU access to memory that a device owns
+ * @access: the access
+ * @m: a copy of the mapping
+ * @range: what the device owns of it, around access->bad
+ *
+ * Context: any, with any locks of the kernel held, none of ours. Prints, may
+ * panic if the user asked for it.
+ */
+void dod_report_access(const struct dod_access *access,
+		       const struct dod_mapping *m,
+		       const struct dod_range *range)
+{
+	enum dod_report_type type = access->write ? DOD_R_CPU_WRITE :
+						    DOD_R_CPU_READ;
+	unsigned long frames[REPORT_FRAMES], flags;
+	u64 now = local_clock();
+	unsigned int nr, guilty;
+	char hint[256];
+	char name[64];
+
+	nr = access_stack(frames, access->ip);
+	guilty = skip_frames(frames, nr, helpers, ARRAY_SIZE(helpers));
+	if (dod_permitted(function_name(frames[0], name, sizeof(name)),
+			  range->dir, READ_ONCE(dod_params.strict))) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return;
+	}
+	if (!begin_report(&flags))
+		return;
+	atomic_long_inc(&type_counts[type]);
+	if (!to_be_shown(type, m, frames[guilty], now)) {
+		end_report(flags);
+		return;
+	}
+
+	print_bar();
+	printk(KERN_ERR "BUG: DMA_OWNER: %s in %pS\n", types[type].name,
+	       (void *)frames[guilty]);
+	printk(KERN_ERR "\n");
+	printk(KERN_ERR "%s of size %zu at %px by task %s/%d on cpu %d:\n",
+	       access->write ? "Write" : "Read", access->size,
+	       (void *)access->addr, current->comm, task_pid_nr(current),
+	       raw_smp_processor_id());
+	print_frames(frames, nr);
+	printk(KERN_ERR "\n");
+	print_mapping(m, range, access->bad);
+	print_history(m, now);
+	printk(KERN_ERR "\n");
+	snprintf(hint, sizeof(hint), types[type].hint, family(m), family(m));
+	printk(KERN_ERR "Hint: %s\n", hint);
+	printk(KERN_ERR "\n");
+	printk(KERN_ERR "CPU: %d PID: %d Comm: %s %s %s\n",
+	       raw_smp_processor_id(), task_pid_nr(current), current->comm,
+	       init_utsname()->release, init_utsname()->version);
+	print_bar();
+
+	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
+	end_report(flags);
+	if (READ_ONCE(dod_params.panic))
+		panic("dma_owner_debug.fault=panic set ...\n");
+}
+
+/**
+ * dod_report_annotate() - say inside a KASAN report who maps, or mapped, it
+ * @m: a copy of the mapping
+ * @phys: the byte the report is about
+ *
+ * Context: KASAN's, with its report lock held.
+ */
+void dod_report_annotate(const struct dod_mapping *m, u64 phys)
+{
+	u64 now = local_clock();
+
+	printk(KERN_ERR "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx (offset %llu of the buffer)\n",
+	       m->device->driver_name, m->device->name, dir_name(m->dir),
+	       m->last - m->start + 1, m->bus, phys - m->start);
+	print_who("DMA owner: mapped", &m->map, now, m->map_frames);
+	if (m->ended) {
+		u64 ago = now - m->ended;
+		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
+
+		printk(KERN_ERR "DMA owner: unmapped %llu.%06us ago by:\n", ago,
+		       us);
+		printk(KERN_ERR " %pS\n", (void *)m->ended_by);
+	}
+}

@@ -1,0 +1,795 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Driver for QEMU's "edu" PCI device that does real streaming DMA, right and
+ * wrong, on request. Write the name of a step to
+ * /sys/kernel/debug/dma_owner_debug_edu/<pci name>/run; "steps" lists them.
+ *
+ * edu->lock is held while a step runs: the device does one transfer at a time.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/completion.h>
+#include <linux/debugfs.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iopoll.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#define EDU_VENDOR_ID		0x1234
+#define EDU_DEVICE_ID		0x11e8
+
+/* Registers in BAR 0; see docs/specs/edu in QEMU. */
+#define EDU_ID			0x00	/* 0xRRrr00ed */
+#define EDU_IRQ_STATUS		0x24
+#define EDU_IRQ_ACK		0x64
+#define EDU_DMA_SRC		0x80
+#define EDU_DMA_DST		0x88
+#define EDU_DMA_COUNT		0x90
+#define EDU_DMA_CMD		0x98
+#define EDU_DMA_CMD_START	BIT(0)	/* reads as 1 until the transfer ends */
+#define EDU_DMA_CMD_FROM_EDU	BIT(1)
+#define EDU_DMA_CMD_IRQ		BIT(2)
+#define EDU_IRQ_DMA		0x100
+
+/* The memory in the device. QEMU aborts if a transfer leaves it. */
+#define EDU_MEM			0x40000
+#define EDU_MEM_SIZE		4096
+
+/* A transfer takes 100 ms; an emulated, instrumented machine can be slow. */
+#define EDU_TIMEOUT_MS		10000
+
+/* What one transfer of a step moves, and the word that wrong steps touch. */
+#define EDU_LEN			1024
+#define EDU_WORD		4
+
+#define EDU_MAX_DEVICES		8
+#define EDU_DEFAULT_MASK_BITS	28
+
+static unsigned int mask_bits[EDU_MAX_DEVICES] = {
+	[0 ... EDU_MAX_DEVICES - 1] = EDU_DEFAULT_MASK_BITS,
+};
+module_param_array(mask_bits, uint, NULL, 0444);
+MODULE_PARM_DESC(mask_bits,
+		 "address bits of each edu device in the order of lspci: what its dma_mask= says, which the driver cannot ask (default: 28, as QEMU's)");
+
+struct edu {
+	struct device *dev;
+	void __iomem *regs;
+	/* Without an interrupt the end of a transfer is polled for. */
+	bool has_irq;
+	struct completion done;
+	/* Held while a step runs. Protects seed. */
+	struct mutex lock;
+	/* Makes the data of each transfer different from the one before. */
+	u32 seed;
+};
+
+/* A buffer of EDU_LEN bytes, mapped for one direction. */
+struct edu_buf {
+	u32 *words;
+	dma_addr_t dma;
+	enum dma_data_direction dir;
+	/* Of the data the buffer has, or gets from the device. */
+	u32 seed;
+};
+
+/**
+ * struct edu_step - one thing the driver can be asked to do
+ * @name: what to write to "run"
+ * @what: a sentence that says what is done, and what is wrong about it
+ * @expect: type of the one report it must produce, or "none"
+ * @run: does it; returns 0, or a negative errno if the transfer failed or did
+ *	not leave the right data
+ */
+struct edu_step {
+	const char *name;
+	const char *what;
+	const char *expect;
+	int (*run)(struct edu *edu);
+};
+
+static struct dentry *edu_debugfs;
+
+/* === The device =========================================================== */
+
+static irqreturn_t edu_irq(int irq, void *data)
+{
+	struct edu *edu = data;
+	u32 status = readl(edu->regs + EDU_IRQ_STATUS);
+
+	if (!status)
+		return IRQ_NONE;
+
+	writel(status, edu->regs + EDU_IRQ_ACK);
+	if (status & EDU_IRQ_DMA)
+		complete(&edu->done);
+
+	return IRQ_HANDLED;
+}
+
+/* Starts the transfer of @len bytes between @addr and byte @pos of the device. */
+static void edu_dma_start(struct edu *edu, enum dma_data_direction dir,
+			  dma_addr_t addr, size_t pos, size_t len)
+{
+	u64 cmd = EDU_DMA_CMD_START;
+
+	if (edu->has_irq)
+		cmd |= EDU_DMA_CMD_IRQ;
+	reinit_completion(&edu->done);
+
+	if (dir == DMA_FROM_DEVICE) {
+		cmd |= EDU_DMA_CMD_FROM_EDU;
+		writeq(EDU_MEM + pos, edu->regs + EDU_DMA_SRC);
+		writeq(addr, edu->regs + EDU_DMA_DST);
+	} else {
+		writeq(addr, edu->regs + EDU_DMA_SRC);
+		writeq(EDU_MEM + pos, edu->regs + EDU_DMA_DST);
+	}
+	writeq(len, edu->regs + EDU_DMA_COUNT);
+	writeq(cmd, edu->regs + EDU_DMA_CMD);
+}
+
+static int edu_dma_wait(struct edu *edu)
+{
+	u32 cmd;
+
+	if (edu->has_irq) {
+		if (wait_for_completion_timeout(&edu->done,
+						msecs_to_jiffies(EDU_TIMEOUT_MS)))
+			return 0;
+	} else if (!readl_poll_timeout(edu->regs + EDU_DMA_CMD, cmd,
+				       !(cmd & EDU_DMA_CMD_START),
+				       USEC_PER_MSEC,
+				       EDU_TIMEOUT_MS * USEC_PER_MSEC)) {
+		return 0;
+	}
+
+	/*
+	 * The transfer cannot be cancelled, and the caller is about to free
+	 * the buffer: cut the device off from memory, for good.
+	 */
+	pci_clear_master(to_pci_dev(edu->dev));
+	dev_err(edu->dev, "DMA did not end within %d ms; reload the driver\n",
+		EDU_TIMEOUT_MS);
+	return -ETIMEDOUT;
+}
+
+static int edu_dma(struct edu *edu, enum dma_data_direction dir,
+		   dma_addr_t addr, size_t pos, size_t len)
+{
+	edu_dma_start(edu, dir, addr, pos, len);
+	return edu_dma_wait(edu);
+}
+
+/* === Buffers ============================================================== */
+
+static u32 edu_data(u32 seed, size_t i)
+{
+	return (seed << 16 | i) * 2654435761U;
+}
+
+static void edu_fill(u32 *words, u32 seed)
+{
+	size_t i;
+
+	for (i = 0; i < EDU_LEN / sizeof(*words); i++)
+		words[i] = edu_data(seed, i);
+}
+
+static int edu_verify(struct edu *edu, const u32 *words, u32 seed)
+{
+	size_t i;
+
+	for (i = 0; i < EDU_LEN / sizeof(*words); i++) {
+		if (words[i] == edu_data(seed, i))
+			continue;
+		dev_err(edu->dev, "wrong data at byte %zu: %08x instead of %08x\n",
+			i * sizeof(*words), words[i], edu_data(seed, i));
+		return -EIO;
+	}
+
+	return 0;
+}
+
+/* Gives @buf new memory, with new data in it if the device is to read it. */
+static int edu_map(struct edu *edu, struct edu_buf *buf,
+		   enum dma_data_direction dir)
+{
+	buf->words = kzalloc(EDU_LEN, GFP_KERNEL);
+	if (!buf->words)
+		return -ENOMEM;
+
+	buf->dir = dir;
+	buf->seed = ++edu->seed;
+	if (dir != DMA_FROM_DEVICE)
+		edu_fill(buf->words, buf->seed);
+
+	buf->dma = dma_map_single(edu->dev, buf->words, EDU_LEN, dir);
+	if (dma_mapping_error(edu->dev, buf->dma)) {
+		dev_err(edu->dev, "cannot map a buffer of %d bytes\n", EDU_LEN);
+		kfree(buf->words);
+		return -ENOMEM;
+	}
+
+	return 0;
+}
+
+static void edu_unmap_and_free(struct edu *edu, struct edu_buf *buf)
+{
+	dma_unmap_single(edu->dev, buf->dma, EDU_LEN, buf->dir);
+	kfree(buf->words);
+}
+
+/* Puts the data of @seed into the device's memory at @pos, without a fault. */
+static int edu_store(struct edu *edu, size_t pos, u32 *seed)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_map(edu, &buf, DMA_TO_DEVICE);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_TO_DEVICE, buf.dma, pos, EDU_LEN);
+	*seed = buf.seed;
+	edu_unmap_and_free(edu, &buf);
+
+	return err;
+}
+
+/* Maps @buf for data that edu_receive_end() will look for in it. */
+static int edu_receive_begin(struct edu *edu, struct edu_buf *buf)
+{
+	u32 seed;
+	int err;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		return err;
+
+	err = edu_map(edu, buf, DMA_FROM_DEVICE);
+	if (err)
+		return err;
+
+	buf->seed = seed;
+	return 0;
+}
+
+/* @err: what the transfer said. */
+static int edu_receive_end(struct edu *edu, struct edu_buf *buf, int err)
+{
+	dma_unmap_single(edu->dev, buf->dma, EDU_LEN, DMA_FROM_DEVICE);
+	if (!err)
+		err = edu_verify(edu, buf->words, buf->seed);
+	kfree(buf->words);
+
+	return err;
+}
+
+/* === Right ================================================================ */
+
+static int edu_step_right(struct edu *edu)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	return edu_receive_end(edu, &buf, err);
+}
+
+/* One round of edu_step_right_sync(); @copy has room for EDU_LEN bytes. */
+static int edu_round_trip(struct edu *edu, struct edu_buf *tx,
+			  struct edu_buf *rx, u32 *copy)
+{
+	u32 seed = ++edu->seed;
+	int err;
+
+	dma_sync_single_for_cpu(edu->dev, tx->dma, EDU_LEN, DMA_TO_DEVICE);
+	edu_fill(tx->words, seed);
+	dma_sync_single_for_device(edu->dev, tx->dma, EDU_LEN, DMA_TO_DEVICE);
+
+	/* The device only reads this buffer, so the CPU may read it, too. */
+	edu_dma_start(edu, DMA_TO_DEVICE, tx->dma, 0, EDU_LEN);
+	memcpy(copy, tx->words, EDU_LEN);
+	err = edu_verify(edu, tx->words, seed);
+	err = edu_dma_wait(edu) ?: err;
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, rx->dma, 0, EDU_LEN);
+	if (err)
+		return err;
+
+	dma_sync_single_for_cpu(edu->dev, rx->dma, EDU_LEN, DMA_FROM_DEVICE);
+	err = edu_verify(edu, rx->words, seed);
+	if (!err)
+		err = edu_verify(edu, copy, seed);
+	dma_sync_single_for_device(edu->dev, rx->dma, EDU_LEN, DMA_FROM_DEVICE);
+
+	return err;
+}
+
+static int edu_step_right_sync(struct edu *edu)
+{
+	struct edu_buf tx, rx;
+	unsigned int round;
+	u32 *copy;
+	int err;
+
+	copy = kmalloc(EDU_LEN, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+
+	err = edu_map(edu, &tx, DMA_TO_DEVICE);
+	if (err)
+		goto free_copy;
+
+	err = edu_map(edu, &rx, DMA_FROM_DEVICE);
+	if (err)
+		goto free_tx;
+
+	for (round = 0; round < 3 && !err; round++)
+		err = edu_round_trip(edu, &tx, &rx, copy);
+
+	edu_unmap_and_free(edu, &rx);
+free_tx:
+	edu_unmap_and_free(edu, &tx);
+free_copy:
+	kfree(copy);
+	return err;
+}
+
+/* === Wrong ================================================================ */
+
+static noinline u32 edu_read_result_too_early(const u32 *words)
+{
+	return READ_ONCE(words[EDU_WORD]);
+}
+
+static int edu_step_read_before_sync(struct edu *edu)
+{
+	struct edu_buf buf;
+	u32 result;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	result = edu_read_result_too_early(buf.words);
+	dma_sync_single_for_cpu(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+	dev_dbg(edu->dev, "read %08x, is %08x\n", result, buf.words[EDU_WORD]);
+
+	return edu_receive_end(edu, &buf, err);
+}
+
+static noinline void edu_write_message_after_map(u32 *words)
+{
+	WRITE_ONCE(words[EDU_WORD], 0);
+}
+
+static int edu_step_write_after_map(struct edu *edu)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_map(edu, &buf, DMA_TO_DEVICE);
+	if (err)
+		return err;
+
+	edu_write_message_after_map(buf.words);
+	err = edu_dma(edu, DMA_TO_DEVICE, buf.dma, 0, EDU_LEN);
+	edu_unmap_and_free(edu, &buf);
+
+	return err;
+}
+
+static noinline void edu_next_message_without_sync(u32 *words, const u32 *next)
+{
+	memcpy(words, next, EDU_LEN);
+}
+
+static int edu_step_forgotten_sync(struct edu *edu)
+{
+	struct edu_buf buf;
+	u32 *next;
+	int err;
+
+	next = kmalloc(EDU_LEN, GFP_KERNEL);
+	if (!next)
+		return -ENOMEM;
+	edu_fill(next, ++edu->seed);
+
+	err = edu_map(edu, &buf, DMA_TO_DEVICE);
+	if (err)
+		goto free_next;
+
+	err = edu_dma(edu, DMA_TO_DEVICE, buf.dma, 0, EDU_LEN);
+	if (err)
+		goto free_buf;
+
+	edu_next_message_without_sync(buf.words, next);
+	dma_sync_single_for_device(edu->dev, buf.dma, EDU_LEN, DMA_TO_DEVICE);
+	err = edu_dma(edu, DMA_TO_DEVICE, buf.dma, 0, EDU_LEN);
+
+free_buf:
+	edu_unmap_and_free(edu, &buf);
+free_next:
+	kfree(next);
+	return err;
+}
+
+static noinline void edu_write_while_receiving(u32 *words)
+{
+	WRITE_ONCE(words[EDU_WORD], 0);
+}
+
+static int edu_step_write_while_receiving(struct edu *edu)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+
+	edu_dma_start(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	edu_write_while_receiving(buf.words);
+	err = edu_dma_wait(edu);
+
+	return edu_receive_end(edu, &buf, err);
+}
+
+static noinline void edu_copy_result_before_unmap(u32 *copy, const u32 *words)
+{
+	memcpy(copy, words, EDU_LEN);
+}
+
+static int edu_step_memcpy_before_unmap(struct edu *edu)
+{
+	struct edu_buf buf;
+	u32 *copy;
+	int err;
+
+	copy = kmalloc(EDU_LEN, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		goto free_copy;
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	edu_copy_result_before_unmap(copy, buf.words);
+	err = edu_receive_end(edu, &buf, err);
+
+free_copy:
+	kfree(copy);
+	return err;
+}
+
+static noinline u32 edu_read_sg_entry_before_unmap(struct scatterlist *sg)
+{
+	const u32 *words = sg_virt(sg);
+
+	return READ_ONCE(words[EDU_WORD]);
+}
+
+#define EDU_SG_ENTRIES 2
+
+/* The device knows no lists: one transfer for each of the mapped segments. */
+static int edu_receive_sg(struct edu *edu, struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	size_t pos = 0;
+	int err, i;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		err = edu_dma(edu, DMA_FROM_DEVICE, sg_dma_address(sg), pos,
+			      sg_dma_len(sg));
+		if (err)
+			return err;
+		pos += sg_dma_len(sg);
+	}
+
+	return 0;
+}
+
+static int edu_step_sg_read_before_unmap(struct edu *edu)
+{
+	u32 *words[EDU_SG_ENTRIES] = { };
+	u32 seed[EDU_SG_ENTRIES];
+	struct scatterlist *sg;
+	struct sg_table sgt;
+	int err, i;
+
+	static_assert(EDU_SG_ENTRIES * EDU_LEN <= EDU_MEM_SIZE);
+
+	err = sg_alloc_table(&sgt, EDU_SG_ENTRIES, GFP_KERNEL);
+	if (err)
+		return err;
+
+	for_each_sgtable_sg(&sgt, sg, i) {
+		words[i] = kzalloc(EDU_LEN, GFP_KERNEL);
+		err = words[i] ? edu_store(edu, i * EDU_LEN, &seed[i]) : -ENOMEM;
+		if (err)
+			goto free;
+		sg_set_buf(sg, words[i], EDU_LEN);
+	}
+
+	err = dma_map_sgtable(edu->dev, &sgt, DMA_FROM_DEVICE, 0);
+	if (err)
+		goto free;
+
+	err = edu_receive_sg(edu, &sgt);
+	edu_read_sg_entry_before_unmap(sg_next(sgt.sgl));
+	dma_unmap_sgtable(edu->dev, &sgt, DMA_FROM_DEVICE, 0);
+
+	for (i = 0; i < EDU_SG_ENTRIES && !err; i++)
+		err = edu_verify(edu, words[i], seed[i]);
+
+free:
+	for (i = 0; i < EDU_SG_ENTRIES; i++)
+		kfree(words[i]);
+	sg_free_table(&sgt);
+	return err;
+}
+
+/* === Steps ================================================================ */
+
+static const struct edu_step edu_steps[] = {
+	{
+		.name = "right",
+		.what =
+			"Right: map, let the device read the data, unmap; map another buffer, let it write the data there, unmap, compare.",
+		.expect = "none",
+		.run = edu_step_right,
+	}, {
+		.name = "right-sync",
+		.what =
+			"Right: use two long-lived mappings three times, with the syncs they need; read the DMA_TO_DEVICE one while the device owns it.",
+		.expect = "none",
+		.run = edu_step_right_sync,
+	}, {
+		.name = "read-before-sync",
+		.what =
+			"Wrong: the device wrote its result; the driver reads it before dma_sync_single_for_cpu().",
+		.expect = "cpu-read",
+		.run = edu_step_read_before_sync,
+	}, {
+		.name = "write-after-map",
+		.what =
+			"Wrong: the driver maps a message for the device and then changes it.",
+		.expect = "cpu-write",
+		.run = edu_step_write_after_map,
+	}, {
+		.name = "forgotten-sync",
+		.what =
+			"Wrong: the driver copies its second message into a long-lived mapping without dma_sync_single_for_cpu().",
+		.expect = "cpu-write",
+		.run = edu_step_forgotten_sync,
+	}, {
+		.name = "write-while-receiving",
+		.what =
+			"Wrong: the driver writes into a buffer that the device is writing to.",
+		.expect = "cpu-write",
+		.run = edu_step_write_while_receiving,
+	}, {
+		.name = "memcpy-before-unmap",
+		.what =
+			"Wrong: the driver copies the device's result with memcpy() before dma_unmap_single().",
+		.expect = "cpu-read",
+		.run = edu_step_memcpy_before_unmap,
+	}, {
+		.name = "sg-read-before-unmap",
+		.what =
+			"Wrong: the driver reads the second entry of a scatterlist before dma_unmap_sg().",
+		.expect = "cpu-read",
+		.run = edu_step_sg_read_before_unmap,
+	},
+};
+
+static const struct edu_step *edu_find_step(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(edu_steps); i++) {
+		if (!strcmp(edu_steps[i].name, name))
+			return &edu_steps[i];
+	}
+
+	return NULL;
+}
+
+static void edu_refuse_step(struct edu *edu, const char *name)
+{
+	size_t i, len = 0, size = 1024;
+	char *known = kzalloc(size, GFP_KERNEL);
+
+	if (!known)
+		return;
+
+	for (i = 0; i < ARRAY_SIZE(edu_steps); i++)
+		len += scnprintf(known + len, size - len, " %s", edu_steps[i].name);
+	dev_err(edu->dev, "unknown step '%s'; known are:%s\n", name, known);
+	kfree(known);
+}
+
+/* === DebugFS interface ==================================================== */
+
+static ssize_t run_write(struct file *file, const char __user *ubuf,
+			 size_t count, loff_t *ppos)
+{
+	struct edu *edu = file->private_data;
+	const struct edu_step *step;
+	char line[64], *name;
+	int err;
+
+	if (count >= sizeof(line))
+		return -EINVAL;
+	if (copy_from_user(line, ubuf, count))
+		return -EFAULT;
+	line[count] = '\0';
+	name = strim(line);
+
+	step = edu_find_step(name);
+	if (!step) {
+		edu_refuse_step(edu, name);
+		return -EINVAL;
+	}
+
+	mutex_lock(&edu->lock);
+	err = step->run(edu);
+	mutex_unlock(&edu->lock);
+
+	return err ?: count;
+}
+
+static const struct file_operations run_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = run_write,
+};
+
+static int steps_show(struct seq_file *seq, void *unused)
+{
+	const struct edu_step *step;
+
+	for (step = edu_steps; step < edu_steps + ARRAY_SIZE(edu_steps); step++)
+		seq_printf(seq, "%s\t%s\t%s\n", step->name, step->expect,
+			   step->what);
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(steps);
+
+static void edu_remove_debugfs(void *dir)
+{
+	debugfs_remove(dir);
+}
+
+/* === PCI driver =========================================================== */
+
+/* Returns whether the device has an interrupt; it works without. */
+static bool edu_request_irq(struct edu *edu, struct pci_dev *pdev)
+{
+	int err;
+
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI);
+	if (err > 0)
+		err = devm_request_irq(edu->dev, pci_irq_vector(pdev, 0),
+				       edu_irq, 0, KBUILD_MODNAME, edu);
+	if (err)
+		dev_info(edu->dev, "no MSI (error %d), polling instead\n", err);
+
+	return !err;
+}
+
+/* Counts the devices before @pdev, so that it stays the same over a rebind. */
+static unsigned int edu_mask_bits(struct pci_dev *pdev)
+{
+	struct pci_dev *other = NULL;
+	unsigned int nr = 0;
+
+	while ((other = pci_get_device(EDU_VENDOR_ID, EDU_DEVICE_ID, other))) {
+		if (other == pdev)
+			break;
+		nr++;
+	}
+	pci_dev_put(other);
+
+	return nr < EDU_MAX_DEVICES ? mask_bits[nr] : EDU_DEFAULT_MASK_BITS;
+}
+
+static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	unsigned int bits = edu_mask_bits(pdev);
+	struct device *dev = &pdev->dev;
+	struct dentry *dir;
+	struct edu *edu;
+	int err;
+
+	if (!bits || bits > 64)
+		return dev_err_probe(dev, -EINVAL, "mask_bits is %u, must be 1 to 64\n", bits);
+
+	edu = devm_kzalloc(dev, sizeof(*edu), GFP_KERNEL);
+	if (!edu)
+		return -ENOMEM;
+
+	edu->dev = dev;
+	init_completion(&edu->done);
+	mutex_init(&edu->lock);
+
+	err = pcim_enable_device(pdev);
+	if (err)
+		return dev_err_probe(dev, err, "cannot enable the device\n");
+
+	edu->regs = devm_ioremap_resource(dev, &pdev->resource[0]);
+	if (IS_ERR(edu->regs))
+		return PTR_ERR(edu->regs);
+	if ((readl(edu->regs + EDU_ID) & 0xffff) != 0xed)
+		return dev_err_probe(dev, -ENODEV, "not QEMU's edu device\n");
+
+	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(bits));
+	if (err)
+		return dev_err_probe(dev, err, "no DMA with %u address bits\n", bits);
+
+	pci_set_master(pdev);
+	edu->has_irq = edu_request_irq(edu, pdev);
+
+	dir = debugfs_create_dir(pci_name(pdev), edu_debugfs);
+	debugfs_create_file("run", 0200, dir, edu, &run_fops);
+	debugfs_create_file("steps", 0400, dir, edu, &steps_fops);
+
+	return devm_add_action_or_reset(dev, edu_remove_debugfs, dir);
+}
+
+static const struct pci_device_id edu_ids[] = {
+	{ PCI_DEVICE(EDU_VENDOR_ID, EDU_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, edu_ids);
+
+static struct pci_driver edu_driver = {
+	.name = KBUILD_MODNAME,
+	.id_table = edu_ids,
+	.probe = edu_probe,
+};
+
+static int __init edu_init(void)
+{
+	int err;
+
+	edu_debugfs = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	err = pci_register_driver(&edu_driver);
+	if (err)
+		debugfs_remove(edu_debugfs);
+
+	return err;
+}
+
+static void __exit edu_exit(void)
+{
+	pci_unregister_driver(&edu_driver);
+	debugfs_remove(edu_debugfs);
+}
+
+module_init(edu_init);
+module_exit(edu_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The DMA owner debug authors");
+MODULE_DESCRIPTION("Sample for dma_owner_debug: right and wrong DMA with QEMU's edu device");

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# What the scripts share: messages, packages, the cache. To be sourced.
+
+me=${0##*/}
+DOD_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+DOD_CACHE=${DOD_CACHE:-${HOME:?}/.cache/dma-owner-debug}
+case $DOD_CACHE in
+/*) ;;
+*) DOD_CACHE=$PWD/$DOD_CACHE ;;
+esac
+export DOD_CACHE
+
+# Part of the name of every build directory: only what changes a kernel's
+# binary or its make command line.
+DOD_LLVM=-19
+# -g1 gives line numbers, and costs neither the time nor the space of a full
+# CONFIG_DEBUG_INFO.
+DOD_MAKE_OPTIONS=("LLVM=$DOD_LLVM" "KCFLAGS=-g1")
+
+die()
+{
+	echo "$me: $*" >&2
+	exit 1
+}
+
+bad_usage()
+{
+	echo "$me: $* (see $me --help)" >&2
+	exit 2
+}
+
+note()
+{
+	echo "$me: $*" >&2
+}
+
+# usage: the comment block that opens the script, without its first two lines.
+usage()
+{
+	awk 'NR <= 2 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$0"
+}
+
+elapsed()
+{
+	local s=$((SECONDS - $1))
+
+	printf '%dm%02ds' $((s / 60)) $((s % 60))
+}
+
+apt_update_once()
+{
+	[ -z "${dod_apt_updated:-}" ] || return 0
+	note "apt-get update"
+	apt-get -qq update >&2 || die "apt-get update failed: is there a network?"
+	dod_apt_updated=1
+}
+
+# need_packages PACKAGE...: installs those that are missing.
+need_packages()
+{
+	local p missing=()
+
+	for p; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null |
+			grep -q ' installed$' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] ||
+		die "packages are missing, please run: sudo apt-get install ${missing[*]}"
+	apt_update_once
+	note "installing ${missing[*]}"
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+		--no-install-recommends install "${missing[@]}" \
+		</dev/null >"$(cache_dir log)/apt.log" 2>&1 ||
+		die "apt-get install failed, see $DOD_CACHE/log/apt.log"
+}
+
+# cache_dir NAME: a directory of the cache, made if need be.
+cache_dir()
+{
+	mkdir -p "$DOD_CACHE/$1" || die "cannot create $DOD_CACHE/$1: set DOD_CACHE"
+	echo "$DOD_CACHE/$1"
+}
+
+# progress LABEL LOG PATTERN PID: until PID ends, a line every 15 s with the
+# number of lines of LOG that match PATTERN.
+progress()
+{
+	local start=$SECONDS last=$SECONDS
+
+	while kill -0 "$4" 2>/dev/null; do
+		sleep 1
+		[ $((SECONDS - last)) -ge 15 ] || continue
+		last=$SECONDS
+		note "$1: $(grep -cE "$3" "$2") files, $(elapsed "$start")"
+	done
+}
