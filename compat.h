@@ -8,6 +8,7 @@
 #define DMA_OWNER_DEBUG_COMPAT_H
 
 #include <linux/ftrace.h>
+#include <linux/moduleparam.h>
 #include <linux/stacktrace.h>
 
 /*
@@ -34,6 +35,18 @@ static inline unsigned int stack_trace_save(unsigned long *store,
 {
 	return 0;
 }
+#endif
+
+/* Built in, the parameters of the whole kernel are in one list. */
+#ifdef MODULE
+#define DOD_FIRST_PARAM	(THIS_MODULE->kp)
+#define DOD_END_OF_PARAMS	(THIS_MODULE->kp + THIS_MODULE->num_kp)
+#define DOD_PARAM_PREFIX	""
+#else
+extern const struct kernel_param __start___param[], __stop___param[];
+#define DOD_FIRST_PARAM	__start___param
+#define DOD_END_OF_PARAMS	__stop___param
+#define DOD_PARAM_PREFIX	KBUILD_MODNAME "."
 #endif
 
 #endif /* DMA_OWNER_DEBUG_COMPAT_H */

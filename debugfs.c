@@ -12,9 +12,33 @@
 #include <linux/slab.h>
 
 static const char * const counter_names[] = {
-#define COUNTER_NAME(id, name) [DOD_C_##id] = name,
-	DOD_COUNTERS(COUNTER_NAME)
-#undef COUNTER_NAME
+	[DOD_C_MAPS] = "maps",
+	[DOD_C_UNMAPS] = "unmaps",
+	[DOD_C_SYNCS_FOR_CPU] = "syncs_for_cpu",
+	[DOD_C_SYNCS_FOR_DEVICE] = "syncs_for_device",
+	[DOD_C_ALLOWED_READS] = "allowed_reads",
+	[DOD_C_ALLOWED_IDIOMS] = "allowed_idioms",
+	[DOD_C_TRAPS_TOO_LATE] = "traps_too_late",
+	[DOD_C_TRAPS_IN_NMI] = "traps_in_nmi",
+	[DOD_C_UNMATCHED_UNMAPS] = "unmatched_unmaps",
+	[DOD_C_UNMATCHED_SYNCS] = "unmatched_syncs",
+	[DOD_C_UNTRACKED_POOL_EMPTY] = "untracked_pool_empty",
+	[DOD_C_UNTRACKED_FAILED_MAP] = "untracked_failed_map",
+	[DOD_C_UNTRACKED_MMIO] = "untracked_mmio",
+	[DOD_C_UNTRACKED_NOT_RAM] = "untracked_not_ram",
+	[DOD_C_UNTRACKED_NO_DEVICE] = "untracked_no_device",
+	[DOD_C_UNTRAPPED_USER] = "untrapped_user_pages",
+	[DOD_C_UNTRAPPED_RESERVED] = "untrapped_reserved_pages",
+	[DOD_C_UNTRAPPED_KFENCE] = "untrapped_kfence",
+	[DOD_C_UNTRAPPED_STACK] = "untrapped_stack",
+	[DOD_C_UNTRAPPED_SUB_GRANULE] = "untrapped_sub_granule",
+	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
+	[DOD_C_REPORTS_SHOWN] = "reports_shown",
+	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",
+	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",
+	[DOD_C_REPORTS_FILTERED] = "reports_filtered",
+	[DOD_C_REPORTS_NESTED] = "reports_nested",
+	[DOD_C_KASAN_ANNOTATED] = "kasan_reports_annotated",
 };
 
 static_assert(ARRAY_SIZE(counter_names) == DOD_COUNTER_COUNT);

@@ -7,6 +7,7 @@
  * nothing of ours is held around it.
  */
 #include "dma_owner_debug.h"
+#include "compat.h"
 
 #include <linux/init.h>
 #include <linux/module.h>
@@ -28,14 +29,14 @@ static unsigned int pool_max = 1048576;
 
 static int fault_set(const char *val, const struct kernel_param *kp)
 {
-	if (sysfs_streq(val, "report"))
-		WRITE_ONCE(dod_params.panic, false);
-	else if (sysfs_streq(val, "panic"))
-		WRITE_ONCE(dod_params.panic, true);
-	else {
+	static const char * const names[] = { "report", "panic" };
+	int i = sysfs_match_string(names, val);
+
+	if (i < 0) {
 		pr_err("fault is \"report\" or \"panic\", not \"%s\"\n", val);
 		return -EINVAL;
 	}
+	WRITE_ONCE(dod_params.panic, i);
 	return 0;
 }
 
@@ -115,46 +116,39 @@ static const struct kernel_param_ops filter_ops = {
 	.get = filter_get,
 };
 
-/* One row each: name, operations, where the value lives, mode, description. */
-#define PARAMS(X)							\
-	X(fault, fault_ops, &dod_params.panic, 0600,			\
-	  "after a report: \"report\" goes on, \"panic\" panics (default: report)") \
-	X(strict, param_ops_bool, &dod_params.strict, 0600,		\
-	  "report also the known departures from the DMA API (default: N)") \
-	X(trap_user, param_ops_bool, &dod_params.trap_user, 0600,	\
-	  "trap also in memory that user space or the page cache can reach, where legal races exist (default: N)") \
-	X(off_types, filter_ops, &off_types, 0600,			\
-	  "report types to switch off, comma-separated (default: none)") \
-	X(off_drivers, filter_ops, &off_drivers, 0600,			\
-	  "drivers not to report, as [type:]glob, comma-separated (default: none)") \
-	X(off_devices, filter_ops, &off_devices, 0600,			\
-	  "devices not to report, as [type:]glob, comma-separated (default: none)") \
-	X(dedup, dedup_ops, &dod_params.dedup, 0600,			\
-	  "report the same fault once; writing it forgets what was reported (default: Y)") \
-	X(report_burst, param_ops_uint, &dod_params.report_burst, 0600,	\
-	  "most reports in 5 s, 0 for no limit (default: 20)")		\
-	X(kunit_fail, param_ops_bool, &dod_params.kunit_fail, 0600,	\
-	  "a report fails the KUnit test that runs (default: Y)")	\
-	X(pool_reserve, reserve_ops, &pool_reserve, 0400,		\
-	  "records kept free for new mappings (default: 8192)")		\
-	X(pool_max, reserve_ops, &pool_max, 0400,			\
-	  "most records to allocate (default: 1048576)")
-
-#define DECLARE_PARAM(name, ops, arg, mode, text)			\
-	module_param_cb(name, &(ops), arg, mode);			\
-	MODULE_PARM_DESC(name, text);
-
-PARAMS(DECLARE_PARAM)
-
-static const struct {
-	const char *name;
-	struct kernel_param kp;
-} params[] = {
-#define PARAM_ROW(id, op, where, mode, text)				\
-	{ #id, { .name = #id, .ops = &(op), .perm = (mode), .arg = (where) } },
-	PARAMS(PARAM_ROW)
-#undef PARAM_ROW
-};
+module_param_cb(fault, &fault_ops, &dod_params.panic, 0600);
+MODULE_PARM_DESC(fault,
+		 "after a report: \"report\" goes on, \"panic\" panics (default: report)");
+module_param_cb(strict, &param_ops_bool, &dod_params.strict, 0600);
+MODULE_PARM_DESC(strict,
+		 "report also the known departures from the DMA API (default: N)");
+module_param_cb(trap_user, &param_ops_bool, &dod_params.trap_user, 0600);
+MODULE_PARM_DESC(trap_user,
+		 "trap also in memory that user space or the page cache can reach, where legal races exist (default: N)");
+module_param_cb(off_types, &filter_ops, &off_types, 0600);
+MODULE_PARM_DESC(off_types,
+		 "report types to switch off, comma-separated (default: none)");
+module_param_cb(off_drivers, &filter_ops, &off_drivers, 0600);
+MODULE_PARM_DESC(off_drivers,
+		 "drivers not to report, as [type:]glob, comma-separated (default: none)");
+module_param_cb(off_devices, &filter_ops, &off_devices, 0600);
+MODULE_PARM_DESC(off_devices,
+		 "devices not to report, as [type:]glob, comma-separated (default: none)");
+module_param_cb(dedup, &dedup_ops, &dod_params.dedup, 0600);
+MODULE_PARM_DESC(dedup,
+		 "report the same fault once; writing it forgets what was reported (default: Y)");
+module_param_cb(report_burst, &param_ops_uint, &dod_params.report_burst, 0600);
+MODULE_PARM_DESC(report_burst,
+		 "most reports in 5 s, 0 for no limit (default: 20)");
+module_param_cb(kunit_fail, &param_ops_bool, &dod_params.kunit_fail, 0600);
+MODULE_PARM_DESC(kunit_fail,
+		 "a report fails the KUnit test that runs (default: Y)");
+module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
+MODULE_PARM_DESC(pool_reserve,
+		 "records kept free for new mappings (default: 8192)");
+module_param_cb(pool_max, &reserve_ops, &pool_max, 0400);
+MODULE_PARM_DESC(pool_max,
+		 "most records to allocate (default: 1048576)");
 
 /**
  * dma_owner_debug_param_set() - write a parameter as through sysfs
@@ -170,16 +164,21 @@ static const struct {
  */
 int dma_owner_debug_param_set(const char *name, const char *val)
 {
-	unsigned int i;
+	const struct kernel_param *kp;
+	int err = -ENOENT;
 
-	for (i = 0; i < ARRAY_SIZE(params); i++) {
-		if (strcmp(name, params[i].name))
+	kernel_param_lock(THIS_MODULE);
+	for (kp = DOD_FIRST_PARAM; kp < DOD_END_OF_PARAMS; kp++) {
+		size_t prefix = strlen(DOD_PARAM_PREFIX);
+
+		if (strncmp(kp->name, DOD_PARAM_PREFIX, prefix) ||
+		    strcmp(kp->name + prefix, name))
 			continue;
-		if (!(params[i].kp.perm & 0200))
-			return -EPERM;
-		return params[i].kp.ops->set(val, &params[i].kp);
+		err = kp->perm & 0200 ? kp->ops->set(val, kp) : -EPERM;
+		break;
 	}
-	return -ENOENT;
+	kernel_param_unlock(THIS_MODULE);
+	return err;
 }
 EXPORT_SYMBOL_GPL(dma_owner_debug_param_set);
 
@@ -191,13 +190,13 @@ static const struct {
 	const char *text;
 } needs[] = {
 	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
-	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips unmaps and syncs that are needed to know the owner" },
+	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
 	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
 	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
 	{ IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are judged in a probe of kasan_report()" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),
-	  "CONFIG_FUNCTION_TRACER=y and CONFIG_DYNAMIC_FTRACE=y: the DMA functions are hooked with ftrace" },
+	  "CONFIG_FUNCTION_TRACER=y, CONFIG_DYNAMIC_FTRACE=y: the hooks are ftrace's" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) ||
 	  IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS),
 	  "an architecture with DYNAMIC_FTRACE_WITH_ARGS: the hooks read arguments" },
@@ -242,14 +241,14 @@ void dod_broken(const char *what)
 }
 
 /*
- * checkmem: On x86_64 6.12 and later, compilers without the prefix option leave
+ * On x86_64 6.12 and later, compilers without the prefix option leave
  * memcpy() and memset() unchecked (select GENERIC_ENTRY in arch/x86/Kconfig).
  */
 static const char *memcpy_note(void)
 {
 	if (IS_ENABLED(CONFIG_X86_64) && IS_ENABLED(CONFIG_GENERIC_ENTRY) &&
 	    !IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
-		return "; memcpy() and memset() are not checked on this kernel: build it with gcc 13, clang 15 or later";
+		return "; memcpy() is not checked: build the kernel with gcc 13 or clang 15";
 	return "";
 }
 

@@ -32,61 +32,45 @@
 
 /*
  * Every event, and every reason for which memory is not tracked or an access
- * not trapped: silence must be countable. One row each: enum suffix and the
- * name that debugfs shows.
+ * not trapped: silence must be countable. The names are in debugfs.c.
  */
-#define DOD_COUNTERS(X)							\
-	X(MAPS, "maps")							\
-	X(UNMAPS, "unmaps")						\
-	X(SYNCS_FOR_CPU, "syncs_for_cpu")				\
-	X(SYNCS_FOR_DEVICE, "syncs_for_device")				\
-	X(ALLOWED_READS, "allowed_reads")				\
-	X(ALLOWED_IDIOMS, "allowed_idioms")				\
-	X(TRAPS_TOO_LATE, "traps_too_late")				\
-	X(TRAPS_IN_NMI, "traps_in_nmi")					\
-	X(UNMATCHED_UNMAPS, "unmatched_unmaps")				\
-	X(UNMATCHED_SYNCS, "unmatched_syncs")				\
-	X(UNTRACKED_POOL_EMPTY, "untracked_pool_empty")			\
-	X(UNTRACKED_FAILED_MAP, "untracked_failed_map")			\
-	X(UNTRACKED_MMIO, "untracked_mmio")				\
-	X(UNTRACKED_NOT_RAM, "untracked_not_ram")			\
-	X(UNTRACKED_NO_DEVICE, "untracked_no_device")			\
-	X(UNTRAPPED_USER, "untrapped_user_pages")			\
-	X(UNTRAPPED_RESERVED, "untrapped_reserved_pages")		\
-	X(UNTRAPPED_KFENCE, "untrapped_kfence")				\
-	X(UNTRAPPED_STACK, "untrapped_stack")				\
-	X(UNTRAPPED_SUB_GRANULE, "untrapped_sub_granule")		\
-	X(RANGES_EXHAUSTED, "ranges_exhausted")				\
-	X(REPORTS_SHOWN, "reports_shown")				\
-	X(REPORTS_DEDUPLICATED, "reports_deduplicated")			\
-	X(REPORTS_RATELIMITED, "reports_ratelimited")			\
-	X(REPORTS_FILTERED, "reports_filtered")				\
-	X(REPORTS_NESTED, "reports_nested")				\
-	X(KASAN_ANNOTATED, "kasan_reports_annotated")
-
 enum dod_counter {
-#define DOD_COUNTER_ENUM(id, name) DOD_C_##id,
-	DOD_COUNTERS(DOD_COUNTER_ENUM)
-#undef DOD_COUNTER_ENUM
+	DOD_C_MAPS,
+	DOD_C_UNMAPS,
+	DOD_C_SYNCS_FOR_CPU,
+	DOD_C_SYNCS_FOR_DEVICE,
+	DOD_C_ALLOWED_READS,
+	DOD_C_ALLOWED_IDIOMS,
+	DOD_C_TRAPS_TOO_LATE,
+	DOD_C_TRAPS_IN_NMI,
+	DOD_C_UNMATCHED_UNMAPS,
+	DOD_C_UNMATCHED_SYNCS,
+	DOD_C_UNTRACKED_POOL_EMPTY,
+	DOD_C_UNTRACKED_FAILED_MAP,
+	DOD_C_UNTRACKED_MMIO,
+	DOD_C_UNTRACKED_NOT_RAM,
+	DOD_C_UNTRACKED_NO_DEVICE,
+	DOD_C_UNTRAPPED_USER,
+	DOD_C_UNTRAPPED_RESERVED,
+	DOD_C_UNTRAPPED_KFENCE,
+	DOD_C_UNTRAPPED_STACK,
+	DOD_C_UNTRAPPED_SUB_GRANULE,
+	DOD_C_RANGES_EXHAUSTED,
+	DOD_C_REPORTS_SHOWN,
+	DOD_C_REPORTS_DEDUPLICATED,
+	DOD_C_REPORTS_RATELIMITED,
+	DOD_C_REPORTS_FILTERED,
+	DOD_C_REPORTS_NESTED,
+	DOD_C_KASAN_ANNOTATED,
 	DOD_COUNTER_COUNT
 };
 
 /* === Report types ========================================================= */
 
-/*
- * One row per type: enum suffix, the name in the title, and the hint. "%s" in a
- * hint becomes the family of calls that made the mapping: "single" or "sg".
- */
-#define DOD_REPORTS(X)							\
-	X(CPU_READ, "cpu-read",						\
-	  "call dma_sync_%s_for_cpu() or unmap before this access, and dma_sync_%s_for_device() before the device uses the buffer again.") \
-	X(CPU_WRITE, "cpu-write",					\
-	  "call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.")
-
+/* What can be wrong. Names, hints and all that is printed: report.c. */
 enum dod_report_type {
-#define DOD_REPORT_ENUM(id, name, hint) DOD_R_##id,
-	DOD_REPORTS(DOD_REPORT_ENUM)
-#undef DOD_REPORT_ENUM
+	DOD_R_CPU_READ,
+	DOD_R_CPU_WRITE,
 	DOD_REPORT_COUNT
 };
 

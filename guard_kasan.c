@@ -30,7 +30,7 @@
 #define SHADOW_BIDIRECTIONAL	0xd3
 #define SHADOW_TAIL		0x08
 
-#define GRANULE		(1UL << KASAN_SHADOW_SCALE_SHIFT)
+#define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
 
 static const u8 shadow_values[] = {
@@ -166,11 +166,12 @@ static enum dod_counter untrapped(u64 phys)
 	struct page *page = pfn_to_page(PHYS_PFN(phys));
 	const void *addr = phys_to_virt(phys);
 
+	/* KFENCE's pool is reserved memory as well: name the closer reason. */
+	if (is_kfence_address(addr))
+		return DOD_C_UNTRAPPED_KFENCE;
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
 		return DOD_C_UNTRAPPED_RESERVED;
-	if (is_kfence_address(addr))
-		return DOD_C_UNTRAPPED_KFENCE;
 	if (on_task_stack(addr))
 		return DOD_C_UNTRAPPED_STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
@@ -410,7 +411,7 @@ static bool in_linear_map(unsigned long addr, size_t size)
 }
 
 /* Breakpoint context: only decide. No lock, no printing, no unwinding. */
-static int on_kasan_report(struct kprobe *p, struct pt_regs *regs)
+static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 {
 	unsigned long addr = regs_get_kernel_argument(regs, 0);
 	size_t size = regs_get_kernel_argument(regs, 1);
@@ -426,7 +427,6 @@ static int on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	instruction_pointer_set(regs, (unsigned long)report_access);
 	return 1;
 }
-NOKPROBE_SYMBOL(on_kasan_report);
 
 /* Its presence keeps the probe a breakpoint: a jump could not redirect. */
 static void after_kasan_report(struct kprobe *p, struct pt_regs *regs,

@@ -175,6 +175,7 @@ static bool is_noncontiguous(unsigned long caller)
 	bool ret;
 
 	for (i = 0; i < ARRAY_SIZE(cache); i++) {
+		/* Pairs with smp_store_release() below. */
 		unsigned long known = smp_load_acquire(&cache[i].caller);
 
 		if (known == caller)
@@ -439,7 +440,7 @@ static bool expect(struct test *t, enum hook_id id, u64 phys, u64 bus, u64 size,
 			    hooks[id].function, seen.calls);
 	if ((phys && seen.phys != phys) || seen.bus != bus ||
 	    seen.size != size || seen.dir != dir)
-		return fail(t, "hook %s read wrong arguments: phys 0x%llx dma 0x%llx size %llu direction %d instead of 0x%llx 0x%llx %llu %d",
+		return fail(t, "hook %s read %llx %llx %llu %d, not %llx %llx %llu %d",
 			    hooks[id].function, seen.phys, seen.bus, seen.size,
 			    seen.dir, phys, bus, size, dir);
 	return true;
@@ -593,7 +594,7 @@ static int selftest(const struct dod_guard *guard)
 	int err;
 
 	buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
-	t.pdev = platform_device_register_simple("dma_owner_debug-selftest",
+	t.pdev = platform_device_register_simple("dma_owner_debug-load",
 						 PLATFORM_DEVID_NONE, NULL, 0);
 	if (!buf || IS_ERR(t.pdev)) {
 		pr_err("cannot load: no memory for the self-test\n");

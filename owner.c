@@ -21,7 +21,7 @@
 
 #define REGION_SHIFT	21
 #define SHARD_BITS	6
-#define NR_SHARDS	(1U << SHARD_BITS)
+#define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		8ULL
 
 /* Ended mappings that are remembered, for each possible CPU. */
@@ -184,10 +184,18 @@ static bool claim(struct dod_mapping *m)
 	return claimed;
 }
 
-/* Every mapping of a part that touches [s, l]; the part's lock is held. */
-#define for_each_touching(m, part, s, l)				\
-	for ((m) = phys_tree_iter_first(&(part)->root, (s), (l)); (m);	\
-	     (m) = phys_tree_iter_next((m), (s), (l)))
+/* The mappings of a part that touch [start, last]; the part's lock is held. */
+static struct dod_mapping *first_touching(struct index_part *part, u64 start,
+					  u64 last)
+{
+	return phys_tree_iter_first(&part->root, start, last);
+}
+
+static struct dod_mapping *next_touching(struct dod_mapping *m, u64 start,
+					 u64 last)
+{
+	return phys_tree_iter_next(m, start, last);
+}
 
 /* === What a mapping's device owns ========================================= */
 
@@ -297,12 +305,14 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
 
-	for_each_touching(m, shard, start, last)
+	for (m = first_touching(shard, start, last); m;
+	     m = next_touching(m, start, last))
 		guard_ranges(m, start, last);
 
 	if (READ_ONCE(by_phys->wide.nr)) {
 		raw_spin_lock(&by_phys->wide.lock);
-		for_each_touching(m, &by_phys->wide, start, last)
+		for (m = first_touching(&by_phys->wide, start, last); m;
+		     m = next_touching(m, start, last))
 			guard_ranges(m, start, last);
 		raw_spin_unlock(&by_phys->wide.lock);
 	}
@@ -791,7 +801,8 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 	struct dod_mapping *m, *best = NULL;
 	int best_fits = 0;
 
-	for_each_touching(m, part, start, start) {
+	for (m = first_touching(part, start, start); m;
+	     m = next_touching(m, start, start)) {
 		int fits;
 
 		if (m->dev != call->dev)
@@ -959,7 +970,8 @@ static bool find_owner(struct index_part *part, u64 phys, bool write,
 	bool found = false;
 	struct dod_mapping *m;
 
-	for_each_touching(m, part, phys, phys) {
+	for (m = first_touching(part, phys, phys); m;
+	     m = next_touching(m, phys, phys)) {
 		struct dod_range *r;
 
 		r = range_tree_iter_first(&m->owned, phys, phys);
@@ -1040,7 +1052,8 @@ bool dod_owner_untrap_tail(u64 phys, u64 last)
 
 	if (!lock_for_trap(shard, &flags))
 		return false;
-	for_each_touching(m, shard, phys, phys + GRANULE - 1) {
+	for (m = first_touching(shard, phys, phys + GRANULE - 1); m;
+	     m = next_touching(m, phys, phys + GRANULE - 1)) {
 		if (!m->tail || m->last >= phys + GRANULE || last <= m->last)
 			continue;
 		guard->disown(m, m->last, m->last);
@@ -1129,7 +1142,8 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		unsigned long flags;
 
 		raw_spin_lock_irqsave(&part->lock, flags);
-		for_each_touching(m, part, *start, U64_MAX) {
+		for (m = first_touching(part, *start, U64_MAX); m;
+		     m = next_touching(m, *start, U64_MAX)) {
 			if (m->start < *start)
 				continue;
 			if (m->start == *start && skipped < *skip) {

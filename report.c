@@ -19,18 +19,35 @@
 #include <linux/sched/clock.h>
 #include <linux/utsname.h>
 
+/* Reports have no prefix; what else is said here spells it out. */
+#undef pr_fmt
+#define pr_fmt(fmt) fmt
+#define PREFIX "dma_owner_debug: "
+
 #define REPORT_FRAMES	64
 #define BURST_PERIOD	(5ULL * NSEC_PER_SEC)
 
+/**
+ * struct report_type - a row of the one table of report types
+ *
+ * @name:	in the title and in the parameters
+ * @hint:	what to do; "%s" becomes the family of calls that made the
+ *		mapping, "single" or "sg"
+ */
 struct report_type {
 	const char *name;
 	const char *hint;
 };
 
 static const struct report_type types[] = {
-#define REPORT_ROW(id, name, hint) [DOD_R_##id] = { name, hint },
-	DOD_REPORTS(REPORT_ROW)
-#undef REPORT_ROW
+	[DOD_R_CPU_READ] = {
+		"cpu-read",
+		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap.",
+	},
+	[DOD_R_CPU_WRITE] = {
+		"cpu-write",
+		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.",
+	},
 };
 
 static_assert(ARRAY_SIZE(types) == DOD_REPORT_COUNT);
@@ -105,7 +122,7 @@ static void list_types(const char *wrong)
 			strlcat(known, ", ", sizeof(known));
 		strlcat(known, types[i].name, sizeof(known));
 	}
-	pr_err("unknown report type \"%s\", known are: %s\n", wrong, known);
+	pr_err(PREFIX "unknown report type \"%s\", known are: %s\n", wrong, known);
 }
 
 /*
@@ -140,7 +157,7 @@ static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
 	if (by == DOD_BY_TYPE)
 		glob = "*";
 	if (!*glob || strscpy(rule->glob, glob, RULE_CHARS) < 0) {
-		pr_err("\"%s\" is empty or longer than %d characters\n", item,
+		pr_err(PREFIX "\"%s\" is empty or longer than %d characters\n", item,
 		       RULE_CHARS - 1);
 		return -EINVAL;
 	}
@@ -165,7 +182,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	int err;
 
 	if (strscpy(copy, val, sizeof(copy)) < 0) {
-		pr_err("a filter of more than %zu characters\n",
+		pr_err(PREFIX "a filter of more than %zu characters\n",
 		       sizeof(copy) - 1);
 		return -EINVAL;
 	}
@@ -175,7 +192,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 		if (!*item)
 			continue;
 		if (new.nr == NR_RULES) {
-			pr_err("a filter of more than %d items\n", NR_RULES);
+			pr_err(PREFIX "a filter of more than %d items\n", NR_RULES);
 			return -EINVAL;
 		}
 		err = parse_rule(&new.rules[new.nr], by, item);
@@ -242,7 +259,7 @@ static bool over_burst(u64 now)
 		return false;
 	if (now - burst_start > BURST_PERIOD) {
 		if (burst_lost)
-			pr_warn("%u reports were not shown: more than report_burst=%u in 5 s\n",
+			pr_warn(PREFIX "%u reports were not shown: more than report_burst=%u in 5 s\n",
 				burst_lost, limit);
 		burst_start = now;
 		burst_nr = 0;
@@ -382,9 +399,9 @@ static void print_frames(const unsigned long *frames, unsigned int nr)
 	unsigned int i;
 
 	if (!nr)
-		printk(KERN_ERR " (stack is not available)\n");
+		pr_err(" (stack is not available)\n");
 	for (i = 0; i < nr; i++)
-		printk(KERN_ERR " %pS\n", (void *)frames[i]);
+		pr_err(" %pS\n", (void *)frames[i]);
 }
 
 static void print_who(const char *what, const struct dod_who *who, u64 now,
@@ -396,9 +413,14 @@ static void print_who(const char *what, const struct dod_who *who, u64 now,
 	u32 when_us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
 	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-	printk(KERN_ERR "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
+	pr_err("%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
 	       what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
 	print_frames(frames + skip, who->nr_frames - skip);
+}
+
+static unsigned long virt(u64 phys)
+{
+	return (unsigned long)phys_to_virt(phys);
 }
 
 static void print_mapping(const struct dod_mapping *m,
@@ -407,15 +429,15 @@ static void print_mapping(const struct dod_mapping *m,
 	u64 start = max(range->start, m->start);
 	u64 last = min(range->last, m->last);
 
-	printk(KERN_ERR "Device %s %s owns these %llu bytes, %s, [%px, %px), dma 0x%llx\n",
+	pr_err("Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       m->device->driver_name, m->device->name, last - start + 1,
-	       dir_name(range->dir), phys_to_virt(start),
-	       phys_to_virt(last) + 1, m->bus + (start - m->start));
+	       dir_name(range->dir), virt(start), virt(last) + 1,
+	       m->bus + (start - m->start));
 	if (start != m->start || last != m->last)
-		printk(KERN_ERR "They are part of a mapping of %llu bytes, [%px, %px).\n",
-		       m->last - m->start + 1, phys_to_virt(m->start),
-		       phys_to_virt(m->last) + 1);
-	printk(KERN_ERR "The access is %llu bytes into the buffer.\n",
+		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
+		       m->last - m->start + 1, virt(m->start),
+		       virt(m->last) + 1);
+	pr_err("The access is %llu bytes into the buffer.\n",
 	       bad - m->start);
 }
 
@@ -423,13 +445,13 @@ static void print_history(const struct dod_mapping *m, u64 now)
 {
 	char what[64];
 
-	printk(KERN_ERR "\n");
+	pr_err("\n");
 	print_who(m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" :
 					 "Mapped",
 		  &m->map, now, m->map_frames);
 	if (!m->handed_len)
 		return;
-	printk(KERN_ERR "\n");
+	pr_err("\n");
 	snprintf(what, sizeof(what),
 		 "Last given to the device by dma_sync_%s_for_device()",
 		 family(m));
@@ -438,7 +460,7 @@ static void print_history(const struct dod_mapping *m, u64 now)
 
 static void print_bar(void)
 {
-	printk(KERN_ERR "==================================================================\n");
+	pr_err("==================================================================\n");
 }
 
 static bool begin_report(unsigned long *flags)
@@ -534,22 +556,22 @@ void dod_report_access(const struct dod_access *access,
 	}
 
 	print_bar();
-	printk(KERN_ERR "BUG: DMA_OWNER: %s in %pS\n", types[type].name,
+	pr_err("BUG: DMA_OWNER: %s in %pS\n", types[type].name,
 	       (void *)frames[guilty]);
-	printk(KERN_ERR "\n");
-	printk(KERN_ERR "%s of size %zu at %px by task %s/%d on cpu %d:\n",
-	       access->write ? "Write" : "Read", access->size,
-	       (void *)access->addr, current->comm, task_pid_nr(current),
+	pr_err("\n");
+	pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
+	       access->write ? "Write" : "Read", access->size, access->addr,
+	       current->comm, task_pid_nr(current),
 	       raw_smp_processor_id());
 	print_frames(frames, nr);
-	printk(KERN_ERR "\n");
+	pr_err("\n");
 	print_mapping(m, range, access->bad);
 	print_history(m, now);
-	printk(KERN_ERR "\n");
+	pr_err("\n");
 	snprintf(hint, sizeof(hint), types[type].hint, family(m), family(m));
-	printk(KERN_ERR "Hint: %s\n", hint);
-	printk(KERN_ERR "\n");
-	printk(KERN_ERR "CPU: %d PID: %d Comm: %s %s %s\n",
+	pr_err("Hint: %s\n", hint);
+	pr_err("\n");
+	pr_err("CPU: %d PID: %d Comm: %s %s %s\n",
 	       raw_smp_processor_id(), task_pid_nr(current), current->comm,
 	       init_utsname()->release, init_utsname()->version);
 	print_bar();
@@ -571,7 +593,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 {
 	u64 now = local_clock();
 
-	printk(KERN_ERR "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx (offset %llu of the buffer)\n",
+	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx (offset %llu of the buffer)\n",
 	       m->device->driver_name, m->device->name, dir_name(m->dir),
 	       m->last - m->start + 1, m->bus, phys - m->start);
 	print_who("DMA owner: mapped", &m->map, now, m->map_frames);
@@ -579,8 +601,8 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 		u64 ago = now - m->ended;
 		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-		printk(KERN_ERR "DMA owner: unmapped %llu.%06us ago by:\n", ago,
+		pr_err("DMA owner: unmapped %llu.%06us ago by:\n", ago,
 		       us);
-		printk(KERN_ERR " %pS\n", (void *)m->ended_by);
+		pr_err(" %pS\n", (void *)m->ended_by);
 	}
 }

@@ -8,6 +8,7 @@
 #define DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H
 
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/dma-mapping.h>
 #include <linux/types.h>
 
@@ -81,6 +82,18 @@ void test_dma_write(void *p, size_t size);
 u8 kt_peek(const void *p);
 u8 kt_shadow(const void *p);
 bool kt_painted(const void *p);
+
+/* A thread that is not the test's: starts at once, is gone after the join. */
+struct kt_thread {
+	struct task_struct *task;
+	int (*fn)(void *arg);
+	void *arg;
+	int ret;
+	struct completion done;
+};
+
+void kt_thread_start(struct kt_thread *t, int (*fn)(void *arg), void *arg);
+int kt_thread_join(struct kt_thread *t);
 
 /* === What the log says ==================================================== */
 

@@ -11,6 +11,7 @@
 #include <linux/glob.h>
 #include <linux/kasan.h>
 #include <linux/kfence.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -233,7 +234,7 @@ const char *kt_take_report(const char *type, void *fn, const void *addr, size_t 
 			goto bad_title;
 		if (module)
 			*module = '\0';
-		strlcat(want, "+0x", sizeof(want));
+		scnprintf(want + strlen(want), sizeof(want) - strlen(want), "+0x");
 		if (!strstarts(kt_line(0), want))
 			goto bad_title;
 	}
@@ -444,6 +445,47 @@ u32 *kt_quiet_dma_debug(struct kunit *test)
 		dput(file);
 	}
 	return budget;
+}
+
+/* Waits to be joined: the module must not go while its code is on the stack. */
+static int thread_main(void *arg)
+{
+	struct kt_thread *t = arg;
+
+	t->ret = t->fn(t->arg);
+	complete(&t->done);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/**
+ * kt_thread_start() - Run a function in a kthread.
+ * @t: the thread
+ * @fn: the function
+ * @arg: its argument
+ */
+void kt_thread_start(struct kt_thread *t, int (*fn)(void *arg), void *arg)
+{
+	t->fn = fn;
+	t->arg = arg;
+	init_completion(&t->done);
+	t->task = kthread_run(thread_main, t, "dma_owner_kunit");
+}
+
+/**
+ * kt_thread_join() - Wait for a thread to end.
+ * @t: the thread
+ *
+ * Return: what its function returned, or why it could not be started.
+ */
+int kt_thread_join(struct kt_thread *t)
+{
+	if (IS_ERR(t->task))
+		return PTR_ERR(t->task);
+	wait_for_completion(&t->done);
+	kthread_stop(t->task);
+	return t->ret;
 }
 
 /**

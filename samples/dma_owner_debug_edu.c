@@ -15,6 +15,7 @@
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
+#include <linux/kfence.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -199,11 +200,28 @@ static int edu_verify(struct edu *edu, const u32 *words, u32 seed)
 	return 0;
 }
 
+/*
+ * KFENCE takes one allocation per sample interval, which is about the time of a
+ * transfer, and dma_owner_debug does not trap accesses to its objects: left to
+ * chance, most of the wrong steps would go unreported.
+ */
+static u32 *edu_alloc(void)
+{
+	u32 *words = kzalloc(EDU_LEN, GFP_KERNEL);
+
+	while (is_kfence_address(words)) {
+		kfree(words);
+		words = kzalloc(EDU_LEN, GFP_KERNEL);
+	}
+
+	return words;
+}
+
 /* Gives @buf new memory, with new data in it if the device is to read it. */
 static int edu_map(struct edu *edu, struct edu_buf *buf,
 		   enum dma_data_direction dir)
 {
-	buf->words = kzalloc(EDU_LEN, GFP_KERNEL);
+	buf->words = edu_alloc();
 	if (!buf->words)
 		return -ENOMEM;
 
@@ -523,7 +541,7 @@ static int edu_step_sg_read_before_unmap(struct edu *edu)
 		return err;
 
 	for_each_sgtable_sg(&sgt, sg, i) {
-		words[i] = kzalloc(EDU_LEN, GFP_KERNEL);
+		words[i] = edu_alloc();
 		err = words[i] ? edu_store(edu, i * EDU_LEN, &seed[i]) : -ENOMEM;
 		if (err)
 			goto free;

@@ -97,3 +97,16 @@ progress()
 		note "$1: $(grep -cE "$3" "$2") files, $(elapsed "$start")"
 	done
 }
+
+# build_modules BUILD: the tool, its tests and its samples for that kernel.
+build_modules()
+{
+	local log
+
+	log=$(cache_dir log)/modules.log
+	make -C "$DOD_TOP" KDIR="$1" -j"$(nproc)" >"$log" 2>&1 </dev/null || {
+		grep -E -m 5 'error|Error' "$log" >&2 || tail -n 5 "$log" >&2
+		die "make KDIR=$1 failed, see $log"
+	}
+	! grep -E 'warning:|WARNING:' "$log" >&2 || die "make KDIR=$1 gave warnings, see $log"
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where drivers really are when they map and touch: hard interrupts, interrupts
+ * off, several CPUs at once. And a long life in which everything is right.
+ */
+
+#include <linux/irq_work.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "dod_test.h"
+
+#define SIZE 256
+
+KT_DIRECTIONS;
+
+/* === Interrupts =========================================================== */
+
+struct in_irq {
+	struct irq_work work;
+	u8 *buf;
+	dma_addr_t dma;
+	enum dma_data_direction dir;
+	bool in_hardirq, failed;
+};
+
+/* Everything legal, all of it in the interrupt. */
+static void legal_in_irq(struct irq_work *work)
+{
+	struct in_irq *w = container_of(work, struct in_irq, work);
+
+	w->in_hardirq = in_hardirq();
+	test_dma_write(w->buf, 8);
+	w->dma = dma_map_single(kt_dev, w->buf, SIZE, w->dir);
+	w->failed = dma_mapping_error(kt_dev, w->dma);
+	if (w->failed)
+		return;
+	dma_sync_single_for_cpu(kt_dev, w->dma, SIZE, w->dir);
+	test_dma_read(w->buf, 8);
+	test_dma_write(w->buf + SIZE - 8, 8);
+	dma_sync_single_for_device(kt_dev, w->dma, SIZE, w->dir);
+	dma_unmap_single(kt_dev, w->dma, SIZE, w->dir);
+	test_dma_write(w->buf, 8);
+}
+
+static void wrong_in_irq(struct irq_work *work)
+{
+	struct in_irq *w = container_of(work, struct in_irq, work);
+
+	w->in_hardirq = in_hardirq();
+	test_dma_write(w->buf + 16, 4);
+}
+
+/* Mapped in the interrupt, as by a receive ring's refill. */
+static void map_in_irq(struct irq_work *work)
+{
+	struct in_irq *w = container_of(work, struct in_irq, work);
+
+	w->in_hardirq = in_hardirq();
+	w->dma = dma_map_single(kt_dev, w->buf, SIZE, w->dir);
+	w->failed = dma_mapping_error(kt_dev, w->dma);
+}
+
+static void run_in_irq(struct kunit *test, struct in_irq *w, void (*fn)(struct irq_work *))
+{
+	w->work = IRQ_WORK_INIT_HARD(fn);
+	irq_work_queue(&w->work);
+	irq_work_sync(&w->work);
+	KUNIT_EXPECT_TRUE(test, w->in_hardirq);
+	KUNIT_EXPECT_FALSE(test, w->failed);
+}
+
+static void irq_legal(struct kunit *test)
+{
+	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	int i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
+	w->dir = dir_of(test);
+	w->buf = kt_buf(test, SIZE);
+	for (i = 0; i < 10; i++)
+		run_in_irq(test, w, legal_in_irq);
+	EXPECT_SILENCE(test);
+}
+
+static void irq_wrong(struct kunit *test)
+{
+	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
+	w->buf = kt_buf(test, SIZE);
+	dma = test_dma_map(test, kt_dev, w->buf, SIZE, dir_of(test));
+	run_in_irq(test, w, wrong_in_irq);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, w->buf + 16, 4);
+	KUNIT_EXPECT_EQ(test, kt_peek(w->buf + 16), 0x5a);
+	dma_unmap_single(kt_dev, dma, SIZE, dir_of(test));
+	run_in_irq(test, w, wrong_in_irq);
+	EXPECT_SILENCE(test);
+}
+
+static void irq_map(struct kunit *test)
+{
+	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
+	w->dir = dir_of(test);
+	w->buf = kt_buf(test, SIZE);
+	run_in_irq(test, w, map_in_irq);
+	EXPECT_DEVICE_OWNS(test, w->dir, w->buf, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has(" map_in_irq+0x*"));
+	dma_unmap_single(kt_dev, w->dma, SIZE, w->dir);
+	EXPECT_CPU_OWNS(test, w->buf, 8);
+}
+
+static void irqs_off(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, SIZE);
+	unsigned long flags;
+	dma_addr_t dma;
+
+	local_irq_save(flags);
+	dma = dma_map_single(kt_dev, buf, SIZE, dir);
+	if (!dma_mapping_error(kt_dev, dma)) {
+		test_dma_write(buf, 8);
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, dir);
+		test_dma_write(buf, 8);
+		dma_unmap_single(kt_dev, dma, SIZE, dir);
+		test_dma_write(buf, 8);
+	}
+	KUNIT_EXPECT_TRUE(test, irqs_disabled());
+	local_irq_restore(flags);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 8);
+}
+
+/* === Several CPUs ========================================================= */
+
+#define ROUNDS 3000
+
+struct worker {
+	struct kt_thread thread;
+	u8 *buf;
+	dma_addr_t dma;
+	u8 id;
+};
+
+/* Runs @n workers, the i-th with @buf + i * @step; returns the sum of their errors. */
+static int run_workers(struct kunit *test, int (*fn)(void *worker), int n, u8 *buf,
+		       size_t step, dma_addr_t dma)
+{
+	struct worker *w = kunit_kcalloc(test, n, sizeof(*w), GFP_KERNEL);
+	int i, errors = 0;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
+	for (i = 0; i < n; i++) {
+		w[i].buf = buf + i * step;
+		w[i].dma = dma + i * step;
+		w[i].id = i + 1;
+		kt_thread_start(&w[i].thread, fn, &w[i]);
+	}
+	for (i = 0; i < n; i++)
+		errors += !!kt_thread_join(&w[i].thread);
+	return errors;
+}
+
+/* Fills what it owns, checks what it finds: a lost or doubled owner shows. */
+static int sync_my_part(void *arg)
+{
+	struct worker *w = arg;
+	int round, errors = 0;
+
+	for (round = 0; round < ROUNDS; round++) {
+		dma_sync_single_for_cpu(kt_dev, w->dma, 1024, DMA_BIDIRECTIONAL);
+		if (round && READ_ONCE(w->buf[round % 1024]) != w->id)
+			errors++;
+		if (!round)
+			memset(w->buf, w->id, 1024);
+		WRITE_ONCE(w->buf[(round + 1) % 1024], w->id);
+		dma_sync_single_for_device(kt_dev, w->dma, 1024, DMA_BIDIRECTIONAL);
+		cond_resched();
+	}
+	return errors;
+}
+
+/* Different parts of one mapping, in different hands. */
+static void threads_sync_parts(struct kunit *test)
+{
+	u8 *buf = page_address(kt_page(test, 0));
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 4096, DMA_BIDIRECTIONAL);
+
+	KUNIT_EXPECT_EQ(test, run_workers(test, sync_my_part, 4, buf, 1024, dma), 0);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, buf, 8);
+	EXPECT_READ_TRAPS(test, buf + 4088, 8);
+	dma_unmap_single(kt_dev, dma, 4096, DMA_BIDIRECTIONAL);
+	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+static int map_my_part(void *arg)
+{
+	struct worker *w = arg;
+	int round, errors = 0;
+
+	for (round = 0; round < ROUNDS; round++) {
+		enum dma_data_direction dir = directions[round % 3];
+		size_t size = 64 + round * 8 % 960;
+		dma_addr_t dma;
+
+		WRITE_ONCE(w->buf[0], w->id);
+		WRITE_ONCE(w->buf[1023], w->id);
+		dma = dma_map_single(kt_dev, w->buf, size, dir);
+		if (dma_mapping_error(kt_dev, dma)) {
+			errors++;
+			continue;
+		}
+		dma_unmap_single(kt_dev, dma, size, dir);
+		if (READ_ONCE(w->buf[0]) != w->id || READ_ONCE(w->buf[1023]) != w->id)
+			errors++;
+		cond_resched();
+	}
+	return errors;
+}
+
+/* Mappings that come and go, side by side in one page. */
+static void threads_map_parts(struct kunit *test)
+{
+	u8 *buf = page_address(kt_page(test, 0));
+	int i;
+
+	KUNIT_EXPECT_EQ(test, run_workers(test, map_my_part, 4, buf, 1024, 0), 0);
+	EXPECT_SILENCE(test);
+	for (i = 0; i < 4096; i += 8)
+		KUNIT_EXPECT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+}
+
+static int map_to_device_and_read(void *arg)
+{
+	struct worker *w = arg;
+	int round, errors = 0;
+
+	for (round = 0; round < ROUNDS; round++) {
+		dma_addr_t dma = dma_map_single(kt_dev, w->buf, SIZE, DMA_TO_DEVICE);
+
+		if (dma_mapping_error(kt_dev, dma)) {
+			errors++;
+			continue;
+		}
+		if (READ_ONCE(w->buf[round % SIZE]) != 0x11)
+			errors++;
+		dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		cond_resched();
+	}
+	return errors;
+}
+
+/*
+ * All map and all read the same buffer: a read that traps on what is unmapped
+ * in the same moment elsewhere is legal, whoever comes first.
+ */
+static void threads_read_what_others_map(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	int i;
+
+	memset(buf, 0x11, SIZE);
+	KUNIT_EXPECT_EQ(test, run_workers(test, map_to_device_and_read, 4, buf, 0, 0), 0);
+	EXPECT_SILENCE(test);
+	for (i = 0; i < SIZE; i += 8)
+		KUNIT_EXPECT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+}
+
+static struct kunit_case context_cases[] = {
+	DIRECTION_CASE(irq_legal),
+	DIRECTION_CASE(irq_wrong),
+	DIRECTION_CASE(irq_map),
+	DIRECTION_CASE(irqs_off),
+	KUNIT_CASE(threads_sync_parts),
+	KUNIT_CASE(threads_map_parts),
+	KUNIT_CASE(threads_read_what_others_map),
+	{}
+};
+
+KT_SUITE(kt_context_suite, "context", context_cases);
+
+/* === Nothing wrong ======================================================== */
+
+static noinline void test_fill(u8 *buf, u8 value, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memset(buf, value, size);
+}
+
+static noinline bool test_all(const u8 *buf, u8 value, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if (READ_ONCE(buf[i]) != value)
+			return false;
+	return true;
+}
+
+/* A driver's whole life, every size, all calls in their places: not a word. */
+static void legal_life(struct kunit *test)
+{
+	long reads = dma_owner_debug_count("reports_cpu_read");
+	long writes = dma_owner_debug_count("reports_cpu_write");
+	long unmaps = dma_owner_debug_count("unmatched_unmaps");
+	long syncs = dma_owner_debug_count("unmatched_syncs");
+	int round;
+
+	for (round = 0; round < 300; round++) {
+		enum dma_data_direction dir = directions[round % 3];
+		size_t size = 1 + round * 37 % 3000, half = size / 2;
+		u8 *buf = kmalloc(size, GFP_KERNEL);
+		dma_addr_t dma;
+
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+		test_fill(buf, round, size);
+		dma = dma_map_single(kt_dev, buf, size, dir);
+		if (dma_mapping_error(kt_dev, dma)) {
+			KUNIT_FAIL(test, "cannot map");
+			kfree(buf);
+			break;
+		}
+		if (dir == DMA_TO_DEVICE)
+			KUNIT_EXPECT_TRUE(test, test_all(buf, round, size));
+		dma_sync_single_for_cpu(kt_dev, dma, size, dir);
+		KUNIT_EXPECT_TRUE(test, test_all(buf, round, size));
+		test_fill(buf, round + 1, size);
+		dma_sync_single_for_device(kt_dev, dma, size, dir);
+		if (half) {
+			dma_sync_single_range_for_cpu(kt_dev, dma, size - half, half, dir);
+			KUNIT_EXPECT_TRUE(test, test_all(buf + size - half, round + 1, half));
+			dma_sync_single_range_for_device(kt_dev, dma, size - half, half, dir);
+		}
+		dma_unmap_single(kt_dev, dma, size, dir);
+		KUNIT_EXPECT_TRUE(test, test_all(buf, round + 1, size));
+		test_fill(buf, 0, size);
+		kfree(buf);
+	}
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_read"), reads);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), writes);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmaps);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_syncs"), syncs);
+}
+
+/* Many mappings live at once, ended in another order than they were made. */
+static void many_live(struct kunit *test)
+{
+	const int n = 1000;
+	long live = dma_owner_debug_count("live");
+	long empty = dma_owner_debug_count("untracked_pool_empty");
+	dma_addr_t *dma = kunit_kcalloc(test, n, sizeof(*dma), GFP_KERNEL);
+	u8 **buf = kunit_kcalloc(test, n, sizeof(*buf), GFP_KERNEL);
+	int i, j, mapped = 0, painted = 0, left = 0;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dma);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	for (i = 0; i < n; i++) {
+		buf[i] = kt_buf(test, 64);
+		dma[i] = dma_map_single(kt_dev, buf[i], 64, DMA_FROM_DEVICE);
+		mapped += !dma_mapping_error(kt_dev, dma[i]);
+	}
+	KUNIT_EXPECT_EQ(test, mapped, n);
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("live"), live + n / 2);
+	for (i = 0; i < n; i++)
+		painted += kt_painted(buf[i]);
+	if (dma_owner_debug_count("untracked_pool_empty") == empty)
+		KUNIT_EXPECT_EQ(test, painted, n);
+	for (i = 0; i < n; i++) {
+		j = i * 7 % n;		/* 7 and n have no common divisor. */
+		dma_unmap_single(kt_dev, dma[j], 64, DMA_FROM_DEVICE);
+		left += kt_painted(buf[j]);
+	}
+	KUNIT_EXPECT_EQ(test, left, 0);
+	for (i = 0; i < n; i++)
+		test_dma_write(buf[i], 8);
+	EXPECT_SILENCE(test);
+}
+
+/* Freed and allocated again after unmap: the new owner inherits nothing. */
+static void memory_is_reused(struct kunit *test)
+{
+	int round;
+
+	for (round = 0; round < 500; round++) {
+		u8 *buf = kmalloc(192, GFP_KERNEL);
+		dma_addr_t dma;
+
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+		test_fill(buf, round, 192);
+		dma = dma_map_single(kt_dev, buf, 192, DMA_FROM_DEVICE);
+		if (dma_mapping_error(kt_dev, dma)) {
+			KUNIT_FAIL(test, "cannot map");
+			kfree(buf);
+			break;
+		}
+		dma_unmap_single(kt_dev, dma, 192, DMA_FROM_DEVICE);
+		kfree(buf);
+	}
+	EXPECT_SILENCE(test);
+}
+
+static struct kunit_case negative_cases[] = {
+	KUNIT_CASE(legal_life),
+	KUNIT_CASE(many_live),
+	KUNIT_CASE(memory_is_reused),
+	{}
+};
+
+KT_SUITE(kt_negative_suite, "negative", negative_cases);

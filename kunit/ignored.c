@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rule 7 and other calls that change nothing: failed maps, MMIO, coherent
+ * memory. Each is counted by its reason, none leaves anything behind.
+ */
+
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/swiotlb.h>
+
+#include "dod_test.h"
+
+/* A mapping that fails without a WARN: too large for a bounce buffer, and needs one. */
+static void failed_map(struct kunit *test)
+{
+	const size_t size = SZ_1M;
+	struct page *page = kt_page(test, get_order(size));
+	u8 *buf = page_address(page);
+	long failed = dma_owner_debug_count("untracked_failed_map");
+	u64 mask = *kt_dev->dma_mask;
+	dma_addr_t dma;
+	int i;
+
+	/*
+	 * Without bounce buffers the direct mapping of what the device cannot
+	 * reach WARNs, once, and the log of a good run should have none.
+	 */
+#ifdef CONFIG_SWIOTLB
+	if (!kt_dev->dma_io_tlb_mem || !kt_dev->dma_io_tlb_mem->nslabs)
+		kunit_skip(test, "Test requires: bounce buffers (boot with swiotlb=force)");
+#else
+	kunit_skip(test, "Test requires: CONFIG_SWIOTLB");
+#endif
+	*kt_dev->dma_mask = DMA_BIT_MASK(16);
+	dma = dma_map_page_attrs(kt_dev, page, 0, size, DMA_FROM_DEVICE, DMA_ATTR_NO_WARN);
+	*kt_dev->dma_mask = mask;
+	KUNIT_EXPECT_TRUE(test, dma_mapping_error(kt_dev, dma));
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("untracked_failed_map"), failed + 1);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + size - 8, 8);
+	for (i = 0; i < size; i += PAGE_SIZE)
+		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+}
+
+/* The first address where no memory is, nor ever will be. */
+static phys_addr_t mmio_address(struct kunit *test)
+{
+	phys_addr_t phys;
+
+	for (phys = SZ_2G; phys; phys <<= 1)
+		if (!pfn_valid(PHYS_PFN(phys)) && phys <= dma_get_mask(kt_dev))
+			return phys;
+	kunit_skip(test, "no address without memory");
+	return 0;
+}
+
+/* Rule 7: a peer device's registers, as for a DMA engine that feeds a FIFO. */
+static void mmio(struct kunit *test)
+{
+	phys_addr_t phys = mmio_address(test);
+	long mmio = dma_owner_debug_count("untracked_mmio");
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	dma_addr_t dma = dma_map_resource(kt_dev, phys, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("untracked_mmio"), mmio + 1);
+	dma_unmap_resource(kt_dev, dma, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+	EXPECT_SILENCE(test);
+}
+
+/* Coherent memory belongs to both at any time. */
+static void coherent(struct kunit *test)
+{
+	long maps = dma_owner_debug_count("maps");
+	dma_addr_t dma;
+	u8 *buf = dma_alloc_coherent(kt_dev, PAGE_SIZE, &dma, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE - 8, 8);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("maps"), maps);
+	dma_free_coherent(kt_dev, PAGE_SIZE, buf, dma);
+}
+
+/*
+ * A sync of memory that is not mapped changes no owner. dma-debug knows coherent
+ * memory and lets it be synced, so this warns of nothing.
+ */
+static void unmatched_sync(struct kunit *test)
+{
+	long unmatched = dma_owner_debug_count("unmatched_syncs");
+	dma_addr_t dma;
+	u8 *buf;
+
+	buf = dma_alloc_coherent(kt_dev, PAGE_SIZE, &dma, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_syncs"), unmatched + 1);
+	dma_sync_single_for_device(kt_dev, dma, 64, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_GT(test, dma_owner_debug_count("unmatched_syncs"), unmatched + 1);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_free_coherent(kt_dev, PAGE_SIZE, buf, dma);
+}
+
+/* An unmap that has no map, here because it is the second one. */
+static void unmatched_unmap(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 64), *other = kt_buf(test, 64);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+	dma_addr_t other_dma = test_dma_map(test, kt_dev, other, 64, DMA_FROM_DEVICE);
+	u32 *budget = kt_quiet_dma_debug(test), saved;
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	bool direct = dma == virt_to_phys(buf);
+
+	dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+	/* What is bounced or translated must not be unmapped twice, not even here. */
+	if (budget && direct) {
+		saved = xchg(budget, 0);
+		dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
+		WRITE_ONCE(*budget, saved);
+		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched + 1);
+		EXPECT_CPU_OWNS(test, buf, 8);
+	}
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, other, 8);
+	dma_unmap_single(kt_dev, other_dma, 64, DMA_FROM_DEVICE);
+	if (!budget || !direct)
+		kunit_skip(test, "Test requires: dma-debug in debugfs and direct mappings");
+}
+
+static struct kunit_case ignored_cases[] = {
+	KUNIT_CASE(failed_map),
+	KUNIT_CASE(mmio),
+	KUNIT_CASE(coherent),
+	KUNIT_CASE(unmatched_sync),
+	KUNIT_CASE(unmatched_unmap),
+	{}
+};
+
+KT_SUITE(kt_ignored_suite, "ignored", ignored_cases);

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The text of a report, line by line, and what decides whether there is one:
+ * duplicates, the burst limit, the counters. Machines read the title, people
+ * the rest; both break when it changes unnoticed.
+ */
+
+#include <linux/glob.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "dod_test.h"
+
+#define SIZE 1514
+
+KT_DIRECTIONS;
+
+#ifdef MODULE
+#define IN_MODULE " \\[dma_owner_debug_kunit\\]"
+#else
+#define IN_MODULE ""
+#endif
+#define FRAME(fn) " " fn "+0x*/0x*" IN_MODULE
+#define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
+
+/* The n-th line of the report must match this glob; returns n + 1. */
+static __printf(3, 4) int line_is(struct kunit *test, int n, const char *fmt, ...)
+{
+	char pattern[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(pattern, sizeof(pattern), fmt, args);
+	va_end(args);
+	KUNIT_EXPECT_TRUE_MSG(test, glob_match(pattern, kt_line(n)),
+			      "line %d is '%s', expected '%s'", n, kt_line(n), pattern);
+	return n + 1;
+}
+
+static int line_is_blank(struct kunit *test, int n)
+{
+	KUNIT_EXPECT_TRUE_MSG(test, n < kt_lines() && (!*kt_line(n) || !strcmp(kt_line(n), " ")),
+			      "line %d is '%s', expected a blank one", n, kt_line(n));
+	return n + 1;
+}
+
+/* One or more frames, alone on their lines, and a blank line below them. */
+static int stack_follows(struct kunit *test, int n, const char *first)
+{
+	n = line_is(test, n, "%s", first);
+	while (glob_match(" *+0x*/0x*", kt_line(n)))
+		n++;
+	return line_is_blank(test, n);
+}
+
+static int title_follows(struct kunit *test, const char *type, const char *fn,
+			 const char *access, size_t size, const void *addr)
+{
+	int n = line_is(test, 0, "BUG: DMA_OWNER: %s in %s+0x*/0x*" IN_MODULE, type, fn);
+
+	n = line_is_blank(test, n);
+	n = line_is(test, n, "%s of size %zu at %px by task %s/%d on cpu *:", access, size, addr,
+		    current->comm, task_pid_nr(current));
+	return n;
+}
+
+static void end_follows(struct kunit *test, int n)
+{
+	n = line_is(test, n, "CPU: *");
+	while (n < kt_lines() - 1)
+		n = line_is(test, n, "[A-Z]*: *");
+	n = line_is(test, n, "==============================================*");
+	KUNIT_EXPECT_EQ(test, n, kt_lines());
+}
+
+static void text_of_a_write(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int n;
+
+	EXPECT_WRITE_TRAPS(test, buf + 16, 4);
+	n = title_follows(test, "cpu-write", "test_dma_write", "Write", 4, buf + 16);
+	n = stack_follows(test, n, FRAME("test_dma_write"));
+	n = line_is(test, n,
+		    "Device " KT_NAME " " KT_NAME ".0 owns these %d bytes, DMA_TO_DEVICE, \\[%px, %px), dma 0x%llx",
+		    SIZE, buf, buf + SIZE, (u64)dma);
+	n = line_is(test, n, "The access is 16 bytes into the buffer.");
+	n = line_is_blank(test, n);
+	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
+	n = stack_follows(test, n, FRAME("test_dma_map"));
+	n = line_is(test, n,
+		    "Hint: call dma_sync_single_for_cpu() before this access and dma_sync_single_for_device() after it.");
+	n = line_is_blank(test, n);
+	end_follows(test, n);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static noinline void test_hand_over(dma_addr_t dma, size_t offset, size_t size)
+{
+	dma_sync_single_range_for_device(kt_dev, dma, offset, size, DMA_FROM_DEVICE);
+}
+
+/* Owned in part, and handed over by another call than the one that mapped it. */
+static void text_of_a_read(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	int n;
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_hand_over(dma, 256, 512);
+	EXPECT_READ_TRAPS(test, buf + 300, 1);
+	n = title_follows(test, "cpu-read", "test_dma_read", "Read", 1, buf + 300);
+	n = stack_follows(test, n, FRAME("test_dma_read"));
+	n = line_is(test, n,
+		    "Device " KT_NAME " " KT_NAME ".0 owns these 512 bytes, DMA_FROM_DEVICE, \\[%px, %px), dma 0x%llx",
+		    buf + 256, buf + 768, (u64)dma + 256);
+	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%px, %px).", SIZE, buf,
+		    buf + SIZE);
+	n = line_is(test, n, "The access is 300 bytes into the buffer.");
+	n = line_is_blank(test, n);
+	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
+	n = stack_follows(test, n, FRAME("test_dma_map"));
+	n = line_is(test, n, "Last given to the device by dma_sync_single_for_device() "
+		    WHO_AND_WHEN, current->comm, task_pid_nr(current));
+	n = stack_follows(test, n, FRAME("test_hand_over"));
+	n = line_is(test, n, "Hint: call dma_sync_single_for_cpu() *");
+	n = line_is_blank(test, n);
+	end_follows(test, n);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static noinline void test_copy(void *to, const void *from, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memcpy(to, from, size);
+}
+
+/* The guilty one is who called memcpy(): in the title and on top of the stack. */
+static void title_skips_memcpy(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE), *to = kt_buf(test, SIZE);
+	dma_addr_t dma;
+	int n;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	test_copy(to, buf + 8, 100);
+	EXPECT_REPORT(test, "cpu-read", test_copy, buf + 8, 100);
+	n = title_follows(test, "cpu-read", "test_copy", "Read", 100, buf + 8);
+	stack_follows(test, n, FRAME("test_copy"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * owns these 1514 bytes, DMA_BIDIRECTIONAL, *"));
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+}
+
+/* Titles are compared by machines: nothing volatile in them. */
+static void title_is_stable(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	static char first[256];
+	u8 *buf = kt_buf(test, 512);
+	dma_addr_t dma;
+
+	dma = test_dma_map(test, kt_dev, buf, 512, dir);
+	EXPECT_WRITE_TRAPS(test, buf + 8, 4);
+	strscpy(first, kt_line(0), sizeof(first));
+	dma_unmap_single(kt_dev, dma, 512, dir);
+
+	dma = test_dma_map(test, kt_dev2, buf + 64, 128, dir);
+	EXPECT_WRITE_TRAPS(test, buf + 128, 4);
+	KUNIT_EXPECT_STREQ(test, kt_line(0), first);
+	dma_unmap_single(kt_dev2, dma, 128, dir);
+}
+
+/* === Whether there is one ================================================= */
+
+static noinline void test_other_write(u8 *p)
+{
+	OPTIMIZER_HIDE_VAR(p);
+	WRITE_ONCE(*p, 1);
+}
+
+static void duplicates(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	long all = dma_owner_debug_count("reports_cpu_write");
+	long shown = dma_owner_debug_count("reports_shown");
+	long dropped = dma_owner_debug_count("reports_deduplicated");
+	int i;
+
+	kt_set(test, "dedup", "1");
+	EXPECT_WRITE_TRAPS(test, buf, 1);
+	for (i = 0; i < 9; i++)
+		EXPECT_WRITE_OK(test, buf + i, 1);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), all + 10);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_shown"), shown + 1);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_deduplicated"), dropped + 9);
+
+	/* Another place in the code is another report. */
+	test_other_write(buf);
+	EXPECT_REPORT(test, "cpu-write", test_other_write, buf, 1);
+	test_other_write(buf);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+
+	/* The same two places again, whatever the buffer: nothing new. */
+	dma = test_dma_map(test, kt_dev2, buf + 512, 64, DMA_TO_DEVICE);
+	EXPECT_WRITE_OK(test, buf + 512, 1);
+
+	/* Writing the parameter, also the same value, forgets what was seen. */
+	kt_set(test, "dedup", "1");
+	EXPECT_WRITE_TRAPS(test, buf + 512, 1);
+	EXPECT_WRITE_OK(test, buf + 512, 1);
+	dma_unmap_single(kt_dev2, dma, 64, DMA_TO_DEVICE);
+}
+
+static void duplicates_on_request(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 5; i++)
+		EXPECT_WRITE_TRAPS(test, buf, 1);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void burst_limit(struct kunit *test)
+{
+	long limited = dma_owner_debug_count("reports_ratelimited");
+	long shown = dma_owner_debug_count("reports_shown");
+	long all = dma_owner_debug_count("reports_cpu_write");
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	kt_set(test, "report_burst", "3");
+	for (i = 0; i < 10; i++)
+		test_dma_write(buf, 1);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 3);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_shown"), shown + 3);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_ratelimited"), limited + 7);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), all + 10);
+	kt_set(test, "report_burst", "0");
+	for (i = 0; i < 4; i++)
+		EXPECT_WRITE_TRAPS(test, buf, 1);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void counters_by_type(struct kunit *test)
+{
+	long reads = dma_owner_debug_count("reports_cpu_read");
+	long writes = dma_owner_debug_count("reports_cpu_write");
+	long allowed = dma_owner_debug_count("allowed_reads");
+	u8 *in = kt_buf(test, 64), *out = kt_buf(test, 64);
+	dma_addr_t in_dma = test_dma_map(test, kt_dev, in, 64, DMA_FROM_DEVICE);
+	dma_addr_t out_dma = test_dma_map(test, kt_dev, out, 64, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 3; i++)
+		EXPECT_READ_TRAPS(test, in, 8);
+	for (i = 0; i < 2; i++)
+		EXPECT_WRITE_TRAPS(test, in, 8);
+	for (i = 0; i < 5; i++)
+		EXPECT_READ_OK(test, out, 8);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_read"), reads + 3);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), writes + 2);
+	/* Other drivers may have legal readers of their own. */
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_reads"), allowed + 5);
+	dma_unmap_single(kt_dev, in_dma, 64, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, out_dma, 64, DMA_TO_DEVICE);
+}
+
+/* A report fails the running test, so other people's tests gain the check. */
+static void fails_the_running_test(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 64);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+	int off, on;
+
+	test_dma_write(buf, 1);
+	off = READ_ONCE(test->status);
+	kt_set(test, "kunit_fail", "1");
+	test_dma_read(buf, 1);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	test_dma_write(buf, 1);
+	on = READ_ONCE(test->status);
+	/* That was the tool at work, not this test failing. */
+	WRITE_ONCE(test->status, KUNIT_SUCCESS);
+	kt_set(test, "kunit_fail", "0");
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_EQ(test, off, (int)KUNIT_SUCCESS);
+	KUNIT_EXPECT_EQ(test, on, (int)KUNIT_FAILURE);
+	dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
+}
+
+static struct kunit_case report_cases[] = {
+	KUNIT_CASE(text_of_a_write),
+	KUNIT_CASE(text_of_a_read),
+	KUNIT_CASE(title_skips_memcpy),
+	DIRECTION_CASE(title_is_stable),
+	KUNIT_CASE(duplicates),
+	KUNIT_CASE(duplicates_on_request),
+	KUNIT_CASE(burst_limit),
+	KUNIT_CASE(counters_by_type),
+	KUNIT_CASE(fails_the_running_test),
+	{}
+};
+
+KT_SUITE(kt_report_suite, "report", report_cases);

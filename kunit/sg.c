@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rules 1 to 5 for scatterlists: the CPU's side of each entry is what changes
+ * hands, however the DMA side was merged; lists may be chained, long, repeat a
+ * page, and be synced as a list or entry by entry.
+ */
+
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+
+#include "dod_test.h"
+
+#define SIZE 192
+
+KT_DIRECTIONS;
+
+static void map_and_unmap(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist sg[4];
+	u8 *buf[4];
+	int i;
+
+	sg_init_table(sg, 4);
+	for (i = 0; i < 4; i++) {
+		buf[i] = kt_buf(test, 256);
+		sg_set_buf(&sg[i], buf[i], 64 * (i + 1) - 32);
+	}
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 4, dir), 0);
+	for (i = 0; i < 4; i++) {
+		EXPECT_DEVICE_OWNS(test, dir, buf[i], 8);
+		EXPECT_DEVICE_OWNS(test, dir, buf[i] + 64 * (i + 1) - 33, 1);
+		EXPECT_CPU_OWNS(test, buf[i] + 64 * (i + 1) - 32, 1);
+	}
+	dma_unmap_sg(kt_dev, sg, 4, dir);
+	for (i = 0; i < 4; i++)
+		EXPECT_CPU_OWNS(test, buf[i], 8);
+}
+
+/* Only as many entries as the call says. */
+static void part_of_the_list(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist sg[4];
+	u8 *buf[4];
+	int i;
+
+	sg_init_table(sg, 4);
+	for (i = 0; i < 4; i++) {
+		buf[i] = kt_buf(test, SIZE);
+		sg_set_buf(&sg[i], buf[i], SIZE);
+	}
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, dir), 0);
+	EXPECT_DEVICE_OWNS(test, dir, buf[0], 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf[1], 8);
+	EXPECT_CPU_OWNS(test, buf[2], 8);
+	EXPECT_CPU_OWNS(test, buf[3], 8);
+	dma_unmap_sg(kt_dev, sg, 2, dir);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+}
+
+static void sync_the_list(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist sg[3];
+	u8 *buf[3];
+	int i, round;
+
+	sg_init_table(sg, 3);
+	for (i = 0; i < 3; i++) {
+		buf[i] = kt_buf(test, SIZE);
+		sg_set_buf(&sg[i], buf[i], SIZE);
+	}
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, dir), 0);
+	for (round = 0; round < 2; round++) {
+		dma_sync_sg_for_cpu(kt_dev, sg, 3, dir);
+		for (i = 0; i < 3; i++)
+			EXPECT_CPU_OWNS(test, buf[i] + SIZE - 8, 8);
+		dma_sync_sg_for_device(kt_dev, sg, 3, dir);
+		for (i = 0; i < 3; i++)
+			EXPECT_DEVICE_OWNS(test, dir, buf[i] + SIZE - 8, 8);
+	}
+	dma_unmap_sg(kt_dev, sg, 3, dir);
+}
+
+/* A driver that looks at one entry's header. */
+static void sync_one_entry(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist sg[3];
+	u8 *buf[3];
+	int i;
+
+	sg_init_table(sg, 3);
+	for (i = 0; i < 3; i++) {
+		buf[i] = kt_buf(test, SIZE);
+		sg_set_buf(&sg[i], buf[i], SIZE);
+	}
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, dir), 0);
+	/* Merged entries have no addresses of their own; these cannot be merged. */
+	dma_sync_single_for_cpu(kt_dev, sg_dma_address(&sg[1]), 64, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf[0], 8);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+	EXPECT_CPU_OWNS(test, buf[1] + 63, 1);
+	EXPECT_DEVICE_OWNS(test, dir, buf[1] + 64, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf[2], 8);
+	dma_sync_single_for_device(kt_dev, sg_dma_address(&sg[1]), 64, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf[1], 8);
+	dma_unmap_sg(kt_dev, sg, 3, dir);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+}
+
+/* struct sg_table, its own map and sync calls, and more entries than one page. */
+static void table(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	const int n = 300;
+	struct sg_table sgt;
+	struct scatterlist *sg;
+	u8 *buf = kt_buf(test, n * 64);
+	int i, err;
+
+	KUNIT_ASSERT_EQ(test, sg_alloc_table(&sgt, n, GFP_KERNEL), 0);
+	for_each_sgtable_sg(&sgt, sg, i)
+		sg_set_buf(sg, buf + (n - 1 - i) * 64, 32);
+	err = dma_map_sgtable(kt_dev, &sgt, dir, 0);
+	KUNIT_EXPECT_EQ(test, err, 0);
+	if (!err) {
+		for (i = 0; i < n * 64; i += 8)
+			KUNIT_EXPECT_EQ_MSG(test, kt_painted(buf + i), i % 64 < 32,
+					    "offset %d", i);
+		EXPECT_DEVICE_OWNS(test, dir, buf, 8);
+		EXPECT_DEVICE_OWNS(test, dir, buf + (n - 1) * 64, 8);
+		EXPECT_CPU_OWNS(test, buf + 32, 8);
+		dma_sync_sgtable_for_cpu(kt_dev, &sgt, dir);
+		for (i = 0; i < n * 64; i += 8)
+			KUNIT_EXPECT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+		dma_sync_sgtable_for_device(kt_dev, &sgt, dir);
+		EXPECT_DEVICE_OWNS(test, dir, buf + 150 * 64, 8);
+		dma_unmap_sgtable(kt_dev, &sgt, dir, 0);
+		for (i = 0; i < n * 64; i += 8)
+			KUNIT_EXPECT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+	}
+	sg_free_table(&sgt);
+}
+
+static void chained(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist first[3], second[2];
+	u8 *buf[4];
+	int i;
+
+	KT_REQUIRES(test, !IS_ENABLED(CONFIG_ARCH_NO_SG_CHAIN));
+
+	for (i = 0; i < 4; i++)
+		buf[i] = kt_buf(test, SIZE);
+	sg_init_table(first, 3);
+	sg_init_table(second, 2);
+	sg_set_buf(&first[0], buf[0], SIZE);
+	sg_set_buf(&first[1], buf[1], SIZE);
+	sg_chain(first, 3, second);
+	sg_set_buf(&second[0], buf[2], SIZE);
+	sg_set_buf(&second[1], buf[3], SIZE);
+
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, first, 4, dir), 0);
+	for (i = 0; i < 4; i++)
+		EXPECT_DEVICE_OWNS(test, dir, buf[i], 8);
+	dma_sync_sg_for_cpu(kt_dev, first, 4, dir);
+	for (i = 0; i < 4; i++)
+		EXPECT_CPU_OWNS(test, buf[i], 8);
+	dma_sync_sg_for_device(kt_dev, first, 4, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf[3], 8);
+	dma_unmap_sg(kt_dev, first, 4, dir);
+	for (i = 0; i < 4; i++)
+		EXPECT_CPU_OWNS(test, buf[i], 8);
+}
+
+/* Rule 5 within one list: zero padding often is one page, many times. */
+static void same_page_twice(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, SIZE);
+	struct scatterlist sg[3];
+
+	sg_init_table(sg, 3);
+	sg_set_buf(&sg[0], buf, SIZE);
+	sg_set_buf(&sg[1], other, SIZE);
+	sg_set_buf(&sg[2], buf, SIZE);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, DMA_TO_DEVICE), 0);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, other, 8);
+	dma_sync_sg_for_cpu(kt_dev, sg, 3, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_sg_for_device(kt_dev, sg, 3, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_unmap_sg(kt_dev, sg, 3, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CPU_OWNS(test, other, 8);
+}
+
+/* Offsets into pages, adjacent in memory: an IOMMU or the block layer merges. */
+static void adjacent_entries(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct page *page = kt_page(test, 1);
+	u8 *buf = page_address(page);
+	struct scatterlist sg[3];
+
+	sg_init_table(sg, 3);
+	/* sg_set_page(entry, page, length, offset); the third begins where the second ends. */
+	sg_set_page(&sg[0], page, 512, 512);
+	sg_set_page(&sg[1], page, 1024, PAGE_SIZE - 512);
+	sg_set_page(&sg[2], page, 1024, PAGE_SIZE + 512);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, dir), 0);
+	EXPECT_CPU_OWNS(test, buf + 504, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + 512, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + 1023, 1);
+	EXPECT_CPU_OWNS(test, buf + 1024, 8);
+	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE - 520, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + PAGE_SIZE - 512, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + PAGE_SIZE, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + PAGE_SIZE + 1535, 1);
+	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE + 1536, 8);
+	dma_unmap_sg(kt_dev, sg, 3, dir);
+	EXPECT_CPU_OWNS(test, buf + 512, 8);
+	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE + 512, 8);
+}
+
+/* A hint that fits: what gives a list back is dma_sync_sg_for_cpu(). */
+static void report_speaks_of_sg(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	struct scatterlist sg;
+
+	sg_init_one(&sg, buf, SIZE);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, &sg, 1, DMA_FROM_DEVICE), 0);
+	EXPECT_READ_TRAPS(test, buf + 24, 4);
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *dma_sync_sg_for_cpu()*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("The access is 24 bytes into the buffer."));
+	KUNIT_EXPECT_FALSE(test, kt_has("Last given to the device*"));
+	dma_sync_sg_for_cpu(kt_dev, &sg, 1, DMA_FROM_DEVICE);
+	dma_sync_sg_for_device(kt_dev, &sg, 1, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, buf + 24, 4);
+	KUNIT_EXPECT_TRUE(test, kt_has("Last given to the device by dma_sync_sg_for_device() by *"));
+	dma_unmap_sg(kt_dev, &sg, 1, DMA_FROM_DEVICE);
+}
+
+static struct kunit_case sg_cases[] = {
+	DIRECTION_CASE(map_and_unmap),
+	DIRECTION_CASE(part_of_the_list),
+	DIRECTION_CASE(sync_the_list),
+	DIRECTION_CASE(sync_one_entry),
+	DIRECTION_CASE(table),
+	DIRECTION_CASE(chained),
+	KUNIT_CASE(same_page_twice),
+	DIRECTION_CASE(adjacent_entries),
+	KUNIT_CASE(report_speaks_of_sg),
+	{}
+};
+
+KT_SUITE(kt_sg_suite, "sg", sg_cases);
