@@ -26,6 +26,7 @@
 #define DOD_SYNC_SINGLE_FOR_DEVICE	"__dma_sync_single_for_device"
 #define DOD_SYNC_SG_FOR_CPU		"__dma_sync_sg_for_cpu"
 #define DOD_SYNC_SG_FOR_DEVICE		"__dma_sync_sg_for_device"
+#define DOD_NEED_SYNC			"__dma_need_sync"
 
 /* Without STACKTRACE the module still builds, and refuses to load. */
 #ifndef CONFIG_STACKTRACE

@@ -32,6 +32,7 @@ static const char * const counter_names[] = {
 	[DOD_C_UNTRAPPED_KFENCE] = "untrapped_kfence",
 	[DOD_C_UNTRAPPED_STACK] = "untrapped_stack",
 	[DOD_C_UNTRAPPED_SUB_GRANULE] = "untrapped_sub_granule",
+	[DOD_C_UNTRAPPED_NO_SYNC] = "untrapped_no_sync_needed",
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",

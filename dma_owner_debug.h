@@ -55,6 +55,7 @@ enum dod_counter {
 	DOD_C_UNTRAPPED_KFENCE,
 	DOD_C_UNTRAPPED_STACK,
 	DOD_C_UNTRAPPED_SUB_GRANULE,
+	DOD_C_UNTRAPPED_NO_SYNC,
 	DOD_C_RANGES_EXHAUSTED,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
@@ -141,7 +142,7 @@ struct dod_range {
  * @handed_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
  * @dir:	enum dma_data_direction of the map call; constant
- * @trap:	enum dod_trap: whether the guard may poison it; constant
+ * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
  * @tail:	shadow value of a poisoned partial last granule, 0 if it is not
  *		poisoned (phys lock)
  * @wide:	it crosses a region boundary: see owner.c; constant
@@ -251,6 +252,7 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size);
 void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size);
 void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_no_sync(struct dod_call *call, u64 bus);
 void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
 			       int nents);
 void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,

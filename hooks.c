@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan-checks.h>
@@ -318,6 +319,22 @@ static void on_sync_sg(struct hook *hook, unsigned long caller,
 	event(&call, sg, nents);
 }
 
+/*
+ * dma_need_sync(dev, dma_addr): where the answer is no, syncs may be skipped,
+ * and for such memory nobody can tell who owns it.
+ */
+static void on_need_sync(struct hook *hook, unsigned long caller,
+			 struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(arg_dev(fregs), DMA_BIDIRECTIONAL,
+					  DOD_SINGLE, caller);
+	dma_addr_t bus = dod_arg(fregs, 1);
+
+	note_seen(hook, call.dev, 0, bus, 0, call.dir, 0);
+	if (dev_is_dma_coherent(call.dev))
+		dod_owner_no_sync(&call, bus);
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -337,7 +354,7 @@ DEFINE_SYNC(on_sync_sg_device, on_sync_sg, dod_owner_sync_sg_for_device)
 enum hook_id {
 	MAP_PAGE, UNMAP_PAGE, MAP_SG, UNMAP_SG, SYNC_CPU, SYNC_PREPARE,
 	SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE, ALLOC_PAGES,
-	FREE_PAGES, MAP_RESOURCE,
+	FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	NR_HOOKS
 };
 
@@ -358,6 +375,7 @@ static struct hook hooks[NR_HOOKS] = {
 	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", on_sync_sg_device },
 	[ALLOC_PAGES]	 = { "debug_dma_alloc_pages", on_alloc_pages },
 	[FREE_PAGES]	 = { "debug_dma_free_pages", on_free_pages },
+	[NEED_SYNC]	 = { DOD_NEED_SYNC, on_need_sync },
 	[MAP_RESOURCE]	 = { "debug_dma_map_resource", on_map_resource },
 };
 
@@ -507,6 +525,26 @@ static void test_single(struct test *t)
 	expect(t, UNMAP_PAGE, 0, bus, TEST_SIZE, dir);
 }
 
+static void test_need_sync(struct test *t)
+{
+	int dir = DMA_TO_DEVICE;
+	dma_addr_t bus;
+	bool needed;
+
+	bus = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
+	if (dma_mapping_error(t->dev, bus)) {
+		fail(t, "the self-test could not map memory");
+		return;
+	}
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
+	needed = dma_need_sync(t->dev, bus);
+	expect(t, NEED_SYNC, 0, bus, 0, DMA_BIDIRECTIONAL);
+	expect_guarded(t, needed ? "dma_map_single()" : "dma_need_sync()",
+		       needed);
+	dma_unmap_single(t->dev, bus, TEST_SIZE, dir);
+	expect(t, UNMAP_PAGE, 0, bus, TEST_SIZE, dir);
+}
+
 static void test_sg(struct test *t)
 {
 	int dir = DMA_BIDIRECTIONAL;
@@ -612,6 +650,8 @@ static int selftest(const struct dod_guard *guard)
 
 	WRITE_ONCE(test_dev, t.dev);
 	test_single(&t);
+	if (!t.wrong)
+		test_need_sync(&t);
 	if (!t.wrong)
 		test_sg(&t);
 	if (!t.wrong)

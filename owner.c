@@ -371,7 +371,7 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 	m->handed_len = last - start + 1;
 }
 
-enum change { TO_CPU, PREPARE, TO_DEVICE };
+enum change { TO_CPU, PREPARE, TO_DEVICE, NO_SYNC };
 
 /*
  * Changes the owner of [start, last], which lies inside the mapping. The
@@ -392,18 +392,30 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		return false;
 	if (change == TO_DEVICE)
 		note_sync(call, m, start, last);
+	if (change == NO_SYNC) {
+		/* A bounced mapping does need syncs. */
+		if (m->bounced || m->trap == DOD_TRAP_NONE)
+			return false;
+		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
+	}
 
 	if (m->wide) {
+		bool trap = m->trap != DOD_TRAP_NONE;
+
+		if (change == NO_SYNC)
+			m->trap = DOD_TRAP_NONE;
 		if (change == TO_DEVICE)
 			range_give(m, start, last, call->dir);
 		else
 			range_take(m, start, last);
-		return m->trap != DOD_TRAP_NONE;
+		return trap;
 	}
 	if (change == TO_DEVICE)
 		give_narrow(part, m, start, last, call->dir);
 	else
 		take_narrow(part, m, start, last);
+	if (change == NO_SYNC)
+		m->trap = DOD_TRAP_NONE;
 	return false;
 }
 
@@ -780,12 +792,16 @@ static void sync_single(struct dod_call *call, u64 bus, u64 size,
 	if (m) {
 		start = m->start + (bus - m->bus);
 		last = min(start + size - 1, m->last);
+		if (change == NO_SYNC) {
+			start = m->start;
+			last = m->last;
+		}
 		phys = phys_part(m);
 		raw_spin_lock(&phys->lock);
 		wide = change_owner(call, m, start, last, change);
 		raw_spin_unlock(&phys->lock);
 		raw_spin_unlock(&part->lock);
-	} else if (change != PREPARE) {
+	} else if (change == TO_CPU || change == TO_DEVICE) {
 		dod_count(DOD_C_UNMATCHED_SYNCS);
 	}
 	local_irq_restore(flags);
@@ -901,6 +917,21 @@ void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size)
 {
 	dod_count(DOD_C_SYNCS_FOR_DEVICE);
 	sync_single(call, bus, size, TO_DEVICE);
+}
+
+/**
+ * dod_owner_no_sync() - a driver was told that it may skip syncs
+ * @call: the call
+ * @bus: an address inside the mapping
+ *
+ * The API says so where a coherent device's mapping is not bounced. A driver
+ * that asks is a driver that skips them: its accesses cannot be judged.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_no_sync(struct dod_call *call, u64 bus)
+{
+	sync_single(call, bus, 1, NO_SYNC);
 }
 
 /**

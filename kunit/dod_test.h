@@ -71,7 +71,7 @@ static inline enum dma_data_direction dir_of(struct kunit *test)
 void *kt_buf(struct kunit *test, size_t size);
 struct page *kt_page(struct kunit *test, unsigned int order);
 dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
-		    enum dma_data_direction dir);
+			enum dma_data_direction dir);
 void kt_set(struct kunit *test, const char *name, const char *val);
 u32 *kt_quiet_dma_debug(struct kunit *test);
 

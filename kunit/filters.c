@@ -36,12 +36,15 @@ static void unmap_pair(struct pair *p)
 	dma_unmap_single(kt_dev2, p->dma[1], SIZE, DMA_FROM_DEVICE);
 }
 
-#define EXPECT_ALL_TRAP(test, p) do {					\
-	EXPECT_READ_TRAPS(test, (p).buf[0], 8);				\
-	EXPECT_WRITE_TRAPS(test, (p).buf[0], 8);			\
-	EXPECT_READ_TRAPS(test, (p).buf[1], 8);				\
-	EXPECT_WRITE_TRAPS(test, (p).buf[1], 8);			\
-} while (0)
+static void expect_all_trap(struct kunit *test, const struct pair *p)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_READ_TRAPS(test, p->buf[i], 8);
+		EXPECT_WRITE_TRAPS(test, p->buf[i], 8);
+	}
+}
 
 static void by_type(struct kunit *test)
 {
@@ -65,7 +68,7 @@ static void by_type(struct kunit *test)
 	EXPECT_CPU_OWNS(test, p.buf[1], 8);
 
 	kt_set(test, "off_types", "");
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	unmap_pair(&p);
 }
 
@@ -81,7 +84,7 @@ static void trailing_newline(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p.buf[1], 8);
 	kt_set(test, "off_types", "\n");
 	kt_set(test, "off_devices", "\n");
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	unmap_pair(&p);
 }
 
@@ -106,7 +109,7 @@ static void by_device(struct kunit *test)
 
 	/* The whole name must match. */
 	kt_set(test, "off_devices", KT_NAME);
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	unmap_pair(&p);
 }
 
@@ -118,12 +121,12 @@ static void by_driver(struct kunit *test)
 	EXPECT_CPU_OWNS(test, p.buf[0], 8);
 	EXPECT_CPU_OWNS(test, p.buf[1], 8);
 	kt_set(test, "off_drivers", "e1000*,nvme");
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	kt_set(test, "off_drivers", "e1000*," KT_NAME);
 	EXPECT_CPU_OWNS(test, p.buf[0], 8);
 	/* Devices and drivers are different lists. */
 	kt_set(test, "off_drivers", KT_NAME ".0");
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	unmap_pair(&p);
 }
 
@@ -157,7 +160,7 @@ static void colons_in_a_name(struct kunit *test)
 	struct pair p = map_pair(test);
 
 	kt_set(test, "off_devices", "0000:00:03.0");
-	EXPECT_ALL_TRAP(test, p);
+	expect_all_trap(test, &p);
 	kt_set(test, "off_devices", "cpu-read:0000:00:03.0," KT_NAME ".0");
 	EXPECT_CPU_OWNS(test, p.buf[0], 8);
 	EXPECT_READ_TRAPS(test, p.buf[1], 8);

@@ -256,9 +256,9 @@ bad_title:
 /* === Accesses ============================================================= */
 
 #ifdef CONFIG_ARCH_SUPPORTS_INT128
-typedef __uint128_t u16bytes;
+#define SIXTEEN_BYTES unsigned __int128
 #else
-typedef struct { u64 half[2]; } u16bytes;
+#define SIXTEEN_BYTES struct { u64 half[2]; }
 #endif
 
 /**
@@ -268,6 +268,8 @@ typedef struct { u64 half[2]; } u16bytes;
  */
 noinline void test_dma_read(const void *p, size_t size)
 {
+	SIXTEEN_BYTES v;
+
 	OPTIMIZER_HIDE_VAR(p);
 	switch (size) {
 	case 1:
@@ -283,7 +285,8 @@ noinline void test_dma_read(const void *p, size_t size)
 		READ_ONCE(*(const u64 *)p);
 		break;
 	default:
-		(void)*(const volatile u16bytes *)p;
+		v = *(typeof(v) *)p;
+		barrier_data(&v);
 	}
 }
 
@@ -294,9 +297,9 @@ noinline void test_dma_read(const void *p, size_t size)
  */
 noinline void test_dma_write(void *p, size_t size)
 {
-	u16bytes pattern;
+	SIXTEEN_BYTES v;
 
-	memset(&pattern, 0x5a, sizeof(pattern));
+	memset(&v, 0x5a, sizeof(v));
 	OPTIMIZER_HIDE_VAR(p);
 	switch (size) {
 	case 1:
@@ -312,7 +315,7 @@ noinline void test_dma_write(void *p, size_t size)
 		WRITE_ONCE(*(u64 *)p, 0x5a5a5a5a5a5a5a5aULL);
 		break;
 	default:
-		*(volatile u16bytes *)p = pattern;
+		*(typeof(v) *)p = v;
 	}
 }
 
@@ -322,7 +325,7 @@ noinline void test_dma_write(void *p, size_t size)
  */
 noinline __no_sanitize_address u8 kt_peek(const void *p)
 {
-	return *(const volatile u8 *)p;
+	return READ_ONCE(*(const u8 *)p);
 }
 
 /**
@@ -331,7 +334,7 @@ noinline __no_sanitize_address u8 kt_peek(const void *p)
  */
 noinline __no_sanitize_address u8 kt_shadow(const void *p)
 {
-	return *(const volatile u8 *)kasan_mem_to_shadow(p);
+	return READ_ONCE(*(const u8 *)kasan_mem_to_shadow(p));
 }
 
 /**

@@ -242,7 +242,7 @@ static void report_speaks_of_sg(struct kunit *test)
 	dma_sync_sg_for_cpu(kt_dev, &sg, 1, DMA_FROM_DEVICE);
 	dma_sync_sg_for_device(kt_dev, &sg, 1, DMA_FROM_DEVICE);
 	EXPECT_READ_TRAPS(test, buf + 24, 4);
-	KUNIT_EXPECT_TRUE(test, kt_has("Last given to the device by dma_sync_sg_for_device() by *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Last given to the device by dma_sync_sg_for_device() *"));
 	dma_unmap_sg(kt_dev, &sg, 1, DMA_FROM_DEVICE);
 }
 

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# What scripts/tests.d/cycles.sh runs in the guest: sh cycles.sh COUNT.
+# Results go to /dev/ttyS1.
+
+cycles=$1
+ref=/tmp/data
+exec 3>/dev/ttyS1
+
+# leaks: kmemleak takes an object for lost when two scans do not find it, and not
+# before it is 5 s old.
+leaks()
+{
+	for _ in 1 2 3; do
+		sleep 6
+		echo scan >/sys/kernel/debug/kmemleak
+	done
+	cat /sys/kernel/debug/kmemleak
+}
+
+io()
+{
+	while [ ! -e /tmp/stop ]; do
+		dd if=$ref of=/dev/nvme0n1 bs=64k oflag=direct status=none
+		dd if=/dev/nvme0n1 of=/tmp/back bs=4k count=512 iflag=direct status=none
+		head -c 2097152 $ref | cmp - /tmp/back || { echo "wrong data" >&3; touch /tmp/bad; }
+		dd if=$ref of=/dev/nvme0n1 bs=4k seek=4096 status=none
+	done
+}
+
+# The scan is a KUnit suite of its own, run by loading its module.
+scan()
+{
+	insmod /ko/dma_owner_debug_scan.ko
+	echo "scan: $(grep -E '^(not )?ok ' /sys/kernel/debug/kunit/dma_owner_scan/results)" >&3
+	rmmod dma_owner_debug_scan
+}
+
+dmesg -n 5
+dd if=/dev/urandom of=$ref bs=1M count=4 status=none
+ip link set eth0 up
+ip link set eth1 up
+leaks >/dev/null
+echo clear >/sys/kernel/debug/kmemleak
+
+io &
+for i in $(seq 1 "$cycles"); do
+	insmod /ko/dma-owner-debug.ko || exit 1
+	usleep $((i % 5 * 100000))
+	grep '^live: ' /sys/kernel/debug/dma_owner_debug/stats >&3
+	awk -F': ' '/^reports_/ && $2 != 0 { print; bad = 1 } END { exit bad }' \
+		/sys/kernel/debug/dma_owner_debug/stats || exit 1
+	rmmod dma_owner_debug || exit 1
+	[ $((i % 10)) != 0 ] || {
+		scan
+		echo "cycles: $i" >/dev/console
+	}
+done
+scan
+touch /tmp/stop
+wait
+[ ! -e /tmp/bad ] || exit 1
+echo "cycles: $cycles" >&3
+leaks >/tmp/leaks
+cat /tmp/leaks
+echo "leaks: $(grep -c '^unreferenced' /tmp/leaks)" >&3

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# Loaded and unloaded again and again under I/O: no poisoned byte is left in the
+# shadow of any RAM, no memory is lost.
+
+truncate -s 64M "$tmp/disk"
+check "$cycles times insmod and rmmod under I/O" vm "$build" \
+	--ko "$tool_ko" --ko "$scan_ko" --file "$DOD_TOP/scripts/guest/cycles.sh" \
+	--append kmemleak=on --timeout $((300 + cycles * 20)) \
+	--qemu -netdev --qemu hubport,hubid=0,id=n0 --qemu -device --qemu e1000,netdev=n0 \
+	--qemu -netdev --qemu hubport,hubid=0,id=n1 --qemu -device --qemu e1000e,netdev=n1 \
+	--qemu -drive --qemu "if=none,id=d,format=raw,file=$tmp/disk" \
+	--qemu -device --qemu nvme,serial=dod,drive=d -- "sh /files/cycles.sh $cycles"
+check "as many as asked for" grep -qE "^cycles: $cycles\b" "$out"
+check "scans of the shadow, none found a byte" awk '
+	/^scan: ok / { n++ }
+	/^scan: not ok / { bad = 1 }
+	END { exit !(n >= 2 && !bad) }' "$out"
+check "mappings were live before rmmod" grep -qE '^live: [1-9]' "$out"
+check "kmemleak finds nothing new" grep -q '^leaks: 0' "$out"
+check "no complaint" no_complaints "$console"

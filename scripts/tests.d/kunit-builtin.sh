@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# The KUnit suites built in, run by the kernel's own kunit.py on the tree that the
+# tool was grafted into.
+
+kunit_builtin()
+{
+	local dir config log status=0 options=() opt
+
+	dir=$(cache_dir build)/kunit-$(basename "$build")
+	config=$dir.config
+	log=$logs/kunit-builtin.log
+
+	# Most of the kernel is built already: start from a copy.
+	if [ ! -e "$dir/.dod-built" ]; then
+		note "copying the build directory"
+		rm -rf "$dir"
+		cp -a "$build" "$dir"
+	fi
+	{
+		cat "$build/.config"
+		echo CONFIG_DMA_OWNER_DEBUG=y
+		echo CONFIG_DMA_OWNER_DEBUG_KUNIT_TEST=y
+		echo CONFIG_DMA_OWNER_DEBUG_SAMPLE_EDU=y
+	} >"$config"
+
+	while read -r opt; do
+		options+=(--make_options "$opt")
+	done < <("$DOD_TOP/scripts/graft" "$source_tree"
+		printf '%s\n' "${DOD_MAKE_OPTIONS[@]}")
+
+	note "kunit.py run, log in $log"
+	rm -f "$tmp/builtin.json"
+	"$source_tree/tools/testing/kunit/kunit.py" run --arch=x86_64 \
+		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
+		--jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \
+		--json="$tmp/builtin.json" 'dma_owner*' </dev/null >"$log" 2>&1 &
+	progress "kunit.py" "$log" . $!
+	wait $! || status=$?
+	ktap_json builtin "$tmp/builtin.json" || tail -n 20 "$log"
+	check "kunit.py run" [ $status = 0 ]
+	cp "$dir/test.log" "$logs/kunit-builtin.console" || true
+	check "no warning, no oops" lacks 'WARNING:|Oops' "$logs/kunit-builtin.console"
+	check "no compiler warning" lacks 'warning:' "$log"
+}
+
+kunit_builtin

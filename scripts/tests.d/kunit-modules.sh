@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# The KUnit suites as modules, with the tool as the module that users load.
+
+ktap_of_modules()
+{
+	local suites suite
+
+	# One part per suite, each a KTAP document of its own.
+	sed 's/\r$//' "$out" | awk -v dir="$tmp" '
+		/^### / { file = dir "/suite." $2; print $2; next }
+		{ print >file }' >"$tmp/suites"
+	mapfile -t suites <"$tmp/suites"
+	for suite in "${suites[@]}"; do
+		ktap modules "$tmp/suite.$suite"
+	done
+	[ ${#suites[@]} -gt 1 ] || fail "suites are missing: ${suites[*]}"
+}
+
+# shellcheck disable=SC2016	# expanded in the guest
+check "the modules load, run and unload" vm "$build" \
+	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" --timeout 400 -- \
+	'insmod /ko/dma-owner-debug.ko' \
+	'insmod /ko/dma_owner_debug_kunit.ko' \
+	'insmod /ko/dma_owner_debug_scan.ko' \
+	'for d in /sys/kernel/debug/kunit/dma_owner*; do
+		echo "### ${d##*/}"; cat $d/results
+	done >/dev/ttyS1' \
+	'cat /sys/kernel/debug/dma_owner_debug/stats' \
+	'rmmod dma_owner_debug_scan' \
+	'rmmod dma_owner_debug_kunit' \
+	'rmmod dma_owner_debug'
+ktap_of_modules
+check "the tool says what it does" \
+	grep -qE 'dma_owner_debug: guarding streaming DMA with KASAN, [1-9][0-9]* hooks' "$console"
+check "no warning, no oops" lacks 'WARNING:|Oops|Call trace:.*BUG' "$console"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# The scripts themselves: a test run by a VM that cannot fail would prove nothing.
+
+# status N COMMAND...
+status()
+{
+	local want=$1 got=0
+
+	shift
+	"$@" || got=$?
+	[ $got = "$want" ] && return
+	echo "status $got, not $want" >&2
+	return 1
+}
+
+check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/ttyS1'
+check "vm: what the guest wrote" grep -q '^out' "$out"
+check "vm: a command that fails" status 1 vm "$build" --timeout 120 -- 'sh -c "exit 7"' true
+check "vm: says with what status" grep -q 'status 7' "$vm_err"
+check "vm: a panic" status 3 vm "$build" --timeout 120 -- 'echo c >/proc/sysrq-trigger'
+check "vm: says why" grep -q 'the kernel failed: .*sysrq' "$vm_err"
+check "vm: a timeout" status 4 vm "$build" --timeout 20 -- 'sleep 100'
+check "vm: a missing file" status 1 vm "$build" --ko /nonexistent -- true
+
+tree=$tmp/tree
+mkdir -p "$tree/scripts"
+touch "$tree/scripts/Kbuild.include"
+echo 'mainmenu "test"' >"$tree/Kconfig"
+find "$tree" | sort >"$tmp/before"
+cp "$tree/Kconfig" "$tmp/Kconfig"
+first=$("$DOD_TOP/scripts/graft" "$tree" 2>/dev/null)
+again=$("$DOD_TOP/scripts/graft" "$tree" 2>/dev/null)
+check "graft: the same options when run again" [ "$first" = "$again" ]
+check "graft: two options" [ "$(wc -l <<<"$first")" = 2 ]
+overlay=$(sed -n 's/^KBUILD_KCONFIG=//p' <<<"$first")
+check "graft: the Kconfig sources ours" grep -qx 'source "dma_owner_debug/Kconfig"' "$overlay"
+check "graft: the directory is there" [ -f "$tree/dma_owner_debug/Kbuild" ]
+check "graft: the tree's Kconfig is as it was" cmp -s "$tree/Kconfig" "$tmp/Kconfig"
+"$DOD_TOP/scripts/graft" "$tree" --undo 2>/dev/null
+find "$tree" | sort >"$tmp/after"
+check "graft --undo: nothing is left" cmp -s "$tmp/before" "$tmp/after"
+mkdir "$tree/dma_owner_debug"
+check "graft: refuses to replace a directory" status 1 "$DOD_TOP/scripts/graft" "$tree"
+check "graft: refuses what is not a kernel tree" status 1 "$DOD_TOP/scripts/graft" "$tmp"
+check "kernel: refuses an unknown target" status 1 "$DOD_TOP/scripts/kernel" no-such-target
