@@ -143,8 +143,6 @@ struct dod_range {
  * @kind:	enum dod_kind; constant
  * @dir:	enum dma_data_direction of the map call; constant
  * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
- * @tail:	shadow value of a poisoned partial last granule, 0 if it is not
- *		poisoned (phys lock)
  * @wide:	it crosses a region boundary: see owner.c; constant
  * @not_ram:	memory that the tool must not touch; not in the physical index
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
@@ -171,7 +169,7 @@ struct dod_mapping {
 	u64 ended;
 	unsigned long ended_by;
 	u32 handed, handed_len;
-	u8 kind, dir, trap, tail;
+	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, in_bus, first_used;
 	unsigned int nents;
 
@@ -200,8 +198,8 @@ enum dod_trap {
  * @own:	guard what the device owns of [start, last] from now on. Only whole
  *		granules inside the range, and the partial granule in which the
  *		mapping ends. Phys lock held
- * @disown:	stop guarding every granule that [start, last] touches. @m is
- *		NULL where a wide mapping's range is given. Phys lock held
+ * @disown:	stop guarding every granule that [start, last] touches. Phys lock
+ *		held
  * @guarded:	whether the granule of a linear-map address is guarded
  */
 struct dod_guard {
@@ -209,8 +207,8 @@ struct dod_guard {
 	int (*start)(void);
 	void (*stop)(void);
 	enum dod_trap (*classify)(const struct dod_mapping *m);
-	void (*own)(struct dod_mapping *m, u64 start, u64 last, u8 dir);
-	void (*disown)(struct dod_mapping *m, u64 start, u64 last);
+	void (*own)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
+	void (*disown)(u64 start, u64 last);
 	bool (*guarded)(const void *addr);
 };
 
@@ -270,7 +268,7 @@ enum dod_found {
 
 enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 			      struct dod_range *range);
-bool dod_owner_untrap_tail(u64 phys, u64 last);
+void dod_owner_guard_again(u64 phys);
 bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, u64 *owned);

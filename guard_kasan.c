@@ -17,18 +17,27 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/task_stack.h>
+#include <linux/vmalloc.h>
 #include <trace/events/error_report.h>
 
 /*
  * Our values in the shadow. All are >= 0x80 and used by no kernel: see
- * mm/kasan/kasan.h. The direction can be read off without a lock. TAIL marks
- * the partial granule in which a mapping ends; its true value, the number of
- * accessible bytes, is in the record. 0xd4 is kept for shared cache lines.
+ * mm/kasan/kasan.h. The direction can be read off without a lock:
+ *
+ *   0xd1, 0xd2, 0xd3	a whole granule, TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL
+ *   0x80 | dir << 3 | n	the granule in which both a mapping and its memory
+ *			end: n bytes of it exist, dir is 1, 2, 3 as above
+ *
+ * 0xd4 is kept for shared cache lines.
  */
 #define SHADOW_TO_DEVICE	0xd1
 #define SHADOW_FROM_DEVICE	0xd2
 #define SHADOW_BIDIRECTIONAL	0xd3
-#define SHADOW_TAIL		0x08
+#define SHADOW_DIR		0x03
+#define SHADOW_TAIL		0x80
+#define SHADOW_TAIL_DIR_SHIFT	3
+#define SHADOW_TAIL_BYTES	0x07
 
 #define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
@@ -49,19 +58,34 @@ static bool is_whole(u8 value)
 	return value >= SHADOW_TO_DEVICE && value <= SHADOW_BIDIRECTIONAL;
 }
 
+static u8 tail_value(u8 whole, u8 bytes)
+{
+	return SHADOW_TAIL | (whole & SHADOW_DIR) << SHADOW_TAIL_DIR_SHIFT |
+	       bytes;
+}
+
+static u8 tail_bytes(u8 value)
+{
+	return value & SHADOW_TAIL_BYTES;
+}
+
 static bool is_tail(u8 value)
 {
-	return is_whole(value ^ SHADOW_TAIL) && (value & SHADOW_TAIL);
+	return value >= tail_value(SHADOW_TO_DEVICE, 1) &&
+	       value <= tail_value(SHADOW_BIDIRECTIONAL, 7) && tail_bytes(value);
 }
 
 static bool is_ours(u8 value)
 {
-	return is_whole(value & ~SHADOW_TAIL);
+	return is_whole(value) || is_tail(value);
 }
 
+/* Only reads of what goes to the device are allowed. */
 static bool forbids(u8 value, bool write)
 {
-	return write || (value & ~SHADOW_TAIL) != SHADOW_TO_DEVICE;
+	return write ||
+	       !(value == SHADOW_TO_DEVICE ||
+		 value == tail_value(SHADOW_TO_DEVICE, tail_bytes(value)));
 }
 
 static u64 repeat(u8 value)
@@ -85,9 +109,24 @@ static void clear_byte(u8 *shadow)
 {
 	u8 old = READ_ONCE(*shadow);
 
-	while (is_whole(old))
-		if (try_cmpxchg(shadow, &old, 0))
+	while (is_ours(old)) {
+		u8 value = is_whole(old) ? 0 : tail_bytes(old);
+
+		if (try_cmpxchg(shadow, &old, value))
 			break;
+	}
+}
+
+/* The granule's first bytes are the device's, and no others exist. */
+static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
+{
+	u8 value = tail_value(whole, bytes), old = READ_ONCE(*shadow);
+
+	while (old == bytes ||
+	       (is_tail(old) && tail_bytes(old) == bytes && old < value))
+		if (try_cmpxchg(shadow, &old, value))
+			return true;
+	return is_tail(old) && tail_bytes(old) == bytes;
 }
 
 /* @shadow is a word, aligned, that lies wholly in the range. */
@@ -137,18 +176,26 @@ static void paint(u64 start, u64 end, u8 value)
 /* === What may be painted ================================================== */
 
 /*
- * A stack in the linear map: the compiler's shadow values there would be
- * clobbered, and every function on it would trap. Any task's stack ends with
- * the magic value; that a buffer looks like one by chance costs a detection.
+ * Every function on a painted stack would trap. A stack in the linear map ends
+ * with a magic value; that a buffer looks like one by chance costs a detection.
+ * One in vmalloc space has a shadow of its own, so that painting would trap
+ * nothing: it is only recognised to be counted, and only the current task's.
  */
-static bool on_task_stack(const void *addr)
+static bool on_task_stack(const struct page *page, const void *addr)
 {
-	const unsigned long *end;
+#ifdef CONFIG_VMAP_STACK
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	unsigned int i;
 
-	if (IS_ENABLED(CONFIG_VMAP_STACK))
-		return false;
-	end = (const unsigned long *)round_down((unsigned long)addr, THREAD_SIZE);
-	return *end == STACK_END_MAGIC;
+	for (i = 0; vm && i < vm->nr_pages; i++)
+		if (vm->pages[i] == page)
+			return true;
+	return false;
+#else
+	unsigned long end = round_down((unsigned long)addr, THREAD_SIZE);
+
+	return *(const unsigned long *)end == STACK_END_MAGIC;
+#endif
 }
 
 /* Can user space or the page cache reach it behind the driver's back? Rule 8 */
@@ -172,7 +219,7 @@ static enum dod_counter untrapped(u64 phys)
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
 		return DOD_C_UNTRAPPED_RESERVED;
-	if (on_task_stack(addr))
+	if (on_task_stack(page, addr))
 		return DOD_C_UNTRAPPED_STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
 		return DOD_C_UNTRAPPED_USER;
@@ -207,49 +254,30 @@ static enum dod_trap classify(const struct dod_mapping *m)
 
 /* === Guard interface ====================================================== */
 
-/* The mapping ends in a granule of which fewer than all bytes exist. */
-static bool own_tail(struct dod_mapping *m, u8 value)
+/* The mapping ends in a granule of which not all bytes exist. */
+static bool own_tail(const struct dod_mapping *m, u8 value)
 {
 	u64 granule = round_down(m->last + 1, GRANULE);
-	u8 bytes = m->last + 1 - granule;
-	u8 *shadow, old = bytes;
 
-	if (!bytes || granule < m->start)
-		return false;
 	if (m->trap == DOD_TRAP_SOME && untrapped(granule) != DOD_COUNTER_COUNT)
 		return false;
-	shadow = kasan_mem_to_shadow(phys_to_virt(granule));
-	if (!try_cmpxchg(shadow, &old, value | SHADOW_TAIL))
-		return false;
-	m->tail = value | SHADOW_TAIL;
-	return true;
+	return paint_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
+			  m->last + 1 - granule);
 }
 
-static void disown_tail(struct dod_mapping *m)
-{
-	u64 granule = round_down(m->last + 1, GRANULE);
-	u8 *shadow = kasan_mem_to_shadow(phys_to_virt(granule));
-	u8 old = m->tail;
-
-	/* Somebody else's value means that the memory was freed meanwhile. */
-	cmpxchg(shadow, old, (u8)(m->last + 1 - granule));
-	m->tail = 0;
-}
-
-static void own(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 {
 	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE);
+	bool odd_end = !IS_ALIGNED(last + 1, GRANULE);
 	u8 value = shadow_values[dir];
-	bool tail = false;
 	u64 phys;
 
-	if (last == m->last && start <= to && !m->tail && !m->wide)
-		tail = own_tail(m, value);
-	if (from >= to) {
-		if (!tail && !m->tail)
-			dod_count(DOD_C_UNTRAPPED_SUB_GRANULE);
+	if (odd_end && last == m->last && start <= to && own_tail(m, value))
+		odd_end = false;
+	if (odd_end || !IS_ALIGNED(start, GRANULE))
+		dod_count(DOD_C_UNTRAPPED_SUB_GRANULE);
+	if (from >= to)
 		return;
-	}
 	if (m->trap == DOD_TRAP_ALL) {
 		paint(from, to, value);
 		return;
@@ -259,10 +287,8 @@ static void own(struct dod_mapping *m, u64 start, u64 last, u8 dir)
 			paint(phys, page_end(phys, to - 1) + 1, value);
 }
 
-static void disown(struct dod_mapping *m, u64 start, u64 last)
+static void disown(u64 start, u64 last)
 {
-	if (m && m->tail && last >= round_down(m->last + 1, GRANULE))
-		disown_tail(m);
 	paint(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0);
 }
 
@@ -279,10 +305,11 @@ static bool guarded(const void *addr)
  * @ours:	first byte that a device owns and this access must not touch
  * @foreign:	first byte that is bad without us
  * @seen:	some granule of the access is ours, forbidden or not
+ * @tail:	@foreign lies in a granule that we painted as well
  */
 struct verdict {
 	unsigned long ours, foreign;
-	bool seen;
+	bool seen, tail;
 };
 
 static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
@@ -296,11 +323,8 @@ static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
 /*
  * Looks at the shadow of an access as KASAN has done, without a lock: what has
  * been handed back meanwhile is not bad any more.
- *
- * @look_up: may take locks, to look closer at partial granules
  */
-static struct verdict judge(unsigned long addr, size_t size, bool write,
-			    bool look_up)
+static struct verdict judge(unsigned long addr, size_t size, bool write)
 {
 	unsigned long last = addr + size - 1, granule;
 	struct verdict v = {};
@@ -332,11 +356,9 @@ static struct verdict judge(unsigned long addr, size_t size, bool write,
 			break;
 		}
 		v.seen = true;
-		if (look_up && is_tail(value) &&
-		    dod_owner_untrap_tail(virt_to_phys((void *)granule),
-					  virt_to_phys((void *)granule) +
-					  (last - granule))) {
+		if (is_tail(value) && last >= granule + tail_bytes(value)) {
 			v.foreign = max(addr, granule);
+			v.tail = true;
 			break;
 		}
 		if (!v.ours && forbids(value, write))
@@ -368,7 +390,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	struct verdict v;
 	bool ret = false;
 
-	v = judge(access.addr, size, write, true);
+	v = judge(access.addr, size, write);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		switch (dod_owner_find(access.bad, write, &m, &range)) {
@@ -392,13 +414,18 @@ static bool report_access(const void *addr, size_t size, bool write,
 
 	/*
 	 * KASAN's own find behind ours. The handler lets this through, because
-	 * the first bad byte is not ours.
+	 * the first bad byte is not ours: not even in a partial granule, whose
+	 * shadow tells KASAN how many bytes exist while it reports.
 	 */
 	if (v.foreign) {
 		kasan_report_fn report = (kasan_report_fn)report_probe.addr;
 
+		if (v.tail)
+			clear_byte(kasan_mem_to_shadow((void *)v.foreign));
 		ret = report((void *)v.foreign,
 			     access.addr + size - v.foreign, write, ip);
+		if (v.tail && !in_nmi())
+			dod_owner_guard_again(virt_to_phys((void *)v.foreign));
 	}
 	return ret;
 }
@@ -421,7 +448,7 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	/* As report_suppressed_sw(): whoever reads poison on purpose. */
 	if (current->kasan_depth || !in_linear_map(addr, size))
 		return 0;
-	v = judge(addr, size, write, false);
+	v = judge(addr, size, write);
 	if (v.foreign && !v.seen)
 		return 0;
 	instruction_pointer_set(regs, (unsigned long)report_access);

@@ -332,7 +332,7 @@ static void guard_wide(u64 start, u64 last)
 
 		to = min(from | ((1ULL << REGION_SHIFT) - 1), last);
 		raw_spin_lock_irqsave(&shard->lock, flags);
-		guard->disown(NULL, from, to);
+		guard->disown(from, to);
 		guard_region(shard, from, to);
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
 	}
@@ -343,7 +343,7 @@ static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 {
 	if (!range_take(m, start, last) || m->trap == DOD_TRAP_NONE)
 		return;
-	guard->disown(m, start, last);
+	guard->disown(start, last);
 	guard_region(shard, start, last);
 }
 
@@ -356,7 +356,7 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 		return;
 	/* A weaker direction may replace a stronger one: start afresh. */
 	if (owned)
-		guard->disown(m, start, last);
+		guard->disown(start, last);
 	guard_region(shard, start, last);
 }
 
@@ -567,7 +567,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->handed_len = 0;
 	m->kind = call->kind;
 	m->dir = call->dir;
-	m->tail = 0;
 	m->wide = crosses_region(m->start, m->last);
 	m->not_ram = not_ram;
 	m->bounced = bounced;
@@ -1053,7 +1052,7 @@ enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	 * our mistake, not the driver's.
 	 */
 	if (found == DOD_NOT_OWNED && guard->guarded(phys_to_virt(phys))) {
-		guard->disown(NULL, phys, phys);
+		guard->disown(phys, phys);
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
 		dod_broken("poison without an owner");
 		return DOD_NOT_OWNED;
@@ -1063,35 +1062,19 @@ enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 }
 
 /**
- * dod_owner_untrap_tail() - does an access go beyond a guarded partial granule?
- * @phys: first byte of the granule
- * @last: last byte of the access
+ * dod_owner_guard_again() - guard what is owned of a granule
+ * @phys: a byte of it
  *
- * Such an access is KASAN's to report. The granule is no longer guarded then,
- * so that its shadow tells KASAN how many bytes exist.
- *
- * Context: any. In NMI it may miss the granule.
- *
- * Return: whether the access goes beyond the bytes that exist.
+ * Context: any but NMI.
  */
-bool dod_owner_untrap_tail(u64 phys, u64 last)
+void dod_owner_guard_again(u64 phys)
 {
 	struct index_part *shard = phys_shard(phys);
-	struct dod_mapping *m;
 	unsigned long flags;
-	bool beyond = false;
 
-	if (!lock_for_trap(shard, &flags))
-		return false;
-	for (m = first_touching(shard, phys, phys + GRANULE - 1); m;
-	     m = next_touching(m, phys, phys + GRANULE - 1)) {
-		if (!m->tail || m->last >= phys + GRANULE || last <= m->last)
-			continue;
-		guard->disown(m, m->last, m->last);
-		beyond = true;
-	}
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	guard_region(shard, phys, phys);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
-	return beyond;
 }
 
 /**

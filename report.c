@@ -361,18 +361,32 @@ unsigned long dod_report_map_frame(const struct dod_mapping *m)
 					 dma_core, ARRAY_SIZE(dma_core))];
 }
 
-/* From the access outwards; what lies inside is KASAN's and ours. */
-static unsigned int access_stack(unsigned long *frames, unsigned long ip)
+/*
+ * From the access outwards; what lies inside is KASAN's and ours, but for the
+ * function that asked KASAN, where the access is not its own: @inner.
+ */
+static unsigned int access_stack(unsigned long *frames, unsigned long ip,
+				 unsigned long *inner)
 {
 	unsigned int nr = stack_trace_save(frames, REPORT_FRAMES, 0), i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 1; i < nr; i++)
 		if (frames[i] == ip) {
+			*inner = frames[i - 1];
 			memmove(frames, frames + i, (nr - i) * sizeof(*frames));
 			return nr - i;
 		}
+	*inner = ip;
 	frames[0] = ip;
 	return 1;
+}
+
+static bool permitted(unsigned long ip, u8 dir)
+{
+	char name[64];
+
+	return dod_permitted(function_name(ip, name, sizeof(name)), dir,
+			     READ_ONCE(dod_params.strict));
 }
 
 /* === Text ================================================================= */
@@ -536,14 +550,13 @@ void dod_report_access(const struct dod_access *access,
 						    DOD_R_CPU_READ;
 	unsigned long frames[REPORT_FRAMES], flags;
 	u64 now = local_clock();
+	unsigned long inner;
 	unsigned int nr, guilty;
 	char hint[256];
-	char name[64];
 
-	nr = access_stack(frames, access->ip);
+	nr = access_stack(frames, access->ip, &inner);
 	guilty = skip_frames(frames, nr, helpers, ARRAY_SIZE(helpers));
-	if (dod_permitted(function_name(frames[0], name, sizeof(name)),
-			  range->dir, READ_ONCE(dod_params.strict))) {
+	if (permitted(frames[0], range->dir) || permitted(inner, range->dir)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return;
 	}

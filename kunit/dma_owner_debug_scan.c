@@ -22,34 +22,21 @@
 #define PER_PAGE	(PAGE_SIZE / GRANULE)	/* Shadow bytes of a page. */
 
 /*
- * The tool's values; bit 3 marks the partial granule at the end of an object.
- * A static copy on purpose: a scanner that shares the tool's header shares its
- * mistakes.
+ * The tool's values: whole granules, and 0x80 | direction << 3 | bytes for the
+ * partial one in which a mapping ends. A copy on purpose: a scanner that shares
+ * the tool's header shares its mistakes.
  */
-static const u8 values[] = { 0xd1, 0xd2, 0xd3, 0xd4, 0xd9, 0xda, 0xdb };
+static bool is_value(u8 byte)
+{
+	return (byte >= 0xd1 && byte <= 0xd4) ||
+	       (byte > 0x88 && byte < 0xa0 && (byte & 7));
+}
 
 struct found {
 	unsigned long pages, bytes;
 	void *first;		/* What the first such byte is the shadow of. */
 	u8 value;
 };
-
-static bool is_value(u8 byte)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(values); i++)
-		if (byte == values[i])
-			return true;
-	return false;
-}
-
-/* True if one of eight bytes is 0xdX; nearly all words are all zero or all ones. */
-static bool worth_a_look(u64 word)
-{
-	word = (word & 0xf0f0f0f0f0f0f0f0ULL) ^ 0xd0d0d0d0d0d0d0d0ULL;
-	return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
-}
 
 static void scan_page(struct page *page, struct found *found)
 {
@@ -59,7 +46,10 @@ static void scan_page(struct page *page, struct found *found)
 
 	found->pages++;
 	for (i = 0; i < PER_PAGE; i += sizeof(u64)) {
-		if (!worth_a_look(READ_ONCE(*(const u64 *)(shadow + i))))
+		u64 word = READ_ONCE(*(const u64 *)(shadow + i));
+
+		/* Accessible, or free: nearly all of it is. */
+		if (!word || !~word)
 			continue;
 		for (j = i; j < i + sizeof(u64); j++) {
 			u8 byte = READ_ONCE(shadow[j]);

@@ -345,7 +345,8 @@ bool kt_painted(const void *p)
 {
 	u8 value = kt_shadow(p);
 
-	return (value >= 0xd1 && value <= 0xd4) || (value >= 0xd9 && value <= 0xdb);
+	return (value >= 0xd1 && value <= 0xd4) ||
+	       (value > 0x88 && value < 0xa0 && (value & 7));
 }
 
 /* === Buffers, mappings, parameters ======================================== */

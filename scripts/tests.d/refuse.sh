@@ -20,7 +20,9 @@ refused()
 	check "$1: no complaint" no_complaints "$console"
 }
 
-refused "${target%-*}-nodmadebug" CONFIG_DMA_API_DEBUG=y
-refused "${target%-*}-nokasan" CONFIG_KASAN_GENERIC=y
-refused "${target%-*}-noftrace" CONFIG_DYNAMIC_FTRACE=y
-refused "${target%-*}-nokprobes" CONFIG_KPROBES=y
+# x86_64-6.12 of x86_64-6.12-kasan-<hash>
+version=$(basename "$build" | cut -d- -f 1,2)
+refused "$version-nodmadebug" CONFIG_DMA_API_DEBUG=y
+refused "$version-nokasan" CONFIG_KASAN_GENERIC=y
+refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
+refused "$version-nokprobes" CONFIG_KPROBES=y
