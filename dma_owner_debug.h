@@ -260,14 +260,8 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 
 /* === Look-ups ============================================================= */
 
-enum dod_found {
-	DOD_OWNED,	/* a device owns the byte: the copy is filled in */
-	DOD_NOT_OWNED,	/* no device owns it */
-	DOD_BUSY,	/* cannot tell here: NMI on top of a look-up */
-};
-
-enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
-			      struct dod_range *range);
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
+		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
 bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,

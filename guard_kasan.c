@@ -393,19 +393,12 @@ static bool report_access(const void *addr, size_t size, bool write,
 	v = judge(access.addr, size, write);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
-		switch (dod_owner_find(access.bad, write, &m, &range)) {
-		case DOD_OWNED:
-			if (!dod_hooks_selftest_access(&m) &&
-			    READ_ONCE(dod_armed))
-				dod_report_access(&access, &m, &range);
-			break;
-		case DOD_NOT_OWNED:
-			dod_count(DOD_C_TRAPS_TOO_LATE);
-			break;
-		case DOD_BUSY:
+		if (in_nmi())
 			dod_count(DOD_C_TRAPS_IN_NMI);
-			break;
-		}
+		else if (!dod_owner_find(access.bad, write, &m, &range))
+			dod_count(DOD_C_TRAPS_TOO_LATE);
+		else if (!dod_hooks_selftest_access(&m) && READ_ONCE(dod_armed))
+			dod_report_access(&access, &m, &range);
 	} else if (v.seen) {
 		dod_count(DOD_C_ALLOWED_READS);
 	} else if (!v.foreign) {

@@ -651,21 +651,22 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 }
 
 /*
- * The mapping that an unmap ends. The same memory may be mapped several times
+ * The leader of what an unmap ends. The same memory may be mapped several times
  * at the same bus address; dma-debug's hash_bucket_find() chooses by best fit,
- * too. Returns with the lock of the mapping's bus index held if found.
+ * too.
  */
 static struct dod_mapping *find_unmap(struct index_part *part,
 				      const struct dod_call *call, u64 bus,
 				      u64 size, struct scatterlist *sg,
-				      int nents, unsigned long *flags)
+				      int nents)
 {
-	struct dod_mapping *m, *best = NULL;
-	int best_fits = 0;
+	struct dod_mapping *m, *leader = NULL;
+	unsigned long flags;
+	int best = 0;
 
 	if (!READ_ONCE(part->nr))
 		return NULL;
-	raw_spin_lock_irqsave(&part->lock, *flags);
+	raw_spin_lock_irqsave(&part->lock, flags);
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
 		int fits;
@@ -673,14 +674,13 @@ static struct dod_mapping *find_unmap(struct index_part *part,
 		if (m->dev != call->dev || m->bus != bus)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
-		if (fits > best_fits) {
-			best = m;
-			best_fits = fits;
+		if (fits > best) {
+			leader = m->group;
+			best = fits;
 		}
 	}
-	if (!best)
-		raw_spin_unlock_irqrestore(&part->lock, *flags);
-	return best;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return leader;
 }
 
 /**
@@ -699,24 +699,16 @@ static struct dod_mapping *find_unmap(struct index_part *part,
 void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		     struct scatterlist *sg, int nents)
 {
-	struct index_part *part = bus_shard(call->dev, bus);
-	struct dod_mapping *m, *leader;
-	unsigned long flags;
+	struct dod_mapping *leader;
 
-	m = find_unmap(part, call, bus, size, sg, nents, &flags);
-	if (!m) {
-		part = &by_bus->wide;
-		m = find_unmap(part, call, bus, size, sg, nents, &flags);
-	}
-	if (!m) {
-		dod_count(DOD_C_UNMATCHED_UNMAPS);
-		return;
-	}
-	leader = m->group;
-	raw_spin_unlock_irqrestore(&part->lock, flags);
-
-	if (claim(leader))
+	leader = find_unmap(bus_shard(call->dev, bus), call, bus, size, sg,
+			    nents);
+	if (!leader)
+		leader = find_unmap(&by_bus->wide, call, bus, size, sg, nents);
+	if (leader && claim(leader))
 		end_group(leader, call->caller, true);
+	else
+		dod_count(DOD_C_UNMATCHED_UNMAPS);
 }
 
 /*
@@ -732,20 +724,14 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	       2 * (owned == (change != TO_DEVICE));
 }
 
-/*
- * Finds the mapping at a bus address. Interrupts are off; returns with the lock
- * of the bus index held if found.
- */
+/* The mapping at a bus address. The part's lock is held, interrupts are off. */
 static struct dod_mapping *find_sync(struct index_part *part,
 				     const struct dod_call *call, u64 bus,
 				     u64 size, enum change change)
 {
-	struct dod_mapping *m, *best = NULL;
-	int best_fits = 0;
+	struct dod_mapping *m, *found = NULL;
+	int best = 0;
 
-	if (!READ_ONCE(part->nr))
-		return NULL;
-	raw_spin_lock(&part->lock);
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
 		struct index_part *phys = phys_part(m);
@@ -758,54 +744,63 @@ static struct dod_mapping *find_sync(struct index_part *part,
 		fits = sync_fits(m, call, start, start + size - 1, m->last,
 				 change);
 		raw_spin_unlock(&phys->lock);
-		if (fits > best_fits) {
-			best = m;
-			best_fits = fits;
+		if (fits > best) {
+			found = m;
+			best = fits;
 		}
 	}
-	if (!best)
-		raw_spin_unlock(&part->lock);
-	return best;
+	return found;
 }
 
-static void sync_single(struct dod_call *call, u64 bus, u64 size,
-			enum change change)
+/* Returns whether a mapping in this part was at the bus address. */
+static bool sync_in_part(struct index_part *part, const struct dod_call *call,
+			 u64 bus, u64 size, enum change change)
 {
-	struct index_part *part = bus_shard(call->dev, bus), *phys;
 	u64 start = 0, last = 0;
 	struct dod_mapping *m;
 	unsigned long flags;
 	bool wide = false;
 
-	if (!size)
-		return;
-	if (change == TO_DEVICE)
-		note_caller(call, DOD_SYNC_FRAMES);
-
-	local_irq_save(flags);
+	if (!READ_ONCE(part->nr))
+		return false;
+	raw_spin_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change);
-	if (!m) {
-		part = &by_bus->wide;
-		m = find_sync(part, call, bus, size, change);
-	}
 	if (m) {
+		struct index_part *phys = phys_part(m);
+
 		start = m->start + (bus - m->bus);
 		last = min(start + size - 1, m->last);
 		if (change == NO_SYNC) {
 			start = m->start;
 			last = m->last;
 		}
-		phys = phys_part(m);
 		raw_spin_lock(&phys->lock);
 		wide = change_owner(call, m, start, last, change);
 		raw_spin_unlock(&phys->lock);
-		raw_spin_unlock(&part->lock);
-	} else if (change == TO_CPU || change == TO_DEVICE) {
-		dod_count(DOD_C_UNMATCHED_SYNCS);
 	}
-	local_irq_restore(flags);
+	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (wide)
 		guard_wide(start, last);
+	return m;
+}
+
+/* A preparation is followed by the sync itself, and a question is no sync. */
+static void count_unmatched(enum change change)
+{
+	if (change == TO_CPU || change == TO_DEVICE)
+		dod_count(DOD_C_UNMATCHED_SYNCS);
+}
+
+static void sync_single(struct dod_call *call, u64 bus, u64 size,
+			enum change change)
+{
+	if (!size)
+		return;
+	if (change == TO_DEVICE)
+		note_caller(call, DOD_SYNC_FRAMES);
+	if (!sync_in_part(bus_shard(call->dev, bus), call, bus, size, change) &&
+	    !sync_in_part(&by_bus->wide, call, bus, size, change))
+		count_unmatched(change);
 }
 
 static struct dod_mapping *find_sync_phys(struct index_part *part,
@@ -832,32 +827,38 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 	return best;
 }
 
-/* An IOMMU merges bus addresses of scatterlists: entries go by their memory. */
-static void sync_sg_entry(struct dod_call *call, u64 start, u64 last,
-			  enum change change)
+/*
+ * An IOMMU merges bus addresses of scatterlists: entries go by their memory.
+ * Returns whether a mapping in this part holds it.
+ */
+static bool sync_entry_in_part(struct index_part *part,
+			       const struct dod_call *call, u64 start, u64 last,
+			       enum change change)
 {
-	struct index_part *part = phys_shard(start);
 	struct dod_mapping *m;
 	unsigned long flags;
 	bool wide = false;
 
+	if (!READ_ONCE(part->nr))
+		return false;
 	raw_spin_lock_irqsave(&part->lock, flags);
 	m = find_sync_phys(part, call, start, last, change);
-	if (!m && READ_ONCE(by_phys->wide.nr)) {
-		raw_spin_unlock_irqrestore(&part->lock, flags);
-		part = &by_phys->wide;
-		raw_spin_lock_irqsave(&part->lock, flags);
-		m = find_sync_phys(part, call, start, last, change);
-	}
 	if (m) {
 		last = min(last, m->last);
 		wide = change_owner(call, m, start, last, change);
-	} else if (change != PREPARE) {
-		dod_count(DOD_C_UNMATCHED_SYNCS);
 	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (wide)
 		guard_wide(start, last);
+	return m;
+}
+
+static void sync_entry(const struct dod_call *call, u64 start, u64 last,
+		       enum change change)
+{
+	if (!sync_entry_in_part(phys_shard(start), call, start, last, change) &&
+	    !sync_entry_in_part(&by_phys->wide, call, start, last, change))
+		count_unmatched(change);
 }
 
 static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
@@ -870,8 +871,8 @@ static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 		note_caller(call, DOD_SYNC_FRAMES);
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
-			sync_sg_entry(call, sg_phys(s),
-				      sg_phys(s) + s->length - 1, change);
+			sync_entry(call, sg_phys(s),
+				   sg_phys(s) + s->length - 1, change);
 }
 
 /**
@@ -979,20 +980,6 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 
 /* === Look-ups ============================================================= */
 
-/* An NMI may have interrupted a holder of the lock on this very CPU. */
-static bool lock_for_trap(struct index_part *part, unsigned long *flags)
-{
-	if (!in_nmi()) {
-		raw_spin_lock_irqsave(&part->lock, *flags);
-		return true;
-	}
-	local_irq_save(*flags);
-	if (raw_spin_trylock(&part->lock))
-		return true;
-	local_irq_restore(*flags);
-	return false;
-}
-
 /* Copies the mapping that owns a byte; for a read, one that forbids reads. */
 static bool find_owner(struct index_part *part, u64 phys, bool write,
 		       struct dod_mapping *copy, struct dod_range *range)
@@ -1023,41 +1010,35 @@ static bool find_owner(struct index_part *part, u64 phys, bool write,
  * @copy: filled in if there is one
  * @range: what the device owns around the byte; filled in with it
  *
- * Context: any. In NMI it may be unable to tell.
+ * Context: any but NMI, which may have interrupted a holder of the locks.
  *
- * Return: see &enum dod_found.
+ * Return: whether a device owns the byte.
  */
-enum dod_found dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
-			      struct dod_range *range)
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
+		    struct dod_range *range)
 {
 	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
-	enum dod_found found = DOD_NOT_OWNED;
-	unsigned long flags, wide_flags;
+	bool found, stale = false;
+	unsigned long flags;
 
-	if (!lock_for_trap(shard, &flags))
-		return DOD_BUSY;
-	if (find_owner(shard, phys, write, copy, range)) {
-		found = DOD_OWNED;
-	} else if (READ_ONCE(wide->nr)) {
-		if (lock_for_trap(wide, &wide_flags)) {
-			if (find_owner(wide, phys, write, copy, range))
-				found = DOD_OWNED;
-			raw_spin_unlock_irqrestore(&wide->lock, wide_flags);
-		} else {
-			found = DOD_BUSY;
-		}
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	found = find_owner(shard, phys, write, copy, range);
+	if (!found && READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		found = find_owner(wide, phys, write, copy, range);
+		raw_spin_unlock(&wide->lock);
 	}
 	/*
 	 * Owner and shadow change under this lock. Poison that nobody owns is
 	 * our mistake, not the driver's.
 	 */
-	if (found == DOD_NOT_OWNED && guard->guarded(phys_to_virt(phys))) {
+	if (!found && guard->guarded(phys_to_virt(phys))) {
 		guard->disown(phys, phys);
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
-		dod_broken("poison without an owner");
-		return DOD_NOT_OWNED;
+		stale = true;
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	if (stale)
+		dod_broken("poison without an owner");
 	return found;
 }
 

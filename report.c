@@ -477,27 +477,25 @@ static void print_bar(void)
 	pr_err("==================================================================\n");
 }
 
-static bool begin_report(unsigned long *flags)
+/* Does this CPU print a report already? Interrupts are off. */
+static bool nested(void)
 {
-	local_irq_save(*flags);
-	if (READ_ONCE(report_cpu) == raw_smp_processor_id()) {
-		dod_count(DOD_C_REPORTS_NESTED);
-		local_irq_restore(*flags);
-		return false;
-	}
+	return READ_ONCE(report_cpu) == raw_smp_processor_id();
+}
+
+static void begin_report(void) __acquires(&report_lock)
+{
 	/* As KASAN: the access may have been made with any lock held. */
 	lockdep_off();
 	raw_spin_lock(&report_lock);
 	WRITE_ONCE(report_cpu, raw_smp_processor_id());
-	return true;
 }
 
-static void end_report(unsigned long flags)
+static void end_report(void) __releases(&report_lock)
 {
 	WRITE_ONCE(report_cpu, -1);
 	raw_spin_unlock(&report_lock);
 	lockdep_on();
-	local_irq_restore(flags);
 }
 
 static void fail_kunit_test(void)
@@ -533,40 +531,16 @@ static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
 	return true;
 }
 
-/**
- * dod_report_access() - report a CPU access to memory that a device owns
- * @access: the access
- * @m: a copy of the mapping
- * @range: what the device owns of it, around access->bad
- *
- * Context: any, with any locks of the kernel held, none of ours. Prints, may
- * panic if the user asked for it.
- */
-void dod_report_access(const struct dod_access *access,
-		       const struct dod_mapping *m,
-		       const struct dod_range *range)
+/* Interrupts are off and report_lock is held. */
+static void print_report(enum dod_report_type type,
+			 const struct dod_access *access,
+			 const struct dod_mapping *m,
+			 const struct dod_range *range,
+			 const unsigned long *frames, unsigned int nr,
+			 unsigned int guilty)
 {
-	enum dod_report_type type = access->write ? DOD_R_CPU_WRITE :
-						    DOD_R_CPU_READ;
-	unsigned long frames[REPORT_FRAMES], flags;
 	u64 now = local_clock();
-	unsigned long inner;
-	unsigned int nr, guilty;
 	char hint[256];
-
-	nr = access_stack(frames, access->ip, &inner);
-	guilty = skip_frames(frames, nr, helpers, ARRAY_SIZE(helpers));
-	if (permitted(frames[0], range->dir) || permitted(inner, range->dir)) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
-	if (!begin_report(&flags))
-		return;
-	atomic_long_inc(&type_counts[type]);
-	if (!to_be_shown(type, m, frames[guilty], now)) {
-		end_report(flags);
-		return;
-	}
 
 	print_bar();
 	pr_err("BUG: DMA_OWNER: %s in %pS\n", types[type].name,
@@ -588,10 +562,51 @@ void dod_report_access(const struct dod_access *access,
 	       raw_smp_processor_id(), task_pid_nr(current), current->comm,
 	       init_utsname()->release, init_utsname()->version);
 	print_bar();
-
 	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
-	end_report(flags);
-	if (READ_ONCE(dod_params.panic))
+}
+
+/**
+ * dod_report_access() - report a CPU access to memory that a device owns
+ * @access: the access
+ * @m: a copy of the mapping
+ * @range: what the device owns of it, around access->bad
+ *
+ * Context: any, with any locks of the kernel held, none of ours. Prints, may
+ * panic if the user asked for it.
+ */
+void dod_report_access(const struct dod_access *access,
+		       const struct dod_mapping *m,
+		       const struct dod_range *range)
+{
+	enum dod_report_type type = access->write ? DOD_R_CPU_WRITE :
+						    DOD_R_CPU_READ;
+	unsigned long frames[REPORT_FRAMES], flags;
+	u64 now = local_clock();
+	unsigned long inner;
+	unsigned int nr, guilty;
+	bool shown = false;
+
+	nr = access_stack(frames, access->ip, &inner);
+	guilty = skip_frames(frames, nr, helpers, ARRAY_SIZE(helpers));
+	if (permitted(frames[0], range->dir) || permitted(inner, range->dir)) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return;
+	}
+	local_irq_save(flags);
+	if (nested()) {
+		dod_count(DOD_C_REPORTS_NESTED);
+		local_irq_restore(flags);
+		return;
+	}
+	begin_report();
+	atomic_long_inc(&type_counts[type]);
+	if (to_be_shown(type, m, frames[guilty], now)) {
+		print_report(type, access, m, range, frames, nr, guilty);
+		shown = true;
+	}
+	end_report();
+	local_irq_restore(flags);
+	if (shown && READ_ONCE(dod_params.panic))
 		panic("dma_owner_debug.fault=panic set ...\n");
 }
 

@@ -9,6 +9,7 @@
 #include <linux/bitops.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "dod_test.h"
 
@@ -181,7 +182,16 @@ static noinline void test_set_bit(unsigned long *word)
 	set_bit(3, word);
 }
 
-/* Written in assembly, and yet checked. */
+/*
+ * Written in assembly, and yet checked: explicitly, and on some architectures
+ * once more by the compiler, so that one access is reported twice.
+ */
+#define EXPECT_REPORTS(test, type, fn) do {				\
+	KUNIT_EXPECT_GE(test, kt_take_all(), 1);			\
+	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: DMA_OWNER: " type " in " fn), \
+			      "title '%s'", kt_line(0));		\
+} while (0)
+
 static void atomics(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -193,17 +203,19 @@ static void atomics(struct kunit *test)
 	if (dir == DMA_TO_DEVICE)
 		EXPECT_SILENCE(test);
 	else
-		EXPECT_REPORT(test, "cpu-read", test_atomic_read, v, 4);
+		EXPECT_REPORTS(test, "cpu-read", "test_atomic_read+0x");
 
 	/* A read-modify-write is a write, whatever it reads. */
 	test_atomic_inc(v);
-	EXPECT_REPORT(test, "cpu-write", test_atomic_inc, v, 4);
+	EXPECT_REPORTS(test, "cpu-write", "test_atomic_inc+0x");
 	KUNIT_EXPECT_EQ(test, kt_peek(v), IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? 0 : 1);
 
 	test_set_bit(buf + 1);
-	EXPECT_REPORT(test, "cpu-write", test_set_bit, buf + 1, sizeof(long));
+	EXPECT_REPORTS(test, "cpu-write", "test_set_bit+0x");
 	dma_unmap_single(kt_dev, dma, 64, dir);
 
+	/* A bounce buffer may have undone what was written into a device's memory. */
+	atomic_set(v, 1);
 	test_atomic_inc(v);
 	test_set_bit(buf + 1);
 	EXPECT_SILENCE(test);
@@ -228,8 +240,7 @@ static void several_pages(struct kunit *test)
 	}
 	EXPECT_CPU_OWNS(test, buf + 4 * PAGE_SIZE - 64, 8);
 	dma_unmap_page(kt_dev, dma, 4 * PAGE_SIZE - 128, dir);
-	for (i = 0; i < 4 * PAGE_SIZE; i += 8)
-		KUNIT_ASSERT_EQ_MSG(test, kt_shadow(buf + i), 0, "offset %d", i);
+	EXPECT_CLEAN(test, buf, 4 * PAGE_SIZE);
 }
 
 /* A kmalloc() so large that it is made of pages. */

@@ -82,6 +82,7 @@ void test_dma_write(void *p, size_t size);
 u8 kt_peek(const void *p);
 u8 kt_shadow(const void *p);
 bool kt_painted(const void *p);
+int kt_first_unclean(const void *p, int size);
 
 /* A thread that is not the test's: starts at once, is gone after the join. */
 struct kt_thread {
@@ -158,6 +159,10 @@ const char *kt_note(void);
 	test_dma_write(_owned, _size);					\
 	EXPECT_SILENCE(test);						\
 } while (0)
+
+/* All of it is accessible again, whoever had it: nothing of the tool's is left. */
+#define EXPECT_CLEAN(test, ptr, n)					\
+	KUNIT_EXPECT_EQ(test, kt_first_unclean(ptr, n), -1)
 
 extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
 	kt_user_pages_suite, kt_sync_suite, kt_sub_range_suite,

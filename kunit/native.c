@@ -5,6 +5,7 @@
  * because a KASAN report fails the test that is running in the current task.
  */
 
+#include <linux/kfence.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -48,6 +49,19 @@ static int in_kthread(struct kunit *test, int (*fn)(void *), void *p)
 	return kt_take_all();
 }
 
+/* An object for the test to free itself, not one of KFENCE's. */
+static u8 *own_object(struct kunit *test)
+{
+	u8 *buf = kmalloc(64, GFP_KERNEL);
+
+	while (is_kfence_address(buf)) {
+		kfree(buf);
+		buf = kmalloc(64, GFP_KERNEL);
+	}
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	return buf;
+}
+
 static void require_kasan_reports(struct kunit *test)
 {
 	if (!CAN_REPORT)
@@ -65,7 +79,9 @@ static void out_of_bounds_of_mapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, in_kthread(test, read_it, buf + 64), 1);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: KASAN: slab-out-of-bounds in "),
 			      "title '%s'", kt_line(0));
-	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *"));
+	/* The tool's values around it do not mislead KASAN. */
+	KUNIT_EXPECT_TRUE(test, kt_has("*belongs to the object at *"));
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 60, 1);
 	dma_unmap_single(kt_dev, dma, 61, DMA_TO_DEVICE);
 }
 
@@ -91,11 +107,11 @@ static void out_of_bounds_in_the_tail(struct kunit *test)
 
 static void use_after_free_of_unmapped(struct kunit *test)
 {
-	u8 *buf = kmalloc(64, GFP_KERNEL);
 	dma_addr_t dma;
+	u8 *buf;
 
 	require_kasan_reports(test);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	buf = own_object(test);
 	dma = test_dma_map(test, kt_dev, buf, 64, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
 	kfree(buf);
@@ -105,6 +121,29 @@ static void use_after_free_of_unmapped(struct kunit *test)
 			      strstarts(kt_line(0), "BUG: KASAN: use-after-free in "),
 			      "title '%s'", kt_line(0));
 	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *"));
+}
+
+/* Mapped, but with the CPU, and freed: a mistake that only KASAN sees so far. */
+static void use_after_free_of_mapped(struct kunit *test)
+{
+	dma_addr_t dma;
+	u8 *buf;
+
+	require_kasan_reports(test);
+	buf = own_object(test);
+	dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_TO_DEVICE);
+	kfree(buf);
+	OPTIMIZER_HIDE_VAR(buf);
+	KUNIT_EXPECT_EQ(test, in_kthread(test, write_it, buf + 8), 1);
+	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: KASAN: slab-use-after-free in ") ||
+			      strstarts(kt_line(0), "BUG: KASAN: use-after-free in "),
+			      "title '%s'", kt_line(0));
+	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *" KT_NAME ".0*"));
+	dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
+	/* What was freed stays poisoned for the free. */
+	KUNIT_EXPECT_GE(test, kt_shadow(buf + 8), 0x80);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 8));
 }
 
 /* Never mapped: KASAN's report and nothing else in it. */
@@ -138,6 +177,7 @@ static struct kunit_case native_cases[] = {
 	KUNIT_CASE(out_of_bounds_of_mapped),
 	KUNIT_CASE(out_of_bounds_in_the_tail),
 	KUNIT_CASE(use_after_free_of_unmapped),
+	KUNIT_CASE(use_after_free_of_mapped),
 	KUNIT_CASE(out_of_bounds_of_unmapped),
 	KUNIT_CASE(one_of_each),
 	{}

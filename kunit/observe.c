@@ -349,6 +349,23 @@ bool kt_painted(const void *p)
 	       (value > 0x88 && value < 0xa0 && (value & 7));
 }
 
+/**
+ * kt_first_unclean() - The first granule that is not wholly accessible.
+ * @p: the memory, of whole granules
+ * @size: its size
+ *
+ * Return: its offset, -1 if there is none.
+ */
+int kt_first_unclean(const void *p, int size)
+{
+	int i;
+
+	for (i = 0; i < size; i += 8)
+		if (kt_shadow(p + i))
+			return i;
+	return -1;
+}
+
 /* === Buffers, mappings, parameters ======================================== */
 
 /**
