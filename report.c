@@ -483,7 +483,8 @@ static bool nested(void)
 	return READ_ONCE(report_cpu) == raw_smp_processor_id();
 }
 
-static void begin_report(void) __acquires(&report_lock)
+static void begin_report(void)
+	__acquires(&report_lock)
 {
 	/* As KASAN: the access may have been made with any lock held. */
 	lockdep_off();
@@ -491,7 +492,8 @@ static void begin_report(void) __acquires(&report_lock)
 	WRITE_ONCE(report_cpu, raw_smp_processor_id());
 }
 
-static void end_report(void) __releases(&report_lock)
+static void end_report(void)
+	__releases(&report_lock)
 {
 	WRITE_ONCE(report_cpu, -1);
 	raw_spin_unlock(&report_lock);
