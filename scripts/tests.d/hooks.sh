@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# The self-test at load: a tool whose hooks are wrong must not load, and must name
+# the hook. Each case is the tool with one deliberate mistake in compat.h.
+
+# mistaken NAME SED_SCRIPT: the module in $tmp/NAME/dma-owner-debug.ko
+mistaken()
+{
+	cp -a "$modules" "$tmp/$1"
+	sed -i "$2" "$tmp/$1/compat.h"
+	! cmp -s "$tmp/$1/compat.h" "$modules/compat.h" || return 1
+	make -C "$tmp/$1" KDIR="$build" -j"$(nproc)" >"$logs/hooks-$1.log" 2>&1 </dev/null
+}
+
+mistaken gone 's/"__dma_sync_sg_for_cpu"/"no_such_function"/' || fail "cannot build the case 'gone'"
+mistaken silent 's/"__dma_sync_sg_for_cpu"/"dma_max_mapping_size"/' || fail "cannot build the case 'silent'"
+mistaken wrong 's/\(define dod_arg(fregs, n)\).*/\1 ftrace_regs_get_argument(fregs, (n) == 3 ? 2 : (n))/' ||
+	fail "cannot build the case 'wrong'"
+
+kos=()
+for case in gone silent wrong; do
+	mv "$tmp/$case/dma-owner-debug.ko" "$tmp/$case.ko" || continue
+	kos+=(--ko "$tmp/$case.ko")
+done
+check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
+	'for case in gone silent wrong; do
+		if insmod /ko/$case.ko; then exit 1; fi
+	done' 'insmod /ko/dma-owner-debug.ko'
+check "a function that the kernel does not have" \
+	grep -q 'cannot load: .* no function no_such_function() to hook' "$console"
+check "a hook that does not fire" \
+	grep -q 'cannot load: hook dma_max_mapping_size ran 0 times instead of once' "$console"
+check "a hook that reads wrong arguments" \
+	grep -q 'cannot load: hook debug_dma_map_page read ' "$console"
+check "one line each" count_is 3 'dma_owner_debug: cannot load' "$console"
+check "no complaint" no_complaints "$console"
