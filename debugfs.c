@@ -75,6 +75,19 @@ long dod_counter_read(enum dod_counter counter)
 	return sum;
 }
 
+/**
+ * dod_counters_reset() - forget the events of the self-test
+ *
+ * Context: before any others.
+ */
+void dod_counters_reset(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		memset(per_cpu(counters, cpu), 0, sizeof(counters));
+}
+
 /* === stats ================================================================ */
 
 static long mappings_live(void)

@@ -33,7 +33,8 @@ static int fault_set(const char *val, const struct kernel_param *kp)
 	int i = sysfs_match_string(names, val);
 
 	if (i < 0) {
-		pr_err("fault is \"report\" or \"panic\", not \"%s\"\n", val);
+		pr_err("fault is \"report\" or \"panic\", not \"%.*s\"\n",
+		       (int)strcspn(val, "\n"), val);
 		return -EINVAL;
 	}
 	WRITE_ONCE(dod_params.panic, i);

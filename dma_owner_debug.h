@@ -263,7 +263,7 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
-bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy);
+bool dod_owner_find_mapping(u64 start, u64 last, struct dod_mapping *copy);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, u64 *owned);
 
@@ -372,6 +372,7 @@ extern bool dod_armed;
 void dod_broken(const char *what);
 
 void dod_count(enum dod_counter counter);
+void dod_counters_reset(void);
 long dod_counter_read(enum dod_counter counter);
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)

@@ -42,6 +42,9 @@
 #define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
 
+/* How far from a mapping KASAN's find may lie to have to do with it, in bytes. */
+#define NEAR		64ULL
+
 static const u8 shadow_values[] = {
 	[DMA_TO_DEVICE]		= SHADOW_TO_DEVICE,
 	[DMA_FROM_DEVICE]	= SHADOW_FROM_DEVICE,
@@ -458,13 +461,16 @@ static void on_error_report_end(void *data, enum error_detector detector,
 				unsigned long addr)
 {
 	struct dod_mapping m;
+	u64 phys;
 
 	if (detector != ERROR_DETECTOR_KASAN || in_nmi() ||
 	    !in_linear_map(addr, 1))
 		return;
-	if (!dod_owner_find_mapping(virt_to_phys((void *)addr), &m))
+	phys = virt_to_phys((void *)addr);
+	if (!dod_owner_find_mapping(phys, phys, &m) &&
+	    !dod_owner_find_mapping(phys - min(phys, NEAR), phys + NEAR, &m))
 		return;
-	dod_report_annotate(&m, virt_to_phys((void *)addr));
+	dod_report_annotate(&m, phys);
 	dod_count(DOD_C_KASAN_ANNOTATED);
 }
 

@@ -715,7 +715,8 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 	}
 	err = register_ftrace_function(&ops);
 	if (err) {
-		pr_err("cannot load: ftrace refused the hooks, error %d\n", err);
+		pr_err("cannot load: ftrace refused the hooks, error %d (is kernel.ftrace_enabled 0?)\n",
+		       err);
 		goto err_filter;
 	}
 	err = selftest(guard);
@@ -723,6 +724,7 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 		unregister_ftrace_function(&ops);
 		goto err_filter;
 	}
+	dod_counters_reset();
 	/* Now an unmap cannot be missed: see all devices. */
 	WRITE_ONCE(hooking, true);
 	*nr = NR_HOOKS;

@@ -166,7 +166,15 @@ static void index_bus(struct dod_mapping *m)
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 }
 
-/* Only one of several callers gets true: the mapping is then his to end. */
+/* Takes a mapping out of the index: it is the caller's to end now. Bus lock held */
+static void claim_locked(struct index_part *part, struct dod_mapping *m)
+{
+	bus_tree_remove(m, &part->root);
+	WRITE_ONCE(part->nr, part->nr - 1);
+	m->in_bus = false;
+}
+
+/* Only one of several callers gets true. */
 static bool claim(struct dod_mapping *m)
 {
 	struct index_part *part = bus_part(m);
@@ -175,11 +183,8 @@ static bool claim(struct dod_mapping *m)
 
 	raw_spin_lock_irqsave(&part->lock, flags);
 	claimed = m->in_bus;
-	if (claimed) {
-		bus_tree_remove(m, &part->root);
-		WRITE_ONCE(part->nr, part->nr - 1);
-		m->in_bus = false;
-	}
+	if (claimed)
+		claim_locked(part, m);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	return claimed;
 }
@@ -467,6 +472,26 @@ static void history_put(struct dod_mapping *m, unsigned long caller)
 		dod_pool_put(&dod_mapping_pool, old);
 }
 
+/* Rather forget an ended mapping than not know a live one. */
+static struct dod_mapping *history_take(void)
+{
+	struct dod_mapping *m = NULL;
+	unsigned int cpu, i;
+
+	for_each_possible_cpu(cpu) {
+		struct ended *e = &ended[cpu];
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&e->lock, flags);
+		for (i = 0; !m && i < NR_ENDED; i++)
+			m = xchg(&e->ring[(e->head + i) % NR_ENDED], NULL);
+		raw_spin_unlock_irqrestore(&e->lock, flags);
+		if (m)
+			break;
+	}
+	return m;
+}
+
 /* Takes a claimed mapping out of the physical index and gives all to the CPU. */
 static void take_back_all(struct dod_mapping *m)
 {
@@ -544,7 +569,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		dod_count(DOD_C_UNTRACKED_NO_DEVICE);
 		goto drop;
 	}
-	m = dod_pool_get(&dod_mapping_pool);
+	m = dod_pool_get(&dod_mapping_pool) ?: history_take();
 	if (!m) {
 		dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
 		goto drop;
@@ -644,21 +669,21 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 	if (m->dir == call->dir)
 		fits += 2;
 	if (call->kind == DOD_SG)
-		fits += 4 * group_matches(m->group, sg, nents);
+		fits += 4 * group_matches(m, sg, nents);
 	else
 		fits += 4 * (m->bus_end - m->bus + 1 == size);
 	return fits;
 }
 
 /*
- * The leader of what an unmap ends. The same memory may be mapped several times
- * at the same bus address; dma-debug's hash_bucket_find() chooses by best fit,
- * too.
+ * Claims the leader of what an unmap ends. The same memory may be mapped several
+ * times at the same bus address, and unmapped on several CPUs at once; dma-debug
+ * chooses by best fit, too.
  */
-static struct dod_mapping *find_unmap(struct index_part *part,
-				      const struct dod_call *call, u64 bus,
-				      u64 size, struct scatterlist *sg,
-				      int nents)
+static struct dod_mapping *claim_unmap(struct index_part *part,
+				       const struct dod_call *call, u64 bus,
+				       u64 size, struct scatterlist *sg,
+				       int nents)
 {
 	struct dod_mapping *m, *leader = NULL;
 	unsigned long flags;
@@ -671,14 +696,16 @@ static struct dod_mapping *find_unmap(struct index_part *part,
 	     m = bus_tree_iter_next(m, bus, bus)) {
 		int fits;
 
-		if (m->dev != call->dev || m->bus != bus)
+		if (m->dev != call->dev || m->bus != bus || m->group != m)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
 		if (fits > best) {
-			leader = m->group;
+			leader = m;
 			best = fits;
 		}
 	}
+	if (leader)
+		claim_locked(part, leader);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	return leader;
 }
@@ -701,11 +728,11 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 {
 	struct dod_mapping *leader;
 
-	leader = find_unmap(bus_shard(call->dev, bus), call, bus, size, sg,
-			    nents);
+	leader = claim_unmap(bus_shard(call->dev, bus), call, bus, size, sg,
+			     nents);
 	if (!leader)
-		leader = find_unmap(&by_bus->wide, call, bus, size, sg, nents);
-	if (leader && claim(leader))
+		leader = claim_unmap(&by_bus->wide, call, bus, size, sg, nents);
+	if (leader)
 		end_group(leader, call->caller, true);
 	else
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
@@ -1058,47 +1085,48 @@ void dod_owner_guard_again(u64 phys)
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
+static bool copy_touching(struct index_part *part, u64 start, u64 last,
+			  struct dod_mapping *copy)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = first_touching(part, start, last);
+	if (m)
+		*copy = *m;
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return m;
+}
+
 /**
- * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
- * @phys: the byte
+ * dod_owner_find_mapping() - which mapping touches, or lately touched, a range?
+ * @start: first byte
+ * @last: last byte; what of the range lies in another region is not seen
  * @copy: filled in if there is one; copy->ended tells which
  *
  * Context: any but NMI.
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_mapping(u64 phys, struct dod_mapping *copy)
+bool dod_owner_find_mapping(u64 start, u64 last, struct dod_mapping *copy)
 {
-	struct index_part *part = phys_shard(phys);
-	struct dod_mapping *m;
-	unsigned long flags;
 	unsigned int cpu, i;
 	bool found = false;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
-	m = phys_tree_iter_first(&part->root, phys, phys);
-	if (m)
-		*copy = *m;
-	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (m)
-		return true;
-
-	part = &by_phys->wide;
-	raw_spin_lock_irqsave(&part->lock, flags);
-	m = phys_tree_iter_first(&part->root, phys, phys);
-	if (m)
-		*copy = *m;
-	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (m)
+	if (copy_touching(phys_shard(start), start, last, copy) ||
+	    copy_touching(&by_phys->wide, start, last, copy))
 		return true;
 
 	for_each_possible_cpu(cpu) {
 		struct ended *e = &ended[cpu];
+		unsigned long flags;
 
 		raw_spin_lock_irqsave(&e->lock, flags);
 		for (i = 0; i < NR_ENDED; i++) {
-			m = e->ring[i];
-			if (!m || phys < m->start || phys > m->last)
+			struct dod_mapping *m = e->ring[i];
+
+			if (!m || last < m->start || start > m->last)
 				continue;
 			if (found && m->ended < copy->ended)
 				continue;

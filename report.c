@@ -455,15 +455,19 @@ static void print_mapping(const struct dod_mapping *m,
 	       bad - m->start);
 }
 
-static void print_history(const struct dod_mapping *m, u64 now)
+static void print_history(const struct dod_mapping *m,
+			  const struct dod_range *range, u64 now)
 {
+	u64 handed = m->start + m->handed;
 	char what[64];
 
 	pr_err("\n");
 	print_who(m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" :
 					 "Mapped",
 		  &m->map, now, m->map_frames);
-	if (!m->handed_len)
+	/* Another part's last sync has nothing to do with this access. */
+	if (!m->handed_len || handed > range->last ||
+	    handed + m->handed_len <= range->start)
 		return;
 	pr_err("\n");
 	snprintf(what, sizeof(what),
@@ -555,7 +559,7 @@ static void print_report(enum dod_report_type type,
 	print_frames(frames, nr);
 	pr_err("\n");
 	print_mapping(m, range, access->bad);
-	print_history(m, now);
+	print_history(m, range, now);
 	pr_err("\n");
 	snprintf(hint, sizeof(hint), types[type].hint, family(m), family(m));
 	pr_err("Hint: %s\n", hint);
@@ -623,9 +627,18 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 {
 	u64 now = local_clock();
 
-	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx (offset %llu of the buffer)\n",
+	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
 	       m->device->driver_name, m->device->name, dir_name(m->dir),
-	       m->last - m->start + 1, m->bus, phys - m->start);
+	       m->last - m->start + 1, m->bus);
+	if (phys < m->start)
+		pr_err("DMA owner: the address is %llu bytes before the buffer\n",
+		       m->start - phys);
+	else if (phys > m->last)
+		pr_err("DMA owner: the address is %llu bytes behind the buffer\n",
+		       phys - m->last);
+	else
+		pr_err("DMA owner: the address is %llu bytes into the buffer\n",
+		       phys - m->start);
 	print_who("DMA owner: mapped", &m->map, now, m->map_frames);
 	if (m->ended) {
 		u64 ago = now - m->ended;

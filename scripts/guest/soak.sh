@@ -279,11 +279,21 @@ reach()
 	done
 }
 
-# send FROM TO PORT FILE SUM. The receiver's stdin must stay open: busybox nc takes
-# its end for the end of the connection.
+# receive IN PORT. Its stdin must stay open: busybox nc takes its end for the end
+# of the connection.
 receive()
 {
 	in_ns "$1" nc -l -p "$2" <>/tmp/fifo >/tmp/received."$2"
+}
+
+# send FROM TO PORT FILE. The receiver may not listen yet.
+send()
+{
+	for _ in $(seq 1 100); do
+		in_ns "$1" nc "$(ip_of "$2")" "$3" <"$4" 2>/dev/null && return
+		usleep 200000
+	done
+	return 1
 }
 
 both_ways()
@@ -292,11 +302,11 @@ both_ways()
 	r1=$!
 	receive "$1" 5002 &
 	r2=$!
-	usleep 500000
-	in_ns "$1" nc "$(ip_of "$2")" 5001 <$ref/a &
+	send "$1" "$2" 5001 $ref/a &
 	s1=$!
-	in_ns "$2" nc "$(ip_of "$1")" 5002 <$ref/b
-	wait $s1 $r1 $r2
+	send "$2" "$1" 5002 $ref/b || { kill $r1 $r2; give_up net "$2 cannot send to $1"; }
+	wait $s1 || { kill $r1; give_up net "$1 cannot send to $2"; }
+	wait $r1 $r2
 	check "$1 to $2" /tmp/received.5001 "$sum_a"
 	check "$2 to $1" /tmp/received.5002 "$sum_b"
 	moved=$((moved + 2 * mb * 1048576))
@@ -372,13 +382,21 @@ load_for()
 	(net_worker $load_end "$2") &
 }
 
-# wait_load SECONDS: waits for the workers, with a line now and then.
+# wait_load: waits for the workers, with a line now and then. A round of theirs
+# takes a minute on a busy machine.
 wait_load()
 {
 	until [ "$(find $res -type f | wc -l)" = 5 ]; do
 		sleep 15
-		[ "$tool" = y ] && [ -e $stats ] && also=", maps $(stat maps), live $(stat live)"
-		say "$(now) s$also"
+		[ "$(now)" -lt $((load_end + 300)) ] || {
+			bad "hanging: $(cd $res && ls) are done, the other workers are not"
+			exit 1
+		}
+		if [ -e $stats ]; then
+			say "$(now) s, maps $(stat maps), live $(stat live)"
+		else
+			say "$(now) s"
+		fi
 	done
 }
 
