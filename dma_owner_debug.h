@@ -135,7 +135,8 @@ struct dod_range {
  * @device:	its names
  * @group:	the entry of the same dma_map_sg() call that leads; itself if it
  *		is the leader. Constant
- * @next:	the next entry of the same call; constant once mapped
+ * @next:	the next entry of the same call; constant once the leader is in
+ *		the bus index
  * @ended:	local_clock() when it was unmapped, 0 while it is live
  * @ended_by:	return address of the unmap call
  * @handed:	where the last sync_for_device began, as offset into the mapping
@@ -245,6 +246,7 @@ struct dod_call {
 
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		   bool not_ram, bool bounced);
+void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		     struct scatterlist *sg, int nents);
 void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size);

@@ -133,6 +133,7 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	call = call_begin(dev, dir, DOD_SINGLE, caller);
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	map(&call, phys, size, bus);
+	dod_owner_map_end(&call);
 }
 
 /* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
@@ -148,6 +149,7 @@ static void on_alloc_pages(struct hook *hook, unsigned long caller,
 
 	note_seen(hook, dev, phys, bus, size, dir, 0);
 	map(&call, phys, size, bus);
+	dod_owner_map_end(&call);
 }
 
 /* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
@@ -237,6 +239,7 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 			mapped--;
 		}
 	}
+	dod_owner_map_end(&call);
 }
 
 /* === unmap ================================================================ */

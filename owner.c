@@ -520,6 +520,15 @@ static void take_back_all(struct dod_mapping *m)
 	}
 }
 
+static void end_one(struct dod_mapping *m, unsigned long caller, bool count)
+{
+	take_back_all(m);
+	if (count)
+		dod_count(DOD_C_UNMAPS);
+	history_put(m, caller);
+}
+
+/* Ends all mappings of a call. The caller has claimed the leader. */
 static void end_group(struct dod_mapping *leader, unsigned long caller,
 		      bool count)
 {
@@ -527,17 +536,27 @@ static void end_group(struct dod_mapping *leader, unsigned long caller,
 
 	for (m = leader->next; m; m = next) {
 		next = m->next;
-		if (!claim(m))
-			continue;
-		take_back_all(m);
-		if (count)
-			dod_count(DOD_C_UNMAPS);
-		history_put(m, caller);
+		if (claim(m))
+			end_one(m, caller, count);
 	}
-	take_back_all(leader);
-	if (count)
-		dod_count(DOD_C_UNMAPS);
-	history_put(leader, caller);
+	end_one(leader, caller, count);
+}
+
+/*
+ * Half a scatterlist must not be tracked: its unmap would be found by its first
+ * entry. Nobody else knows of these mappings yet.
+ */
+static void drop_call(struct dod_call *call)
+{
+	struct dod_mapping *m, *next;
+
+	for (m = call->leader; m; m = next) {
+		next = m->next;
+		take_back_all(m);
+		dod_pool_put(&dod_mapping_pool, m);
+	}
+	call->leader = NULL;
+	call->dropped = true;
 }
 
 /**
@@ -549,7 +568,8 @@ static void end_group(struct dod_mapping *leader, unsigned long caller,
  * @not_ram: do not touch this memory, but know it at unmap
  * @bounced: the kernel may copy the memory to and from a bounce buffer
  *
- * Rule 1: the memory is the device's if call->to_device.
+ * Rule 1: the memory is the device's if call->to_device. dod_owner_map_end()
+ * must follow.
  *
  * Context: any but NMI.
  */
@@ -609,8 +629,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		call->leader = m;
 	}
 	call->tail = m;
-	dod_count(DOD_C_MAPS);
-	index_bus(m);
 	if (not_ram)
 		return;
 
@@ -629,14 +647,31 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		guard_wide(phys, phys + size - 1);
 	return;
 drop:
-	/*
-	 * Half a scatterlist must not be tracked: its unmap is found by its
-	 * first entry.
-	 */
-	call->dropped = true;
-	if (call->leader && claim(call->leader))
-		end_group(call->leader, call->caller, true);
-	call->leader = NULL;
+	drop_call(call);
+}
+
+/**
+ * dod_owner_map_end() - all runs of memory of a call are mapped
+ * @call: the call
+ *
+ * Only now can an unmap find them: another CPU may unmap an equal mapping of the
+ * same device at any time, and which of the two ends is all the same. The leader
+ * comes last, because it stands for the rest.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_map_end(struct dod_call *call)
+{
+	struct dod_mapping *m, *leader = call->leader;
+
+	if (!leader)
+		return;
+	for (m = leader->next; m; m = m->next) {
+		dod_count(DOD_C_MAPS);
+		index_bus(m);
+	}
+	dod_count(DOD_C_MAPS);
+	index_bus(leader);
 }
 
 /* Does the group consist of just the entries of this scatterlist? */

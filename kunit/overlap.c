@@ -45,14 +45,15 @@ static void one_device_two_sizes(struct kunit *test)
 	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	dma_addr_t b = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
 
-	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
-	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
-	EXPECT_CPU_OWNS(test, buf + 64, 8);
-	a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	/* The younger one first, then the older one. */
 	dma_unmap_single(kt_dev, b, 64, DMA_TO_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 64, 8);
+	b = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
 	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + 64, 8);
+	dma_unmap_single(kt_dev, b, 64, DMA_TO_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
@@ -65,12 +66,13 @@ static void one_device_two_directions(struct kunit *test)
 
 	EXPECT_SILENCE(test);
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
-	dma_unmap_single(kt_dev, src, SIZE, DMA_TO_DEVICE);
-	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
-	src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	/* The younger one first, then the older one. */
 	dma_unmap_single(kt_dev, dst, SIZE, DMA_FROM_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev, src, SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_unmap_single(kt_dev, dst, SIZE, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 

@@ -98,6 +98,17 @@ progress()
 	done
 }
 
+# copy_build OLD NEW: a build directory to go on from. Without its own name in the
+# commands that built objtool, make would build that again and then everything.
+copy_build()
+{
+	rm -rf "$2" "$2.copy"
+	cp -a "$1" "$2.copy"
+	rm -f "$2.copy/.dod-built"
+	find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
+	mv "$2.copy" "$2"
+}
+
 # build_modules BUILD: the tool, its tests and its samples for that kernel. Built
 # from a copy, so that several kernels do not mix; prints the directory, where
 # build.log has the warnings.

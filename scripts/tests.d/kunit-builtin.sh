@@ -13,11 +13,7 @@ kunit_builtin()
 	log=$logs/kunit-builtin.log
 
 	# Most of the kernel is built already: start from a copy.
-	if [ ! -e "$dir/.dod-built" ]; then
-		note "copying the build directory"
-		rm -rf "$dir"
-		cp -a "$build" "$dir"
-	fi
+	[ -d "$dir" ] || copy_build "$build" "$dir"
 	{
 		cat "$build/.config"
 		echo CONFIG_DMA_OWNER_DEBUG=y
@@ -36,7 +32,7 @@ kunit_builtin()
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
 		--jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \
 		--json="$tmp/builtin.json" 'dma_owner*' </dev/null >"$log" 2>&1 &
-	progress "kunit.py" "$log" . $!
+	progress "kunit.py" "$log" '^\[' $!
 	wait $! || status=$?
 	ktap_json builtin "$tmp/builtin.json" || tail -n 20 "$log"
 	check "kunit.py run" [ $status = 0 ]

@@ -32,7 +32,7 @@ panics()
 {
 	vm "$build" "${edu[@]}" -- "insmod /ko/dma-owner-debug.ko fault=panic" \
 		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' "$wrong_step" && return 1
-	grep -q 'the kernel failed: .*Kernel panic - not syncing: .*DMA' "$vm_err"
+	grep -q 'the kernel failed: .*Kernel panic - not syncing: dma_owner_debug.fault=panic' "$vm_err"
 }
 check "fault=panic panics" panics
 check "fault=panic: after the report" awk '
