@@ -634,7 +634,8 @@ static int selftest(const struct dod_guard *guard)
 	u8 *buf;
 	int err;
 
-	buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	/* Not kmalloc(): KFENCE may serve it, and its objects are not guarded. */
+	buf = (u8 *)__get_free_page(GFP_KERNEL);
 	t.pdev = platform_device_register_simple("dma_owner_debug-load",
 						 PLATFORM_DEVID_NONE, NULL, 0);
 	if (!buf || IS_ERR(t.pdev)) {
@@ -669,7 +670,7 @@ static int selftest(const struct dod_guard *guard)
 out:
 	if (!IS_ERR_OR_NULL(t.pdev))
 		platform_device_unregister(t.pdev);
-	kfree(buf);
+	free_page((unsigned long)buf);
 	return err;
 }
 

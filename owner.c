@@ -1271,9 +1271,10 @@ static void end_part(struct index_part *part)
 		raw_spin_unlock_irqrestore(&part->lock, flags);
 		if (!m)
 			return;
-		m = m->group;
-		if (claim(m))
-			end_group(m, 0, false);
+		if (claim(m->group))
+			end_group(m->group, 0, false);
+		else if (claim(m))
+			end_one(m, 0, false);
 	}
 }
 

@@ -186,11 +186,12 @@ static noinline void test_set_bit(unsigned long *word)
  * Written in assembly, and yet checked: explicitly, and on some architectures
  * once more by the compiler, so that one access is reported twice.
  */
-#define EXPECT_REPORTS(test, type, fn) do {				\
-	KUNIT_EXPECT_GE(test, kt_take_all(), 1);			\
-	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: DMA_OWNER: " type " in " fn), \
-			      "title '%s'", kt_line(0));		\
-} while (0)
+static void expect_reports(struct kunit *test, const char *title)
+{
+	KUNIT_EXPECT_GE(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), title), "title '%s' instead of '%s'",
+			      kt_line(0), title);
+}
 
 static void atomics(struct kunit *test)
 {
@@ -203,15 +204,15 @@ static void atomics(struct kunit *test)
 	if (dir == DMA_TO_DEVICE)
 		EXPECT_SILENCE(test);
 	else
-		EXPECT_REPORTS(test, "cpu-read", "test_atomic_read+0x");
+		expect_reports(test, "BUG: DMA_OWNER: cpu-read in test_atomic_read+0x");
 
 	/* A read-modify-write is a write, whatever it reads. */
 	test_atomic_inc(v);
-	EXPECT_REPORTS(test, "cpu-write", "test_atomic_inc+0x");
+	expect_reports(test, "BUG: DMA_OWNER: cpu-write in test_atomic_inc+0x");
 	KUNIT_EXPECT_EQ(test, kt_peek(v), IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? 0 : 1);
 
 	test_set_bit(buf + 1);
-	EXPECT_REPORTS(test, "cpu-write", "test_set_bit+0x");
+	expect_reports(test, "BUG: DMA_OWNER: cpu-write in test_set_bit+0x");
 	dma_unmap_single(kt_dev, dma, 64, dir);
 
 	/* A bounce buffer may have undone what was written into a device's memory. */

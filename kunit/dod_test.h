@@ -96,6 +96,12 @@ struct kt_thread {
 void kt_thread_start(struct kt_thread *t, int (*fn)(void *arg), void *arg);
 int kt_thread_join(struct kt_thread *t);
 
+/* Exported for tests, but declared only in mm/kasan/kasan.h. */
+#if IS_ENABLED(CONFIG_KASAN_KUNIT_TEST)
+bool kasan_save_enable_multi_shot(void);
+void kasan_restore_multi_shot(bool enabled);
+#endif
+
 /* === What the log says ==================================================== */
 
 void kt_reset(void);
@@ -141,14 +147,15 @@ const char *kt_note(void);
 
 /* Rule 4 of the design. */
 #define EXPECT_DEVICE_OWNS(test, dir, ptr, n) do {			\
+	struct kunit *_test = (test);					\
 	void *_owned = (ptr);						\
 	size_t _size = (n);						\
 									\
 	if ((dir) == DMA_TO_DEVICE)					\
-		EXPECT_READ_OK(test, _owned, _size);			\
+		EXPECT_READ_OK(_test, _owned, _size);			\
 	else								\
-		EXPECT_READ_TRAPS(test, _owned, _size);			\
-	EXPECT_WRITE_TRAPS(test, _owned, _size);			\
+		EXPECT_READ_TRAPS(_test, _owned, _size);		\
+	EXPECT_WRITE_TRAPS(_test, _owned, _size);			\
 } while (0)
 
 #define EXPECT_CPU_OWNS(test, ptr, n) do {				\

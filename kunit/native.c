@@ -16,8 +16,6 @@
  * only its own tests tell it so at run time.
  */
 #if IS_ENABLED(CONFIG_KASAN_KUNIT_TEST)
-bool kasan_save_enable_multi_shot(void);
-void kasan_restore_multi_shot(bool enabled);
 #define CAN_REPORT true
 #else
 static bool kasan_save_enable_multi_shot(void) { return false; }
@@ -79,8 +77,9 @@ static void out_of_bounds_of_mapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, in_kthread(test, read_it, buf + 64), 1);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: KASAN: slab-out-of-bounds in "),
 			      "title '%s'", kt_line(0));
-	/* The tool's values around it do not mislead KASAN. */
+	/* The tool's values around it do not mislead KASAN, and it says whose they are. */
 	KUNIT_EXPECT_TRUE(test, kt_has("*belongs to the object at *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *" KT_NAME ".0*"));
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 60, 1);
 	dma_unmap_single(kt_dev, dma, 61, DMA_TO_DEVICE);
 }

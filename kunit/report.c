@@ -21,6 +21,9 @@ KT_DIRECTIONS;
 #define IN_MODULE ""
 #endif
 #define FRAME(fn) " " fn "+0x*/0x*" IN_MODULE
+#define OWNS " owns these %d bytes, %s, \\[%px, %px), dma 0x%llx"
+#define HINT \
+	"Hint: call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
 
 /* The n-th line of the report must match this glob; returns n + 1. */
@@ -82,15 +85,13 @@ static void text_of_a_write(struct kunit *test)
 	EXPECT_WRITE_TRAPS(test, buf + 16, 4);
 	n = title_follows(test, "cpu-write", "test_dma_write", "Write", 4, buf + 16);
 	n = stack_follows(test, n, FRAME("test_dma_write"));
-	n = line_is(test, n,
-		    "Device " KT_NAME " " KT_NAME ".0 owns these %d bytes, DMA_TO_DEVICE, \\[%px, %px), dma 0x%llx",
-		    SIZE, buf, buf + SIZE, (u64)dma);
+	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE", buf,
+		    buf + SIZE, (u64)dma);
 	n = line_is(test, n, "The access is 16 bytes into the buffer.");
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
-	n = line_is(test, n,
-		    "Hint: call dma_sync_single_for_cpu() before this access and dma_sync_single_for_device() after it.");
+	n = line_is(test, n, HINT, "single", "single");
 	n = line_is_blank(test, n);
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -113,8 +114,7 @@ static void text_of_a_read(struct kunit *test)
 	EXPECT_READ_TRAPS(test, buf + 300, 1);
 	n = title_follows(test, "cpu-read", "test_dma_read", "Read", 1, buf + 300);
 	n = stack_follows(test, n, FRAME("test_dma_read"));
-	n = line_is(test, n,
-		    "Device " KT_NAME " " KT_NAME ".0 owns these 512 bytes, DMA_FROM_DEVICE, \\[%px, %px), dma 0x%llx",
+	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, 512, "DMA_FROM_DEVICE",
 		    buf + 256, buf + 768, (u64)dma + 256);
 	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%px, %px).", SIZE, buf,
 		    buf + SIZE);

@@ -20,7 +20,8 @@ ktap_of_modules()
 
 # shellcheck disable=SC2016	# expanded in the guest
 check "the modules load, run and unload" vm "$build" \
-	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" --timeout 400 -- \
+	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
+	--append kfence.sample_interval=100 --timeout 400 -- \
 	'insmod /ko/dma-owner-debug.ko' \
 	'insmod /ko/dma_owner_debug_kunit.ko' \
 	'insmod /ko/dma_owner_debug_scan.ko' \
