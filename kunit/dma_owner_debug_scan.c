@@ -150,8 +150,8 @@ static void no_byte_left(struct kunit *test)
 {
 	struct found found = scan_ram();
 
-	KUNIT_EXPECT_EQ_MSG(test, found.bytes, 0UL, "%lu bytes, first %02x for %px", found.bytes,
-			    found.value, found.first);
+	KUNIT_EXPECT_EQ_MSG(test, found.bytes, 0UL, "%lu bytes, first %02x for %lx", found.bytes,
+			    found.value, (unsigned long)found.first);
 }
 
 static struct kunit_case scan_cases[] = {

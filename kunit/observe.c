@@ -239,8 +239,8 @@ const char *kt_take_report(const char *type, void *fn, const void *addr, size_t 
 			goto bad_title;
 	}
 
-	scnprintf(want, sizeof(want), "%s of size %zu at %px by task ",
-		  strstr(type, "write") ? "Write" : "Read", size, addr);
+	scnprintf(want, sizeof(want), "%s of size %zu at %lx by task ",
+		  strstr(type, "write") ? "Write" : "Read", size, (unsigned long)addr);
 	if (!strstarts(kt_line(2), want)) {
 		scnprintf(why, sizeof(why), "access line '%s' instead of '%s'",
 			  kt_line(2), want);
@@ -657,8 +657,8 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_user_pages_suite, &kt_sync_suite, &kt_sub_range_suite,
 		  &kt_skip_cpu_sync_suite, &kt_pages_suite, &kt_overlap_suite,
 		  &kt_sg_suite, &kt_report_suite, &kt_filters_suite,
-		  &kt_params_suite, &kt_ignored_suite, &kt_native_suite,
-		  &kt_context_suite, &kt_negative_suite);
+		  &kt_params_suite, &kt_ignored_suite, &kt_idioms_suite,
+		  &kt_native_suite, &kt_context_suite, &kt_negative_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");

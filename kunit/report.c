@@ -21,7 +21,8 @@ KT_DIRECTIONS;
 #define IN_MODULE ""
 #endif
 #define FRAME(fn) " " fn "+0x*/0x*" IN_MODULE
-#define OWNS " owns these %d bytes, %s, \\[%px, %px), dma 0x%llx"
+#define ADDR(p) ((unsigned long)(p))
+#define OWNS " owns these %d bytes, %s, \\[%lx, %lx), dma 0x%llx"
 #define HINT \
 	"Hint: call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
@@ -62,8 +63,8 @@ static int title_follows(struct kunit *test, const char *type, const char *fn,
 	int n = line_is(test, 0, "BUG: DMA_OWNER: %s in %s+0x*/0x*" IN_MODULE, type, fn);
 
 	n = line_is_blank(test, n);
-	n = line_is(test, n, "%s of size %zu at %px by task %s/%d on cpu *:", access, size, addr,
-		    current->comm, task_pid_nr(current));
+	n = line_is(test, n, "%s of size %zu at %lx by task %s/%d on cpu *:", access, size,
+		    ADDR(addr), current->comm, task_pid_nr(current));
 	return n;
 }
 
@@ -85,8 +86,8 @@ static void text_of_a_write(struct kunit *test)
 	EXPECT_WRITE_TRAPS(test, buf + 16, 4);
 	n = title_follows(test, "cpu-write", "test_dma_write", "Write", 4, buf + 16);
 	n = stack_follows(test, n, FRAME("test_dma_write"));
-	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE", buf,
-		    buf + SIZE, (u64)dma);
+	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE",
+		    ADDR(buf), ADDR(buf + SIZE), (u64)dma);
 	n = line_is(test, n, "The access is 16 bytes into the buffer.");
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
@@ -115,9 +116,9 @@ static void text_of_a_read(struct kunit *test)
 	n = title_follows(test, "cpu-read", "test_dma_read", "Read", 1, buf + 300);
 	n = stack_follows(test, n, FRAME("test_dma_read"));
 	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, 512, "DMA_FROM_DEVICE",
-		    buf + 256, buf + 768, (u64)dma + 256);
-	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%px, %px).", SIZE, buf,
-		    buf + SIZE);
+		    ADDR(buf + 256), ADDR(buf + 768), (u64)dma + 256);
+	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%lx, %lx).", SIZE,
+		    ADDR(buf), ADDR(buf + SIZE));
 	n = line_is(test, n, "The access is 300 bytes into the buffer.");
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));

@@ -131,6 +131,12 @@ give_up()
 	exit 1
 }
 
+# must_rebind: once at least, however short the load.
+must_rebind()
+{
+	[ "$rebind" = y ] && [ $rebinds = 0 ]
+}
+
 # ---- disks -----------------------------------------------------------------
 
 drop_caches()
@@ -218,7 +224,7 @@ disk_worker()
 		done
 		umount /mnt/"$label" || give_up "$label" "cannot unmount"
 		moved=$((moved + $(bytes_of "$dev") - from))
-		[ "$(now)" -lt "$end" ] || break
+		[ "$(now)" -lt "$end" ] || must_rebind || break
 		unbind "$label"
 		bind "$label"
 		rebinds=$((rebinds + 1))
@@ -337,7 +343,7 @@ net_worker()
 			both_ways "$left" "$right"
 			ping_sizes "$left" "$right"
 		done
-		[ "$(now)" -lt "$end" ] || break
+		[ "$(now)" -lt "$end" ] || must_rebind || break
 		for l in $nics; do
 			name=$(cat "/tmp/ns/$l.if")
 			in_ns "$l" ip link set "$name" down
@@ -419,6 +425,14 @@ streaming_live()
 	grep -vc ' coherent ' /sys/kernel/debug/dma-api/dump
 }
 
+# most_live: what dma-debug has ever seen live at once. Under load, a count taken
+# before or after insmod is not that of the instant when the hooks went in.
+most_live()
+{
+	echo $(($(cat /sys/kernel/debug/dma-api/nr_total_entries) -
+		$(cat /sys/kernel/debug/dma-api/min_free_entries)))
+}
+
 no_reports()
 {
 	awk -F': ' '/^reports_/ && $2 != 0 { print "soak: " $0; bad = 1 } END { exit bad }' $stats
@@ -489,19 +503,17 @@ if [ "$tool" = y ]; then
 			bad "phase 2: $(stat unmatched_unmaps) unmatched unmaps, $bound mappings were live"
 		rmmod dma_owner_debug || bad "rmmod under load"
 		usleep 300000
-		before=$(streaming_live)
 		insmod /ko/dma-owner-debug.ko || { bad "insmod under load"; exit 1; }
-		bound=$(streaming_live)
-		[ "$before" -le "$bound" ] || bound=$before
+		bound=$(most_live)
 		reloads=$((reloads + 1))
-		say "$(now) s, reload $reloads, $bound mappings live"
+		say "$(now) s, reload $reloads, $(streaming_live) mappings live"
 	done
 	wait_load
 	table "phase 2"
 	unbind_all
 	unmaps=$(stat unmatched_unmaps) syncs=$(stat unmatched_syncs)
 	require "phase 2: reloaded under load: $reloads" [ $reloads -gt 0 ]
-	require "phase 2: unmatched_unmaps $unmaps of $bound live at the last load" [ "$unmaps" -le "$bound" ]
+	require "phase 2: unmatched_unmaps $unmaps of at most $bound live at the last load" [ "$unmaps" -le "$bound" ]
 	require "phase 2: live: 0" is_zero live
 	bind_all
 	say "phase 3: one more round"
