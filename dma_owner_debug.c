@@ -192,8 +192,6 @@ static const struct {
 } needs[] = {
 	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
 	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
-	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
-	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
 	{ IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are judged in a probe of kasan_report()" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),
@@ -203,6 +201,8 @@ static const struct {
 	  "an architecture with DYNAMIC_FTRACE_WITH_ARGS: the hooks read arguments" },
 	{ IS_ENABLED(CONFIG_STACKTRACE),
 	  "CONFIG_STACKTRACE=y: reports show who mapped the memory" },
+	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
+	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
 };
 
 static const struct dod_guard *choose_guard(void)

@@ -324,6 +324,18 @@ static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
 }
 
 /*
+ * Compilers check some accesses of up to 16 bytes, namely those that may be
+ * unaligned, at their first and their last byte, and where the last is bad they
+ * report its address with the size of the whole (LLVM's AddressSanitizer.cpp,
+ * instrumentUnusualSizeOrAlignment()). Only a bad byte at the address itself
+ * leaves it open which of the two it is.
+ */
+static bool start_is_known(size_t size)
+{
+	return !IS_ENABLED(CONFIG_KASAN_INLINE) || size == 1 || size > 16;
+}
+
+/*
  * Looks at the shadow of an access as KASAN has done, without a lock: what has
  * been handed back meanwhile is not bad any more.
  */
@@ -332,6 +344,10 @@ static struct verdict judge(unsigned long addr, size_t size, bool write)
 	unsigned long last = addr + size - 1, granule;
 	struct verdict v = {};
 	const u8 *shadow;
+
+	shadow = kasan_mem_to_shadow((void *)addr);
+	if (is_ours(READ_ONCE(*shadow)) && !start_is_known(size))
+		last = addr;
 
 	for (granule = round_down(addr, GRANULE); granule <= last;
 	     granule += GRANULE) {
