@@ -14,6 +14,7 @@
 #include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/kprobes.h>
+#include <linux/log2.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -324,15 +325,23 @@ static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
 }
 
 /*
- * Compilers check some accesses of up to 16 bytes, namely those that may be
- * unaligned, at their first and their last byte, and where the last is bad they
- * report its address with the size of the whole (LLVM's AddressSanitizer.cpp,
- * instrumentUnusualSizeOrAlignment()). Only a bad byte at the address itself
- * leaves it open which of the two it is.
+ * clang's inline checks look at one granule: that of an aligned access, or that
+ * of the first and then that of the last byte of one that may be unaligned. In
+ * the latter case they report the address of the last byte with the size of the
+ * whole (LLVM's instrumentUnusualSizeOrAlignment()), and what lies behind it has
+ * not been accessed. Returns the last byte that surely has.
  */
-static bool start_is_known(size_t size)
+static unsigned long last_accessed(unsigned long addr, size_t size)
 {
-	return !IS_ENABLED(CONFIG_KASAN_INLINE) || size == 1 || size > 16;
+	const u8 *shadow = kasan_mem_to_shadow((void *)addr);
+
+	if (!IS_ENABLED(CONFIG_CC_IS_CLANG) || !IS_ENABLED(CONFIG_KASAN_INLINE) ||
+	    size >= 16)
+		return addr + size - 1;
+	if (!is_power_of_2(size) || !IS_ALIGNED(addr, size) ||
+	    is_ours(READ_ONCE(*shadow)))
+		return addr;
+	return addr + size - 1;
 }
 
 /*
@@ -341,13 +350,9 @@ static bool start_is_known(size_t size)
  */
 static struct verdict judge(unsigned long addr, size_t size, bool write)
 {
-	unsigned long last = addr + size - 1, granule;
+	unsigned long last = last_accessed(addr, size), granule;
 	struct verdict v = {};
 	const u8 *shadow;
-
-	shadow = kasan_mem_to_shadow((void *)addr);
-	if (is_ours(READ_ONCE(*shadow)) && !start_is_known(size))
-		last = addr;
 
 	for (granule = round_down(addr, GRANULE); granule <= last;
 	     granule += GRANULE) {

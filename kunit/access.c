@@ -127,6 +127,30 @@ static void tail_shared_with_cpu(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 8), 5);
 }
 
+/* Three bytes that the compiler checks at both ends, wherever they lie. */
+struct odd_field {
+	u32 value:24;
+} __packed;
+
+static noinline u32 test_read_odd_field(const volatile struct odd_field *field)
+{
+	return field->value;
+}
+
+/* Up to the last byte of an object: what is behind it has not been touched. */
+static void odd_field_at_the_end(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 8);
+	dma_addr_t dma;
+
+	memset(buf, 0x11, 8);
+	dma = test_dma_map(test, kt_dev, buf, 8, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, test_read_odd_field((void *)(buf + 5)), 0x111111);
+	KUNIT_EXPECT_EQ(test, test_read_odd_field((void *)buf), 0x111111);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, 8, DMA_TO_DEVICE);
+}
+
 /* A report stops nobody: the store lands, and so does the next one. */
 static void write_goes_ahead(struct kunit *test)
 {
@@ -297,6 +321,7 @@ static struct kunit_case access_cases[] = {
 	DIRECTION_CASE(straddling),
 	DIRECTION_CASE(odd_sizes),
 	DIRECTION_CASE(tail_shared_with_cpu),
+	KUNIT_CASE(odd_field_at_the_end),
 	DIRECTION_CASE(write_goes_ahead),
 	DIRECTION_CASE(read_goes_ahead),
 	DIRECTION_CASE(atomics),
