@@ -221,6 +221,7 @@ static const struct dod_guard *choose_guard(void)
  */
 static void stop_guarding(struct work_struct *work)
 {
+	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
 }
 
@@ -298,12 +299,17 @@ err_owner:
 
 static void __exit dma_owner_debug_exit(void)
 {
-	/* From here on an unmap may go unseen: nothing is a fault any more. */
 	WRITE_ONCE(dod_armed, false);
 	dod_debugfs_stop();
-	dod_hooks_stop();
 	cancel_work_sync(&broken_work);
+	/*
+	 * The hooks go when nothing is poisoned, and the guard goes last: memory
+	 * that is still poisoned when its unmap goes unseen is next freed, and
+	 * KASAN takes that for a double free.
+	 */
+	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
+	dod_hooks_stop();
 	choose_guard()->stop();
 	dod_owner_stop();
 }

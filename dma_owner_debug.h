@@ -379,6 +379,7 @@ long dod_counter_read(enum dod_counter counter);
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
 int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr);
+void dod_hooks_stop_giving(void);
 void dod_hooks_stop(void);
 bool dod_hooks_selftest_access(const struct dod_mapping *m);
 #else
@@ -388,6 +389,7 @@ static inline int dod_hooks_start(const struct dod_guard *guard,
 	return -EOPNOTSUPP;
 }
 
+static inline void dod_hooks_stop_giving(void) {}
 static inline void dod_hooks_stop(void) {}
 static inline bool dod_hooks_selftest_access(const struct dod_mapping *m)
 {

@@ -18,6 +18,7 @@
 #include <linux/kasan-checks.h>
 #include <linux/mm.h>
 #include <linux/platform_device.h>
+#include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -32,11 +33,22 @@ struct hook {
 	const char *function;
 	void (*event)(struct hook *hook, unsigned long caller,
 		      struct ftrace_regs *fregs);
+	bool gives;		/* a device may own more after it */
 	unsigned long ip;	/* of the hooked function, once it was called */
 	struct seen seen;
 };
 
-static bool hooking;			/* events of all devices are wanted */
+/*
+ * Which events count. A mapping must not be known longer than its unmap can be
+ * seen: everything begins with the hooks in place, and ends with them in place
+ * until nothing is owned any more.
+ */
+static enum {
+	SELFTEST,	/* those of one device */
+	ALL,
+	NO_GIVING,	/* what takes back */
+} hooking;
+
 static const struct device *test_dev;	/* the self-test's, while it runs */
 static unsigned int test_traps;
 
@@ -60,10 +72,16 @@ static struct dod_call call_begin(struct device *dev, int dir,
 	};
 }
 
-/* Other devices' events do not exist before all hooks do. */
-static bool wanted(const struct device *dev)
+static bool wanted(const struct hook *hook, const struct device *dev)
 {
-	return READ_ONCE(hooking) || (dev && dev == READ_ONCE(test_dev));
+	switch (READ_ONCE(hooking)) {
+	case ALL:
+		return true;
+	case NO_GIVING:
+		return !hook->gives;
+	default:
+		return dev && dev == READ_ONCE(test_dev);
+	}
 }
 
 static void note_seen(struct hook *hook, const struct device *dev, u64 phys,
@@ -366,17 +384,19 @@ enum hook_id {
  * buffer, and everything that takes back before it is copied out.
  */
 static struct hook hooks[NR_HOOKS] = {
-	[MAP_PAGE]	 = { "debug_dma_map_page", on_map_page },
+	[MAP_PAGE]	 = { "debug_dma_map_page", on_map_page, .gives = true },
 	[UNMAP_PAGE]	 = { "dma_unmap_page_attrs", on_unmap_page },
-	[MAP_SG]	 = { "debug_dma_map_sg", on_map_sg },
+	[MAP_SG]	 = { "debug_dma_map_sg", on_map_sg, .gives = true },
 	[UNMAP_SG]	 = { "debug_dma_unmap_sg", on_unmap_sg },
 	[SYNC_CPU]	 = { DOD_SYNC_SINGLE_FOR_CPU, on_sync_cpu },
 	[SYNC_PREPARE]	 = { DOD_SYNC_SINGLE_FOR_DEVICE, on_sync_prepare },
-	[SYNC_DEVICE]	 = { "debug_dma_sync_single_for_device", on_sync_device },
+	[SYNC_DEVICE]	 = { "debug_dma_sync_single_for_device", on_sync_device,
+			     .gives = true },
 	[SYNC_SG_CPU]	 = { DOD_SYNC_SG_FOR_CPU, on_sync_sg_cpu },
 	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, on_sync_sg_prepare },
-	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", on_sync_sg_device },
-	[ALLOC_PAGES]	 = { "debug_dma_alloc_pages", on_alloc_pages },
+	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", on_sync_sg_device,
+			     .gives = true },
+	[ALLOC_PAGES]	 = { "debug_dma_alloc_pages", on_alloc_pages, .gives = true },
 	[FREE_PAGES]	 = { "debug_dma_free_pages", on_free_pages },
 	[NEED_SYNC]	 = { DOD_NEED_SYNC, on_need_sync },
 	[MAP_RESOURCE]	 = { "debug_dma_map_resource", on_map_resource },
@@ -403,14 +423,12 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 	struct hook *hook = NULL;
 	unsigned int i;
 
-	if (!wanted(arg_dev(fregs)))
-		return;
 	for (i = 0; i < NR_HOOKS && !hook; i++)
 		if (READ_ONCE(hooks[i].ip) == ip)
 			hook = &hooks[i];
 	if (unlikely(!hook))
 		hook = hook_by_name(ip);
-	if (likely(hook))
+	if (likely(hook) && wanted(hook, arg_dev(fregs)))
 		hook->event(hook, parent_ip, fregs);
 }
 
@@ -730,7 +748,7 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 	}
 	dod_counters_reset();
 	/* Now an unmap cannot be missed: see all devices. */
-	WRITE_ONCE(hooking, true);
+	WRITE_ONCE(hooking, ALL);
 	*nr = NR_HOOKS;
 	return 0;
 
@@ -740,13 +758,32 @@ err_filter:
 }
 
 /**
+ * dod_hooks_stop_giving() - no device gets memory any more that we know of
+ *
+ * What a device owns is still taken back when the driver says so.
+ *
+ * Context: process, may sleep.
+ */
+void dod_hooks_stop_giving(void)
+{
+	WRITE_ONCE(hooking, NO_GIVING);
+	/* Hooks run in tasks, preemptibly, and in interrupts of idle CPUs. */
+	synchronize_rcu_tasks();
+	synchronize_rcu();
+}
+
+/**
  * dod_hooks_stop() - unhook; no hook runs afterwards
+ *
+ * No device may own anything, as after dod_hooks_stop_giving() and
+ * dod_owner_stop_guarding(): what is poisoned when the last hook goes would stay
+ * so after its unmap.
  *
  * Context: process, may sleep.
  */
 void dod_hooks_stop(void)
 {
-	WRITE_ONCE(hooking, false);
+	WRITE_ONCE(hooking, SELFTEST);
 	unregister_ftrace_function(&ops);
 	ftrace_free_filter(&ops);
 }
