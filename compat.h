@@ -28,6 +28,13 @@
 #define DOD_SYNC_SG_FOR_DEVICE		"__dma_sync_sg_for_device"
 #define DOD_NEED_SYNC			"__dma_need_sync"
 
+/* Where a function returns to, at its first instruction. */
+#ifdef CONFIG_X86
+#define dod_return_address(regs)	regs_get_kernel_stack_nth(regs, 0)
+#else
+#define dod_return_address(regs)	procedure_link_pointer(regs)
+#endif
+
 /* Without STACKTRACE the module still builds, and refuses to load. */
 #ifndef CONFIG_STACKTRACE
 static inline unsigned int stack_trace_save(unsigned long *store,

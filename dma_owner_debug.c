@@ -272,7 +272,7 @@ static int __init dma_owner_debug_init(void)
 	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
 	if (err) {
 		pr_err("cannot load: no memory for %u records (pool_reserve)\n",
-		       pool_reserve);
+		       min(pool_reserve, pool_max));
 		return err;
 	}
 	/* The guard before the hooks: poison nobody judges is a KASAN report. */

@@ -265,7 +265,7 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
-bool dod_owner_find_mapping(u64 start, u64 last, struct dod_mapping *copy);
+bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, u64 *owned);
 

@@ -11,6 +11,8 @@
 #include "dma_owner_debug.h"
 #include "compat.h"
 
+#include <linux/instruction_pointer.h>
+#include <linux/kallsyms.h>
 #include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/kprobes.h>
@@ -325,32 +327,42 @@ static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
 }
 
 /*
- * clang's inline checks look at one granule: that of an aligned access, or that
- * of the first and then that of the last byte of one that may be unaligned. In
- * the latter case they report the address of the last byte with the size of the
- * whole (LLVM's instrumentUnusualSizeOrAlignment()), and what lies behind it has
- * not been accessed. Returns the last byte that surely has.
+ * clang checks an access that may be unaligned at its first and at its last byte,
+ * and reports the address of the last byte with the size of the whole (LLVM's
+ * instrumentUnusualSizeOrAlignment()). What lies behind it has not been accessed.
+ * Its other inline checks look at one granule.
  */
-static unsigned long last_accessed(unsigned long addr, size_t size)
+static bool may_be_last_byte(unsigned long addr, size_t size)
 {
 	const u8 *shadow = kasan_mem_to_shadow((void *)addr);
 
-	if (!IS_ENABLED(CONFIG_CC_IS_CLANG) || !IS_ENABLED(CONFIG_KASAN_INLINE) ||
-	    size >= 16)
-		return addr + size - 1;
-	if (!is_power_of_2(size) || !IS_ALIGNED(addr, size) ||
-	    is_ours(READ_ONCE(*shadow)))
-		return addr;
-	return addr + size - 1;
+	return IS_ENABLED(CONFIG_CC_IS_CLANG) && size > 1 && size < 16 &&
+	       (!is_power_of_2(size) || !IS_ALIGNED(addr, size) ||
+		is_ours(READ_ONCE(*shadow)));
+}
+
+/*
+ * Was it an inline check that found the access? Those report through
+ * __asan_report_*(), which may have jumped: then kasan_report() returns to the
+ * access itself. Checks of whole ranges, as for memcpy(), know what they say.
+ */
+static bool is_inline_check(unsigned long caller, unsigned long ip)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	if (caller == ip)
+		return true;
+	sprint_symbol_no_offset(name, caller);
+	return strstarts(name, "__asan_report_");
 }
 
 /*
  * Looks at the shadow of an access as KASAN has done, without a lock: what has
  * been handed back meanwhile is not bad any more.
  */
-static struct verdict judge(unsigned long addr, size_t size, bool write)
+static struct verdict look(unsigned long addr, unsigned long last, bool write)
 {
-	unsigned long last = last_accessed(addr, size), granule;
+	unsigned long granule;
 	struct verdict v = {};
 	const u8 *shadow;
 
@@ -391,6 +403,18 @@ static struct verdict judge(unsigned long addr, size_t size, bool write)
 	return v;
 }
 
+static struct verdict judge(const struct dod_access *access,
+			    unsigned long caller)
+{
+	unsigned long addr = access->addr;
+	struct verdict v = look(addr, addr + access->size - 1, access->write);
+
+	if (v.foreign && may_be_last_byte(addr, access->size) &&
+	    is_inline_check(caller, access->ip))
+		v = look(addr, addr, access->write);
+	return v;
+}
+
 /*
  * Runs in the place of kasan_report(), in the context of the access, for
  * accesses in which the first bad byte is ours or was a moment ago.
@@ -414,7 +438,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	struct verdict v;
 	bool ret = false;
 
-	v = judge(access.addr, size, write);
+	v = judge(&access, _RET_IP_);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		if (in_nmi())
@@ -457,15 +481,18 @@ static bool in_linear_map(unsigned long addr, size_t size)
 /* Breakpoint context: only decide. No lock, no printing, no unwinding. */
 static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 {
-	unsigned long addr = regs_get_kernel_argument(regs, 0);
-	size_t size = regs_get_kernel_argument(regs, 1);
-	bool write = (u8)regs_get_kernel_argument(regs, 2);
+	struct dod_access access = {
+		.addr = regs_get_kernel_argument(regs, 0),
+		.size = regs_get_kernel_argument(regs, 1),
+		.write = (u8)regs_get_kernel_argument(regs, 2),
+		.ip = regs_get_kernel_argument(regs, 3),
+	};
 	struct verdict v;
 
 	/* As report_suppressed_sw(): whoever reads poison on purpose. */
-	if (current->kasan_depth || !in_linear_map(addr, size))
+	if (current->kasan_depth || !in_linear_map(access.addr, access.size))
 		return 0;
-	v = judge(addr, size, write);
+	v = judge(&access, dod_return_address(regs));
 	if (v.foreign && !v.seen)
 		return 0;
 	instruction_pointer_set(regs, (unsigned long)report_access);
@@ -488,8 +515,7 @@ static void on_error_report_end(void *data, enum error_detector detector,
 	    !in_linear_map(addr, 1))
 		return;
 	phys = virt_to_phys((void *)addr);
-	if (!dod_owner_find_mapping(phys, phys, &m) &&
-	    !dod_owner_find_mapping(phys - min(phys, NEAR), phys + NEAR, &m))
+	if (!dod_owner_find_mapping(phys, NEAR, &m))
 		return;
 	dod_report_annotate(&m, phys);
 	dod_count(DOD_C_KASAN_ANNOTATED);

@@ -1120,37 +1120,54 @@ void dod_owner_guard_again(u64 phys)
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
-static bool copy_touching(struct index_part *part, u64 start, u64 last,
-			  struct dod_mapping *copy)
+static u64 distance(const struct dod_mapping *m, u64 phys)
 {
+	if (phys < m->start)
+		return m->start - phys;
+	return phys > m->last ? phys - m->last : 0;
+}
+
+/* Copies the mapping of a part that is nearest to a byte, if it is nearer. */
+static bool copy_nearest(struct index_part *part, u64 phys, u64 near,
+			 struct dod_mapping *copy, bool found)
+{
+	u64 start = phys - min(phys, near), last = phys + near;
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&part->lock, flags);
-	m = first_touching(part, start, last);
-	if (m)
+	for (m = first_touching(part, start, last); m;
+	     m = next_touching(m, start, last)) {
+		if (found && distance(m, phys) >= distance(copy, phys))
+			continue;
 		*copy = *m;
+		found = true;
+	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
-	return m;
+	return found;
 }
 
 /**
- * dod_owner_find_mapping() - which mapping touches, or lately touched, a range?
- * @start: first byte
- * @last: last byte; what of the range lies in another region is not seen
+ * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
+ * @phys: the byte
+ * @near: as good if it ends or begins so many bytes away; the nearest wins, or
+ *	  where none is live, the one that ended last
  * @copy: filled in if there is one; copy->ended tells which
  *
  * Context: any but NMI.
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_mapping(u64 start, u64 last, struct dod_mapping *copy)
+bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
 {
 	unsigned int cpu, i;
-	bool found = false;
+	bool found;
 
-	if (copy_touching(phys_shard(start), start, last, copy) ||
-	    copy_touching(&by_phys->wide, start, last, copy))
+	found = copy_nearest(phys_shard(phys - min(phys, near)), phys, near,
+			     copy, false);
+	found = copy_nearest(phys_shard(phys + near), phys, near, copy, found);
+	found = copy_nearest(&by_phys->wide, phys, near, copy, found);
+	if (found)
 		return true;
 
 	for_each_possible_cpu(cpu) {
@@ -1161,7 +1178,7 @@ bool dod_owner_find_mapping(u64 start, u64 last, struct dod_mapping *copy)
 		for (i = 0; i < NR_ENDED; i++) {
 			struct dod_mapping *m = e->ring[i];
 
-			if (!m || last < m->start || start > m->last)
+			if (!m || distance(m, phys) > near)
 				continue;
 			if (found && m->ended < copy->ended)
 				continue;
@@ -1281,9 +1298,9 @@ static void end_part(struct index_part *part)
 /**
  * dod_owner_stop_guarding() - give everything to the CPU
  *
- * The hooks must not run any more, or ignore what they see.
+ * The hooks must give nothing to devices any more; they may still take back.
  *
- * Context: process; other look-ups may go on.
+ * Context: process; look-ups may go on.
  */
 void dod_owner_stop_guarding(void)
 {

@@ -16,7 +16,8 @@
  *
  * @prefix:	of the function that accesses the memory, inlined or not
  * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
- * @core:	the DMA core itself: allowed with strict=1, too
+ * @core:	the kernel itself, not a module with such a name: allowed with
+ *		strict=1, too
  */
 struct dod_idiom {
 	const char *prefix;
@@ -54,15 +55,17 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "arm_v7s_", BIT(DMA_TO_DEVICE) },
 };
 
-/* Is an access by a function to memory of a direction one of the rows? */
+/* Is an access by a function, as %ps names it, to such memory one of the rows? */
 static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 {
+	bool in_module = strchr(function, '[');
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
 		const struct dod_idiom *idiom = &dod_idioms[i];
 
-		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
+		if ((idiom->dirs & BIT(dir)) &&
+		    (idiom->core ? !in_module : !strict) &&
 		    !strncmp(function, idiom->prefix, strlen(idiom->prefix)))
 			return true;
 	}
