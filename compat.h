@@ -7,7 +7,9 @@
 #ifndef DMA_OWNER_DEBUG_COMPAT_H
 #define DMA_OWNER_DEBUG_COMPAT_H
 
+#include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
+#include <linux/iommu-dma.h>
 #include <linux/moduleparam.h>
 #include <linux/stacktrace.h>
 
@@ -27,6 +29,13 @@
 #define DOD_SYNC_SG_FOR_CPU		"__dma_sync_sg_for_cpu"
 #define DOD_SYNC_SG_FOR_DEVICE		"__dma_sync_sg_for_device"
 #define DOD_NEED_SYNC			"__dma_need_sync"
+
+/*
+ * As dma_map_direct(): neither an IOMMU nor operations of the device's own. Since
+ * commit b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs
+ * have no dma_map_ops.
+ */
+#define dod_maps_directly(dev)	(!get_dma_ops(dev) && !use_dma_iommu(dev))
 
 /* Where a function returns to, at its first instruction. */
 #ifdef CONFIG_X86

@@ -6,11 +6,12 @@
  *
  * Locks, outermost first; all are raw spinlocks taken with interrupts off:
  *
- *   bus shard or bus wide   the index by bus address that a record lives in
- *     phys shard            the index by physical address, and the shadow of
- *                           the regions that hash to the shard
- *       phys wide           records that cross a region boundary
- *         pool shard        free records, free ranges, recently ended records
+ *   bus shard               the index by bus address
+ *     bus wide              records whose bus addresses cross a region boundary
+ *       phys shard          the index by physical address, and the shadow of the
+ *                           regions that hash to the shard
+ *         phys wide         records that cross a region boundary
+ *           pool shard      free records and ranges; the rings of ended records
  *   report lock             never taken with one of the above held, and takes
  *                           none of them
  */

@@ -421,8 +421,8 @@ static struct verdict judge(const struct dod_access *access,
  *
  * Returns false, and so does whoever called us: the access goes ahead. True
  * would make memcpy() skip the copy. Unlike kasan_report() it leaves access to
- * user memory as it is: objtool forbids modules to change it, and nothing here
- * schedules.
+ * user memory as it is, which objtool forbids modules to change: interrupts are
+ * off around all that could schedule.
  */
 static bool report_access(const void *addr, size_t size, bool write,
 			  unsigned long ip)
@@ -435,9 +435,11 @@ static bool report_access(const void *addr, size_t size, bool write,
 	};
 	struct dod_mapping m;
 	struct dod_range range;
+	unsigned long flags;
 	struct verdict v;
 	bool ret = false;
 
+	local_irq_save(flags);
 	v = judge(&access, _RET_IP_);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
@@ -445,13 +447,18 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
 			dod_count(DOD_C_TRAPS_TOO_LATE);
-		else if (!dod_hooks_selftest_access(&m) && READ_ONCE(dod_armed))
+		else if (dod_hooks_selftest_access(&m))
+			;
+		else if (READ_ONCE(dod_armed))
 			dod_report_access(&access, &m, &range);
+		else
+			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.seen) {
 		dod_count(DOD_C_ALLOWED_READS);
 	} else if (!v.foreign) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 	}
+	local_irq_restore(flags);
 
 	/*
 	 * KASAN's own find behind ours. The handler lets this through, because

@@ -115,7 +115,7 @@ static bool is_ram(u64 phys, u64 size)
  */
 static bool may_bounce(struct device *dev, u64 phys, u64 bus)
 {
-	return device_iommu_mapped(dev) || dma_to_phys(dev, bus) != phys;
+	return !dod_maps_directly(dev) || dma_to_phys(dev, bus) != phys;
 }
 
 /* === map ================================================================== */
@@ -235,6 +235,7 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	unsigned long attrs = dod_arg(fregs, 5);
 	struct dod_call call = call_begin(dev, dir, DOD_SG, caller);
 	struct scatterlist *bus = sg;
+	bool merged = mapped != nents;
 	unsigned int used = 0;
 	int i;
 
@@ -249,6 +250,10 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	for_each_sg(sg, s, nents, i) {
 		if (!s->length)
 			continue;
+		if (!merged) {
+			map(&call, sg_phys(s), s->length, sg_dma_address(s));
+			continue;
+		}
 		map(&call, sg_phys(s), s->length, sg_dma_address(bus) + used);
 		used += s->length;
 		if (used >= sg_dma_len(bus) && mapped > 1) {

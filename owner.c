@@ -3,8 +3,8 @@
  * The heart: which memory is mapped, which bytes of it a device owns, and what
  * each event changes. Rules are those of Documentation/dma_owner_debug.rst.
  *
- * Locks nest bus -> phys shard -> phys wide -> pool. A record is alive while
- * the lock of an index that it is in is held. Memory is divided in regions;
+ * Locks nest bus shard -> bus wide -> phys shard -> phys wide -> pool. A record
+ * is alive while the lock of an index that it is in is held. Memory is divided in regions;
  * a record inside one region lives in the shard that the region hashes to, the
  * others live in one tree "wide", which every look-up visits, too, if it is not
  * empty. The shadow of a region is changed under its phys shard lock only.
@@ -204,84 +204,110 @@ static struct dod_mapping *next_touching(struct dod_mapping *m, u64 start,
 
 /* === What a mapping's device owns ========================================= */
 
-static struct dod_range *range_new(struct dod_mapping *m, u64 start, u64 last,
-				   u8 dir)
+static struct dod_range *range_get(struct dod_mapping *m)
 {
-	struct dod_range *r;
+	struct dod_range *r = &m->first;
 
-	if (!m->first_used) {
-		m->first_used = true;
-		r = &m->first;
-	} else {
+	if (m->first_used) {
 		r = dod_pool_get(&range_pool);
-		if (!r) {
+		if (!r)
 			dod_count(DOD_C_RANGES_EXHAUSTED);
-			return NULL;
-		}
 	}
-	r->start = start;
-	r->last = last;
-	r->dir = dir;
-	range_tree_insert(r, &m->owned);
+	m->first_used = true;
 	return r;
 }
 
-static void range_del(struct dod_mapping *m, struct dod_range *r)
+static void range_put(struct dod_mapping *m, struct dod_range *r)
 {
-	range_tree_remove(r, &m->owned);
 	if (r == &m->first)
 		m->first_used = false;
 	else
 		dod_pool_put(&range_pool, r);
 }
 
+static void range_add(struct dod_mapping *m, struct dod_range *r, u64 start,
+		      u64 last, u8 dir)
+{
+	r->start = start;
+	r->last = last;
+	r->dir = dir;
+	range_tree_insert(r, &m->owned);
+}
+
 /*
- * The CPU gets [start, last]. Where a range is split and no second half can be
- * had, the CPU gets that half, too: too little is guarded, never too much.
+ * The CPU gets [start, *last]. Where that splits a range and no second half can
+ * be had, the CPU gets that half, too, and *last says so: too little is guarded,
+ * never too much.
  *
  * Returns whether the device owned any of it.
  */
-static bool range_take(struct dod_mapping *m, u64 start, u64 last)
+static bool range_take(struct dod_mapping *m, u64 start, u64 *last)
 {
-	struct dod_range *r, *next;
+	struct dod_range *r, *next, *right;
+	u64 to = *last;
 	bool owned = false;
 
-	for (r = range_tree_iter_first(&m->owned, start, last); r; r = next) {
+	for (r = range_tree_iter_first(&m->owned, start, to); r; r = next) {
 		u64 r_start = r->start, r_last = r->last;
 		u8 dir = r->dir;
 
-		next = range_tree_iter_next(r, start, last);
+		next = range_tree_iter_next(r, start, to);
 		owned = true;
-		range_del(m, r);
-		if (r_start < start)
-			range_new(m, r_start, start - 1, dir);
-		if (r_last > last)
-			range_new(m, last + 1, r_last, dir);
+		range_tree_remove(r, &m->owned);
+		right = r;
+		if (r_start < start) {
+			range_add(m, r, r_start, start - 1, dir);
+			right = NULL;
+		}
+		if (r_last > to) {
+			right = right ?: range_get(m);
+			if (right)
+				range_add(m, right, to + 1, r_last, dir);
+			else
+				*last = r_last;
+		} else if (right) {
+			range_put(m, right);
+		}
 	}
 	return owned;
 }
 
-/* The device gets [start, last]. Returns whether it owned any of it before. */
-static bool range_give(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+/* The range at a byte, if it is of the direction, taken out of the tree. */
+static struct dod_range *range_detach(struct dod_mapping *m, u64 byte, u8 dir)
 {
-	bool owned = range_take(m, start, last);
-	struct dod_range *r;
+	struct dod_range *r = range_tree_iter_first(&m->owned, byte, byte);
 
-	if (start > m->start) {
-		r = range_tree_iter_first(&m->owned, start - 1, start - 1);
-		if (r && r->dir == dir) {
-			start = r->start;
-			range_del(m, r);
-		}
-	}
-	if (last < m->last) {
-		r = range_tree_iter_first(&m->owned, last + 1, last + 1);
-		if (r && r->dir == dir) {
-			last = r->last;
-			range_del(m, r);
-		}
-	}
-	range_new(m, start, last, dir);
+	if (!r || r->dir != dir)
+		return NULL;
+	range_tree_remove(r, &m->owned);
+	return r;
+}
+
+/*
+ * The device gets [start, *last]; *last as for range_take().
+ *
+ * Returns whether it owned any of it before, or could not be given it.
+ */
+static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+{
+	struct dod_range *before = NULL, *behind = NULL, *r;
+	u64 from = start, to = *last;
+	bool owned = range_take(m, start, last);
+
+	if (from > m->start)
+		before = range_detach(m, from - 1, dir);
+	if (to < m->last)
+		behind = range_detach(m, to + 1, dir);
+	if (before)
+		from = before->start;
+	if (behind)
+		to = behind->last;
+	r = before ?: behind ?: range_get(m);
+	if (!r)
+		return true;
+	if (before && behind)
+		range_put(m, behind);
+	range_add(m, r, from, to, dir);
 	return owned;
 }
 
@@ -343,10 +369,29 @@ static void guard_wide(u64 start, u64 last)
 	}
 }
 
+/*
+ * Wide mappings change hands in two steps, the index and then the shadow. In
+ * between there may be poison that nobody owns.
+ */
+static atomic_t wide_changes;
+
+static void begin_wide(void)
+{
+	atomic_inc(&wide_changes);
+	/* Pairs with smp_rmb() in dod_owner_find(). */
+	smp_mb__after_atomic();
+}
+
+static void end_wide(u64 start, u64 last)
+{
+	guard_wide(start, last);
+	atomic_dec(&wide_changes);
+}
+
 static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last)
 {
-	if (!range_take(m, start, last) || m->trap == DOD_TRAP_NONE)
+	if (!range_take(m, start, &last) || m->trap == DOD_TRAP_NONE)
 		return;
 	guard->disown(start, last);
 	guard_region(shard, start, last);
@@ -355,12 +400,12 @@ static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last, u8 dir)
 {
-	bool owned = range_give(m, start, last, dir);
+	bool afresh = range_give(m, start, &last, dir);
 
 	if (m->trap == DOD_TRAP_NONE)
 		return;
-	/* A weaker direction may replace a stronger one: start afresh. */
-	if (owned)
+	/* A weaker direction may replace a stronger one. */
+	if (afresh)
 		guard->disown(start, last);
 	guard_region(shard, start, last);
 }
@@ -382,12 +427,13 @@ enum change { TO_CPU, PREPARE, TO_DEVICE, NO_SYNC };
  * Changes the owner of [start, last], which lies inside the mapping. The
  * mapping's phys lock is held.
  *
- * Returns true where the caller has to call guard_wide() for the range, after
- * letting go of the locks.
+ * Returns true where the caller has to call end_wide() for the range, which may
+ * have grown, after letting go of the locks.
  */
 static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
-			 u64 start, u64 last, enum change change)
+			 u64 start, u64 *to, enum change change)
 {
+	u64 last = *to;
 	struct index_part *part = phys_part(m);
 
 	lockdep_assert_held(&part->lock);
@@ -405,15 +451,14 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 	}
 
 	if (m->wide) {
-		bool trap = m->trap != DOD_TRAP_NONE;
-
 		if (change == NO_SYNC)
 			m->trap = DOD_TRAP_NONE;
+		begin_wide();
 		if (change == TO_DEVICE)
-			range_give(m, start, last, call->dir);
+			range_give(m, start, to, call->dir);
 		else
-			range_take(m, start, last);
-		return trap;
+			range_take(m, start, to);
+		return true;
 	}
 	if (change == TO_DEVICE)
 		give_narrow(part, m, start, last, call->dir);
@@ -503,21 +548,25 @@ static void take_back_all(struct dod_mapping *m)
 		return;
 
 	raw_spin_lock_irqsave(&part->lock, flags);
+	if (m->wide)
+		begin_wide();
 	phys_tree_remove(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr - 1);
 	while (!m->wide &&
 	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (!m->wide)
+		return;
 
-	/* A wide one is reachable by nobody now; its ranges are ours alone. */
+	/* It is reachable by nobody now; its ranges are ours alone. */
 	while ((r = range_tree_iter_first(&m->owned, m->start, m->last))) {
-		u64 start = r->start, last = r->last;
-
-		range_del(m, r);
+		range_tree_remove(r, &m->owned);
 		if (m->trap != DOD_TRAP_NONE)
-			guard_wide(start, last);
+			guard_wide(r->start, r->last);
+		range_put(m, r);
 	}
+	atomic_dec(&wide_changes);
 }
 
 static void end_one(struct dod_mapping *m, unsigned long caller, bool count)
@@ -637,10 +686,12 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	phys_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	if (call->to_device) {
+		u64 last = m->last;
+
 		if (m->wide)
-			range_give(m, m->start, m->last, m->dir);
+			range_give(m, m->start, &last, m->dir);
 		else
-			give_narrow(part, m, m->start, m->last, m->dir);
+			give_narrow(part, m, m->start, last, m->dir);
 	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (call->to_device && m->wide && m->trap != DOD_TRAP_NONE)
@@ -711,22 +762,17 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 }
 
 /*
- * Claims the leader of what an unmap ends. The same memory may be mapped several
- * times at the same bus address, and unmapped on several CPUs at once; dma-debug
- * chooses by best fit, too.
+ * The leader that an unmap fits best. The same memory may be mapped several times
+ * at the same bus address; dma-debug chooses by best fit, too. The part's lock is
+ * held.
  */
-static struct dod_mapping *claim_unmap(struct index_part *part,
-				       const struct dod_call *call, u64 bus,
-				       u64 size, struct scatterlist *sg,
-				       int nents)
+static struct dod_mapping *find_unmap(struct index_part *part,
+				      const struct dod_call *call, u64 bus,
+				      u64 size, struct scatterlist *sg,
+				      int nents, int *best)
 {
 	struct dod_mapping *m, *leader = NULL;
-	unsigned long flags;
-	int best = 0;
 
-	if (!READ_ONCE(part->nr))
-		return NULL;
-	raw_spin_lock_irqsave(&part->lock, flags);
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
 		int fits;
@@ -734,15 +780,38 @@ static struct dod_mapping *claim_unmap(struct index_part *part,
 		if (m->dev != call->dev || m->bus != bus || m->group != m)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
-		if (fits > best) {
+		if (fits > *best) {
 			leader = m;
-			best = fits;
+			*best = fits;
 		}
 	}
-	if (leader)
-		claim_locked(part, leader);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
 	return leader;
+}
+
+/* Finds and claims under one lock: other CPUs may unmap equal mappings. */
+static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
+				       u64 size, struct scatterlist *sg,
+				       int nents)
+{
+	struct index_part *part = bus_shard(call->dev, bus);
+	struct index_part *wide = &by_bus->wide;
+	struct dod_mapping *m, *wider = NULL;
+	unsigned long flags;
+	int best = 0;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = find_unmap(part, call, bus, size, sg, nents, &best);
+	if (READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		wider = find_unmap(wide, call, bus, size, sg, nents, &best);
+		if (wider)
+			claim_locked(wide, wider);
+		raw_spin_unlock(&wide->lock);
+	}
+	if (m && !wider)
+		claim_locked(part, m);
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return wider ?: m;
 }
 
 /**
@@ -763,10 +832,9 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 {
 	struct dod_mapping *leader;
 
-	leader = claim_unmap(bus_shard(call->dev, bus), call, bus, size, sg,
-			     nents);
-	if (!leader)
-		leader = claim_unmap(&by_bus->wide, call, bus, size, sg, nents);
+	if (!size && !sg)
+		return;
+	leader = claim_unmap(call, bus, size, sg, nents);
 	if (leader)
 		end_group(leader, call->caller, true);
 	else
@@ -786,13 +854,16 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	       2 * (owned == (change != TO_DEVICE));
 }
 
-/* The mapping at a bus address. The part's lock is held, interrupts are off. */
+/*
+ * The mapping at a bus address that a sync fits best, of a group if that is
+ * known. The part's lock is held, interrupts are off.
+ */
 static struct dod_mapping *find_sync(struct index_part *part,
 				     const struct dod_call *call, u64 bus,
-				     u64 size, enum change change)
+				     u64 size, enum change change,
+				     const struct dod_mapping *group, int *best)
 {
 	struct dod_mapping *m, *found = NULL;
-	int best = 0;
 
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
@@ -800,50 +871,65 @@ static struct dod_mapping *find_sync(struct index_part *part,
 		u64 start = m->start + (bus - m->bus);
 		int fits;
 
-		if (m->dev != call->dev)
+		if (m->dev != call->dev || (group && m->group != group))
 			continue;
 		raw_spin_lock(&phys->lock);
 		fits = sync_fits(m, call, start, start + size - 1, m->last,
 				 change);
 		raw_spin_unlock(&phys->lock);
-		if (fits > best) {
+		if (fits > *best) {
 			found = m;
-			best = fits;
+			*best = fits;
 		}
 	}
 	return found;
 }
 
-/* Returns whether a mapping in this part was at the bus address. */
-static bool sync_in_part(struct index_part *part, const struct dod_call *call,
-			 u64 bus, u64 size, enum change change)
+/*
+ * Syncs up to the end of the mapping at a bus address; @group as in find_sync(),
+ * filled in. Returns the number of bytes, 0 if there is no mapping.
+ */
+static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
+		    enum change change, const struct dod_mapping **group)
 {
-	u64 start = 0, last = 0;
-	struct dod_mapping *m;
+	struct index_part *part = bus_shard(call->dev, bus);
+	struct index_part *wide_part = &by_bus->wide;
+	bool look_wide = READ_ONCE(wide_part->nr);
+	struct dod_mapping *m, *wider = NULL;
+	u64 start = 0, last = 0, done = 0;
 	unsigned long flags;
 	bool wide = false;
+	int best = 0;
 
-	if (!READ_ONCE(part->nr))
-		return false;
 	raw_spin_lock_irqsave(&part->lock, flags);
-	m = find_sync(part, call, bus, size, change);
+	if (look_wide)
+		raw_spin_lock(&wide_part->lock);
+	m = find_sync(part, call, bus, size, change, *group, &best);
+	if (look_wide)
+		wider = find_sync(wide_part, call, bus, size, change, *group,
+				  &best);
+	m = wider ?: m;
 	if (m) {
 		struct index_part *phys = phys_part(m);
 
 		start = m->start + (bus - m->bus);
 		last = min(start + size - 1, m->last);
+		done = last - start + 1;
+		*group = m->group;
 		if (change == NO_SYNC) {
 			start = m->start;
 			last = m->last;
 		}
 		raw_spin_lock(&phys->lock);
-		wide = change_owner(call, m, start, last, change);
+		wide = change_owner(call, m, start, &last, change);
 		raw_spin_unlock(&phys->lock);
 	}
+	if (look_wide)
+		raw_spin_unlock(&wide_part->lock);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (wide)
-		guard_wide(start, last);
-	return m;
+		end_wide(start, last);
+	return done;
 }
 
 /* A preparation is followed by the sync itself, and a question is no sync. */
@@ -853,25 +939,33 @@ static void count_unmatched(enum change change)
 		dod_count(DOD_C_UNMATCHED_SYNCS);
 }
 
+/* What an IOMMU has merged into one bus range are several mappings of a group. */
 static void sync_single(struct dod_call *call, u64 bus, u64 size,
 			enum change change)
 {
-	if (!size)
-		return;
+	const struct dod_mapping *group = NULL;
+
 	if (change == TO_DEVICE)
 		note_caller(call, DOD_SYNC_FRAMES);
-	if (!sync_in_part(bus_shard(call->dev, bus), call, bus, size, change) &&
-	    !sync_in_part(&by_bus->wide, call, bus, size, change))
-		count_unmatched(change);
+	while (size) {
+		u64 done = sync_one(call, bus, size, change, &group);
+
+		if (!done) {
+			count_unmatched(change);
+			return;
+		}
+		bus += done;
+		size -= done;
+	}
 }
 
+/* The same by memory. The part's lock is held. */
 static struct dod_mapping *find_sync_phys(struct index_part *part,
 					  const struct dod_call *call,
 					  u64 start, u64 last,
-					  enum change change)
+					  enum change change, int *best)
 {
-	struct dod_mapping *m, *best = NULL;
-	int best_fits = 0;
+	struct dod_mapping *m, *found = NULL;
 
 	for (m = first_touching(part, start, start); m;
 	     m = next_touching(m, start, start)) {
@@ -881,45 +975,44 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 			continue;
 		fits = sync_fits(m, call, start, last, m->last, change) +
 		       16 * (m->kind == DOD_SG);
-		if (fits > best_fits) {
-			best = m;
-			best_fits = fits;
+		if (fits > *best) {
+			found = m;
+			*best = fits;
 		}
 	}
-	return best;
+	return found;
 }
 
-/*
- * An IOMMU merges bus addresses of scatterlists: entries go by their memory.
- * Returns whether a mapping in this part holds it.
- */
-static bool sync_entry_in_part(struct index_part *part,
-			       const struct dod_call *call, u64 start, u64 last,
-			       enum change change)
-{
-	struct dod_mapping *m;
-	unsigned long flags;
-	bool wide = false;
-
-	if (!READ_ONCE(part->nr))
-		return false;
-	raw_spin_lock_irqsave(&part->lock, flags);
-	m = find_sync_phys(part, call, start, last, change);
-	if (m) {
-		last = min(last, m->last);
-		wide = change_owner(call, m, start, last, change);
-	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (wide)
-		guard_wide(start, last);
-	return m;
-}
-
+/* An IOMMU merges bus addresses of scatterlists: entries go by their memory. */
 static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 		       enum change change)
 {
-	if (!sync_entry_in_part(phys_shard(start), call, start, last, change) &&
-	    !sync_entry_in_part(&by_phys->wide, call, start, last, change))
+	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
+	struct dod_mapping *m, *wider = NULL;
+	unsigned long flags;
+	bool wide = false;
+	int best = 0;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	m = find_sync_phys(shard, call, start, last, change, &best);
+	if (READ_ONCE(part->nr)) {
+		raw_spin_lock(&part->lock);
+		wider = find_sync_phys(part, call, start, last, change, &best);
+		if (wider) {
+			last = min(last, wider->last);
+			wide = change_owner(call, wider, start, &last, change);
+		}
+		raw_spin_unlock(&part->lock);
+	}
+	/* The wide lock nests in here, and must not be held. */
+	if (m && !wider) {
+		last = min(last, m->last);
+		change_owner(call, m, start, &last, change);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	if (wide)
+		end_wide(start, last);
+	if (!m && !wider)
 		count_unmatched(change);
 }
 
@@ -1042,6 +1135,11 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 
 /* === Look-ups ============================================================= */
 
+static bool allows(const struct dod_range *range, bool write)
+{
+	return !write && range->dir == DMA_TO_DEVICE;
+}
+
 /* Copies the mapping that owns a byte; for a read, one that forbids reads. */
 static bool find_owner(struct index_part *part, u64 phys, bool write,
 		       struct dod_mapping *copy, struct dod_range *range)
@@ -1085,20 +1183,25 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	found = find_owner(shard, phys, write, copy, range);
-	if (!found && READ_ONCE(wide->nr)) {
+	if (READ_ONCE(wide->nr) && (!found || allows(range, write))) {
 		raw_spin_lock(&wide->lock);
-		found = find_owner(wide, phys, write, copy, range);
+		found |= find_owner(wide, phys, write, copy, range);
 		raw_spin_unlock(&wide->lock);
 	}
 	/*
-	 * Owner and shadow change under this lock. Poison that nobody owns is
-	 * our mistake, not the driver's.
+	 * Owner and shadow change under this lock, but for wide mappings. Poison
+	 * that nobody owns is our mistake, not the driver's.
 	 */
 	if (!found && guard->guarded(phys_to_virt(phys))) {
 		guard->disown(phys, phys);
-		stale = true;
+		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
+		smp_rmb();
+		stale = !atomic_read(&wide_changes);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	/* The one that forbade it has ended meanwhile. */
+	if (found && allows(range, write))
+		found = false;
 	if (stale)
 		dod_broken("poison without an owner");
 	return found;
@@ -1275,30 +1378,33 @@ static struct index *index_new(void)
 	return index;
 }
 
-/* Ends every mapping of a part of the bus index, as if it were unmapped. */
-static void end_part(struct index_part *part)
+/*
+ * Clears what the mappings of a part own, and leaves them mapped. An unmap that
+ * comes meanwhile waits for the lock, and finds its memory not poisoned.
+ */
+static void disown_part(struct index_part *part)
 {
 	struct dod_mapping *m;
+	struct dod_range *r;
+	unsigned long flags;
 
-	for (;;) {
-		unsigned long flags;
-
-		raw_spin_lock_irqsave(&part->lock, flags);
-		m = bus_tree_iter_first(&part->root, 0, U64_MAX);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
-		if (!m)
-			return;
-		if (claim(m->group))
-			end_group(m->group, 0, false);
-		else if (claim(m))
-			end_one(m, 0, false);
-	}
+	raw_spin_lock_irqsave(&part->lock, flags);
+	for (m = first_touching(part, 0, U64_MAX); m;
+	     m = next_touching(m, 0, U64_MAX))
+		while ((r = range_tree_iter_first(&m->owned, 0, U64_MAX))) {
+			range_tree_remove(r, &m->owned);
+			if (m->trap != DOD_TRAP_NONE)
+				guard->disown(r->start, r->last);
+			range_put(m, r);
+		}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
 }
 
 /**
  * dod_owner_stop_guarding() - give everything to the CPU
  *
  * The hooks must give nothing to devices any more; they may still take back.
+ * Without painting there is no need for the lock of a region to clear it.
  *
  * Context: process; look-ups may go on.
  */
@@ -1306,9 +1412,22 @@ void dod_owner_stop_guarding(void)
 {
 	unsigned int i;
 
+	disown_part(&by_phys->wide);
 	for (i = 0; i < NR_SHARDS; i++)
-		end_part(&by_bus->shard[i]);
-	end_part(&by_bus->wide);
+		disown_part(&by_phys->shard[i]);
+}
+
+/* Ends every mapping of a part of the bus index; no hook runs. */
+static void end_part(struct index_part *part)
+{
+	struct dod_mapping *m;
+
+	while ((m = bus_tree_iter_first(&part->root, 0, U64_MAX))) {
+		if (claim(m->group))
+			end_group(m->group, 0, false);
+		else if (claim(m))
+			end_one(m, 0, false);
+	}
 }
 
 static void free_all(void)
@@ -1378,11 +1497,16 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 /**
  * dod_owner_stop() - forget everything
  *
- * After dod_owner_stop_guarding(), when nobody can look anything up any more.
+ * When no hook runs and nobody can look anything up any more.
  *
  * Context: process, may sleep.
  */
 void dod_owner_stop(void)
 {
+	unsigned int i;
+
+	for (i = 0; i < NR_SHARDS; i++)
+		end_part(&by_bus->shard[i]);
+	end_part(&by_bus->wide);
 	free_all();
 }

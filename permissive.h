@@ -53,6 +53,12 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "arm_lpae_", BIT(DMA_TO_DEVICE) },
 	{ "__arm_v7s_", BIT(DMA_TO_DEVICE) },
 	{ "arm_v7s_", BIT(DMA_TO_DEVICE) },
+	/*
+	 * drivers/md/md-bitmap.c sets bits in pages of its own while an earlier
+	 * write of the same page is in flight, and writes the page again later:
+	 * as writeback does without stable pages (rule 8).
+	 */
+	{ "md_bitmap_", BIT(DMA_TO_DEVICE) },
 };
 
 /* Is an access by a function, as %ps names it, to such memory one of the rows? */
