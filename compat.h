@@ -35,7 +35,10 @@
  * commit b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs
  * have no dma_map_ops.
  */
-#define dod_maps_directly(dev)	(!get_dma_ops(dev) && !use_dma_iommu(dev))
+static inline bool dod_maps_directly(struct device *dev)
+{
+	return !get_dma_ops(dev) && !use_dma_iommu(dev);
+}
 
 /* Where a function returns to, at its first instruction. */
 #ifdef CONFIG_X86

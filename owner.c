@@ -4,10 +4,10 @@
  * each event changes. Rules are those of Documentation/dma_owner_debug.rst.
  *
  * Locks nest bus shard -> bus wide -> phys shard -> phys wide -> pool. A record
- * is alive while the lock of an index that it is in is held. Memory is divided in regions;
- * a record inside one region lives in the shard that the region hashes to, the
- * others live in one tree "wide", which every look-up visits, too, if it is not
- * empty. The shadow of a region is changed under its phys shard lock only.
+ * is alive while the lock of an index that it is in is held. Memory is divided in
+ * regions; a record inside one region lives in the shard that the region hashes
+ * to, the others live in one tree "wide", which every look-up visits, too, if it
+ * is not empty. The shadow of a region is changed under its phys shard lock only.
  */
 #include "dma_owner_debug.h"
 #include "compat.h"
