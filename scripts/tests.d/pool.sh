@@ -51,3 +51,19 @@ check "mappings are tracked again" [ "$(value 'free maps')" -ge 100 ]
 check "none is left" [ "$(value 'end live')" = 0 ]
 check "no report" [ "$(value 'end reports')" = 0 ]
 check "no complaint" no_complaints "$console"
+
+# Out of ranges: a mapping that is cut into many parts. What cannot be recorded is
+# the CPU's, and must not stay poisoned. The suite itself has to fail here.
+check "the suite of sub-ranges runs with 16 ranges" vm "$build" --timeout 200 \
+	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" --append 'kunit.filter_glob=dma_owner_s*' -- \
+	'dmesg -n 1' \
+	'insmod /ko/dma-owner-debug.ko pool_reserve=16 pool_max=16' \
+	'insmod /ko/dma_owner_debug_kunit.ko' \
+	'cat /sys/kernel/debug/dma_owner_debug/stats >/dev/ttyS1' \
+	'rmmod dma_owner_debug_kunit; rmmod dma_owner_debug' \
+	'insmod /ko/dma_owner_debug_scan.ko' \
+	'dmesg | grep "without an owner" >/dev/ttyS1 || true' \
+	'grep -E "^(not )?ok" /sys/kernel/debug/kunit/dma_owner_scan/results >/dev/ttyS1'
+check "ranges ran out" grep -q '^ranges_exhausted: [1-9]' "$out"
+check "no poison without an owner" lacks 'without an owner' "$out"
+check "no poison is left" grep -q '^ok 1 dma_owner_scan' "$out"
