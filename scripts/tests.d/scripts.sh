@@ -40,6 +40,9 @@ overlay=$(sed -n 's/^KBUILD_KCONFIG=//p' <<<"$first")
 check "graft: the Kconfig sources ours" grep -qx 'source "dma_owner_debug/Kconfig"' "$overlay"
 check "graft: the directory is there" [ -f "$tree/dma_owner_debug/Kbuild" ]
 check "graft: the tree's Kconfig is as it was" cmp -s "$tree/Kconfig" "$tmp/Kconfig"
+ln -sfn /nonexistent "$tree/dma_owner_debug"
+"$DOD_TOP/scripts/graft" "$tree" >/dev/null 2>&1
+check "graft: takes over from another clone" [ "$(readlink "$tree/dma_owner_debug")" = "$DOD_TOP" ]
 "$DOD_TOP/scripts/graft" "$tree" --undo 2>/dev/null
 find "$tree" | sort >"$tmp/after"
 check "graft --undo: nothing is left" cmp -s "$tmp/before" "$tmp/after"
