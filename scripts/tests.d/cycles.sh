@@ -2,10 +2,14 @@
 # shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Loaded and unloaded again and again under I/O: no poisoned byte is left in the
-# shadow of any RAM, no memory is lost.
+# shadow of any RAM, no memory is lost. On one thread: see scripts/vm.
 
 truncate -s 64M "$tmp/disk"
-check "$cycles times insmod and rmmod under I/O" vm "$build" \
+single_thread()
+{
+	DOD_ACCEL=${DOD_ACCEL:-tcg,thread=single} "$@"
+}
+check "$cycles times insmod and rmmod under I/O" single_thread vm "$build" \
 	--ko "$tool_ko" --ko "$scan_ko" --file "$DOD_TOP/scripts/guest/cycles.sh" \
 	--append kmemleak=on --timeout $((300 + cycles * 20)) \
 	--qemu -netdev --qemu hubport,hubid=0,id=n0 --qemu -device --qemu e1000,netdev=n0 \
