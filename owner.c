@@ -885,6 +885,32 @@ static struct dod_mapping *find_sync(struct index_part *part,
 	return found;
 }
 
+/* What sync_one() has done. */
+struct synced {
+	u64 start, last, done;
+	bool wide;
+};
+
+/* A lock of the bus index keeps the mapping alive; interrupts are off. */
+static struct synced sync_mapping(const struct dod_call *call,
+				  struct dod_mapping *m, u64 bus, u64 size,
+				  enum change change)
+{
+	struct index_part *phys = phys_part(m);
+	struct synced s = { .start = m->start + (bus - m->bus) };
+
+	s.last = min(s.start + size - 1, m->last);
+	s.done = s.last - s.start + 1;
+	if (change == NO_SYNC) {
+		s.start = m->start;
+		s.last = m->last;
+	}
+	raw_spin_lock(&phys->lock);
+	s.wide = change_owner(call, m, s.start, &s.last, change);
+	raw_spin_unlock(&phys->lock);
+	return s;
+}
+
 /*
  * Syncs up to the end of the mapping at a bus address; @group as in find_sync(),
  * filled in. Returns the number of bytes, 0 if there is no mapping.
@@ -893,43 +919,31 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 		    enum change change, const struct dod_mapping **group)
 {
 	struct index_part *part = bus_shard(call->dev, bus);
-	struct index_part *wide_part = &by_bus->wide;
-	bool look_wide = READ_ONCE(wide_part->nr);
+	struct index_part *wide = &by_bus->wide;
 	struct dod_mapping *m, *wider = NULL;
-	u64 start = 0, last = 0, done = 0;
+	struct synced s = {};
 	unsigned long flags;
-	bool wide = false;
 	int best = 0;
 
 	raw_spin_lock_irqsave(&part->lock, flags);
-	if (look_wide)
-		raw_spin_lock(&wide_part->lock);
 	m = find_sync(part, call, bus, size, change, *group, &best);
-	if (look_wide)
-		wider = find_sync(wide_part, call, bus, size, change, *group,
-				  &best);
-	m = wider ?: m;
-	if (m) {
-		struct index_part *phys = phys_part(m);
-
-		start = m->start + (bus - m->bus);
-		last = min(start + size - 1, m->last);
-		done = last - start + 1;
-		*group = m->group;
-		if (change == NO_SYNC) {
-			start = m->start;
-			last = m->last;
+	if (READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		wider = find_sync(wide, call, bus, size, change, *group, &best);
+		if (wider) {
+			s = sync_mapping(call, wider, bus, size, change);
+			*group = wider->group;
 		}
-		raw_spin_lock(&phys->lock);
-		wide = change_owner(call, m, start, &last, change);
-		raw_spin_unlock(&phys->lock);
+		raw_spin_unlock(&wide->lock);
 	}
-	if (look_wide)
-		raw_spin_unlock(&wide_part->lock);
+	if (m && !wider) {
+		s = sync_mapping(call, m, bus, size, change);
+		*group = m->group;
+	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (wide)
-		end_wide(start, last);
-	return done;
+	if (s.wide)
+		end_wide(s.start, s.last);
+	return s.done;
 }
 
 /* A preparation is followed by the sync itself, and a question is no sync. */
