@@ -150,7 +150,6 @@ struct dod_range {
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
  * @in_bus:	whether @bus_rb is in its index (bus lock)
  * @first_used:	whether @first is in @owned (phys lock)
- * @nents:	number of records in the group; constant in the leader
  * @map:	who mapped it, with @map_frames
  * @sync:	who last gave a part of it to the device, with @sync_frames
  *		(phys lock)
@@ -173,7 +172,6 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, in_bus, first_used;
-	unsigned int nents;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];

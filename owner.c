@@ -665,18 +665,15 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->not_ram = not_ram;
 	m->bounced = bounced;
 	m->first_used = false;
-	m->nents = 1;
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));
 	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
 
-	if (call->leader) {
+	if (call->leader)
 		call->tail->next = m;
-		call->leader->nents++;
-	} else {
+	else
 		call->leader = m;
-	}
 	call->tail = m;
 	if (not_ram)
 		return;
@@ -846,11 +843,11 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
  * would change: syncing one of two equal mappings twice must reach both.
  */
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
-		     u64 start, u64 last, u64 m_last, enum change change)
+		     u64 start, u64 last, enum change change)
 {
 	bool owned = range_tree_iter_first(&m->owned, start, min(last, m->last));
 
-	return 1 + 8 * (last <= m_last) + 4 * (m->dir == call->dir) +
+	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) +
 	       2 * (owned == (change != TO_DEVICE));
 }
 
@@ -874,8 +871,7 @@ static struct dod_mapping *find_sync(struct index_part *part,
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
 		raw_spin_lock(&phys->lock);
-		fits = sync_fits(m, call, start, start + size - 1, m->last,
-				 change);
+		fits = sync_fits(m, call, start, start + size - 1, change);
 		raw_spin_unlock(&phys->lock);
 		if (fits > *best) {
 			found = m;
@@ -987,7 +983,7 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 
 		if (m->dev != call->dev)
 			continue;
-		fits = sync_fits(m, call, start, last, m->last, change) +
+		fits = sync_fits(m, call, start, last, change) +
 		       16 * (m->kind == DOD_SG);
 		if (fits > *best) {
 			found = m;
