@@ -244,7 +244,47 @@ static void report_speaks_of_sg(struct kunit *test)
 	dma_unmap_sg(kt_dev, &sg, 1, DMA_FROM_DEVICE);
 }
 
+/*
+ * What an IOMMU has merged into one bus range is synced as one, though it is
+ * several runs of memory. Entries that follow each other look the same.
+ */
+static void sync_over_entries(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = page_address(kt_page(test, 0));
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	struct scatterlist sg[3];
+	dma_addr_t dma;
+	int i;
+
+	sg_init_table(sg, 3);
+	for (i = 0; i < 3; i++)
+		sg_set_buf(&sg[i], buf + 256 * i, 256);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, dir), 0);
+	dma = sg_dma_address(&sg[0]);
+	if (sg_dma_address(&sg[2]) != dma + 512) {
+		dma_unmap_sg(kt_dev, sg, 3, dir);
+		kunit_skip(test, "the entries are not contiguous for the device");
+	}
+	/* dma-debug knows entries, not what became of them. */
+	if (budget)
+		swap(saved, *budget);
+	dma_sync_single_for_cpu(kt_dev, dma + 128, 512, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf + 120, 8);
+	for (i = 128; i < 640; i += 128)
+		EXPECT_CPU_OWNS(test, buf + i, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + 640, 8);
+	dma_sync_single_for_device(kt_dev, dma + 128, 512, dir);
+	if (budget)
+		swap(saved, *budget);
+	for (i = 0; i < 768; i += 128)
+		EXPECT_DEVICE_OWNS(test, dir, buf + i, 8);
+	dma_unmap_sg(kt_dev, sg, 3, dir);
+	EXPECT_CLEAN(test, buf, 768);
+}
+
 static struct kunit_case sg_cases[] = {
+	DIRECTION_CASE(sync_over_entries),
 	DIRECTION_CASE(map_and_unmap),
 	DIRECTION_CASE(part_of_the_list),
 	DIRECTION_CASE(sync_the_list),

@@ -369,6 +369,42 @@ free_copy:
 	return err;
 }
 
+/*
+ * A driver that asks whether it has to sync, and skips what it need not do: the
+ * network stack's page_pool does.
+ */
+static int edu_step_right_no_sync(struct edu *edu)
+{
+	struct edu_buf buf;
+	bool need_sync;
+	u32 seed;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+	need_sync = dma_need_sync(edu->dev, buf.dma);
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	if (err)
+		goto out;
+	if (need_sync)
+		dma_sync_single_for_cpu(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+	err = edu_verify(edu, buf.words, buf.seed);
+	if (need_sync)
+		dma_sync_single_for_device(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+	if (err)
+		goto out;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		goto out;
+	buf.seed = seed;
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+out:
+	return edu_receive_end(edu, &buf, err);
+}
+
 /* === Wrong ================================================================ */
 
 static noinline u32 edu_read_result_too_early(const u32 *words)
@@ -581,6 +617,12 @@ static const struct edu_step edu_steps[] = {
 			"Right: use two long-lived mappings three times, with the syncs they need; read the DMA_TO_DEVICE one while the device owns it.",
 		.expect = "none",
 		.run = edu_step_right_sync,
+	}, {
+		.name = "right-no-sync",
+		.what =
+			"Right: ask dma_need_sync(), and leave out the syncs of a long-lived mapping if it says no.",
+		.expect = "none",
+		.run = edu_step_right_no_sync,
 	}, {
 		.name = "read-before-sync",
 		.what =

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings that cross one of the regions, of 2 MiB, in which the tool keeps its
+ * books: they live in another tree, and change hands in two steps. All rules hold
+ * for them, alone and where they share memory with a mapping inside one region.
+ */
+
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
+
+#include "dod_test.h"
+
+KT_DIRECTIONS;
+
+#define HALF	512
+
+/* The middle of 4 MiB: memory of two regions, with a byte of each beside it. */
+static u8 *boundary(struct kunit *test)
+{
+	struct page *page = kt_page(test, get_order(2 * SZ_2M));
+	u8 *buf = page_address(page);
+
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(page_to_phys(page), SZ_2M));
+	return buf + SZ_2M;
+}
+
+static void crosses(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *mid = boundary(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, mid - HALF, 2 * HALF, dir);
+
+	EXPECT_CPU_OWNS(test, mid - HALF - 8, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid - HALF, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid - 8, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid + HALF - 8, 8);
+	EXPECT_CPU_OWNS(test, mid + HALF, 8);
+
+	dma_sync_single_range_for_cpu(kt_dev, dma, HALF - 64, 128, dir);
+	EXPECT_DEVICE_OWNS(test, dir, mid - 72, 8);
+	EXPECT_CPU_OWNS(test, mid - 64, 8);
+	EXPECT_CPU_OWNS(test, mid + 56, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid + 64, 8);
+	dma_sync_single_range_for_device(kt_dev, dma, HALF - 64, 128, dir);
+	EXPECT_DEVICE_OWNS(test, dir, mid - 64, 8);
+	EXPECT_DEVICE_OWNS(test, dir, mid + 56, 8);
+
+	dma_unmap_single(kt_dev, dma, 2 * HALF, dir);
+	EXPECT_CLEAN(test, mid - HALF, 2 * HALF);
+}
+
+/* One bus address, two trees: an unmap ends what it fits, whichever came first. */
+static void unmap_fits(struct kunit *test)
+{
+	u8 *mid = boundary(test), *buf = mid - HALF;
+	int narrow_first;
+
+	for (narrow_first = 0; narrow_first < 2; narrow_first++) {
+		dma_addr_t wide = 0, narrow;
+
+		if (!narrow_first)
+			wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+		narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
+		if (narrow_first)
+			wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+
+		dma_unmap_single(kt_dev, narrow, HALF, DMA_TO_DEVICE);
+		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, mid, 8);
+		narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
+		dma_unmap_single(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+		EXPECT_CPU_OWNS(test, mid, 8);
+		dma_unmap_single(kt_dev, narrow, HALF, DMA_TO_DEVICE);
+		EXPECT_CLEAN(test, buf, 2 * HALF);
+	}
+}
+
+/* A sync reaches the mapping of its direction, in whichever tree that is. */
+static void sync_fits(struct kunit *test)
+{
+	u8 *mid = boundary(test), *buf = mid - HALF;
+	dma_addr_t wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+	dma_addr_t narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_FROM_DEVICE);
+
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_sync_single_for_cpu(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	dma_sync_single_for_device(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_sync_single_for_cpu(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	EXPECT_CPU_OWNS(test, mid, 8);
+	dma_sync_single_for_cpu(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_unmap_single(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+}
+
+#define ROUNDS 2000
+
+struct toucher {
+	struct kt_thread thread;
+	u8 *buf;
+};
+
+/* Legal or wrong, as it comes: what matters is that the tool stands it. */
+static int touch(void *arg)
+{
+	struct toucher *u = arg;
+	int round;
+
+	for (round = 0; round < 4 * ROUNDS; round++) {
+		test_dma_read(u->buf + round * 8 % (2 * HALF), 8);
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * An access that traps while the mapping changes hands finds poison without an
+ * owner for a moment. That is no inconsistency, and the tool goes on.
+ */
+static void touched_while_it_changes(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	struct toucher u = { .buf = boundary(test) - HALF };
+	dma_addr_t dma;
+	int round;
+
+	kt_set(test, "dedup", "1");
+	kt_thread_start(&u.thread, touch, &u);
+	for (round = 0; round < ROUNDS; round++) {
+		dma = dma_map_single(kt_dev, u.buf, 2 * HALF, dir);
+		if (dma_mapping_error(kt_dev, dma))
+			continue;
+		dma_sync_single_for_cpu(kt_dev, dma, 2 * HALF, dir);
+		dma_sync_single_for_device(kt_dev, dma, 2 * HALF, dir);
+		dma_unmap_single(kt_dev, dma, 2 * HALF, dir);
+		cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, kt_thread_join(&u.thread), 0);
+	if (dir == DMA_TO_DEVICE)
+		EXPECT_SILENCE(test);
+	kt_take_all();
+
+	/* It would have been disarmed otherwise. */
+	kt_set(test, "dedup", "0");
+	EXPECT_CLEAN(test, u.buf, 2 * HALF);
+	dma = test_dma_map(test, kt_dev, u.buf, 2 * HALF, dir);
+	EXPECT_WRITE_TRAPS(test, u.buf + HALF, 8);
+	dma_unmap_single(kt_dev, dma, 2 * HALF, dir);
+}
+
+static struct kunit_case wide_cases[] = {
+	DIRECTION_CASE(crosses),
+	KUNIT_CASE(unmap_fits),
+	KUNIT_CASE(sync_fits),
+	DIRECTION_CASE(touched_while_it_changes),
+	{}
+};
+
+KT_SUITE(kt_wide_suite, "wide", wide_cases);

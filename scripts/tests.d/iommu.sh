@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154	# variables of scripts/test
+#
+# Real DMA by the edu device behind an IOMMU that translates, behind one that
+# passes through, and through bounce buffers: each step says what it should, and
+# the data arrive.
+
+# steps NAME KERNEL_PARAMETERS QEMU_ARGUMENT...
+steps()
+{
+	local name=$1 append=$2 step_name expect types result args=()
+
+	shift 2
+	while [ $# -gt 0 ]; do
+		args+=(--qemu "$1")
+		shift
+	done
+	# shellcheck disable=SC2016	# expanded in the guest
+	check "$name: the steps run" vm "$build" --timeout 200 --ko "$tool_ko" --ko "$edu_ko" \
+		--file "$DOD_TOP/scripts/guest/steps.sh" --append "$append" \
+		"${args[@]}" --qemu -device --qemu edu,dma_mask=0xffffffff -- \
+		'insmod /ko/dma-owner-debug.ko' \
+		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' \
+		'sh /files/steps.sh' \
+		'for t in /sys/kernel/iommu_groups/*/type; do echo "domain: $(cat $t)"; done' \
+		'rmmod dma_owner_debug_edu' 'rmmod dma_owner_debug'
+	while read -r step_name expect types result; do
+		check "$name: $step_name is ${expect/none/silent}" \
+			[ "$types $result" = "$expect ok" ]
+	done < <(tr -d '\r' <"$out")
+	check "$name: the kernel does not complain" lacks 'BUG: [^D]|WARNING:' "$console"
+}
+
+iommu=(-device "intel-iommu,intremap=off")
+steps translating 'intel_iommu=on iommu.strict=1' "${iommu[@]}"
+check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
+steps passthrough 'intel_iommu=on iommu=pt' "${iommu[@]}"
+check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"
+steps bouncing 'swiotlb=force'
