@@ -14,6 +14,7 @@
 
 #include <linux/hash.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/lockdep.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/clock.h>
@@ -1372,7 +1373,10 @@ long dod_owner_live(void)
 
 /* === Start and stop ======================================================= */
 
-static struct index *index_new(void)
+/* To lockdep, the parts of the two indexes are four kinds of locks. */
+static struct lock_class_key by_bus_keys[2], by_phys_keys[2];
+
+static struct index *index_new(struct lock_class_key *keys)
 {
 	struct index *index = kvzalloc(sizeof(*index), GFP_KERNEL);
 	unsigned int i;
@@ -1381,9 +1385,11 @@ static struct index *index_new(void)
 		return NULL;
 	for (i = 0; i < NR_SHARDS; i++) {
 		raw_spin_lock_init(&index->shard[i].lock);
+		lockdep_set_class(&index->shard[i].lock, &keys[0]);
 		index->shard[i].root = RB_ROOT_CACHED;
 	}
 	raw_spin_lock_init(&index->wide.lock);
+	lockdep_set_class(&index->wide.lock, &keys[1]);
 	index->wide.root = RB_ROOT_CACHED;
 	return index;
 }
@@ -1483,8 +1489,8 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	int err;
 
 	guard = with;
-	by_phys = index_new();
-	by_bus = index_new();
+	by_phys = index_new(by_phys_keys);
+	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);
 	err = dod_pool_init(&dod_mapping_pool, "dod_mapping",
 			    sizeof(struct dod_mapping), reserve, max);
