@@ -40,6 +40,42 @@ static inline bool dod_maps_directly(struct device *dev)
 	return !get_dma_ops(dev) && !use_dma_iommu(dev);
 }
 
+/*
+ * Where the kernel's or a module's image would have the address whose virt_to_page()
+ * led to @phys. On x86 both are one mapping, at an offset from physical memory; on
+ * arm64 modules are as far from the linear map as vmalloc space is.
+ */
+static inline const void *dod_image_alias(u64 phys)
+{
+#ifdef CONFIG_X86_64
+	return (const void *)(phys - phys_base + __START_KERNEL_map);
+#elif defined(CONFIG_ARM64)
+	const void *addr = phys_to_virt(phys);
+
+	return pfn_valid(PHYS_PFN(phys)) ?
+	       (const void *)__phys_to_kimg(phys) : addr;
+#else
+	return phys_to_virt(phys);
+#endif
+}
+
+/*
+ * "I know that I share these cache lines, and never dirty them": added by the
+ * commits "dma-mapping: add DMA_ATTR_CPU_CACHE_CLEAN" and "dma-debug: track cache
+ * clean flag in entries", v7.0, renamed since.
+ */
+#ifdef DMA_ATTR_CPU_CACHE_CLEAN
+#define DOD_ATTR_CACHE_CLEAN	DMA_ATTR_CPU_CACHE_CLEAN
+#else
+#define DOD_ATTR_CACHE_CLEAN	0
+#endif
+#ifdef DMA_ATTR_DEBUGGING_IGNORE_CACHELINES
+#define DOD_ATTR_IGNORE_LINES	DMA_ATTR_DEBUGGING_IGNORE_CACHELINES
+#else
+#define DOD_ATTR_IGNORE_LINES	0
+#endif
+#define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
+
 /* Where a function returns to, at its first instruction. */
 #ifdef CONFIG_X86
 #define dod_return_address(regs)	regs_get_kernel_stack_nth(regs, 0)

@@ -34,11 +34,15 @@ static const char * const counter_names[] = {
 	[DOD_C_UNTRAPPED_SUB_GRANULE] = "untrapped_sub_granule",
 	[DOD_C_UNTRAPPED_NO_SYNC] = "untrapped_no_sync_needed",
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
+	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
+	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
+	[DOD_C_UNJUDGED_SHADOW] = "unjudged_shadow",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",
 	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",
 	[DOD_C_REPORTS_FILTERED] = "reports_filtered",
 	[DOD_C_REPORTS_NESTED] = "reports_nested",
+	[DOD_C_NOTES_SHOWN] = "notes_shown",
 	[DOD_C_KASAN_ANNOTATED] = "kasan_reports_annotated",
 };
 
@@ -260,6 +264,22 @@ static const struct file_operations mappings_fops = {
 	.release = seq_release_private,
 };
 
+/* === devices ============================================================== */
+
+static int devices_show(struct seq_file *seq, void *v)
+{
+	struct dod_device d;
+	int i;
+
+	seq_puts(seq, "# driver device coherent mask bus_limit wires highest_dma\n");
+	for (i = 0; !dod_owner_next_device(i, &d); i++)
+		seq_printf(seq, "%s %s %s 0x%llx 0x%llx 0x%llx 0x%llx\n",
+			   d.driver_name, d.name, d.coherent ? "yes" : "no",
+			   d.mask, d.bus_limit ?: U64_MAX, d.wires, d.highest);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(devices);
+
 /**
  * dod_debugfs_start() - create the files
  *
@@ -270,6 +290,7 @@ void dod_debugfs_start(void)
 	dir = debugfs_create_dir("dma_owner_debug", NULL);
 	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
 	debugfs_create_file("mappings", 0400, dir, NULL, &mappings_fops);
+	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
 }
 
 /**

@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include <linux/init.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
@@ -117,6 +118,57 @@ static const struct kernel_param_ops filter_ops = {
 	.get = filter_get,
 };
 
+static char wires_text[512];
+
+static int wires_set(const char *val, const struct kernel_param *kp)
+{
+	int err;
+
+	mutex_lock(&param_lock);
+	err = dod_checks_set_wires(val);
+	if (!err) {
+		strscpy(wires_text, val, sizeof(wires_text));
+		strreplace(wires_text, '\n', '\0');
+		dod_owner_set_wires();
+	}
+	mutex_unlock(&param_lock);
+	return err;
+}
+
+static int wires_get(char *buf, const struct kernel_param *kp)
+{
+	int len;
+
+	mutex_lock(&param_lock);
+	len = sysfs_emit(buf, "%s\n", wires_text);
+	mutex_unlock(&param_lock);
+	return len;
+}
+
+static const struct kernel_param_ops wires_ops = {
+	.set = wires_set,
+	.get = wires_get,
+};
+
+static int noncoherent_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int line;
+
+	if (kstrtouint(val, 0, &line) ||
+	    (line && (!is_power_of_2(line) || line < 8 || line > 1024))) {
+		pr_err("noncoherent is 0, or the size of a cache line: a power of two from 8 to 1024, not \"%.*s\"\n",
+		       (int)strcspn(val, "\n"), val);
+		return -EINVAL;
+	}
+	WRITE_ONCE(dod_params.noncoherent, line);
+	return 0;
+}
+
+static const struct kernel_param_ops noncoherent_ops = {
+	.set = noncoherent_set,
+	.get = param_get_uint,
+};
+
 module_param_cb(fault, &fault_ops, &dod_params.panic, 0600);
 MODULE_PARM_DESC(fault,
 		 "after a report: \"report\" goes on, \"panic\" panics (default: report)");
@@ -144,6 +196,12 @@ MODULE_PARM_DESC(report_burst,
 module_param_cb(kunit_fail, &param_ops_bool, &dod_params.kunit_fail, 0600);
 MODULE_PARM_DESC(kunit_fail,
 		 "a report fails the KUnit test that runs (default: Y)");
+module_param_cb(noncoherent, &noncoherent_ops, &dod_params.noncoherent, 0600);
+MODULE_PARM_DESC(noncoherent,
+		 "judge all devices as if they were not cache-coherent, with lines of so many bytes; 0 judges each as it is (default: 0)");
+module_param_cb(wires, &wires_ops, NULL, 0600);
+MODULE_PARM_DESC(wires,
+		 "address lines that devices really have, as <device or driver glob>:<bits>, comma-separated (default: none)");
 module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");
@@ -269,6 +327,7 @@ static int __init dma_owner_debug_init(void)
 	if (!guard)
 		return -EOPNOTSUPP;
 
+	dod_checks_start(guard);
 	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
 	if (err) {
 		pr_err("cannot load: no memory for %u records (pool_reserve)\n",

@@ -58,11 +58,15 @@ enum dod_counter {
 	DOD_C_UNTRAPPED_SUB_GRANULE,
 	DOD_C_UNTRAPPED_NO_SYNC,
 	DOD_C_RANGES_EXHAUSTED,
+	DOD_C_UNJUDGED_CONTIGUITY,
+	DOD_C_UNJUDGED_SHARED_PAGE,
+	DOD_C_UNJUDGED_SHADOW,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
 	DOD_C_REPORTS_FILTERED,
 	DOD_C_REPORTS_NESTED,
+	DOD_C_NOTES_SHOWN,
 	DOD_C_KASAN_ANNOTATED,
 	DOD_COUNTER_COUNT
 };
@@ -73,6 +77,20 @@ enum dod_counter {
 enum dod_report_type {
 	DOD_R_CPU_READ,
 	DOD_R_CPU_WRITE,
+	DOD_R_SHARED_LINE_WRITE,
+	DOD_R_CACHELINE_SHARING,
+	DOD_R_OVERLAPPING_MAPPING,
+	DOD_R_OUT_OF_BOUNDS_MAP,
+	DOD_R_USE_AFTER_FREE_MAP,
+	DOD_R_VMALLOC_BUFFER,
+	DOD_R_STACK_BUFFER,
+	DOD_R_IMAGE_BUFFER,
+	DOD_R_NOT_CONTIGUOUS,
+	DOD_R_MASK_EXCEEDED,
+	DOD_R_MASK_NEVER_SET,
+	DOD_R_MASK_WIDER_THAN_BUS,
+	DOD_R_MASK_UNTESTED,
+	DOD_R_CONFIG_NOT_INHERITED,
 	DOD_REPORT_COUNT
 };
 
@@ -107,6 +125,12 @@ struct dod_device {
 	const void *driver;		/* identity of the last driver seen */
 	char name[48];
 	char driver_name[32];
+	u64 since;			/* local_clock() of the first mapping */
+	/* As of the last map, for readers; written without a lock. */
+	u64 mask, bus_limit, highest;
+	u64 wires;			/* devices_lock; U64_MAX: not declared */
+	unsigned long noted;		/* bits: advice given, by type; atomic */
+	bool coherent;
 };
 
 /* A byte range that the device owns: a node of dod_mapping.owned. */
@@ -144,6 +168,8 @@ struct dod_range {
  * @handed_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
  * @dir:	enum dma_data_direction of the map call; constant
+ * @line:	size of the cache lines that the device shares with the CPU, 0 if
+ *		it is coherent or the memory is bounced; constant
  * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
  * @wide:	it crosses a region boundary: see owner.c; constant
  * @not_ram:	memory that the tool must not touch; not in the physical index
@@ -170,6 +196,7 @@ struct dod_mapping {
 	u64 ended;
 	unsigned long ended_by;
 	u32 handed, handed_len;
+	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, in_bus, first_used;
 
@@ -201,6 +228,13 @@ enum dod_trap {
  * @disown:	stop guarding every granule that [start, last] touches. Phys lock
  *		held
  * @guarded:	whether the granule of a linear-map address is guarded
+ * @own_edge:	let nobody write what is alive of [start, last], which touches the
+ *		mapping on one side, from there on outwards. Phys lock held
+ * @alive:	how many bytes on that side of [start, last] are accessible, from
+ *		the mapping outwards; guarded ones are
+ * @inaccessible: the first byte of a range that must not be accessed for a
+ *		reason of the sanitizer's own, and what it is; NULL if there is
+ *		none, or if that cannot be told
  */
 struct dod_guard {
 	const char *name;
@@ -210,6 +244,9 @@ struct dod_guard {
 	void (*own)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
 	void (*disown)(u64 start, u64 last);
 	bool (*guarded)(const void *addr);
+	void (*own_edge)(const struct dod_mapping *m, u64 start, u64 last);
+	u64 (*alive)(u64 start, u64 last, bool behind);
+	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
 };
 
 extern const struct dod_guard dod_guard_kasan;
@@ -222,6 +259,7 @@ extern const struct dod_guard dod_guard_kasan;
  * @dev:	the device
  * @dir:	the direction of this call
  * @kind:	the family the call belongs to
+ * @attrs:	DMA_ATTR_* of a map call
  * @to_device:	a map call that hands the memory over at once
  * @caller:	return address of the hooked function
  * @leader:	first record of this call, NULL before it
@@ -234,6 +272,7 @@ struct dod_call {
 	struct device *dev;
 	enum dma_data_direction dir;
 	enum dod_kind kind;
+	unsigned long attrs;
 	bool to_device;
 	unsigned long caller;
 
@@ -243,6 +282,7 @@ struct dod_call {
 	unsigned long frames[DOD_MAP_FRAMES];
 };
 
+void dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		   bool not_ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
@@ -264,7 +304,13 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
+			 struct dod_range *range);
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
+			  bool writable, struct dod_mapping *copy);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+int dod_owner_next_device(int skip, struct dod_device *copy);
+void dod_owner_set_wires(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, u64 *owned);
 
@@ -307,6 +353,35 @@ long dod_pool_free(const struct dod_pool *pool);
 
 extern struct dod_pool dod_mapping_pool;
 
+/* === Checks =============================================================== */
+
+/**
+ * struct dod_finding - what a check found about a mapping
+ *
+ * @type:	what is wrong
+ * @text:	sentences that say what was found, with a newline after each
+ * @addr:	the buffer's address where that is not in the linear map, else 0
+ * @object:	an address whose object is to be named, NULL for none
+ * @other:	the other party, NULL if there is none
+ */
+struct dod_finding {
+	enum dod_report_type type;
+	char text[256];
+	unsigned long addr;
+	const void *object;
+	struct dod_mapping *other;
+};
+
+void dod_checks_start(const struct dod_guard *guard);
+u16 dod_checks_line(struct device *dev);
+bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
+bool dod_checks_linear(const void *addr);
+void dod_checks_single(const struct dod_mapping *m, const void *addr);
+void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m);
+void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
+int dod_checks_set_wires(const char *val);
+u64 dod_checks_wires(const struct dod_device *d);
+
 /* === Reports ============================================================== */
 
 /* What the filter parameters go by, in the order of their names. */
@@ -337,6 +412,13 @@ struct dod_access {
 void dod_report_access(const struct dod_access *access,
 		       const struct dod_mapping *m,
 		       const struct dod_range *range);
+void dod_report_shared_line(const struct dod_access *access,
+			    const struct dod_mapping *m,
+			    const struct dod_range *range);
+void dod_report_mapping(const struct dod_finding *f,
+			const struct dod_mapping *m);
+bool dod_report_note(enum dod_report_type type, struct dod_device *device,
+		     const char *fmt, ...) __printf(3, 4);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
@@ -355,6 +437,8 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val);
  * @dedup:	report a (type, access, mapping) once
  * @report_burst: reports per 5 s, 0 for no limit
  * @kunit_fail:	a report fails the running KUnit test
+ * @noncoherent: judge every device as if it were not coherent, with cache lines
+ *		of this size; 0 judges each as it is
  */
 struct dod_params {
 	bool panic;
@@ -363,6 +447,7 @@ struct dod_params {
 	bool dedup;
 	unsigned int report_burst;
 	bool kunit_fail;
+	unsigned int noncoherent;
 };
 
 extern struct dod_params dod_params;

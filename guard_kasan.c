@@ -32,11 +32,13 @@
  *   0x80 | dir << 3 | n	the granule in which both a mapping and its memory
  *			end: n bytes of it exist, dir is 1, 2, 3 as above
  *
- * 0xd4 is kept for shared cache lines.
+ *	0xd4		the CPU's, but in a cache line that a device is writing:
+ *			read it, do not write it
  */
 #define SHADOW_TO_DEVICE	0xd1
 #define SHADOW_FROM_DEVICE	0xd2
 #define SHADOW_BIDIRECTIONAL	0xd3
+#define SHADOW_EDGE		0xd4
 #define SHADOW_DIR		0x03
 #define SHADOW_TAIL		0x80
 #define SHADOW_TAIL_DIR_SHIFT	3
@@ -61,7 +63,13 @@ static struct kprobe report_probe;
 
 static bool is_whole(u8 value)
 {
-	return value >= SHADOW_TO_DEVICE && value <= SHADOW_BIDIRECTIONAL;
+	return value >= SHADOW_TO_DEVICE && value <= SHADOW_EDGE;
+}
+
+/* Where a granule is painted twice, the value that forbids more wins. */
+static int strength(u8 value)
+{
+	return value == SHADOW_EDGE ? 0 : value;
 }
 
 static u8 tail_value(u8 whole, u8 bytes)
@@ -90,7 +98,7 @@ static bool is_ours(u8 value)
 static bool forbids(u8 value, bool write)
 {
 	return write ||
-	       !(value == SHADOW_TO_DEVICE ||
+	       !(value == SHADOW_TO_DEVICE || value == SHADOW_EDGE ||
 		 value == tail_value(SHADOW_TO_DEVICE, tail_bytes(value)));
 }
 
@@ -105,8 +113,7 @@ static void paint_byte(u8 *shadow, u8 value)
 {
 	u8 old = READ_ONCE(*shadow);
 
-	/* Where directions differ, the one that forbids more wins. */
-	while (!old || (is_whole(old) && old < value))
+	while (!old || (is_whole(old) && strength(old) < strength(value)))
 		if (try_cmpxchg(shadow, &old, value))
 			break;
 }
@@ -303,18 +310,141 @@ static bool guarded(const void *addr)
 	return is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow(addr)));
 }
 
+static u8 shadow_of(u64 phys)
+{
+	return READ_ONCE(*(u8 *)kasan_mem_to_shadow(phys_to_virt(phys)));
+}
+
+/* How many bytes of the granule exist, whoever owns them. */
+static unsigned int existing(u8 value)
+{
+	if (!value || is_whole(value))
+		return GRANULE;
+	if (is_tail(value))
+		return tail_bytes(value);
+	return value < GRANULE ? value : 0;
+}
+
+/*
+ * Memory is one piece from the mapping outwards, up to the first byte that is not
+ * accessible: what lies behind a redzone is another object, and lies elsewhere
+ * where the kernel lays memory out for cache lines of that size.
+ */
+static u64 alive(u64 start, u64 last, bool behind)
+{
+	u64 phys, granule;
+
+	if (behind) {
+		for (phys = start; phys <= last; phys = granule + GRANULE) {
+			unsigned int bytes;
+
+			granule = round_down(phys, GRANULE);
+			bytes = existing(shadow_of(granule));
+			if (bytes < GRANULE)
+				return max(granule + bytes, phys) - start;
+		}
+		return last + 1 - start;
+	}
+	/* The mapping goes on behind: a granule it shares exists up to there. */
+	for (phys = last + 1; phys > start; phys = granule) {
+		granule = round_down(phys - 1, GRANULE);
+		if (IS_ALIGNED(phys, GRANULE) &&
+		    existing(shadow_of(granule)) < GRANULE)
+			return last + 1 - phys;
+	}
+	return last + 1 - start;
+}
+
+static void own_edge(const struct dod_mapping *m, u64 start, u64 last)
+{
+	bool behind = start > m->last;
+	u64 nr = alive(start, last, behind);
+
+	if (behind)
+		last = start + nr - 1;
+	else
+		start = last + 1 - nr;
+	start = round_up(start, GRANULE);
+	last = round_down(last + 1, GRANULE);
+	if (start < last)
+		paint(start, last, SHADOW_EDGE);
+}
+
+/* KASAN's values: mm/kasan/kasan.h, the same in all kernels. */
+static const struct {
+	u8 value;
+	bool freed;
+	const char *name;
+} kasan_values[] = {
+	{ 0xff, true, "a freed page" },
+	{ 0xfe, false, "the redzone behind a large kmalloc() buffer" },
+	{ 0xfc, false, "a slab redzone" },
+	{ 0xfb, true, "a freed slab object" },
+	{ 0xfa, true, "a freed slab object" },
+	{ 0xf9, false, "the redzone of a global variable" },
+};
+
+/* What KASAN calls a granule of which some bytes must not be accessed. */
+static const char *kasan_name(u8 value, bool *freed)
+{
+	unsigned int i;
+
+	*freed = false;
+	/* The redzone begins inside the granule. */
+	if (value < GRANULE || is_tail(value))
+		return "a redzone";
+	for (i = 0; i < ARRAY_SIZE(kasan_values); i++)
+		if (kasan_values[i].value == value) {
+			*freed = kasan_values[i].freed;
+			return kasan_values[i].name;
+		}
+	return NULL;
+}
+
+static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
+{
+	u64 granule;
+
+	for (granule = round_down(start, GRANULE); granule <= last;
+	     granule += GRANULE) {
+		const u8 *shadow = kasan_mem_to_shadow(phys_to_virt(granule));
+		unsigned int bytes;
+		const char *name;
+
+		if (IS_ALIGNED((unsigned long)shadow, sizeof(u64)) &&
+		    last - granule >= WORD_BYTES &&
+		    !READ_ONCE(*(u64 *)shadow)) {
+			granule += WORD_BYTES - GRANULE;
+			continue;
+		}
+		bytes = existing(READ_ONCE(*shadow));
+		if (bytes == GRANULE || last < granule + bytes)
+			continue;
+		name = kasan_name(READ_ONCE(*shadow), freed);
+		if (!name) {
+			dod_count(DOD_C_UNJUDGED_SHADOW);
+			return NULL;
+		}
+		*bad = max(granule + bytes, start);
+		return name;
+	}
+	return NULL;
+}
+
 /* === Judging an access ==================================================== */
 
 /**
  * struct verdict - what is bad about an access, in the order KASAN looks at it
  *
  * @ours:	first byte that a device owns and this access must not touch
+ * @edge:	first byte that shares a cache line with what a device writes, and
+ *		that this access must not touch
  * @foreign:	first byte that is bad without us
  * @seen:	some granule of the access is ours, forbidden or not
  * @tail:	@foreign lies in a granule that we painted as well
  */
 struct verdict {
-	unsigned long ours, foreign;
+	unsigned long ours, edge, foreign;
 	bool seen, tail;
 };
 
@@ -397,7 +527,11 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 			v.tail = true;
 			break;
 		}
-		if (!v.ours && forbids(value, write))
+		if (!forbids(value, write))
+			continue;
+		if (value == SHADOW_EDGE && !v.edge)
+			v.edge = max(addr, granule);
+		if (value != SHADOW_EDGE && !v.ours)
 			v.ours = max(addr, granule);
 	}
 	return v;
@@ -451,6 +585,15 @@ static bool report_access(const void *addr, size_t size, bool write,
 			;
 		else if (READ_ONCE(dod_armed))
 			dod_report_access(&access, &m, &range);
+		else
+			dod_count(DOD_C_TRAPS_TOO_LATE);
+	} else if (v.edge) {
+		access.bad = virt_to_phys((void *)v.edge);
+		if (in_nmi())
+			dod_count(DOD_C_TRAPS_IN_NMI);
+		else if (READ_ONCE(dod_armed) &&
+			 dod_owner_find_edge(access.bad, &m, &range))
+			dod_report_shared_line(&access, &m, &range);
 		else
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.seen) {
@@ -573,4 +716,7 @@ const struct dod_guard dod_guard_kasan = {
 	.own = own,
 	.disown = disown,
 	.guarded = guarded,
+	.own_edge = own_edge,
+	.alive = alive,
+	.inaccessible = inaccessible,
 };

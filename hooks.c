@@ -130,6 +130,19 @@ static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 		      may_bounce(call->dev, phys, bus));
 }
 
+/* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
+static void on_map_single(struct hook *hook, unsigned long caller,
+			  struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_SINGLE,
+					  caller);
+	const void *addr = (const void *)dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
+	dod_owner_map_single(&call, addr, size);
+}
+
 /* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
 static void on_map_page(struct hook *hook, unsigned long caller,
 			struct ftrace_regs *fregs)
@@ -149,6 +162,7 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	}
 	note_seen(hook, dev, phys, bus, size, dir, attrs);
 	call = call_begin(dev, dir, DOD_SINGLE, caller);
+	call.attrs = attrs;
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	map(&call, phys, size, bus);
 	dod_owner_map_end(&call);
@@ -245,6 +259,7 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	}
 	note_seen(hook, dev, sg_phys(sg), sg_dma_address(sg), sg->length, dir,
 		  nents);
+	call.attrs = attrs;
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) &&
 			 !is_noncontiguous(caller);
 	for_each_sg(sg, s, nents, i) {
@@ -378,7 +393,7 @@ DEFINE_SYNC(on_sync_sg_device, on_sync_sg, dod_owner_sync_sg_for_device)
 /* === The hooks ============================================================ */
 
 enum hook_id {
-	MAP_PAGE, UNMAP_PAGE, MAP_SG, UNMAP_SG, SYNC_CPU, SYNC_PREPARE,
+	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, MAP_SG, UNMAP_SG, SYNC_CPU, SYNC_PREPARE,
 	SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE, ALLOC_PAGES,
 	FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	NR_HOOKS
@@ -389,6 +404,7 @@ enum hook_id {
  * buffer, and everything that takes back before it is copied out.
  */
 static struct hook hooks[NR_HOOKS] = {
+	[MAP_SINGLE]	 = { "debug_dma_map_single", on_map_single },
 	[MAP_PAGE]	 = { "debug_dma_map_page", on_map_page, .gives = true },
 	[UNMAP_PAGE]	 = { "dma_unmap_page_attrs", on_unmap_page },
 	[MAP_SG]	 = { "debug_dma_map_sg", on_map_sg, .gives = true },
@@ -523,6 +539,7 @@ static void test_single(struct test *t)
 		fail(t, "the self-test could not map memory");
 		return;
 	}
+	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
 	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_single()", true);
 	expect_trap(t);
@@ -544,6 +561,7 @@ static void test_single(struct test *t)
 		fail(t, "the self-test could not map memory");
 		return;
 	}
+	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
 	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_single_attrs(DMA_ATTR_SKIP_CPU_SYNC)", false);
 	dma_unmap_single_attrs(t->dev, bus, TEST_SIZE, dir,
@@ -562,6 +580,7 @@ static void test_need_sync(struct test *t)
 		fail(t, "the self-test could not map memory");
 		return;
 	}
+	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
 	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
 	needed = dma_need_sync(t->dev, bus);
 	expect(t, NEED_SYNC, 0, bus, 0, DMA_BIDIRECTIONAL);

@@ -52,6 +52,9 @@ static struct index *by_phys, *by_bus;
 static struct ended *ended;
 static struct dod_pool range_pool, device_pool;
 
+/* The widest cache line that was ever in force; edges are looked for so far. */
+static u16 widest_line;
+
 #define DEVICE_BITS 8
 static struct hlist_head devices[1 << DEVICE_BITS];
 static DEFINE_RAW_SPINLOCK(devices_lock);
@@ -83,10 +86,27 @@ static struct dod_device *find_device(const struct device *dev,
 	return NULL;
 }
 
+/* devices_lock held. */
 static void note_driver(struct dod_device *d, const struct device *dev)
 {
 	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
+	WRITE_ONCE(d->wires, dod_checks_wires(d));
 	WRITE_ONCE(d->driver, dev->driver);
+}
+
+/* Drivers set these before they map; written only where they have changed. */
+static void note_config(struct dod_device *d, struct device *dev, u64 bus_end)
+{
+	u64 mask = dma_get_mask(dev);
+
+	if (d->mask != mask)
+		WRITE_ONCE(d->mask, mask);
+	if (d->bus_limit != dev->bus_dma_limit)
+		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
+	if (d->coherent != dev_is_dma_coherent(dev))
+		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
+	if (d->highest < bus_end)
+		WRITE_ONCE(d->highest, bus_end);
 }
 
 /*
@@ -111,7 +131,9 @@ static struct dod_device *get_device_names(const struct device *dev)
 	if (!d) {
 		d = dod_pool_get(&device_pool);
 		if (d) {
+			memset(d, 0, sizeof(*d));
 			d->dev = dev;
+			d->since = local_clock();
 			strscpy(d->name, name, sizeof(d->name));
 			note_driver(d, dev);
 			hlist_add_head_rcu(&d->node,
@@ -124,11 +146,62 @@ static struct dod_device *get_device_names(const struct device *dev)
 	return d;
 }
 
+/**
+ * dod_owner_set_wires() - the parameter wires has changed
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_set_wires(void)
+{
+	struct dod_device *d;
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&devices_lock, flags);
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		hlist_for_each_entry(d, &devices[i], node)
+			WRITE_ONCE(d->wires, dod_checks_wires(d));
+	raw_spin_unlock_irqrestore(&devices_lock, flags);
+}
+
+/**
+ * dod_owner_next_device() - step through the devices that ever mapped memory
+ * @skip: how many to skip
+ * @copy: filled in
+ *
+ * Context: process.
+ *
+ * Return: 0, or -ENOENT at the end.
+ */
+int dod_owner_next_device(int skip, struct dod_device *copy)
+{
+	struct dod_device *d;
+	int err = -ENOENT;
+	unsigned int i;
+
+	rcu_read_lock();
+	for (i = 0; err && i < ARRAY_SIZE(devices); i++)
+		hlist_for_each_entry_rcu(d, &devices[i], node) {
+			if (skip--)
+				continue;
+			*copy = *d;
+			err = 0;
+			break;
+		}
+	rcu_read_unlock();
+	return err;
+}
+
 /* === Index ================================================================ */
 
 static bool crosses_region(u64 start, u64 last)
 {
 	return (start ^ last) >> REGION_SHIFT;
+}
+
+static u64 region_last(u64 addr)
+{
+	return addr | ((1ULL << REGION_SHIFT) - 1);
 }
 
 static struct index_part *phys_shard(u64 phys)
@@ -325,6 +398,78 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 		guard->own(m, max(r->start, start), min(r->last, last), r->dir);
 }
 
+/* The rest of the first and of the last cache line; empty if start > last. */
+static void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	*start = round_down(m->start, m->line);
+	*last = m->start - 1;
+}
+
+static void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	*start = m->last + 1;
+	*last = round_up(m->last + 1, m->line) - 1;
+}
+
+/* What the device writes of [start, last], NULL if nothing. */
+static struct dod_range *written(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	for (r = range_tree_iter_first(&m->owned, start, last); r;
+	     r = range_tree_iter_next(r, start, last))
+		if (r->dir != DMA_TO_DEVICE)
+			break;
+	return r;
+}
+
+/* What the device writes of the line that begins or ends the mapping. */
+static struct dod_range *written_at(struct dod_mapping *m, bool tail)
+{
+	u64 line = round_down(tail ? m->last : m->start, m->line);
+
+	return written(m, line, line + m->line - 1);
+}
+
+static bool has_edges(const struct dod_mapping *m)
+{
+	return m->line && m->trap == DOD_TRAP_ALL;
+}
+
+/*
+ * Rule 10: while the device writes to the first or the last line, nobody else
+ * may write to the rest of it. What belongs to the mapping itself is its driver's
+ * to sync, and not an edge.
+ */
+static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
+{
+	u64 from, to;
+
+	if (!has_edges(m))
+		return;
+	head_edge(m, &from, &to);
+	if (from <= to && from <= last && to >= start && written_at(m, false))
+		guard->own_edge(m, from, to);
+	tail_edge(m, &from, &to);
+	if (from <= to && from <= last && to >= start && written_at(m, true))
+		guard->own_edge(m, from, to);
+}
+
+/* A change of hands of [start, last] concerns the rest of their lines, too. */
+static void add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	u64 from, to;
+
+	if (!has_edges(m))
+		return;
+	head_edge(m, &from, &to);
+	if (*start < from + m->line)
+		*start = from;
+	tail_edge(m, &from, &to);
+	if (*last + m->line > to)
+		*last = to;
+}
+
 /*
  * Guards what any device owns of the granules that [start, last] touches.
  * A byte is the device's while any mapping of it is (rule 5). The range lies in
@@ -332,20 +477,27 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
  */
 static void guard_region(struct index_part *shard, u64 start, u64 last)
 {
+	u64 margin = READ_ONCE(widest_line), from, to;
 	struct dod_mapping *m;
 
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
+	from = start - min(start, margin);
+	to = last + margin;
 
-	for (m = first_touching(shard, start, last); m;
-	     m = next_touching(m, start, last))
+	for (m = first_touching(shard, from, to); m;
+	     m = next_touching(m, from, to)) {
 		guard_ranges(m, start, last);
+		guard_edges(m, start, last);
+	}
 
 	if (READ_ONCE(by_phys->wide.nr)) {
 		raw_spin_lock(&by_phys->wide.lock);
-		for (m = first_touching(&by_phys->wide, start, last); m;
-		     m = next_touching(m, start, last))
+		for (m = first_touching(&by_phys->wide, from, to); m;
+		     m = next_touching(m, from, to)) {
 			guard_ranges(m, start, last);
+			guard_edges(m, start, last);
+		}
 		raw_spin_unlock(&by_phys->wide.lock);
 	}
 }
@@ -356,13 +508,16 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
  */
 static void guard_wide(u64 start, u64 last)
 {
-	u64 from, to;
+	u64 margin = READ_ONCE(widest_line), from, to;
 
+	/* Edges, if there are any: they lie in the same pages. */
+	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
+	last = min(last | (PAGE_SIZE - 1), last + margin);
 	for (from = start; from <= last; from = to + 1) {
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		to = min(from | ((1ULL << REGION_SHIFT) - 1), last);
+		to = min(region_last(from), last);
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		guard->disown(from, to);
 		guard_region(shard, from, to);
@@ -394,6 +549,7 @@ static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 {
 	if (!range_take(m, start, &last) || m->trap == DOD_TRAP_NONE)
 		return;
+	add_edges(m, &start, &last);
 	guard->disown(start, last);
 	guard_region(shard, start, last);
 }
@@ -405,6 +561,7 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 
 	if (m->trap == DOD_TRAP_NONE)
 		return;
+	add_edges(m, &start, &last);
 	/* A weaker direction may replace a stronger one. */
 	if (afresh)
 		guard->disown(start, last);
@@ -609,6 +766,45 @@ static void drop_call(struct dod_call *call)
 	call->dropped = true;
 }
 
+/* Whose mapping is not there to be judged: the self-test's, a broken tool's. */
+static bool to_be_judged(void)
+{
+	return READ_ONCE(dod_armed);
+}
+
+/**
+ * dod_owner_map_single() - dma_map_single() is about to map memory
+ * @call: the call
+ * @addr: the address the driver gave
+ * @size: bytes
+ *
+ * Behind this call only a page is known, and for an address outside of the
+ * linear map that is a wrong one.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
+{
+	struct dod_mapping m = {
+		.dev = call->dev,
+		.bus = DMA_MAPPING_ERROR,
+		.kind = DOD_SINGLE,
+		.dir = DMA_NONE,
+	};
+
+	if (dod_checks_linear(addr) || !size || !to_be_judged())
+		return;
+	m.device = get_device_names(call->dev);
+	if (!m.device)
+		return;
+	m.start = virt_to_phys((void *)addr);
+	m.last = m.start + size - 1;
+	note_caller(call, DOD_MAP_FRAMES);
+	m.map = call->who;
+	memcpy(m.map_frames, call->frames, sizeof(m.map_frames));
+	dod_checks_single(&m, addr);
+}
+
 /**
  * dod_owner_map() - a device can reach memory from now on
  * @call: the call; one call may map several runs of memory
@@ -670,6 +866,14 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	memcpy(m->map_frames, call->frames,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));
 	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
+	m->line = not_ram ? 0 : dod_checks_line(call->dev);
+	if (m->line && bounced)
+		m->line = dod_checks_bounced(call->dev, phys, bus) ? 0 : m->line;
+	if (m->line > READ_ONCE(widest_line))
+		WRITE_ONCE(widest_line, m->line);
+	note_config(device, call->dev, m->bus_end);
+	if (to_be_judged())
+		dod_checks_before(call, m);
 
 	if (call->leader)
 		call->tail->next = m;
@@ -694,6 +898,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (call->to_device && m->wide && m->trap != DOD_TRAP_NONE)
 		guard_wide(phys, phys + size - 1);
+	if (to_be_judged())
+		dod_checks_after(call, m);
 	return;
 drop:
 	drop_call(call);
@@ -1174,6 +1380,84 @@ static bool find_owner(struct index_part *part, u64 phys, bool write,
 	return found;
 }
 
+/*
+ * Which mapping makes a byte the rest of a cache line that a device writes to?
+ * The part's lock is held.
+ */
+static struct dod_mapping *find_edge(struct index_part *part, u64 phys,
+				     struct dod_range **range)
+{
+	u64 margin = READ_ONCE(widest_line), from = phys - min(phys, margin);
+	struct dod_mapping *m;
+	u64 start, last;
+
+	for (m = first_touching(part, from, phys + margin); m;
+	     m = next_touching(m, from, phys + margin)) {
+		if (!has_edges(m))
+			continue;
+		head_edge(m, &start, &last);
+		*range = written_at(m, false);
+		if (*range && phys >= start && phys <= last)
+			return m;
+		tail_edge(m, &start, &last);
+		*range = written_at(m, true);
+		if (*range && phys >= start && phys <= last)
+			return m;
+	}
+	return NULL;
+}
+
+/**
+ * dod_owner_find_edge() - which device writes to the cache line of a byte?
+ * @phys: the byte, which no mapping holds
+ * @copy: filled in if there is one
+ * @range: what the device owns of that line; filled in with it
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
+			 struct dod_range *range)
+{
+	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
+	struct dod_mapping *m;
+	struct dod_range *r;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	m = find_edge(shard, phys, &r);
+	if (m) {
+		*copy = *m;
+		*range = *r;
+	} else if (READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		m = find_edge(wide, phys, &r);
+		if (m) {
+			*copy = *m;
+			*range = *r;
+		}
+		raw_spin_unlock(&wide->lock);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	return m;
+}
+
+/* Is the granule painted as an edge? The shard's lock is held. */
+static bool is_edge(struct index_part *shard, u64 phys)
+{
+	struct index_part *wide = &by_phys->wide;
+	struct dod_range *r;
+	bool found = find_edge(shard, phys, &r);
+
+	if (!found && READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		found = find_edge(wide, phys, &r);
+		raw_spin_unlock(&wide->lock);
+	}
+	return found;
+}
+
 /**
  * dod_owner_find() - which mapping makes a device the owner of a byte?
  * @phys: the byte
@@ -1203,7 +1487,8 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
 	 * that nobody owns is our mistake, not the driver's.
 	 */
-	if (!found && guard->guarded(phys_to_virt(phys))) {
+	if (!found && guard->guarded(phys_to_virt(phys)) &&
+	    !is_edge(shard, phys)) {
 		guard->disown(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
 		smp_rmb();
@@ -1232,6 +1517,63 @@ void dod_owner_guard_again(u64 phys)
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	guard_region(shard, phys, phys);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+static bool find_other(struct index_part *part, const struct dod_mapping *m,
+		       u64 start, u64 last, bool writable,
+		       struct dod_mapping *copy)
+{
+	struct dod_mapping *other;
+
+	for (other = first_touching(part, start, last); other;
+	     other = next_touching(other, start, last)) {
+		if (other->group == m->group || !has_edges(other))
+			continue;
+		if (writable ? !written(other, start, last) :
+		    !range_tree_iter_first(&other->owned, start, last))
+			continue;
+		*copy = *other;
+		return true;
+	}
+	return false;
+}
+
+/**
+ * dod_owner_find_other() - which other mapping gives a device some of a range?
+ * @m: whose other one
+ * @start: first byte, physical
+ * @last: last byte, physical
+ * @writable: only if the device may write to it
+ * @copy: filled in if there is one
+ *
+ * Of the mappings on devices that are not coherent. What was mapped by the same
+ * call does not count.
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
+			  bool writable, struct dod_mapping *copy)
+{
+	struct index_part *part = &by_phys->wide;
+	unsigned long flags;
+	bool found = false;
+	u64 from, to;
+
+	if (READ_ONCE(part->nr)) {
+		raw_spin_lock_irqsave(&part->lock, flags);
+		found = find_other(part, m, start, last, writable, copy);
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+	}
+	for (from = start; !found && from <= last; from = to + 1) {
+		to = min(region_last(from), last);
+		part = phys_shard(from);
+		raw_spin_lock_irqsave(&part->lock, flags);
+		found = find_other(part, m, from, to, writable, copy);
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+	}
+	return found;
 }
 
 static u64 distance(const struct dod_mapping *m, u64 phys)
@@ -1408,9 +1750,12 @@ static void disown_part(struct index_part *part)
 	for (m = first_touching(part, 0, U64_MAX); m;
 	     m = next_touching(m, 0, U64_MAX))
 		while ((r = range_tree_iter_first(&m->owned, 0, U64_MAX))) {
+			u64 start = r->start, last = r->last;
+
 			range_tree_remove(r, &m->owned);
+			add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
-				guard->disown(r->start, r->last);
+				guard->disown(start, last);
 			range_put(m, r);
 		}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
@@ -1489,6 +1834,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	int err;
 
 	guard = with;
+	widest_line = 0;
 	by_phys = index_new(by_phys_keys);
 	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);

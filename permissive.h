@@ -8,6 +8,7 @@
 #define DMA_OWNER_DEBUG_PERMISSIVE_H
 
 #include <linux/dma-direction.h>
+#include <linux/kernel.h>
 #include <linux/string.h>
 #include <linux/types.h>
 
@@ -74,6 +75,51 @@ static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 		    (idiom->core ? !in_module : !strict) &&
 		    !strncmp(function, idiom->prefix, strlen(idiom->prefix)))
 			return true;
+	}
+	return false;
+}
+
+/**
+ * struct dod_map_idiom - a mapping that is not reported
+ *
+ * @type:	what it would be reported as
+ * @prefix:	of a function of the kernel's own in the stack of the mapping
+ */
+struct dod_map_idiom {
+	u8 type;
+	const char *prefix;
+};
+
+static const struct dod_map_idiom dod_map_idioms[] = {
+	/*
+	 * drivers/dma-buf/dma-buf.c: every importer of a buffer maps all of it,
+	 * and a fence says whose turn it is.
+	 */
+	{ DOD_R_OVERLAPPING_MAPPING, "dma_buf_map_attachment" },
+	/*
+	 * block/blk-merge.c: a segment of a request can span pages that follow
+	 * each other by chance, and drivers map it as one.
+	 */
+	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
+	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
+	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq" },
+};
+
+/* Is one of the rows in the stack of a mapping? Only asked before a report. */
+static inline bool dod_map_permitted(u8 type, const unsigned long *frames,
+				     unsigned int nr)
+{
+	unsigned int i, f;
+	char name[64];
+
+	for (f = 0; f < nr; f++) {
+		snprintf(name, sizeof(name), "%ps", (void *)frames[f]);
+		if (strchr(name, '['))
+			continue;
+		for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++)
+			if (dod_map_idioms[i].type == type &&
+			    strstarts(name, dod_map_idioms[i].prefix))
+				return true;
 	}
 	return false;
 }

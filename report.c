@@ -15,6 +15,7 @@
 #include <linux/jhash.h>
 #include <linux/kallsyms.h>
 #include <linux/lockdep.h>
+#include <linux/mm.h>
 #include <linux/panic.h>
 #include <linux/sched/clock.h>
 #include <linux/utsname.h>
@@ -33,10 +34,14 @@
  * @name:	in the title and in the parameters
  * @hint:	what to do; "%s" becomes the family of calls that made the
  *		mapping, "single" or "sg"
+ * @hint_receiving: what to do where the device only writes, if that is different
+ * @advice:	no fault: a line per device, never a report
  */
 struct report_type {
 	const char *name;
 	const char *hint;
+	const char *hint_receiving;
+	bool advice;
 };
 
 static const struct report_type types[] = {
@@ -47,6 +52,67 @@ static const struct report_type types[] = {
 	[DOD_R_CPU_WRITE] = {
 		"cpu-write",
 		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.",
+		"the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap.",
+	},
+	[DOD_R_SHARED_LINE_WRITE] = {
+		"shared-line-write",
+		"give the buffer an allocation of its own, or align it and its size to dma_get_cache_alignment(): on hardware that is not coherent one of the two writes is lost.",
+	},
+	[DOD_R_CACHELINE_SHARING] = {
+		"cacheline-sharing",
+		"give the buffer an allocation of its own, or align it and its size to dma_get_cache_alignment(); in a struct, put it between __dma_from_device_group_begin() and _end(), or make it ____cacheline_aligned.",
+	},
+	[DOD_R_OVERLAPPING_MAPPING] = {
+		"overlapping-mapping",
+		"unmap the one before mapping the other, or map the memory once, DMA_BIDIRECTIONAL.",
+	},
+	[DOD_R_OUT_OF_BOUNDS_MAP] = {
+		"out-of-bounds-map",
+		"map no more bytes than were allocated.",
+	},
+	[DOD_R_USE_AFTER_FREE_MAP] = {
+		"use-after-free-map",
+		"keep the memory allocated until it is unmapped.",
+	},
+	[DOD_R_VMALLOC_BUFFER] = {
+		"vmalloc-buffer",
+		"use kmalloc() memory, or map the pages one by one: vmalloc_to_page(), or sg_alloc_table_from_pages().",
+	},
+	[DOD_R_STACK_BUFFER] = {
+		"stack-buffer",
+		"use kmalloc() memory: a stack shares cache lines, and need not be in the linear map.",
+	},
+	[DOD_R_IMAGE_BUFFER] = {
+		"image-buffer",
+		"copy the data to kmalloc() memory with kmemdup(): static variables must not be mapped.",
+	},
+	[DOD_R_NOT_CONTIGUOUS] = {
+		"not-contiguous",
+		"map each page of its own, as a scatterlist: pages that follow each other in vmalloc space need not do so in memory.",
+	},
+	[DOD_R_MASK_EXCEEDED] = {
+		"mask-exceeded",
+		"tell the kernel how many address bits the device really has: dma_set_mask_and_coherent(), or dma-ranges of its bus.",
+	},
+	[DOD_R_MASK_NEVER_SET] = {
+		"mask-never-set",
+		"if the device can do more, call dma_set_mask_and_coherent() in probe",
+		.advice = true,
+	},
+	[DOD_R_MASK_WIDER_THAN_BUS] = {
+		"mask-wider-than-bus",
+		"the smaller one counts; memory above it is bounced",
+		.advice = true,
+	},
+	[DOD_R_MASK_UNTESTED] = {
+		"mask-untested",
+		"test it on a machine with more memory",
+		.advice = true,
+	},
+	[DOD_R_CONFIG_NOT_INHERITED] = {
+		"dma-config-not-inherited",
+		"map with the parent, or copy its configuration: of_dma_configure() with the parent's node",
+		.advice = true,
 	},
 };
 
@@ -114,7 +180,7 @@ static int type_mask(const char *name, u32 *mask)
 
 static void list_types(const char *wrong)
 {
-	char known[512] = "";
+	char known[768] = "";
 	unsigned int i;
 
 	for (i = 0; i < DOD_REPORT_COUNT; i++) {
@@ -437,8 +503,24 @@ static unsigned long virt(u64 phys)
 	return (unsigned long)phys_to_virt(phys);
 }
 
+/* What the device is like: half of what goes wrong has to do with it. */
+static void print_device(const struct dod_mapping *m)
+{
+	const struct dod_device *d = m->device;
+
+	if (d->coherent && !m->line)
+		pr_err("The device is cache-coherent, its mask is 0x%llx.\n",
+		       d->mask);
+	else if (d->coherent)
+		pr_err("The device is cache-coherent, its mask is 0x%llx; judged as if it were not (noncoherent=%u).\n",
+		       d->mask, m->line);
+	else
+		pr_err("The device is not cache-coherent, its mask is 0x%llx.\n",
+		       d->mask);
+}
+
 static void print_mapping(const struct dod_mapping *m,
-			  const struct dod_range *range, u64 bad)
+			  const struct dod_range *range)
 {
 	u64 start = max(range->start, m->start);
 	u64 last = min(range->last, m->last);
@@ -451,8 +533,57 @@ static void print_mapping(const struct dod_mapping *m,
 		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
 		       m->last - m->start + 1, virt(m->start),
 		       virt(m->last) + 1);
-	pr_err("The access is %llu bytes into the buffer.\n",
-	       bad - m->start);
+}
+
+static void print_place(const struct dod_mapping *m, u64 bad)
+{
+	if (bad < m->start)
+		pr_err("The access is %llu bytes before the buffer, in its first cache line of %u bytes.\n",
+		       m->start - bad, m->line);
+	else if (bad > m->last)
+		pr_err("The access is %llu bytes behind the buffer, in its last cache line of %u bytes.\n",
+		       bad - m->last, m->line);
+	else
+		pr_err("The access is %llu bytes into the buffer.\n",
+		       bad - m->start);
+	print_device(m);
+}
+
+/* As mem_dump_obj() knows it; it ends the line, and only for slab memory in full. */
+static void print_object(const void *addr)
+{
+	if (!addr || !virt_addr_valid(addr) ||
+	    !folio_test_slab(virt_to_folio(addr)))
+		return;
+	pr_err("The object there:");
+	mem_dump_obj((void *)addr);
+}
+
+/* An address outside of the linear map has no other one. */
+static void print_new_mapping(const struct dod_mapping *m,
+			      const struct dod_finding *f)
+{
+	unsigned long addr = f->addr ?: virt(m->start);
+	u64 size = m->last - m->start + 1;
+
+	if (m->bus == DMA_MAPPING_ERROR)
+		pr_err("Device %s %s is given these %llu bytes, [%lx, %lx)\n",
+		       m->device->driver_name, m->device->name, size, addr,
+		       addr + (unsigned long)size);
+	else
+		pr_err("Device %s %s is given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+		       m->device->driver_name, m->device->name, size,
+		       dir_name(m->dir), addr, addr + (unsigned long)size,
+		       m->bus);
+}
+
+/* The text may be several lines. */
+static void print_finding(const struct dod_finding *f)
+{
+	const char *line = f->text, *end;
+
+	for (; (end = strchr(line, '\n')); line = end + 1)
+		pr_err("%.*s\n", (int)(end - line), line);
 }
 
 static void print_history(const struct dod_mapping *m,
@@ -516,7 +647,7 @@ static void fail_kunit_test(void)
 
 /* Whether a report is to be printed; counts why not. report_lock held. */
 static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
-			unsigned long frame, u64 now)
+			unsigned long frame, unsigned long map_frame, u64 now)
 {
 	if (filtered(type, m->device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
@@ -525,7 +656,7 @@ static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
 	/* A repeated fault still fails the test that runs now. */
 	fail_kunit_test();
 	if (READ_ONCE(dod_params.dedup) &&
-	    seen_before(type, frame, dod_report_map_frame(m))) {
+	    seen_before(type, frame, map_frame)) {
 		dod_count(DOD_C_REPORTS_DEDUPLICATED);
 		return false;
 	}
@@ -537,31 +668,94 @@ static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
 	return true;
 }
 
-/* Interrupts are off and report_lock is held. */
-static void print_report(enum dod_report_type type,
-			 const struct dod_access *access,
-			 const struct dod_mapping *m,
-			 const struct dod_range *range,
-			 const unsigned long *frames, unsigned int nr,
-			 unsigned int guilty)
+static const char *hint_of(enum dod_report_type type, u8 dir)
 {
-	u64 now = local_clock();
-	char hint[256];
+	if (dir == DMA_FROM_DEVICE && types[type].hint_receiving)
+		return types[type].hint_receiving;
+	return types[type].hint;
+}
+
+/**
+ * struct report - all that a report shows
+ *
+ * @type:	its type
+ * @m:		the mapping
+ * @range:	what the device owns of it; NULL for a finding
+ * @access:	the access; NULL for a finding
+ * @finding:	what was found at the map; NULL for an access
+ * @frames:	stack of the access or of the map
+ * @nr:		its length
+ * @guilty:	the frame that the title names
+ */
+struct report {
+	enum dod_report_type type;
+	const struct dod_mapping *m;
+	const struct dod_range *range;
+	const struct dod_access *access;
+	const struct dod_finding *finding;
+	const unsigned long *frames;
+	unsigned int nr, guilty;
+};
+
+static void print_access(const struct report *r)
+{
+	pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
+	       r->access->write ? "Write" : "Read", r->access->size,
+	       r->access->addr, current->comm, task_pid_nr(current),
+	       raw_smp_processor_id());
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	print_mapping(r->m, r->range);
+	print_place(r->m, r->access->bad);
+	if (r->type == DOD_R_SHARED_LINE_WRITE)
+		print_object((void *)r->access->addr);
+}
+
+static void print_map(const struct report *r)
+{
+	const struct dod_finding *f = r->finding;
+	const struct dod_mapping *m = r->m, *other = f->other;
+
+	pr_err("Map of size %llu at %lx by task %s/%d on cpu %d:\n",
+	       m->last - m->start + 1, f->addr ?: virt(m->start), m->map.comm,
+	       m->map.pid, m->map.cpu);
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	print_new_mapping(m, f);
+	print_finding(f);
+	print_device(m);
+	print_object(f->object);
+	if (!other)
+		return;
+	pr_err("\n");
+	pr_err("The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	       other->device->driver_name, other->device->name,
+	       other->last - other->start + 1, dir_name(other->dir),
+	       virt(other->start), virt(other->last) + 1, other->bus);
+}
+
+/* Interrupts are off and report_lock is held. */
+static void print_report(const struct report *r, u64 now)
+{
+	const struct dod_mapping *m = r->m;
+	u8 dir = r->range ? r->range->dir : m->dir;
+	char hint[320];
 
 	print_bar();
-	pr_err("BUG: DMA_OWNER: %s in %pS\n", types[type].name,
-	       (void *)frames[guilty]);
+	pr_err("BUG: DMA_OWNER: %s in %pS\n", types[r->type].name,
+	       (void *)r->frames[r->guilty]);
 	pr_err("\n");
-	pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
-	       access->write ? "Write" : "Read", access->size, access->addr,
-	       current->comm, task_pid_nr(current),
-	       raw_smp_processor_id());
-	print_frames(frames, nr);
+	if (r->access)
+		print_access(r);
+	else
+		print_map(r);
+	if (r->range)
+		print_history(m, r->range, now);
+	else if (r->finding->other)
+		print_who("Mapped", &r->finding->other->map, now,
+			  r->finding->other->map_frames);
 	pr_err("\n");
-	print_mapping(m, range, access->bad);
-	print_history(m, range, now);
-	pr_err("\n");
-	snprintf(hint, sizeof(hint), types[type].hint, family(m), family(m));
+	snprintf(hint, sizeof(hint), hint_of(r->type, dir), family(m), family(m));
 	pr_err("Hint: %s\n", hint);
 	pr_err("\n");
 	pr_err("CPU: %d PID: %d Comm: %s %s %s\n",
@@ -569,6 +763,54 @@ static void print_report(enum dod_report_type type,
 	       init_utsname()->release, init_utsname()->version);
 	print_bar();
 	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
+}
+
+/* @other_frame: what makes it another report, besides the frame of its title. */
+static void make_report(const struct report *r, unsigned long other_frame)
+{
+	u64 now = local_clock();
+	unsigned long flags;
+	bool shown = false;
+
+	local_irq_save(flags);
+	if (nested()) {
+		dod_count(DOD_C_REPORTS_NESTED);
+		local_irq_restore(flags);
+		return;
+	}
+	begin_report();
+	atomic_long_inc(&type_counts[r->type]);
+	if (to_be_shown(r->type, r->m, r->frames[r->guilty], other_frame, now)) {
+		print_report(r, now);
+		shown = true;
+	}
+	end_report();
+	local_irq_restore(flags);
+	if (shown && READ_ONCE(dod_params.panic))
+		panic("dma_owner_debug.fault=panic set ...\n");
+}
+
+static void report_access(enum dod_report_type type,
+			  const struct dod_access *access,
+			  const struct dod_mapping *m,
+			  const struct dod_range *range)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	struct report r = {
+		.type = type,
+		.m = m,
+		.range = range,
+		.access = access,
+		.frames = frames,
+	};
+
+	r.nr = access_stack(frames, access->ip, &inner);
+	r.guilty = skip_frames(frames, r.nr, helpers, ARRAY_SIZE(helpers));
+	if (permitted(frames[0], range->dir) || permitted(inner, range->dir)) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return;
+	}
+	make_report(&r, dod_report_map_frame(m));
 }
 
 /**
@@ -584,36 +826,85 @@ void dod_report_access(const struct dod_access *access,
 		       const struct dod_mapping *m,
 		       const struct dod_range *range)
 {
-	enum dod_report_type type = access->write ? DOD_R_CPU_WRITE :
-						    DOD_R_CPU_READ;
-	unsigned long frames[REPORT_FRAMES], flags;
-	u64 now = local_clock();
-	unsigned long inner;
-	unsigned int nr, guilty;
-	bool shown = false;
+	report_access(access->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ, access,
+		      m, range);
+}
 
-	nr = access_stack(frames, access->ip, &inner);
-	guilty = skip_frames(frames, nr, helpers, ARRAY_SIZE(helpers));
-	if (permitted(frames[0], range->dir) || permitted(inner, range->dir)) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
-	local_irq_save(flags);
-	if (nested()) {
-		dod_count(DOD_C_REPORTS_NESTED);
-		local_irq_restore(flags);
-		return;
-	}
-	begin_report();
+/**
+ * dod_report_shared_line() - report a write beside what a device writes to
+ * @access: the write
+ * @m: a copy of the mapping whose first or last cache line it is in
+ * @range: what the device owns of that line
+ *
+ * Context: as dod_report_access().
+ */
+void dod_report_shared_line(const struct dod_access *access,
+			    const struct dod_mapping *m,
+			    const struct dod_range *range)
+{
+	report_access(DOD_R_SHARED_LINE_WRITE, access, m, range);
+}
+
+/**
+ * dod_report_mapping() - report what a check has found
+ * @f: what it is
+ * @m: the mapping
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_mapping(const struct dod_finding *f,
+			const struct dod_mapping *m)
+{
+	struct report r = {
+		.type = f->type,
+		.m = m,
+		.finding = f,
+		.frames = m->map_frames,
+		.nr = m->map.nr_frames,
+	};
+	unsigned int skip = skip_frames(r.frames, r.nr, dma_core,
+					ARRAY_SIZE(dma_core));
+
+	r.frames += skip;
+	r.nr -= skip;
+	make_report(&r, f->other ? dod_report_map_frame(f->other) : 0);
+}
+
+/**
+ * dod_report_note() - give advice about a device, once
+ * @type: the advice
+ * @device: the device
+ * @fmt: what is the case, in half a sentence
+ *
+ * Context: any but NMI, no lock of ours held.
+ *
+ * Return: whether it was given now.
+ */
+bool dod_report_note(enum dod_report_type type, struct dod_device *device,
+		     const char *fmt, ...)
+{
+	struct va_format text = { .fmt = fmt };
+	unsigned long flags;
+	va_list args;
+	bool off;
+
+	if (test_and_set_bit(type, &device->noted))
+		return false;
 	atomic_long_inc(&type_counts[type]);
-	if (to_be_shown(type, m, frames[guilty], now)) {
-		print_report(type, access, m, range, frames, nr, guilty);
-		shown = true;
+	raw_spin_lock_irqsave(&report_lock, flags);
+	off = filtered(type, device);
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+	if (off) {
+		dod_count(DOD_C_REPORTS_FILTERED);
+		return false;
 	}
-	end_report();
-	local_irq_restore(flags);
-	if (shown && READ_ONCE(dod_params.panic))
-		panic("dma_owner_debug.fault=panic set ...\n");
+	dod_count(DOD_C_NOTES_SHOWN);
+	va_start(args, fmt);
+	text.va = &args;
+	pr_notice(PREFIX "note: %s: %s %s: %pV; %s\n", types[type].name,
+		  device->driver_name, device->name, &text, types[type].hint);
+	va_end(args);
+	return true;
 }
 
 /**

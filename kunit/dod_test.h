@@ -107,6 +107,7 @@ void kasan_restore_multi_shot(bool enabled);
 void kt_reset(void);
 const char *kt_take_silence(void);
 const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size);
+const char *kt_take_map_report(const char *type, void *fn, size_t size);
 int kt_take_all(void);
 int kt_lines(void);
 const char *kt_line(int n);
@@ -116,6 +117,10 @@ const char *kt_note(void);
 /* Exactly one report since the last check, of this type, function and access. */
 #define EXPECT_REPORT(test, type, fn, addr, size)			\
 	KUNIT_EXPECT_STREQ(test, kt_take_report(type, fn, addr, size), "")
+
+/* The same of a map-time check: @fn mapped @size bytes. */
+#define EXPECT_MAP_REPORT(test, type, fn, size)				\
+	KUNIT_EXPECT_STREQ(test, kt_take_map_report(type, fn, size), "")
 
 #define EXPECT_SILENCE(test) KUNIT_EXPECT_STREQ(test, kt_take_silence(), "")
 

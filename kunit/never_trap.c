@@ -114,8 +114,8 @@ static void kfence_object(struct kunit *test)
 }
 
 /*
- * A stack must not be mapped (a later report type says so), but if it is, the
- * next function call or interrupt must not trap.
+ * A stack must not be mapped, and that is reported. All the same the next function
+ * call or interrupt must not trap.
  */
 static void stack_memory(struct kunit *test)
 {
@@ -138,6 +138,7 @@ static void stack_memory(struct kunit *test)
 	if (dma_mapping_error(kt_dev, dma)) {
 		KUNIT_FAIL(test, "cannot map");
 	} else {
+		EXPECT_MAP_REPORT(test, "stack-buffer", stack_memory, sizeof(onstack));
 		EXPECT_CPU_OWNS(test, onstack, 8);
 		KUNIT_EXPECT_FALSE(test, kt_painted(onstack));
 		KUNIT_EXPECT_FALSE(test, kt_painted(alias));

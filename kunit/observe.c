@@ -203,6 +203,45 @@ const char *kt_take_silence(void)
 	return why;
 }
 
+/* Does the title name type and function? @want is filled in with what it should be. */
+static bool is_title(const char *type, void *fn, char *want, size_t size)
+{
+	char *module;
+
+	scnprintf(want, size, "BUG: DMA_OWNER: %s in ", type);
+	if (!strstarts(kt_line(0), want))
+		return false;
+	if (!fn)
+		return true;
+	/* "name [module]": the offset goes in between. */
+	scnprintf(want + strlen(want), size - strlen(want), "%ps", fn);
+	module = strstr(want, " [");
+	if (module && !strstr(kt_line(0), module))
+		return false;
+	if (module)
+		*module = '\0';
+	scnprintf(want + strlen(want), size - strlen(want), "+0x");
+	return strstarts(kt_line(0), want);
+}
+
+/* Was there one report since the last check, with this title and such a third line? */
+static const char *take_report(const char *type, void *fn, const char *third)
+{
+	char want[LINE_LENGTH];
+	int n = kt_take_all();
+
+	why[0] = '\0';
+	if (n != 1)
+		scnprintf(why, sizeof(why), "%d reports instead of one %s in %ps%s%s", n,
+			  type, fn, n > 0 ? ", first: " : "", kt_line(0));
+	else if (!is_title(type, fn, want, sizeof(want)))
+		scnprintf(why, sizeof(why), "title '%s' instead of '%s'", kt_line(0), want);
+	else if (!strstarts(kt_line(2), third))
+		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'", kt_line(2),
+			  third);
+	return why;
+}
+
 /**
  * kt_take_report() - Was there exactly this one report since the last check?
  * @type: report type, as in the title
@@ -214,43 +253,27 @@ const char *kt_take_silence(void)
  */
 const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size)
 {
-	char want[LINE_LENGTH], *module;
-	int n = kt_take_all();
+	char third[LINE_LENGTH];
 
-	if (n != 1) {
-		scnprintf(why, sizeof(why), "%d reports instead of one %s in %ps%s%s", n,
-			  type, fn, n > 0 ? ", first: " : "", kt_line(0));
-		return why;
-	}
-
-	scnprintf(want, sizeof(want), "BUG: DMA_OWNER: %s in ", type);
-	if (!strstarts(kt_line(0), want))
-		goto bad_title;
-	if (fn) {
-		/* "name [module]": the offset goes in between. */
-		scnprintf(want + strlen(want), sizeof(want) - strlen(want), "%ps", fn);
-		module = strstr(want, " [");
-		if (module && !strstr(kt_line(0), module))
-			goto bad_title;
-		if (module)
-			*module = '\0';
-		scnprintf(want + strlen(want), sizeof(want) - strlen(want), "+0x");
-		if (!strstarts(kt_line(0), want))
-			goto bad_title;
-	}
-
-	scnprintf(want, sizeof(want), "%s of size %zu at %lx by task ",
+	scnprintf(third, sizeof(third), "%s of size %zu at %lx by task ",
 		  strstr(type, "write") ? "Write" : "Read", size, (unsigned long)addr);
-	if (!strstarts(kt_line(2), want)) {
-		scnprintf(why, sizeof(why), "access line '%s' instead of '%s'",
-			  kt_line(2), want);
-		return why;
-	}
-	return "";
+	return take_report(type, fn, third);
+}
 
-bad_title:
-	scnprintf(why, sizeof(why), "title '%s' instead of '%s'", kt_line(0), want);
-	return why;
+/**
+ * kt_take_map_report() - Was there exactly this one report of a map-time check?
+ * @type: report type, as in the title
+ * @fn: function the title must name, NULL for any
+ * @size: size of the mapping
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_map_report(const char *type, void *fn, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "Map of size %zu at ", size);
+	return take_report(type, fn, third);
 }
 
 /* === Accesses ============================================================= */
@@ -548,6 +571,8 @@ static const struct {
 	{ "dedup", "0", "1" },
 	{ "report_burst", "0", "20" },
 	{ "kunit_fail", "0", "1" },
+	{ "noncoherent", "0", "0" },
+	{ "wires", "", "" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)

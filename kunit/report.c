@@ -25,6 +25,7 @@ KT_DIRECTIONS;
 #define OWNS " owns these %d bytes, %s, \\[%lx, %lx), dma 0x%llx"
 #define HINT \
 	"Hint: call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it."
+#define COHERENCE "The device is *cache-coherent, its mask is 0xffffffffffffffff."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
 
 /* The n-th line of the report must match this glob; returns n + 1. */
@@ -89,6 +90,7 @@ static void text_of_a_write(struct kunit *test)
 	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE",
 		    ADDR(buf), ADDR(buf + SIZE), (u64)dma);
 	n = line_is(test, n, "The access is 16 bytes into the buffer.");
+	n = line_is(test, n, COHERENCE);
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
@@ -120,6 +122,7 @@ static void text_of_a_read(struct kunit *test)
 	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%lx, %lx).", SIZE,
 		    ADDR(buf), ADDR(buf + SIZE));
 	n = line_is(test, n, "The access is 300 bytes into the buffer.");
+	n = line_is(test, n, COHERENCE);
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));

@@ -1,0 +1,827 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The map-time checks: a table, one function per row, each of which looks at a
+ * mapping that is being made and says what is wrong with it. Nothing is
+ * remembered here but what was declared or read at load.
+ *
+ * Run in the hooks, with none of the owner's locks held. wires_lock protects what
+ * the user declared, and nests in the owner's devices_lock.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+#include "permissive.h"
+
+#include <linux/dma-direct.h>
+#include <linux/glob.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/iommu.h>
+#include <linux/kallsyms.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/property.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/swap.h>
+#include <linux/vmalloc.h>
+
+#define UNTESTED_AFTER	(60ULL * NSEC_PER_SEC)
+
+static const struct dod_guard *guard;
+
+__printf(2, 3)
+static void say(struct dod_finding *f, const char *fmt, ...)
+{
+	size_t len = strlen(f->text);
+	va_list args;
+
+	va_start(args, fmt);
+	vscnprintf(f->text + len, sizeof(f->text) - len, fmt, args);
+	va_end(args);
+}
+
+static u64 size_of(const struct dod_mapping *m)
+{
+	return m->last - m->start + 1;
+}
+
+/* === Addresses that are no memory ========================================= */
+
+/*
+ * A virtual address outside of the linear map that was put through virt_to_page()
+ * is an address all the same: these functions find it again.
+ */
+static const void *as_linear(u64 phys)
+{
+	return phys_to_virt(phys);
+}
+
+static bool is_module_memory(const void *addr)
+{
+	return is_vmalloc_or_module_addr(addr) && !is_vmalloc_addr(addr);
+}
+
+/* Whose stack is that? In the error path only: there may be many tasks. */
+static bool find_stack(const void *addr, char *comm, pid_t *pid)
+{
+	struct task_struct *process, *task;
+	bool found = false;
+
+	rcu_read_lock();
+	for_each_process_thread(process, task) {
+		const void *stack = READ_ONCE(task->stack);
+
+		if (!stack || addr < stack || addr >= stack + THREAD_SIZE)
+			continue;
+		memcpy(comm, task->comm, TASK_COMM_LEN);
+		comm[TASK_COMM_LEN - 1] = '\0';
+		*pid = task_pid_nr(task);
+		found = true;
+		goto out;
+	}
+out:
+	rcu_read_unlock();
+	return found;
+}
+
+static void say_whose_stack(struct dod_finding *f, const char *comm, pid_t pid)
+{
+	say(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
+}
+
+/* vmalloc() memory that was never in the linear map, and so maps to nothing. */
+static const void *in_vmalloc(const struct dod_mapping *m)
+{
+	const void *addr = as_linear(m->start);
+
+	return is_vmalloc_addr(addr) && vmalloc_to_page(addr) ? addr : NULL;
+}
+
+static bool vmalloc_stack(const struct dod_call *call,
+			  const struct dod_mapping *m, struct dod_finding *f)
+{
+	const void *addr = in_vmalloc(m);
+	char comm[TASK_COMM_LEN];
+	pid_t pid;
+
+	if (!addr || !find_stack(addr, comm, &pid))
+		return false;
+	say_whose_stack(f, comm, pid);
+	say(f, "It is not in the linear map: the device gets an address that has nothing to do with it.\n");
+	return true;
+}
+
+static bool vmalloc_buffer(const struct dod_call *call,
+			   const struct dod_mapping *m, struct dod_finding *f)
+{
+	if (!in_vmalloc(m))
+		return false;
+	say(f, "The address is in vmalloc space: vmalloc(), vmap(), ioremap() or percpu memory.\n");
+	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	return true;
+}
+
+static bool module_image(const struct dod_call *call,
+			 const struct dod_mapping *m, struct dod_finding *f)
+{
+	const void *addr = dod_image_alias(m->start);
+
+	if (!is_module_memory(addr) || !vmalloc_to_page(addr))
+		return false;
+	f->addr = (unsigned long)addr;
+	say(f, "The buffer is in the image of a module: %ps.\n", addr);
+	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	return true;
+}
+
+/* === Memory that must not be mapped ======================================= */
+
+/* A stack in the linear map ends with a magic value; the tasks prove it. */
+static bool linear_stack(const struct dod_call *call,
+			 const struct dod_mapping *m, struct dod_finding *f)
+{
+	unsigned long base = round_down((unsigned long)as_linear(m->start),
+					THREAD_SIZE);
+	char comm[TASK_COMM_LEN];
+	pid_t pid;
+
+	if (IS_ENABLED(CONFIG_VMAP_STACK) ||
+	    *(const unsigned long *)base != STACK_END_MAGIC ||
+	    !find_stack((void *)base, comm, &pid))
+		return false;
+	say_whose_stack(f, comm, pid);
+	return true;
+}
+
+/* vmalloc_to_page() of a variable: the page is right, but it is a stack's. */
+static bool page_of_stack(const struct dod_call *call,
+			  const struct dod_mapping *m, struct dod_finding *f)
+{
+#ifdef CONFIG_VMAP_STACK
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	const struct page *page = pfn_to_page(PHYS_PFN(m->start));
+	unsigned int i;
+
+	for (i = 0; vm && i < vm->nr_pages; i++)
+		if (vm->pages[i] == page) {
+			say_whose_stack(f, current->comm, task_pid_nr(current));
+			return true;
+		}
+#endif
+	return false;
+}
+
+/* Where the kernel's image is; constant after load. */
+static struct {
+	u64 start, last;
+	const char *what;
+	bool data;
+} image[4];
+static unsigned int nr_image;
+
+static void add_image(const struct resource *res)
+{
+	static const struct {
+		const char *name, *what;
+		bool data;
+	} kinds[] = {
+		{ "Kernel code", "text" },
+		{ "Kernel rodata", "read-only data" },
+		{ "Kernel data", "data", true },
+		{ "Kernel bss", "bss", true },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds) && nr_image < ARRAY_SIZE(image); i++)
+		if (res->name && !strcmp(res->name, kinds[i].name)) {
+			image[nr_image].start = res->start;
+			image[nr_image].last = res->end;
+			image[nr_image].what = kinds[i].what;
+			image[nr_image++].data = kinds[i].data;
+		}
+}
+
+/*
+ * Documentation/core-api/dma-api-howto.rst, "What memory is DMA'able?": "you may
+ * use neither kernel image addresses (items in data/text/bss segments), nor module
+ * image addresses, nor stack addresses for DMA." What goes to the device from a
+ * static variable of built-in code works on every machine all the same, and is
+ * not reported; what comes from the device overwrites its neighbours' lines.
+ */
+static bool kernel_image(const struct dod_call *call,
+			 const struct dod_mapping *m, struct dod_finding *f)
+{
+	unsigned int i;
+
+	if (!PageReserved(pfn_to_page(PHYS_PFN(m->start))))
+		return false;
+	for (i = 0; i < nr_image; i++) {
+		if (m->start < image[i].start || m->start > image[i].last)
+			continue;
+		if (image[i].data && m->dir == DMA_TO_DEVICE)
+			return false;
+		say(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
+		    image[i].what, dod_image_alias(m->start));
+		return true;
+	}
+	return false;
+}
+
+static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
+		       bool want_freed)
+{
+	const char *what;
+	bool freed;
+	u64 bad;
+
+	what = guard->inaccessible(m->start, m->last, &bad, &freed);
+	if (!what || freed != want_freed)
+		return false;
+	say(f, "Byte %llu of its %llu is in %s.\n", bad - m->start, size_of(m),
+	    what);
+	f->object = as_linear(freed ? bad : m->start);
+	return true;
+}
+
+static bool use_after_free(const struct dod_call *call,
+			   const struct dod_mapping *m, struct dod_finding *f)
+{
+	return bad_shadow(m, f, true);
+}
+
+static bool out_of_bounds(const struct dod_call *call,
+			  const struct dod_mapping *m, struct dod_finding *f)
+{
+	return bad_shadow(m, f, false);
+}
+
+enum contiguity { CONTIGUOUS, DIFFERENT, UNKNOWN };
+
+/*
+ * Do two pages that follow each other belong to one allocation? Pages of their
+ * own say nothing: split_page() and alloc_pages_exact() make such of one, and so
+ * does the block layer where pages of the page cache happen to follow each other.
+ */
+static enum contiguity follow(struct page *page, struct page *next)
+{
+	struct folio *a = page_folio(page), *b = page_folio(next);
+
+	if (a == b)
+		return CONTIGUOUS;
+	if (folio_test_slab(a) || folio_test_slab(b))
+		return DIFFERENT;
+	if (a->mapping || b->mapping)
+		return UNKNOWN;
+	if (folio_test_large(a) || folio_test_large(b))
+		return DIFFERENT;
+	/* The tail of an allocation without __GFP_COMP. */
+	if (!page_ref_count(next))
+		return CONTIGUOUS;
+	return UNKNOWN;
+}
+
+static bool not_contiguous(const struct dod_call *call,
+			   const struct dod_mapping *m, struct dod_finding *f)
+{
+	unsigned long pfn, last = PHYS_PFN(m->last);
+	bool unknown = false;
+
+	/* Lists are made of what follows each other, whoever allocated it. */
+	if (m->kind != DOD_SINGLE)
+		return false;
+	for (pfn = PHYS_PFN(m->start); pfn < last; pfn++) {
+		u64 at = PFN_PHYS(pfn + 1);
+
+		switch (follow(pfn_to_page(pfn), pfn_to_page(pfn + 1))) {
+		case CONTIGUOUS:
+			continue;
+		case UNKNOWN:
+			unknown = true;
+			continue;
+		case DIFFERENT:
+			break;
+		}
+		if (dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m->map_frames,
+				      m->map.nr_frames)) {
+			unknown = true;
+			continue;
+		}
+		say(f, "From byte %llu of its %llu on it is another allocation.\n",
+		    at - m->start, size_of(m));
+		f->object = as_linear(at);
+		return true;
+	}
+	if (unknown)
+		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
+	return false;
+}
+
+/* === Addresses ============================================================ */
+
+#define NR_WIRES	16
+#define GLOB_CHARS	64
+
+struct wires {
+	unsigned int bits;
+	char glob[GLOB_CHARS];
+};
+
+static struct wires wires[NR_WIRES];	/* wires_lock */
+static unsigned int nr_wires;		/* wires_lock */
+static DEFINE_RAW_SPINLOCK(wires_lock);
+
+/**
+ * dod_checks_set_wires() - which address lines devices really have
+ * @val: comma-separated <glob>:<bits>; empty for none
+ *
+ * Context: process. Callers are serialised by the lock of the parameters.
+ *
+ * Return: 0, or -EINVAL after a line that says what is wrong; the list in force
+ * stays then.
+ */
+int dod_checks_set_wires(const char *val)
+{
+	static struct wires new[NR_WIRES];
+	char copy[512], *rest = copy, *item, *colon;
+	unsigned int nr = 0;
+	unsigned long flags;
+
+	if (strscpy(copy, val, sizeof(copy)) < 0) {
+		pr_err("wires has more than %zu characters\n", sizeof(copy) - 1);
+		return -EINVAL;
+	}
+	while ((item = strsep(&rest, ","))) {
+		item = strim(item);
+		if (!*item)
+			continue;
+		if (nr == NR_WIRES) {
+			pr_err("wires has more than %d items\n", NR_WIRES);
+			return -EINVAL;
+		}
+		/* Names of PCI devices have colons, too. */
+		colon = strrchr(item, ':');
+		if (colon)
+			*colon = '\0';
+		if (!colon || kstrtouint(colon + 1, 10, &new[nr].bits) ||
+		    !new[nr].bits || new[nr].bits > 64 || !*item ||
+		    strscpy(new[nr].glob, item, GLOB_CHARS) < 0) {
+			pr_err("wires is <device or driver glob>:<bits from 1 to 64>, as in wires=*edu*:28, not \"%s%s%s\"\n",
+			       item, colon ? ":" : "", colon ? colon + 1 : "");
+			return -EINVAL;
+		}
+		nr++;
+	}
+	raw_spin_lock_irqsave(&wires_lock, flags);
+	memcpy(wires, new, sizeof(wires));
+	nr_wires = nr;
+	raw_spin_unlock_irqrestore(&wires_lock, flags);
+	return 0;
+}
+
+static bool name_matches(const char *glob, const char *name)
+{
+	return IS_ENABLED(CONFIG_GLOB) ? glob_match(glob, name) :
+					 !strcmp(glob, name);
+}
+
+/**
+ * dod_checks_wires() - the highest address that a device's wires can carry
+ * @d: the device
+ *
+ * Context: any but NMI.
+ *
+ * Return: as declared, U64_MAX if it is not.
+ */
+u64 dod_checks_wires(const struct dod_device *d)
+{
+	u64 highest = U64_MAX;
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&wires_lock, flags);
+	for (i = 0; i < nr_wires; i++)
+		if (name_matches(wires[i].glob, d->name) ||
+		    name_matches(wires[i].glob, d->driver_name)) {
+			highest = DMA_BIT_MASK(wires[i].bits);
+			break;
+		}
+	raw_spin_unlock_irqrestore(&wires_lock, flags);
+	return highest;
+}
+
+static bool mask_exceeded(const struct dod_call *call,
+			  const struct dod_mapping *m, struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+	u64 mask = d->mask, bus_limit = d->bus_limit ?: U64_MAX;
+	u64 wires = READ_ONCE(d->wires);
+
+	if (likely(m->bus_end <= mask && m->bus_end <= bus_limit &&
+		   m->bus_end <= wires))
+		return false;
+	if (m->bus_end > wires)
+		say(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n",
+		    m->bus_end, fls64(wires));
+	if (m->bus_end > mask)
+		say(f, "It ends at 0x%llx, but the device's mask is 0x%llx.\n",
+		    m->bus_end, mask);
+	if (m->bus_end > bus_limit)
+		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
+		    m->bus_end, bus_limit);
+	return true;
+}
+
+/* === Cache lines ========================================================== */
+
+/**
+ * dod_checks_line() - the cache lines that a device shares with the CPU
+ * @dev: the device
+ *
+ * Context: any.
+ *
+ * Return: their size in bytes, 0 if the device is coherent and is not to be
+ * judged as if it were not.
+ */
+u16 dod_checks_line(struct device *dev)
+{
+	u16 line = READ_ONCE(dod_params.noncoherent);
+
+	if (!line && !dev_is_dma_coherent(dev))
+		line = min(dma_get_cache_alignment(), (int)PAGE_SIZE);
+	return line;
+}
+
+/**
+ * dod_checks_bounced() - does the device use another copy of the memory?
+ * @dev: the device
+ * @phys: first byte of the memory
+ * @bus: as the device sees it
+ *
+ * Context: any but NMI.
+ */
+bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus)
+{
+	struct iommu_domain *domain;
+
+	if (dod_maps_directly(dev))
+		return dma_to_phys(dev, bus) != phys;
+	domain = iommu_get_domain_for_dev(dev);
+	return domain && iommu_iova_to_phys(domain, bus) != phys;
+}
+
+/* Is the line there, or only imagined by the parameter? */
+static bool is_simulated(const struct dod_call *call)
+{
+	return dev_is_dma_coherent(call->dev) ||
+	       READ_ONCE(dod_params.noncoherent);
+}
+
+/*
+ * Bytes of the rest of a line that are in use, from the mapping outwards, and how
+ * far they are away. Only a slab object has bounds that tell: in other pages all
+ * is accessible, used or not. What lies behind a redzone counts on the machine
+ * that it lies on; on another it would lie elsewhere (rule 10).
+ */
+static u64 neighbours(const struct dod_call *call, u64 start, u64 last,
+		      bool behind, u64 *distance)
+{
+	u64 nr;
+
+	*distance = 0;
+	if (start > last)
+		return 0;
+	if (!folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(start))))) {
+		dod_count(DOD_C_UNJUDGED_SHARED_PAGE);
+		return 0;
+	}
+	nr = guard->alive(start, last, behind);
+	if (nr || is_simulated(call))
+		return nr;
+	for (*distance = 1; *distance <= last - start; ++*distance) {
+		if (behind)
+			nr = guard->alive(start + *distance, last, true);
+		else
+			nr = guard->alive(start, last - *distance, false);
+		if (nr)
+			break;
+	}
+	return nr;
+}
+
+static void say_neighbours(struct dod_finding *f, const struct dod_mapping *m,
+			   u64 nr, u64 distance, bool behind)
+{
+	say(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer that are in use",
+	    behind ? "last" : "first", m->line, nr, nr == 1 ? "" : "s",
+	    behind ? "behind" : "before");
+	if (distance)
+		say(f, ", %llu away", distance);
+	say(f, ".\n");
+	f->object = as_linear(behind ? m->last + 1 + distance :
+				       m->start - 1 - distance);
+}
+
+static bool is_judged_for_lines(const struct dod_call *call,
+				const struct dod_mapping *m)
+{
+	return m->line && m->trap == DOD_TRAP_ALL && call->to_device &&
+	       !(call->attrs & DOD_ATTR_OWN_LINES);
+}
+
+static bool cacheline_sharing(const struct dod_call *call,
+			      const struct dod_mapping *m,
+			      struct dod_finding *f)
+{
+	u64 before, behind, far_before, far_behind;
+
+	if (!is_judged_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
+		return false;
+	before = neighbours(call, round_down(m->start, m->line), m->start - 1,
+			    false, &far_before);
+	behind = neighbours(call, m->last + 1,
+			    round_up(m->last + 1, m->line) - 1, true,
+			    &far_behind);
+	if (before)
+		say_neighbours(f, m, before, far_before, false);
+	if (behind)
+		say_neighbours(f, m, behind, far_behind, true);
+	return before || behind;
+}
+
+/* The part of a line's rest that another mapping's bytes count in. */
+static bool other_in_rest(const struct dod_call *call,
+			  const struct dod_mapping *m, u64 start, u64 last,
+			  bool behind, struct dod_mapping *other)
+{
+	if (start > last)
+		return false;
+	if (is_simulated(call)) {
+		u64 nr = guard->alive(start, last, behind);
+
+		if (!nr)
+			return false;
+		if (behind)
+			last = start + nr - 1;
+		else
+			start = last + 1 - nr;
+	}
+	return dod_owner_find_other(m, start, last, m->dir == DMA_TO_DEVICE,
+				    other);
+}
+
+static bool line_shared_with_mapping(const struct dod_call *call,
+				     const struct dod_mapping *m,
+				     struct dod_finding *f)
+{
+	struct dod_mapping *other = f->other;
+	bool first, last;
+
+	if (!is_judged_for_lines(call, m))
+		return false;
+	first = other_in_rest(call, m, round_down(m->start, m->line),
+			      m->start - 1, false, other);
+	last = !first && other_in_rest(call, m, m->last + 1,
+				       round_up(m->last + 1, m->line) - 1,
+				       true, other);
+	if (!first && !last)
+		return false;
+	say(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
+	    first ? "first" : "last", m->line);
+	return true;
+}
+
+/* Rule 9. A second mapping that hands nothing over is no harm. */
+static bool overlapping(const struct dod_call *call,
+			const struct dod_mapping *m, struct dod_finding *f)
+{
+	struct dod_mapping *other = f->other;
+	u64 start, last;
+
+	if (!is_judged_for_lines(call, m) ||
+	    !dod_owner_find_other(m, m->start, m->last,
+				  m->dir == DMA_TO_DEVICE, other))
+		return false;
+	if (dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, m->map_frames,
+			      m->map.nr_frames) ||
+	    dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, other->map_frames,
+			      other->map.nr_frames)) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return false;
+	}
+	start = max(m->start, other->start);
+	last = min(m->last, other->last);
+	say(f, "%llu bytes of it, from byte %llu on, are mapped already, and %s writes to them.\n",
+	    last - start + 1, start - m->start,
+	    m->dir == DMA_TO_DEVICE ? "the other device" :
+	    other->dir == DMA_TO_DEVICE ? "this device" : "each of the two");
+	return true;
+}
+
+/* === Advice =============================================================== */
+
+static bool mask_never_set(const struct dod_call *call,
+			   const struct dod_mapping *m, struct dod_finding *f)
+{
+	if (likely(!m->bounced) || m->device->mask != DMA_BIT_MASK(32) ||
+	    !dod_maps_directly(call->dev) ||
+	    phys_to_dma(call->dev, m->last) <= m->device->mask)
+		return false;
+	say(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
+	return true;
+}
+
+static bool mask_wider_than_bus(const struct dod_call *call,
+				const struct dod_mapping *m,
+				struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+
+	if (likely(!d->bus_limit) || d->mask <= d->bus_limit)
+		return false;
+	say(f, "its mask is 0x%llx, but its bus carries no more than 0x%llx",
+	    d->mask, d->bus_limit);
+	return true;
+}
+
+static bool mask_untested(const struct dod_call *call,
+			  const struct dod_mapping *m, struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+
+	if (d->mask <= DMA_BIT_MASK(32) || d->highest > DMA_BIT_MASK(32) ||
+	    m->map.when - d->since < UNTESTED_AFTER)
+		return false;
+	say(f, "it claims %d address bits, but has not used an address above 4 GiB yet: the claim is untested",
+	    fls64(d->mask));
+	return true;
+}
+
+/* PCI devices get theirs from the host bridge, whose child they are. */
+static bool config_not_inherited(const struct dod_call *call,
+				 const struct dod_mapping *m,
+				 struct dod_finding *f)
+{
+	struct device *dev = call->dev, *parent = dev->parent;
+	size_t same;
+
+	if (likely(dev_fwnode(dev) || dev->of_node || dev_is_pci(dev)) ||
+	    !parent || !parent->dma_mask)
+		return false;
+	say(f, "it has no firmware node, and its DMA configuration is not its parent's");
+	same = strlen(f->text);
+	if (dev_is_dma_coherent(dev) != dev_is_dma_coherent(parent))
+		say(f, "; it is %scoherent",
+		    dev_is_dma_coherent(dev) ? "" : "not ");
+	if (dev->bus_dma_limit != parent->bus_dma_limit)
+		say(f, "; bus limit 0x%llx, not 0x%llx", dev->bus_dma_limit,
+		    parent->bus_dma_limit);
+	if (dev->dma_range_map != parent->dma_range_map)
+		say(f, "; %s dma-ranges", dev->dma_range_map ? "other" : "no");
+	if (dma_get_mask(dev) != dma_get_mask(parent))
+		say(f, "; mask 0x%llx, not 0x%llx", dma_get_mask(dev),
+		    dma_get_mask(parent));
+	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
+		say(f, "; another IOMMU domain");
+	if (f->text[same])
+		return true;
+	f->text[0] = '\0';
+	return false;
+}
+
+/* === The table ============================================================ */
+
+/* What a check can look at, and when. */
+enum stage {
+	NO_MEMORY,	/* behind the address is no memory */
+	MEMORY,		/* before the guard changes anything */
+	INDEXED,	/* the mapping is in the index */
+	ADVICE,		/* a line per device, no report */
+};
+
+/* One row per check. Of the rows of a stage the first that finds something ends it. */
+static const struct check {
+	enum stage stage;
+	enum dod_report_type type;
+	bool (*find)(const struct dod_call *call, const struct dod_mapping *m,
+		     struct dod_finding *f);
+} checks[] = {
+	{ NO_MEMORY, DOD_R_STACK_BUFFER, vmalloc_stack },
+	{ NO_MEMORY, DOD_R_VMALLOC_BUFFER, vmalloc_buffer },
+	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, module_image },
+	{ MEMORY, DOD_R_STACK_BUFFER, linear_stack },
+	{ MEMORY, DOD_R_STACK_BUFFER, page_of_stack },
+	{ MEMORY, DOD_R_IMAGE_BUFFER, kernel_image },
+	{ MEMORY, DOD_R_USE_AFTER_FREE_MAP, use_after_free },
+	{ MEMORY, DOD_R_OUT_OF_BOUNDS_MAP, out_of_bounds },
+	{ MEMORY, DOD_R_NOT_CONTIGUOUS, not_contiguous },
+	{ MEMORY, DOD_R_MASK_EXCEEDED, mask_exceeded },
+	{ MEMORY, DOD_R_CACHELINE_SHARING, cacheline_sharing },
+	{ INDEXED, DOD_R_OVERLAPPING_MAPPING, overlapping },
+	{ INDEXED, DOD_R_CACHELINE_SHARING, line_shared_with_mapping },
+	{ ADVICE, DOD_R_MASK_NEVER_SET, mask_never_set },
+	{ ADVICE, DOD_R_MASK_WIDER_THAN_BUS, mask_wider_than_bus },
+	{ ADVICE, DOD_R_MASK_UNTESTED, mask_untested },
+	{ ADVICE, DOD_R_CONFIG_NOT_INHERITED, config_not_inherited },
+};
+
+/* @other: room for the other party. */
+static void run(enum stage stage, const struct dod_call *call,
+		const struct dod_mapping *m, struct dod_mapping *other)
+{
+	struct dod_finding f = { .other = other };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(checks); i++) {
+		if (checks[i].stage != stage)
+			continue;
+		f.type = checks[i].type;
+		if (stage == ADVICE && test_bit(f.type, &m->device->noted))
+			continue;
+		if (!checks[i].find(call, m, &f))
+			continue;
+		if (stage == ADVICE)
+			dod_report_note(f.type, m->device, "%s", f.text);
+		else
+			dod_report_mapping(&f, m);
+		if (stage != ADVICE)
+			return;
+		f.text[0] = '\0';
+	}
+}
+
+/**
+ * dod_checks_linear() - is an address one that virt_to_page() understands?
+ * @addr: as a driver gave it to dma_map_single(), which refuses vmalloc space
+ *
+ * Context: any.
+ */
+bool dod_checks_linear(const void *addr)
+{
+	return !is_module_memory(addr);
+}
+
+/**
+ * dod_checks_single() - report an address that is not in the linear map
+ * @m: what is known of the mapping
+ * @addr: the address
+ *
+ * Context: any but NMI.
+ */
+void dod_checks_single(const struct dod_mapping *m, const void *addr)
+{
+	struct dod_finding f = {
+		.type = DOD_R_IMAGE_BUFFER,
+		.addr = (unsigned long)addr,
+	};
+
+	say(&f, "The buffer is in the image of a module: %ps.\n", addr);
+	say(&f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	dod_report_mapping(&f, m);
+}
+
+/**
+ * dod_checks_before() - judge a mapping before its memory is guarded
+ * @call: the call that makes it
+ * @m: the mapping, in no index yet
+ *
+ * Context: any but NMI, no lock held.
+ */
+void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
+{
+	run(m->not_ram ? NO_MEMORY : MEMORY, call, m, NULL);
+	run(ADVICE, call, m, NULL);
+}
+
+/**
+ * dod_checks_after() - judge a mapping by the other mappings
+ * @call: the call that makes it
+ * @m: the mapping; it cannot end before its call does
+ *
+ * Context: any but NMI, no lock held.
+ */
+void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
+{
+	struct dod_mapping other;
+
+	if (m->line)
+		run(INDEXED, call, m, &other);
+}
+
+/**
+ * dod_checks_start() - learn what the machine looks like
+ * @with: the guard in force
+ *
+ * Context: process.
+ */
+void dod_checks_start(const struct dod_guard *with)
+{
+	const struct resource *ram, *part;
+
+	guard = with;
+	nr_image = 0;
+	/* The image's resources are static, and their parents not unplugged. */
+	for (ram = iomem_resource.child; ram; ram = ram->sibling)
+		for (part = ram->child; part; part = part->sibling)
+			add_image(part);
+}
