@@ -228,19 +228,20 @@ static bool kernel_image(const struct dod_call *call,
 	return false;
 }
 
+/* Looked at once for both rows. */
 static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
 		       bool want_freed)
 {
-	const char *what;
-	bool freed;
-	u64 bad;
-
-	what = guard->inaccessible(m->start, m->last, &bad, &freed);
-	if (!what || freed != want_freed)
+	if (!f->looked) {
+		f->looked = true;
+		f->what = guard->inaccessible(m->start, m->last, &f->bad,
+					      &f->freed);
+	}
+	if (likely(!f->what) || f->freed != want_freed)
 		return false;
-	say(f, "Byte %llu of its %llu is in %s.\n", bad - m->start, size_of(m),
-	    what);
-	f->object = as_linear(freed ? bad : m->start);
+	say(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
+	    size_of(m), f->what);
+	f->object = as_linear(f->freed ? f->bad : m->start);
 	return true;
 }
 
@@ -512,12 +513,12 @@ static u64 neighbours(const struct dod_call *call, u64 start, u64 last,
 static void say_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 			   u64 nr, u64 distance, bool behind)
 {
-	say(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer that are in use",
+	say(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer",
 	    behind ? "last" : "first", m->line, nr, nr == 1 ? "" : "s",
 	    behind ? "behind" : "before");
 	if (distance)
 		say(f, ", %llu away", distance);
-	say(f, ".\n");
+	say(f, ", which the CPU may write.\n");
 	f->object = as_linear(behind ? m->last + 1 + distance :
 				       m->start - 1 - distance);
 }
@@ -733,7 +734,8 @@ static void run(enum stage stage, const struct dod_call *call,
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(checks); i++) {
-		if (checks[i].stage != stage)
+		if (checks[i].stage != stage ||
+		    dod_report_is_off(checks[i].type))
 			continue;
 		f.type = checks[i].type;
 		if (stage == ADVICE && test_bit(f.type, &m->device->noted))

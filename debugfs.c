@@ -119,10 +119,12 @@ static const struct gauge {
 	{ "pool_records", pool_records },
 };
 
-/* "reports_" and the name of the type, spelt like the other counters. */
+/* The name of the type, spelt like the other counters; advice is no report. */
 static void report_counter_name(char *buf, size_t size, unsigned int type)
 {
-	snprintf(buf, size, "reports_%s", dod_report_name(type));
+	snprintf(buf, size, "%s_%s",
+		 dod_report_is_advice(type) ? "notes" : "reports",
+		 dod_report_name(type));
 	strreplace(buf, '-', '_');
 }
 

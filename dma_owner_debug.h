@@ -363,6 +363,10 @@ extern struct dod_pool dod_mapping_pool;
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
  * @other:	the other party, NULL if there is none
+ * @looked:	the next three are known; for checks.c
+ * @freed:	what the first bad byte is in has been freed
+ * @bad:	the first byte that must not be accessed
+ * @what:	what it is in, NULL if there is none
  */
 struct dod_finding {
 	enum dod_report_type type;
@@ -370,6 +374,9 @@ struct dod_finding {
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
+	bool looked, freed;
+	u64 bad;
+	const char *what;
 };
 
 void dod_checks_start(const struct dod_guard *guard);
@@ -423,6 +430,8 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
+bool dod_report_is_advice(enum dod_report_type type);
+bool dod_report_is_off(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);
 int dod_report_set_filter(enum dod_filter_by by, const char *val);
 

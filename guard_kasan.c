@@ -401,26 +401,33 @@ static const char *kasan_name(u8 value, bool *freed)
 	return NULL;
 }
 
+/* The first byte of the shadow from @p on that is not 0, @end if there is none. */
+static const u8 *skip_accessible(const u8 *p, const u8 *end)
+{
+	while (p < end && !IS_ALIGNED((unsigned long)p, sizeof(u64)) && !*p)
+		p++;
+	if (IS_ALIGNED((unsigned long)p, sizeof(u64)))
+		while (end - p >= sizeof(u64) && !*(const u64 *)p)
+			p += sizeof(u64);
+	while (p < end && !*p)
+		p++;
+	return p;
+}
+
 static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 {
-	u64 granule;
+	const u8 *p = kasan_mem_to_shadow(phys_to_virt(start)), *first = p;
+	const u8 *end = kasan_mem_to_shadow(phys_to_virt(last)) + 1;
 
-	for (granule = round_down(start, GRANULE); granule <= last;
-	     granule += GRANULE) {
-		const u8 *shadow = kasan_mem_to_shadow(phys_to_virt(granule));
-		unsigned int bytes;
+	for (; (p = skip_accessible(p, end)) < end; p++) {
+		u64 granule = round_down(start, GRANULE) + (p - first) * GRANULE;
+		u8 value = READ_ONCE(*p);
+		unsigned int bytes = existing(value);
 		const char *name;
 
-		if (IS_ALIGNED((unsigned long)shadow, sizeof(u64)) &&
-		    last - granule >= WORD_BYTES &&
-		    !READ_ONCE(*(u64 *)shadow)) {
-			granule += WORD_BYTES - GRANULE;
-			continue;
-		}
-		bytes = existing(READ_ONCE(*shadow));
 		if (bytes == GRANULE || last < granule + bytes)
 			continue;
-		name = kasan_name(READ_ONCE(*shadow), freed);
+		name = kasan_name(value, freed);
 		if (!name) {
 			dod_count(DOD_C_UNJUDGED_SHADOW);
 			return NULL;

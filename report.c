@@ -136,6 +136,17 @@ const char *dod_report_name(enum dod_report_type type)
 }
 
 /**
+ * dod_report_is_advice() - is a type a note, and no fault?
+ * @type: the type
+ *
+ * Context: any.
+ */
+bool dod_report_is_advice(enum dod_report_type type)
+{
+	return types[type].advice;
+}
+
+/**
  * dod_report_count() - how often a type was found, shown or not
  * @type: the type
  *
@@ -148,7 +159,7 @@ long dod_report_count(enum dod_report_type type)
 
 /* === Filters ============================================================== */
 
-#define NR_RULES	16
+#define NR_RULES	32
 #define RULE_CHARS	64
 
 /* Types that are off where a name matches the glob. */
@@ -165,6 +176,20 @@ struct filter {
 static_assert(DOD_REPORT_COUNT <= 32);
 
 static struct filter filters[DOD_BY_COUNT];	/* report_lock */
+static u32 types_off;			/* report_lock, read without */
+
+/**
+ * dod_report_is_off() - is a type off everywhere?
+ * @type: the type
+ *
+ * What is only there to find it need not be done.
+ *
+ * Context: any.
+ */
+bool dod_report_is_off(enum dod_report_type type)
+{
+	return READ_ONCE(types_off) & BIT(type);
+}
 
 static int type_mask(const char *name, u32 *mask)
 {
@@ -245,6 +270,8 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	static struct filter new;
 	char copy[512], *rest = copy, *item;
 	unsigned long flags;
+	unsigned int i;
+	u32 off = 0;
 	int err;
 
 	if (strscpy(copy, val, sizeof(copy)) < 0) {
@@ -266,8 +293,12 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 			return err;
 		new.nr++;
 	}
+	for (i = 0; i < new.nr; i++)
+		off |= new.rules[i].type_mask;
 	raw_spin_lock_irqsave(&report_lock, flags);
 	filters[by] = new;
+	if (by == DOD_BY_TYPE)
+		WRITE_ONCE(types_off, off);
 	raw_spin_unlock_irqrestore(&report_lock, flags);
 	return 0;
 }
