@@ -612,10 +612,11 @@ static bool overlapping(const struct dod_call *call,
 	}
 	start = max(m->start, other->start);
 	last = min(m->last, other->last);
-	say(f, "%llu bytes of it, from byte %llu on, are mapped already, and %s writes to them.\n",
+	say(f, "%llu bytes of it, from byte %llu on, are mapped already, and %s writable for the device.\n",
 	    last - start + 1, start - m->start,
-	    m->dir == DMA_TO_DEVICE ? "the other device" :
-	    other->dir == DMA_TO_DEVICE ? "this device" : "each of the two");
+	    m->dir == DMA_TO_DEVICE ? "the other mapping is" :
+	    other->dir == DMA_TO_DEVICE ? "this mapping is" :
+					  "both mappings are");
 	return true;
 }
 
