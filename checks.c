@@ -483,9 +483,12 @@ static bool is_simulated(const struct dod_call *call)
  * far they are away. Only a slab object has bounds that tell: in other pages all
  * is accessible, used or not. What lies behind a redzone counts on the machine
  * that it lies on; on another it would lie elsewhere (rule 10).
+ *
+ * Entries of one list are given and taken back together, so that no line of theirs
+ * gets dirty in between: what lies beyond the next entry is that one's neighbour.
  */
-static u64 neighbours(const struct dod_call *call, u64 start, u64 last,
-		      bool behind, u64 *distance)
+static u64 neighbours(const struct dod_call *call, const struct dod_mapping *m,
+		      u64 start, u64 last, bool behind, u64 *distance)
 {
 	u64 nr;
 
@@ -495,6 +498,15 @@ static u64 neighbours(const struct dod_call *call, u64 start, u64 last,
 	if (!folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(start))))) {
 		dod_count(DOD_C_UNJUDGED_SHARED_PAGE);
 		return 0;
+	}
+	if (call->kind == DOD_SG) {
+		nr = dod_owner_up_to_group(m, start, last, behind);
+		if (!nr)
+			return 0;
+		if (behind)
+			last = start + nr - 1;
+		else
+			start = last + 1 - nr;
 	}
 	nr = guard->alive(start, last, behind);
 	if (nr || is_simulated(call))
@@ -538,9 +550,9 @@ static bool cacheline_sharing(const struct dod_call *call,
 
 	if (!is_judged_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
 		return false;
-	before = neighbours(call, round_down(m->start, m->line), m->start - 1,
-			    false, &far_before);
-	behind = neighbours(call, m->last + 1,
+	before = neighbours(call, m, round_down(m->start, m->line),
+			    m->start - 1, false, &far_before);
+	behind = neighbours(call, m, m->last + 1,
 			    round_up(m->last + 1, m->line) - 1, true,
 			    &far_behind);
 	if (before)
@@ -697,7 +709,8 @@ static bool config_not_inherited(const struct dod_call *call,
 enum stage {
 	NO_MEMORY,	/* behind the address is no memory */
 	MEMORY,		/* before the guard changes anything */
-	INDEXED,	/* the mapping is in the index */
+	OTHERS,		/* all of the call is in the index: other mappings */
+	ALONE,		/* likewise, where those have nothing to do with it */
 	ADVICE,		/* a line per device, no report */
 };
 
@@ -718,17 +731,17 @@ static const struct check {
 	{ MEMORY, DOD_R_OUT_OF_BOUNDS_MAP, out_of_bounds },
 	{ MEMORY, DOD_R_NOT_CONTIGUOUS, not_contiguous },
 	{ MEMORY, DOD_R_MASK_EXCEEDED, mask_exceeded },
-	{ MEMORY, DOD_R_CACHELINE_SHARING, cacheline_sharing },
-	{ INDEXED, DOD_R_OVERLAPPING_MAPPING, overlapping },
-	{ INDEXED, DOD_R_CACHELINE_SHARING, line_shared_with_mapping },
+	{ OTHERS, DOD_R_OVERLAPPING_MAPPING, overlapping },
+	{ OTHERS, DOD_R_CACHELINE_SHARING, line_shared_with_mapping },
+	{ ALONE, DOD_R_CACHELINE_SHARING, cacheline_sharing },
 	{ ADVICE, DOD_R_MASK_NEVER_SET, mask_never_set },
 	{ ADVICE, DOD_R_MASK_WIDER_THAN_BUS, mask_wider_than_bus },
 	{ ADVICE, DOD_R_MASK_UNTESTED, mask_untested },
 	{ ADVICE, DOD_R_CONFIG_NOT_INHERITED, config_not_inherited },
 };
 
-/* @other: room for the other party. */
-static void run(enum stage stage, const struct dod_call *call,
+/* @other: room for the other party. Returns whether there was a report. */
+static bool run(enum stage stage, const struct dod_call *call,
 		const struct dod_mapping *m, struct dod_mapping *other)
 {
 	struct dod_finding f = { .other = other };
@@ -748,9 +761,10 @@ static void run(enum stage stage, const struct dod_call *call,
 		else
 			dod_report_mapping(&f, m);
 		if (stage != ADVICE)
-			return;
+			return true;
 		f.text[0] = '\0';
 	}
+	return false;
 }
 
 /**
@@ -797,8 +811,8 @@ void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
 }
 
 /**
- * dod_checks_after() - judge a mapping by the other mappings
- * @call: the call that makes it
+ * dod_checks_after() - judge a mapping by what shares its cache lines
+ * @call: the call that makes it, and that has no more to map
  * @m: the mapping; it cannot end before its call does
  *
  * Context: any but NMI, no lock held.
@@ -807,8 +821,8 @@ void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
 {
 	struct dod_mapping other;
 
-	if (m->line)
-		run(INDEXED, call, m, &other);
+	if (m->line && !run(OTHERS, call, m, &other))
+		run(ALONE, call, m, NULL);
 }
 
 /**

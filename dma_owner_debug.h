@@ -308,6 +308,8 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 			  bool writable, struct dod_mapping *copy);
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
+			  bool behind);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 int dod_owner_next_device(int skip, struct dod_device *copy);
 void dod_owner_set_wires(void);

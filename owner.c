@@ -898,8 +898,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (call->to_device && m->wide && m->trap != DOD_TRAP_NONE)
 		guard_wide(phys, phys + size - 1);
-	if (to_be_judged())
-		dod_checks_after(call, m);
 	return;
 drop:
 	drop_call(call);
@@ -921,6 +919,9 @@ void dod_owner_map_end(struct dod_call *call)
 
 	if (!leader)
 		return;
+	if (to_be_judged() && dod_checks_line(call->dev))
+		for (m = leader; m; m = m->next)
+			dod_checks_after(call, m);
 	for (m = leader->next; m; m = m->next) {
 		dod_count(DOD_C_MAPS);
 		index_bus(m);
@@ -1574,6 +1575,54 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 		raw_spin_unlock_irqrestore(&part->lock, flags);
 	}
 	return found;
+}
+
+static u64 up_to_group(struct index_part *part, const struct dod_mapping *m,
+		       u64 start, u64 last, bool behind)
+{
+	u64 nr = last - start + 1;
+	struct dod_mapping *other;
+
+	for (other = first_touching(part, start, last); other;
+	     other = next_touching(other, start, last)) {
+		if (other->group != m->group)
+			continue;
+		if (behind)
+			nr = min(nr, max(other->start, start) - start);
+		else
+			nr = min(nr, last - min(other->last, last));
+	}
+	return nr;
+}
+
+/**
+ * dod_owner_up_to_group() - how far is it to what the same call has mapped?
+ * @m: a mapping of the call
+ * @start: first byte, physical
+ * @last: last byte, physical; of the line in which @m ends or begins
+ * @behind: the range lies behind @m, not before it
+ *
+ * Context: any but NMI.
+ *
+ * Return: how many bytes of the range, from @m outwards, are none of the call's.
+ */
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
+			  bool behind)
+{
+	struct index_part *part = phys_shard(start);
+	unsigned long flags;
+	u64 nr;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	nr = up_to_group(part, m, start, last, behind);
+	part = &by_phys->wide;
+	if (READ_ONCE(part->nr)) {
+		raw_spin_lock(&part->lock);
+		nr = min(nr, up_to_group(part, m, start, last, behind));
+		raw_spin_unlock(&part->lock);
+	}
+	raw_spin_unlock_irqrestore(&phys_shard(start)->lock, flags);
+	return nr;
 }
 
 static u64 distance(const struct dod_mapping *m, u64 phys)
