@@ -684,7 +684,8 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_wide_suite, &kt_sg_suite, &kt_report_suite,
 		  &kt_filters_suite, &kt_params_suite, &kt_ignored_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
-		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite);
+		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
+		  &kt_memory_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");
