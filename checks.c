@@ -24,6 +24,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/swap.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #define UNTESTED_AFTER	(60ULL * NSEC_PER_SEC)
@@ -137,18 +138,38 @@ static bool module_image(const struct dod_call *call,
 
 /* === Memory that must not be mapped ======================================= */
 
-/* A stack in the linear map ends with a magic value; the tasks prove it. */
+/**
+ * dod_checks_stack_magic() - does an address look like one on a task's stack?
+ * @addr: in the linear map, where stacks are without VMAP_STACK
+ *
+ * A stack ends with a magic value. The page may be unmapped (debug_pagealloc).
+ *
+ * Context: any.
+ */
+bool dod_checks_stack_magic(const void *addr)
+{
+	unsigned long *end, magic;
+
+	end = (unsigned long *)round_down((unsigned long)addr, THREAD_SIZE);
+	pagefault_disable();
+	__get_kernel_nofault(&magic, end, unsigned long, fault);
+	pagefault_enable();
+	return magic == STACK_END_MAGIC;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/* The magic value may be there by chance; the tasks prove it. */
 static bool linear_stack(const struct dod_call *call,
 			 const struct dod_mapping *m, struct dod_finding *f)
 {
-	unsigned long base = round_down((unsigned long)as_linear(m->start),
-					THREAD_SIZE);
+	const void *addr = as_linear(m->start);
 	char comm[TASK_COMM_LEN];
 	pid_t pid;
 
-	if (IS_ENABLED(CONFIG_VMAP_STACK) ||
-	    *(const unsigned long *)base != STACK_END_MAGIC ||
-	    !find_stack((void *)base, comm, &pid))
+	if (IS_ENABLED(CONFIG_VMAP_STACK) || !dod_checks_stack_magic(addr) ||
+	    !find_stack(addr, comm, &pid))
 		return false;
 	say_whose_stack(f, comm, pid);
 	return true;

@@ -383,6 +383,7 @@ struct dod_finding {
 
 void dod_checks_start(const struct dod_guard *guard);
 u16 dod_checks_line(struct device *dev);
+bool dod_checks_stack_magic(const void *addr);
 bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);

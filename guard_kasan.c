@@ -17,7 +17,6 @@
 #include <linux/kfence.h>
 #include <linux/kprobes.h>
 #include <linux/log2.h>
-#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/task_stack.h>
@@ -205,9 +204,7 @@ static bool on_task_stack(const struct page *page, const void *addr)
 			return true;
 	return false;
 #else
-	unsigned long end = round_down((unsigned long)addr, THREAD_SIZE);
-
-	return *(const unsigned long *)end == STACK_END_MAGIC;
+	return dod_checks_stack_magic(addr);
 #endif
 }
 
