@@ -414,20 +414,44 @@ static const char * const helpers[] = {
 	"swab", "scatterwalk_", "bitmap_", "_find_", "chksum_", "xxh", "xxhash",
 };
 
+/*
+ * Inline functions of the kernel's headers, of which a compiler may make functions
+ * of the driver's. A driver cannot have others of these names.
+ */
+static const char * const inlines[] = {
+	"dma_map_single_attrs", "dma_map_sgtable", "dma_sync_single_for_device",
+	"dma_sync_single_range_for_device", "dma_sync_sg_for_device",
+	"dma_sync_sgtable_for_device", "skb_frag_dma_map",
+};
+
 static const char *function_name(unsigned long ip, char *buf, size_t size)
 {
 	snprintf(buf, size, "%ps", (void *)ip);
 	return buf;
 }
 
-/* A driver may use such a name, too: modules are never skipped. */
+/* @name as "function.suffix [module]": what a compiler appends does not count. */
+static bool is_inline(const char *name)
+{
+	size_t len = strcspn(name, ". ");
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(inlines); i++)
+		if (strlen(inlines[i]) == len && !strncmp(name, inlines[i], len))
+			return true;
+	return false;
+}
+
+/* A driver may use names that begin so, too: of modules only inlines are skipped. */
 static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
 			    unsigned int nr)
 {
 	char name[64];
 
 	function_name(ip, name, sizeof(name));
-	return !strchr(name, '[') && has_prefix(name, prefixes, nr);
+	if (strchr(name, '['))
+		return is_inline(name);
+	return has_prefix(name, prefixes, nr);
 }
 
 static unsigned int skip_frames(const unsigned long *frames, unsigned int nr,

@@ -159,6 +159,57 @@ static void title_skips_memcpy(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
 }
 
+/* As compilers do to the inline functions of dma-mapping.h; not used here. */
+static noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
+	__asm__("dma_map_sgtable");
+
+static noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
+{
+	dma_addr_t dma = dma_map_single(kt_dev, buf, size, DMA_TO_DEVICE);
+
+	OPTIMIZER_HIDE_VAR(dma);
+	return dma;
+}
+
+/* A driver's own. */
+static noinline dma_addr_t dma_map_sgtable_kunit(void *buf, size_t size)
+{
+	dma_addr_t dma = dma_map_single(kt_dev, buf, size, DMA_TO_DEVICE);
+
+	OPTIMIZER_HIDE_VAR(dma);
+	return dma;
+}
+
+static noinline void test_map_inline(struct kunit *test, void *buf, size_t size)
+{
+	dma_addr_t dma = inline_of_a_header(buf, size);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
+}
+
+static noinline void test_map_own(struct kunit *test, void *buf, size_t size)
+{
+	dma_addr_t dma = dma_map_sgtable_kunit(buf, size);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
+}
+
+/* Not the function that the compiler made of an inline: all faults would be one. */
+static void title_skips_inlines(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100);
+
+	test_map_inline(test, buf, 128);
+	EXPECT_MAP_REPORT(test, "out-of-bounds-map", test_map_inline, 128);
+	test_map_own(test, buf, 128);
+	/* Built in, a name that begins like the DMA core's is taken for it. */
+	EXPECT_MAP_REPORT(test, "out-of-bounds-map",
+			  *IN_MODULE ? (void *)dma_map_sgtable_kunit : (void *)test_map_own,
+			  128);
+}
+
 /* Titles are compared by machines: nothing volatile in them. */
 static void title_is_stable(struct kunit *test)
 {
@@ -305,6 +356,7 @@ static struct kunit_case report_cases[] = {
 	KUNIT_CASE(text_of_a_write),
 	KUNIT_CASE(text_of_a_read),
 	KUNIT_CASE(title_skips_memcpy),
+	KUNIT_CASE(title_skips_inlines),
 	DIRECTION_CASE(title_is_stable),
 	KUNIT_CASE(duplicates),
 	KUNIT_CASE(duplicates_on_request),
