@@ -261,6 +261,8 @@ extern const struct dod_guard dod_guard_kasan;
  * @kind:	the family the call belongs to
  * @attrs:	DMA_ATTR_* of a map call
  * @to_device:	a map call that hands the memory over at once
+ * @wrong:	a map call of memory that is not the driver's: its virtual address was
+ *		reported, and led there by mistake
  * @caller:	return address of the hooked function
  * @leader:	first record of this call, NULL before it
  * @tail:	last record of this call
@@ -273,7 +275,7 @@ struct dod_call {
 	enum dma_data_direction dir;
 	enum dod_kind kind;
 	unsigned long attrs;
-	bool to_device;
+	bool to_device, wrong;
 	unsigned long caller;
 
 	struct dod_mapping *leader, *tail;
@@ -282,7 +284,7 @@ struct dod_call {
 	unsigned long frames[DOD_MAP_FRAMES];
 };
 
-void dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
+bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		   bool not_ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);

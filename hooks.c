@@ -6,7 +6,8 @@
  *
  * Hooks run in the context of the caller, which is any but NMI, and take no
  * lock here. cache_lock protects additions to the caches of symbol names and
- * nests in nothing.
+ * nests in nothing; nor does wrong_lock, which protects the calls of
+ * dma_map_single() that have begun with a wrong address.
  */
 #include "dma_owner_debug.h"
 #include "compat.h"
@@ -118,11 +119,62 @@ static bool may_bounce(struct device *dev, u64 phys, u64 bus)
 	return !dod_maps_directly(dev) || dma_to_phys(dev, bus) != phys;
 }
 
+/*
+ * dma_map_single() of an address outside of the linear map goes on with a page that
+ * has nothing to do with it. It may well be memory, and somebody else's: no fault
+ * of that memory is this driver's, and no access to it a fault.
+ */
+#define NR_WRONG 4
+
+static struct {
+	const struct task_struct *task;
+	u64 phys;
+} wrong[NR_WRONG];			/* wrong_lock */
+static unsigned int next_wrong;		/* wrong_lock */
+static bool any_wrong;			/* wrong_lock, read without */
+static DEFINE_RAW_SPINLOCK(wrong_lock);
+
+/* There is hardly ever more than one. One too many is judged as if it were right. */
+static void note_wrong(u64 phys)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&wrong_lock, flags);
+	wrong[next_wrong].task = current;
+	wrong[next_wrong].phys = phys;
+	next_wrong = (next_wrong + 1) % NR_WRONG;
+	WRITE_ONCE(any_wrong, true);
+	raw_spin_unlock_irqrestore(&wrong_lock, flags);
+}
+
+/* Is that what the call that began with a wrong address maps? */
+static bool take_wrong(u64 phys)
+{
+	unsigned long flags;
+	bool found = false;
+	unsigned int i;
+
+	if (likely(!READ_ONCE(any_wrong)))
+		return false;
+	raw_spin_lock_irqsave(&wrong_lock, flags);
+	WRITE_ONCE(any_wrong, false);
+	for (i = 0; i < NR_WRONG; i++) {
+		if (wrong[i].task == current && wrong[i].phys == phys) {
+			wrong[i].task = NULL;
+			found = true;
+		}
+		if (wrong[i].task)
+			WRITE_ONCE(any_wrong, true);
+	}
+	raw_spin_unlock_irqrestore(&wrong_lock, flags);
+	return found;
+}
+
 /* === map ================================================================== */
 
 static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 {
-	bool ram = is_ram(phys, size);
+	bool ram = !call->wrong && is_ram(phys, size);
 
 	if (!ram)
 		dod_count(DOD_C_UNTRACKED_NOT_RAM);
@@ -140,7 +192,8 @@ static void on_map_single(struct hook *hook, unsigned long caller,
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
-	dod_owner_map_single(&call, addr, size);
+	if (dod_owner_map_single(&call, addr, size))
+		note_wrong(virt_to_phys((void *)addr));
 }
 
 /* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
@@ -154,6 +207,7 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	int dir = (int)dod_arg(fregs, 4);
 	dma_addr_t bus = dod_arg(fregs, 5);
 	unsigned long attrs = dod_arg(fregs, 6);
+	bool is_wrong = take_wrong(phys);
 	struct dod_call call;
 
 	if (bus == DMA_MAPPING_ERROR) {
@@ -164,6 +218,7 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	call = call_begin(dev, dir, DOD_SINGLE, caller);
 	call.attrs = attrs;
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	call.wrong = is_wrong;
 	map(&call, phys, size, bus);
 	dod_owner_map_end(&call);
 }

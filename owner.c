@@ -782,8 +782,10 @@ static bool to_be_judged(void)
  * linear map that is a wrong one.
  *
  * Context: any but NMI.
+ *
+ * Return: whether it is such an address.
  */
-void dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
+bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
 	struct dod_mapping m = {
 		.dev = call->dev,
@@ -792,17 +794,20 @@ void dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 		.dir = DMA_NONE,
 	};
 
-	if (dod_checks_linear(addr) || !size || !to_be_judged())
-		return;
+	if (dod_checks_linear(addr))
+		return false;
+	if (!size || !to_be_judged())
+		return true;
 	m.device = get_device_names(call->dev);
 	if (!m.device)
-		return;
+		return true;
 	m.start = virt_to_phys((void *)addr);
 	m.last = m.start + size - 1;
 	note_caller(call, DOD_MAP_FRAMES);
 	m.map = call->who;
 	memcpy(m.map_frames, call->frames, sizeof(m.map_frames));
 	dod_checks_single(&m, addr);
+	return true;
 }
 
 /**
@@ -872,7 +877,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, m->bus_end);
-	if (to_be_judged())
+	if (to_be_judged() && !call->wrong)
 		dod_checks_before(call, m);
 
 	if (call->leader)
