@@ -91,6 +91,17 @@ static void say_whose_stack(struct dod_finding *f, const char *comm, pid_t pid)
 	say(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
 }
 
+/* Variables have names only with CONFIG_KALLSYMS_ALL. */
+static void say_which_module_memory(struct dod_finding *f, const void *addr)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%ps", addr);
+	say(f, "The buffer is in the image of a module: %s.\n",
+	    strstarts(name, "0x") ? "a static variable or constant" : name);
+	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+}
+
 /* vmalloc() memory that was never in the linear map, and so maps to nothing. */
 static const void *in_vmalloc(const struct dod_mapping *m)
 {
@@ -131,8 +142,7 @@ static bool module_image(const struct dod_call *call,
 	if (!is_module_memory(addr) || !vmalloc_to_page(addr))
 		return false;
 	f->addr = (unsigned long)addr;
-	say(f, "The buffer is in the image of a module: %ps.\n", addr);
-	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	say_which_module_memory(f, addr);
 	return true;
 }
 
@@ -262,6 +272,10 @@ static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
 		return false;
 	say(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
 	    size_of(m), f->what);
+	/* The size of a slab object, which comes next, is the rounded one. */
+	if (!f->freed && f->bad != m->start)
+		say(f, "Only its first %llu bytes are allocated.\n",
+		    f->bad - m->start);
 	f->object = as_linear(f->freed ? f->bad : m->start);
 	return true;
 }
@@ -443,8 +457,10 @@ static bool mask_exceeded(const struct dod_call *call,
 		   m->bus_end <= wires))
 		return false;
 	if (m->bus_end > wires)
-		say(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n",
-		    m->bus_end, fls64(wires));
+		say(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n"
+		       "The device may take 0x%llx for 0x%llx.\n",
+		    m->bus_end, fls64(wires), max(m->bus, wires + 1),
+		    max(m->bus, wires + 1) & wires);
 	if (m->bus_end > mask)
 		say(f, "It ends at 0x%llx, but the device's mask is 0x%llx.\n",
 		    m->bus_end, mask);
@@ -813,8 +829,7 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr)
 		.addr = (unsigned long)addr,
 	};
 
-	say(&f, "The buffer is in the image of a module: %ps.\n", addr);
-	say(&f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	say_which_module_memory(&f, addr);
 	dod_report_mapping(&f, m);
 }
 

@@ -60,7 +60,7 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_CACHELINE_SHARING] = {
 		"cacheline-sharing",
-		"give the buffer an allocation of its own, or align it and its size to dma_get_cache_alignment(); in a struct, put it between __dma_from_device_group_begin() and _end(), or make it ____cacheline_aligned.",
+		"give the buffer an allocation of its own, or align it and its size to dma_get_cache_alignment(); in a struct, make it and the member behind it ____cacheline_aligned, or put it between __dma_from_device_group_begin() and _end() if this kernel has them.",
 	},
 	[DOD_R_OVERLAPPING_MAPPING] = {
 		"overlapping-mapping",
@@ -72,7 +72,7 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_USE_AFTER_FREE_MAP] = {
 		"use-after-free-map",
-		"keep the memory allocated until it is unmapped.",
+		"keep the memory allocated until it is unmapped. With slub_debug=U on the kernel command line, a report shows who allocated the object.",
 	},
 	[DOD_R_VMALLOC_BUFFER] = {
 		"vmalloc-buffer",
