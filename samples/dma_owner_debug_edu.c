@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Driver for QEMU's "edu" PCI device that does real streaming DMA, right and
- * wrong, on request. Write the name of a step to
- * /sys/kernel/debug/dma_owner_debug_edu/<pci name>/run; "steps" lists them.
+ * wrong, on request. In /sys/kernel/debug/dma_owner_debug_edu/<pci name>/ are
+ *
+ *   run	write the name of a step to it
+ *   steps	the steps that can be done with this device, one per line, with tabs
+ *		between: name, type of the report it must produce or "none",
+ *		parameter of dma_owner_debug that must be set meanwhile, as
+ *		name=value, or "-", and what it does
  *
  * edu->lock is held while a step runs: the device does one transfer at a time.
  */
@@ -14,15 +19,18 @@
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iommu.h>
 #include <linux/iopoll.h>
 #include <linux/kfence.h>
 #include <linux/module.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 #define EDU_VENDOR_ID		0x1234
 #define EDU_DEVICE_ID		0x11e8
@@ -51,6 +59,9 @@
 #define EDU_LEN			1024
 #define EDU_WORD		4
 
+/* The cache lines of most machines that are not coherent. */
+#define EDU_CACHE_LINE		64
+
 #define EDU_MAX_DEVICES		8
 #define EDU_DEFAULT_MASK_BITS	28
 
@@ -66,6 +77,8 @@ struct edu {
 	void __iomem *regs;
 	/* Without an interrupt the end of a transfer is polled for. */
 	bool has_irq;
+	/* Its address lines. */
+	unsigned int bits;
 	struct completion done;
 	/* Held while a step runs. Protects seed. */
 	struct mutex lock;
@@ -82,11 +95,21 @@ struct edu_buf {
 	u32 seed;
 };
 
+/* A parameter of dma_owner_debug without which a step would not be reported. */
+enum edu_param {
+	EDU_PARAM_NONE,
+	EDU_PARAM_NONCOHERENT,	/* machines with QEMU's edu are coherent */
+	EDU_PARAM_WIRES,	/* only we know how many the device has */
+};
+
 /**
  * struct edu_step - one thing the driver can be asked to do
  * @name: what to write to "run"
  * @what: a sentence that says what is done, and what is wrong about it
  * @expect: type of the one report it must produce, or "none"
+ * @param: what must be set for that
+ * @possible: whether it can be done with this device, in this kernel; NULL for
+ *	always
  * @run: does it; returns 0, or a negative errno if the transfer failed or did
  *	not leave the right data
  */
@@ -94,6 +117,8 @@ struct edu_step {
 	const char *name;
 	const char *what;
 	const char *expect;
+	enum edu_param param;
+	bool (*possible)(struct edu *edu);
 	int (*run)(struct edu *edu);
 };
 
@@ -177,27 +202,47 @@ static u32 edu_data(u32 seed, size_t i)
 	return (seed << 16 | i) * 2654435761U;
 }
 
-static void edu_fill(u32 *words, u32 seed)
+static void edu_fill_part(u32 *words, size_t len, u32 seed)
 {
 	size_t i;
 
-	for (i = 0; i < EDU_LEN / sizeof(*words); i++)
+	for (i = 0; i < len / sizeof(*words); i++)
 		words[i] = edu_data(seed, i);
+}
+
+static void edu_fill(u32 *words, u32 seed)
+{
+	edu_fill_part(words, EDU_LEN, seed);
+}
+
+/* Where the data of @seed end: @len if all of it is there. */
+static size_t edu_right_bytes(const u32 *words, size_t len, u32 seed)
+{
+	size_t i;
+
+	for (i = 0; i < len / sizeof(*words); i++) {
+		if (words[i] != edu_data(seed, i))
+			break;
+	}
+
+	return i * sizeof(*words);
+}
+
+static int edu_verify_part(struct edu *edu, const u32 *words, size_t len, u32 seed)
+{
+	size_t at = edu_right_bytes(words, len, seed), i = at / sizeof(*words);
+
+	if (at == len)
+		return 0;
+
+	dev_err(edu->dev, "wrong data at byte %zu: %08x instead of %08x\n",
+		at, words[i], edu_data(seed, i));
+	return -EIO;
 }
 
 static int edu_verify(struct edu *edu, const u32 *words, u32 seed)
 {
-	size_t i;
-
-	for (i = 0; i < EDU_LEN / sizeof(*words); i++) {
-		if (words[i] == edu_data(seed, i))
-			continue;
-		dev_err(edu->dev, "wrong data at byte %zu: %08x instead of %08x\n",
-			i * sizeof(*words), words[i], edu_data(seed, i));
-		return -EIO;
-	}
-
-	return 0;
+	return edu_verify_part(edu, words, EDU_LEN, seed);
 }
 
 /*
@@ -205,23 +250,23 @@ static int edu_verify(struct edu *edu, const u32 *words, u32 seed)
  * transfer, and dma_owner_debug does not trap accesses to its objects: left to
  * chance, most of the wrong steps would go unreported.
  */
-static u32 *edu_alloc(void)
+static void *edu_alloc(size_t size)
 {
-	u32 *words = kzalloc(EDU_LEN, GFP_KERNEL);
+	void *p = kzalloc(size, GFP_KERNEL);
 
-	while (is_kfence_address(words)) {
-		kfree(words);
-		words = kzalloc(EDU_LEN, GFP_KERNEL);
+	while (is_kfence_address(p)) {
+		kfree(p);
+		p = kzalloc(size, GFP_KERNEL);
 	}
 
-	return words;
+	return p;
 }
 
 /* Gives @buf new memory, with new data in it if the device is to read it. */
 static int edu_map(struct edu *edu, struct edu_buf *buf,
 		   enum dma_data_direction dir)
 {
-	buf->words = edu_alloc();
+	buf->words = edu_alloc(EDU_LEN);
 	if (!buf->words)
 		return -ENOMEM;
 
@@ -244,6 +289,14 @@ static void edu_unmap_and_free(struct edu *edu, struct edu_buf *buf)
 {
 	dma_unmap_single(edu->dev, buf->dma, EDU_LEN, buf->dir);
 	kfree(buf->words);
+}
+
+/* Reports name the function that maps: let it be the one that is wrong. */
+static __always_inline int edu_map_at(struct edu *edu, void *p, size_t len,
+				      enum dma_data_direction dir, dma_addr_t *dma)
+{
+	*dma = dma_map_single(edu->dev, p, len, dir);
+	return dma_mapping_error(edu->dev, *dma);
 }
 
 /* Puts the data of @seed into the device's memory at @pos, without a fault. */
@@ -290,6 +343,58 @@ static int edu_receive_end(struct edu *edu, struct edu_buf *buf, int err)
 	kfree(buf->words);
 
 	return err;
+}
+
+/* Does the last of the blocks lie to one of the others as it should? */
+static bool edu_find_two(struct edu *edu, bool (*fit)(struct edu *edu, u64 one, u64 two),
+			 struct page *const *blocks, unsigned int nr, struct page *two[2])
+{
+	u64 last = page_to_phys(blocks[nr - 1]);
+	unsigned int i;
+
+	for (i = 0; i < nr - 1; i++) {
+		bool before = fit(edu, page_to_phys(blocks[i]), last);
+
+		if (!before && !fit(edu, last, page_to_phys(blocks[i])))
+			continue;
+		two[0] = before ? blocks[i] : blocks[nr - 1];
+		two[1] = before ? blocks[nr - 1] : blocks[i];
+		return true;
+	}
+
+	return false;
+}
+
+/*
+ * Allocates blocks until there are two that @fit, and keeps these. For a moment that
+ * may be most of the memory; this is a machine for tests.
+ */
+static int edu_alloc_two(struct edu *edu, gfp_t gfp, unsigned int order,
+			 bool (*fit)(struct edu *edu, u64 one, u64 two),
+			 struct page *two[2])
+{
+	const unsigned int most = 512;
+	struct page **blocks;
+	unsigned int nr = 0;
+	bool found = false;
+
+	blocks = kcalloc(most, sizeof(*blocks), GFP_KERNEL);
+	if (!blocks)
+		return -ENOMEM;
+
+	while (nr < most && !found) {
+		blocks[nr] = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN | gfp, order);
+		if (!blocks[nr])
+			break;
+		found = edu_find_two(edu, fit, blocks, ++nr, two);
+	}
+	while (nr--) {
+		if (!found || (blocks[nr] != two[0] && blocks[nr] != two[1]))
+			__free_pages(blocks[nr], order);
+	}
+	kfree(blocks);
+
+	return found ? 0 : -ENOMEM;
 }
 
 /* === Right ================================================================ */
@@ -577,7 +682,7 @@ static int edu_step_sg_read_before_unmap(struct edu *edu)
 		return err;
 
 	for_each_sgtable_sg(&sgt, sg, i) {
-		words[i] = edu_alloc();
+		words[i] = edu_alloc(EDU_LEN);
 		err = words[i] ? edu_store(edu, i * EDU_LEN, &seed[i]) : -ENOMEM;
 		if (err)
 			goto free;
@@ -599,6 +704,389 @@ free:
 	for (i = 0; i < EDU_SG_ENTRIES; i++)
 		kfree(words[i]);
 	sg_free_table(&sgt);
+	return err;
+}
+
+/* What a driver may keep of a channel: the device writes to @rx only. */
+struct edu_channel {
+	u64 packets;
+	u32 rx[8];
+	u64 errors;
+};
+
+static int edu_step_cacheline_sharing(struct edu *edu)
+{
+	struct edu_channel *ch;
+	dma_addr_t dma;
+	u32 seed;
+	int err;
+
+	ch = edu_alloc(sizeof(*ch));
+	if (!ch)
+		return -ENOMEM;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		goto free;
+
+	err = edu_map_at(edu, ch->rx, sizeof(ch->rx), DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, sizeof(ch->rx));
+	dma_unmap_single(edu->dev, dma, sizeof(ch->rx), DMA_FROM_DEVICE);
+	if (!err)
+		err = edu_verify_part(edu, ch->rx, sizeof(ch->rx), seed);
+
+free:
+	kfree(ch);
+	return err;
+}
+
+static noinline void edu_count_packet_while_receiving(struct edu_channel *ch)
+{
+	WRITE_ONCE(ch->packets, 1);
+}
+
+/* In a page nobody can tell who uses the rest of a line, before it is used. */
+static int edu_step_shared_line_write(struct edu *edu)
+{
+	struct edu_channel *ch;
+	unsigned long page;
+	dma_addr_t dma;
+	u32 seed;
+	int err;
+
+	page = get_zeroed_page(GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	ch = (void *)page + PAGE_SIZE / 2;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		goto free;
+
+	err = edu_map_at(edu, ch->rx, sizeof(ch->rx), DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto free;
+	edu_dma_start(edu, DMA_FROM_DEVICE, dma, 0, sizeof(ch->rx));
+	edu_count_packet_while_receiving(ch);
+	err = edu_dma_wait(edu);
+	dma_unmap_single(edu->dev, dma, sizeof(ch->rx), DMA_FROM_DEVICE);
+	if (!err)
+		err = edu_verify_part(edu, ch->rx, sizeof(ch->rx), seed);
+	if (!err && ch->packets != 1)
+		err = -EIO;
+
+free:
+	free_page(page);
+	return err;
+}
+
+/* A loop-back test in place. */
+static int edu_step_overlapping_mapping(struct edu *edu)
+{
+	u32 seed = ++edu->seed;
+	dma_addr_t tx, rx;
+	u32 *words;
+	int err;
+
+	words = edu_alloc(EDU_LEN);
+	if (!words)
+		return -ENOMEM;
+	edu_fill(words, seed);
+
+	err = edu_map_at(edu, words, EDU_LEN, DMA_TO_DEVICE, &tx);
+	if (err)
+		goto free;
+	err = edu_map_at(edu, words, EDU_LEN, DMA_FROM_DEVICE, &rx);
+	if (err)
+		goto unmap_tx;
+
+	err = edu_dma(edu, DMA_TO_DEVICE, tx, 0, EDU_LEN);
+	if (!err)
+		err = edu_dma(edu, DMA_FROM_DEVICE, rx, 0, EDU_LEN);
+
+	dma_unmap_single(edu->dev, rx, EDU_LEN, DMA_FROM_DEVICE);
+unmap_tx:
+	dma_unmap_single(edu->dev, tx, EDU_LEN, DMA_TO_DEVICE);
+	if (!err)
+		err = edu_verify(edu, words, seed);
+free:
+	kfree(words);
+	return err;
+}
+
+/* A message that is not a multiple of what the device likes to get. */
+#define EDU_SHORT_LEN (EDU_LEN - 24)
+
+static int edu_step_out_of_bounds_map(struct edu *edu)
+{
+	dma_addr_t dma;
+	u32 *words;
+	int err;
+
+	words = edu_alloc(EDU_SHORT_LEN);
+	if (!words)
+		return -ENOMEM;
+	edu_fill_part(words, EDU_SHORT_LEN, ++edu->seed);
+
+	err = edu_map_at(edu, words, EDU_LEN, DMA_TO_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_TO_DEVICE, dma, 0, EDU_SHORT_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+
+free:
+	kfree(words);
+	return err;
+}
+
+/* The device is not told: others may have that memory by now. */
+static int edu_step_use_after_free_map(struct edu *edu)
+{
+	dma_addr_t dma;
+	u32 *words;
+	int err;
+
+	words = edu_alloc(EDU_LEN);
+	if (!words)
+		return -ENOMEM;
+	kfree(words);
+
+	err = edu_map_at(edu, words, EDU_LEN, DMA_TO_DEVICE, &dma);
+	if (!err)
+		dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+
+	return err;
+}
+
+/* A careful author, who knows that virt_to_page() does not do for all stacks. */
+static int edu_step_stack_buffer(struct edu *edu)
+{
+	/* So that it does not cross a page. */
+	u32 command[8] __aligned(sizeof(u32) * 8);
+	struct page *page;
+	dma_addr_t dma;
+	int err;
+
+	edu_fill_part(command, sizeof(command), ++edu->seed);
+	page = is_vmalloc_addr(command) ? vmalloc_to_page(command) : virt_to_page(command);
+	dma = dma_map_page(edu->dev, page, offset_in_page(command), sizeof(command),
+			   DMA_TO_DEVICE);
+	err = dma_mapping_error(edu->dev, dma);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_TO_DEVICE, dma, 0, sizeof(command));
+	dma_unmap_page(edu->dev, dma, sizeof(command), DMA_TO_DEVICE);
+
+	return err;
+}
+
+/*
+ * virt_to_page() of what is not in the linear map. With a virtual memory map it
+ * is a wrong address; with another memory model it can crash before anybody maps
+ * anything, and with CONFIG_DEBUG_VIRTUAL it is a BUG().
+ */
+static bool edu_can_have_wrong_page(struct edu *edu)
+{
+	return IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && !IS_ENABLED(CONFIG_DEBUG_VIRTUAL);
+}
+
+/* The device is not told: the address has nothing to do with the buffer. */
+static int edu_step_vmalloc_buffer(struct edu *edu)
+{
+	dma_addr_t dma;
+	u32 *words;
+	int err;
+
+	words = vmalloc(EDU_LEN);
+	if (!words)
+		return -ENOMEM;
+
+	/* A smaller mask would make the wrong address an error of the map. */
+	err = dma_set_mask(edu->dev, DMA_BIT_MASK(64));
+	if (err)
+		goto free;
+	dma = dma_map_page(edu->dev, virt_to_page(words), offset_in_page(words), EDU_LEN,
+			   DMA_TO_DEVICE);
+	err = dma_mapping_error(edu->dev, dma);
+	if (!err)
+		dma_unmap_page(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+	dma_set_mask(edu->dev, DMA_BIT_MASK(edu->bits));
+
+free:
+	vfree(words);
+	return err;
+}
+
+static const char edu_greeting[] = "good morning";
+
+/* On x86 the wrong page is one below 2 GiB: if there is one, it has an address. */
+static bool edu_can_map_image(struct edu *edu)
+{
+	u64 phys;
+
+	if (IS_ENABLED(CONFIG_DEBUG_VIRTUAL))
+		return false;
+	phys = __pa((unsigned long)edu_greeting);
+	return phys < DMA_BIT_MASK(edu->bits) &&
+	       (edu_can_have_wrong_page(edu) || pfn_valid(PHYS_PFN(phys)));
+}
+
+/* The device is not told: the address has nothing to do with the greeting. */
+static int edu_step_image_buffer(struct edu *edu)
+{
+	dma_addr_t dma;
+	int err;
+
+	err = edu_map_at(edu, (void *)edu_greeting, sizeof(edu_greeting), DMA_TO_DEVICE, &dma);
+	if (!err)
+		dma_unmap_single(edu->dev, dma, sizeof(edu_greeting), DMA_TO_DEVICE);
+
+	return err;
+}
+
+#define EDU_SHAMBLES_ORDER 1
+
+static bool edu_follow(struct edu *edu, u64 one, u64 two)
+{
+	return one + (PAGE_SIZE << EDU_SHAMBLES_ORDER) == two;
+}
+
+/*
+ * Half of the message is in the last page of one allocation, half of it in a page
+ * elsewhere, as in memory of vmalloc(). Behind the first page is an allocation that
+ * has nothing to do with it; here it is ours as well.
+ */
+static int edu_step_not_contiguous(struct edu *edu)
+{
+	struct page *two[2], *pages[2];
+	dma_addr_t dma;
+	size_t right;
+	void *area;
+	u32 *words;
+	int err;
+
+	err = edu_alloc_two(edu, __GFP_COMP | __GFP_ZERO, EDU_SHAMBLES_ORDER, edu_follow, two);
+	if (err)
+		return err;
+	pages[0] = two[0] + (1 << EDU_SHAMBLES_ORDER) - 1;
+	pages[1] = two[0];
+	area = vmap(pages, ARRAY_SIZE(pages), VM_MAP, PAGE_KERNEL);
+	if (!area) {
+		err = -ENOMEM;
+		goto free;
+	}
+	words = area + PAGE_SIZE - EDU_LEN / 2;
+	edu_fill(words, ++edu->seed);
+
+	dma = dma_map_page(edu->dev, vmalloc_to_page(words), offset_in_page(words), EDU_LEN,
+			   DMA_TO_DEVICE);
+	err = dma_mapping_error(edu->dev, dma);
+	if (err)
+		goto unmap_area;
+	err = edu_dma(edu, DMA_TO_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_page(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+	if (err)
+		goto unmap_area;
+
+	/* What did the device get? */
+	words = page_address(two[1]);
+	err = edu_map_at(edu, words, EDU_LEN, DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto unmap_area;
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_FROM_DEVICE);
+	if (err)
+		goto unmap_area;
+	right = edu_right_bytes(words, EDU_LEN, edu->seed);
+	dev_info(edu->dev,
+		 "of the message of %d bytes the device got %zu, and then those of another allocation\n",
+		 EDU_LEN, right);
+	if (right != EDU_LEN / 2)
+		err = -EIO;
+
+unmap_area:
+	vunmap(area);
+free:
+	__free_pages(two[0], EDU_SHAMBLES_ORDER);
+	__free_pages(two[1], EDU_SHAMBLES_ORDER);
+	return err;
+}
+
+/* Is there memory that the device's wires do not reach, and that it is given? */
+static bool edu_can_exceed_wires(struct edu *edu)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(edu->dev);
+
+	return dma_get_required_mask(edu->dev) > DMA_BIT_MASK(edu->bits) &&
+	       (!domain || domain->type == IOMMU_DOMAIN_IDENTITY);
+}
+
+/* Big blocks: there are not so many of them to look through. */
+#define EDU_FAR_ORDER 9
+
+static bool edu_truncates(struct edu *edu, u64 one, u64 two)
+{
+	return one != two && (one & DMA_BIT_MASK(edu->bits)) == two;
+}
+
+/*
+ * The device drops the bits of an address for which it has no wires, and writes
+ * to some other memory. Here that is ours as well.
+ */
+static int edu_step_mask_exceeded(struct edu *edu)
+{
+	u32 *words, *victim, seed = ++edu->seed;
+	dma_addr_t dma;
+	struct page *two[2];
+	int err;
+
+	err = edu_alloc_two(edu, 0, EDU_FAR_ORDER, edu_truncates, two);
+	if (err)
+		return err;
+	words = page_address(two[0]);
+	victim = page_address(two[1]);
+
+	/* Other memory might be out of reach. */
+	edu_fill(victim, seed);
+	err = edu_map_at(edu, victim, EDU_LEN, DMA_TO_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_TO_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+	if (err)
+		goto free;
+	memset(victim, 0, EDU_LEN);
+	memset(words, 0, EDU_LEN);
+
+	err = dma_set_mask(edu->dev, DMA_BIT_MASK(64));
+	if (err)
+		goto free;
+	err = edu_map_at(edu, words, EDU_LEN, DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto reset_mask;
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_FROM_DEVICE);
+	if (err)
+		goto reset_mask;
+
+	if (!memchr_inv(words, 0, EDU_LEN) &&
+	    edu_right_bytes(victim, EDU_LEN, seed) == EDU_LEN) {
+		dev_info(edu->dev, "the data went to 0x%llx instead of 0x%llx, over another buffer\n",
+			 (u64)page_to_phys(two[1]), (u64)dma);
+	} else {
+		dev_err(edu->dev, "the data did not go to 0x%llx\n",
+			(u64)page_to_phys(two[1]));
+		err = -EIO;
+	}
+
+reset_mask:
+	dma_set_mask(edu->dev, DMA_BIT_MASK(edu->bits));
+free:
+	__free_pages(two[0], EDU_FAR_ORDER);
+	__free_pages(two[1], EDU_FAR_ORDER);
 	return err;
 }
 
@@ -659,8 +1147,80 @@ static const struct edu_step edu_steps[] = {
 			"Wrong: the driver reads the second entry of a scatterlist before dma_unmap_sg().",
 		.expect = "cpu-read",
 		.run = edu_step_sg_read_before_unmap,
+	}, {
+		.name = "cacheline-sharing",
+		.what =
+			"Wrong: the driver lets the device write into the middle of a struct, between counters.",
+		.expect = "cacheline-sharing",
+		.param = EDU_PARAM_NONCOHERENT,
+		.run = edu_step_cacheline_sharing,
+	}, {
+		.name = "shared-line-write",
+		.what =
+			"Wrong: the driver counts a packet beside the buffer that the device is writing to.",
+		.expect = "shared-line-write",
+		.param = EDU_PARAM_NONCOHERENT,
+		.run = edu_step_shared_line_write,
+	}, {
+		.name = "overlapping-mapping",
+		.what =
+			"Wrong: the driver maps one buffer for sending and for receiving at the same time.",
+		.expect = "overlapping-mapping",
+		.param = EDU_PARAM_NONCOHERENT,
+		.run = edu_step_overlapping_mapping,
+	}, {
+		.name = "out-of-bounds-map",
+		.what =
+			"Wrong: the driver rounds the length of its message up, and maps more than it has allocated.",
+		.expect = "out-of-bounds-map",
+		.run = edu_step_out_of_bounds_map,
+	}, {
+		.name = "use-after-free-map",
+		.what =
+			"Wrong: the driver maps a message that it has freed.",
+		.expect = "use-after-free-map",
+		.run = edu_step_use_after_free_map,
+	}, {
+		.name = "stack-buffer",
+		.what =
+			"Wrong: the driver sends a command from a local variable.",
+		.expect = "stack-buffer",
+		.run = edu_step_stack_buffer,
+	}, {
+		.name = "image-buffer",
+		.what =
+			"Wrong: the driver sends a static const message.",
+		.expect = "image-buffer",
+		.possible = edu_can_map_image,
+		.run = edu_step_image_buffer,
+	}, {
+		.name = "vmalloc-buffer",
+		.what =
+			"Wrong: the driver maps what it was passed with virt_to_page(), and was passed vmalloc() memory.",
+		.expect = "vmalloc-buffer",
+		.possible = edu_can_have_wrong_page,
+		.run = edu_step_vmalloc_buffer,
+	}, {
+		.name = "not-contiguous",
+		.what =
+			"Wrong: the driver was passed memory as of vmalloc(), takes its first page with vmalloc_to_page(), and maps more than that page.",
+		.expect = "not-contiguous",
+		.run = edu_step_not_contiguous,
+	}, {
+		.name = "mask-exceeded",
+		.what =
+			"Wrong: the driver claims 64 address bits for a device that has fewer, in a machine with more memory than it was tested with.",
+		.expect = "mask-exceeded",
+		.param = EDU_PARAM_WIRES,
+		.possible = edu_can_exceed_wires,
+		.run = edu_step_mask_exceeded,
 	},
 };
+
+static bool edu_can_do(struct edu *edu, const struct edu_step *step)
+{
+	return !step->possible || step->possible(edu);
+}
 
 static const struct edu_step *edu_find_step(const char *name)
 {
@@ -711,6 +1271,12 @@ static ssize_t run_write(struct file *file, const char __user *ubuf,
 		return -EINVAL;
 	}
 
+	if (!edu_can_do(edu, step)) {
+		dev_err(edu->dev, "step '%s' cannot be done with this device and kernel\n",
+			name);
+		return -EOPNOTSUPP;
+	}
+
 	mutex_lock(&edu->lock);
 	err = step->run(edu);
 	mutex_unlock(&edu->lock);
@@ -724,13 +1290,33 @@ static const struct file_operations run_fops = {
 	.write = run_write,
 };
 
+static void edu_show_param(struct seq_file *seq, struct edu *edu, enum edu_param param)
+{
+	switch (param) {
+	case EDU_PARAM_NONE:
+		seq_puts(seq, "-");
+		break;
+	case EDU_PARAM_NONCOHERENT:
+		seq_printf(seq, "noncoherent=%d", EDU_CACHE_LINE);
+		break;
+	case EDU_PARAM_WIRES:
+		seq_printf(seq, "wires=%s:%u", dev_name(edu->dev), edu->bits);
+		break;
+	}
+}
+
 static int steps_show(struct seq_file *seq, void *unused)
 {
 	const struct edu_step *step;
+	struct edu *edu = seq->private;
 
-	for (step = edu_steps; step < edu_steps + ARRAY_SIZE(edu_steps); step++)
-		seq_printf(seq, "%s\t%s\t%s\n", step->name, step->expect,
-			   step->what);
+	for (step = edu_steps; step < edu_steps + ARRAY_SIZE(edu_steps); step++) {
+		if (!edu_can_do(edu, step))
+			continue;
+		seq_printf(seq, "%s\t%s\t", step->name, step->expect);
+		edu_show_param(seq, edu, step->param);
+		seq_printf(seq, "\t%s\n", step->what);
+	}
 
 	return 0;
 }
@@ -790,6 +1376,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -ENOMEM;
 
 	edu->dev = dev;
+	edu->bits = bits;
 	init_completion(&edu->done);
 	mutex_init(&edu->lock);
 
