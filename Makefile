@@ -13,6 +13,10 @@ LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
 endif
 
+# The architecture is the kernel's, too.
+KARCH := $(shell sed -n 's/^CONFIG_\(X86_64\|ARM64\|ARM\)=y/\1/p' $(KDIR)/.config 2>/dev/null | head -n 1)
+export ARCH ?= $(or $(patsubst X86_64,x86_64,$(patsubst ARM64,arm64,$(patsubst ARM,arm,$(KARCH)))),$(shell uname -m))
+
 all: modules
 
 modules modules_install clean:

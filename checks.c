@@ -58,11 +58,6 @@ static const void *as_linear(u64 phys)
 	return phys_to_virt(phys);
 }
 
-static bool is_module_memory(const void *addr)
-{
-	return is_vmalloc_or_module_addr(addr) && !is_vmalloc_addr(addr);
-}
-
 /* Whose stack is that? In the error path only: there may be many tasks. */
 static bool find_stack(const void *addr, char *comm, pid_t *pid)
 {
@@ -139,7 +134,7 @@ static bool module_image(const struct dod_call *call,
 {
 	const void *addr = dod_image_alias(m->start);
 
-	if (!is_module_memory(addr) || !vmalloc_to_page(addr))
+	if (!dod_is_module_addr(addr) || !vmalloc_to_page(addr))
 		return false;
 	f->addr = (unsigned long)addr;
 	say_which_module_memory(f, addr);
@@ -812,7 +807,7 @@ static bool run(enum stage stage, const struct dod_call *call,
  */
 bool dod_checks_linear(const void *addr)
 {
-	return !is_module_memory(addr);
+	return !dod_is_module_addr(addr);
 }
 
 /**

@@ -9,26 +9,72 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
-#include <linux/iommu-dma.h>
 #include <linux/moduleparam.h>
+#include <linux/ptrace.h>
 #include <linux/stacktrace.h>
+#include <linux/vmalloc.h>
+#if __has_include(<linux/iommu-dma.h>)
+#include <linux/iommu-dma.h>
+#endif
 
 /*
- * Argument n of a hooked function, at its entry. ftrace_regs_get_argument() is
- * there wherever DYNAMIC_FTRACE_WITH_ARGS is, from v6.2 on.
+ * Argument n of a hooked function, at its entry. Since "ftrace: abstract
+ * DYNAMIC_FTRACE_WITH_ARGS accesses" in v6.2 the few registers that ftrace saves
+ * anyway are enough; before, all have to be saved.
  */
+#if __has_include(<linux/ftrace_regs.h>) || defined(ftrace_regs_get_argument)
 #define dod_arg(fregs, n)	ftrace_regs_get_argument(fregs, n)
 #define DOD_FTRACE_FLAGS	0
+#else
+#define dod_arg(fregs, n)	regs_get_kernel_argument(ftrace_get_regs(fregs), n)
+#define DOD_FTRACE_FLAGS	FTRACE_OPS_FL_SAVE_REGS
+#endif
 
 /*
  * The out-of-line sync functions. Commit f406c8e4b770 ("dma: avoid redundant
- * calls for sync operations") in v6.10 put inline wrappers before them.
+ * calls for sync operations") in v6.10 put inline wrappers before them, and made
+ * CONFIG_DMA_NEED_SYNC, which DMA_API_DEBUG selects.
  */
-#define DOD_SYNC_SINGLE_FOR_CPU		"__dma_sync_single_for_cpu"
-#define DOD_SYNC_SINGLE_FOR_DEVICE	"__dma_sync_single_for_device"
-#define DOD_SYNC_SG_FOR_CPU		"__dma_sync_sg_for_cpu"
-#define DOD_SYNC_SG_FOR_DEVICE		"__dma_sync_sg_for_device"
-#define DOD_NEED_SYNC			"__dma_need_sync"
+#ifdef CONFIG_DMA_NEED_SYNC
+#define DOD_SYNC_PREFIX "__"
+#else
+#define DOD_SYNC_PREFIX ""
+#endif
+#define DOD_SYNC_SINGLE_FOR_CPU		DOD_SYNC_PREFIX "dma_sync_single_for_cpu"
+#define DOD_SYNC_SINGLE_FOR_DEVICE	DOD_SYNC_PREFIX "dma_sync_single_for_device"
+#define DOD_SYNC_SG_FOR_CPU		DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"
+#define DOD_SYNC_SG_FOR_DEVICE		DOD_SYNC_PREFIX "dma_sync_sg_for_device"
+#define DOD_NEED_SYNC			DOD_SYNC_PREFIX "dma_need_sync"
+
+/*
+ * Pages became physical addresses, and MMIO an attribute, with "dma-debug: refactor
+ * to use physical addresses for page mapping" and its series in v6.18.
+ */
+#ifdef DMA_ATTR_MMIO
+#define DOD_MAPS_PHYS		true
+#define DOD_ATTR_MMIO		DMA_ATTR_MMIO
+#else
+#define DOD_MAPS_PHYS		false
+#define DOD_ATTR_MMIO		0
+#endif
+
+/* User space's memory, and coherent by contract; newer than v6.18. */
+#ifdef DMA_ATTR_REQUIRE_COHERENT
+#define DOD_ATTR_COHERENT	DMA_ATTR_REQUIRE_COHERENT
+#else
+#define DOD_ATTR_COHERENT	0
+#endif
+
+/* "dma-mapping: Implement link/unlink ranges API" in v6.16. */
+#ifdef DMA_IOVA_USE_SWIOTLB
+#define DOD_LINKS_IOVA		true
+typedef struct dma_iova_state dod_iova_state;
+#define dod_iova_size(state)	dma_iova_size(state)
+#else
+#define DOD_LINKS_IOVA		false
+typedef struct { dma_addr_t addr; } dod_iova_state;
+#define dod_iova_size(state)	0
+#endif
 
 /*
  * As dma_map_direct(): neither an IOMMU nor operations of the device's own. Since
@@ -37,7 +83,25 @@
  */
 static inline bool dod_maps_directly(struct device *dev)
 {
-	return !get_dma_ops(dev) && !use_dma_iommu(dev);
+#if __has_include(<linux/iommu-dma.h>)
+	if (use_dma_iommu(dev))
+		return false;
+#endif
+	return !get_dma_ops(dev);
+}
+
+/*
+ * Memory of module images, which is not in the linear map; v6.1 does not export
+ * is_vmalloc_or_module_addr().
+ */
+static inline bool dod_is_module_addr(const void *addr)
+{
+#if defined(CONFIG_MODULES) && defined(MODULES_VADDR)
+	return (unsigned long)addr >= MODULES_VADDR &&
+	       (unsigned long)addr < MODULES_END && !is_vmalloc_addr(addr);
+#else
+	return false;
+#endif
 }
 
 /*
@@ -75,6 +139,13 @@ static inline const void *dod_image_alias(u64 phys)
 #define DOD_ATTR_IGNORE_LINES	0
 #endif
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
+
+/* The flags of shmem_file_setup() became a type of their own before v7.3. */
+#ifdef EMPTY_VMA_FLAGS
+#define DOD_NO_VMA_FLAGS	EMPTY_VMA_FLAGS
+#else
+#define DOD_NO_VMA_FLAGS	0
+#endif
 
 /* Where a function returns to, at its first instruction. */
 #ifdef CONFIG_X86

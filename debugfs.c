@@ -25,6 +25,7 @@ static const char * const counter_names[] = {
 	[DOD_C_UNTRACKED_POOL_EMPTY] = "untracked_pool_empty",
 	[DOD_C_UNTRACKED_FAILED_MAP] = "untracked_failed_map",
 	[DOD_C_UNTRACKED_MMIO] = "untracked_mmio",
+	[DOD_C_UNTRACKED_COHERENT] = "untracked_require_coherent",
 	[DOD_C_UNTRACKED_NOT_RAM] = "untracked_not_ram",
 	[DOD_C_UNTRACKED_NO_DEVICE] = "untracked_no_device",
 	[DOD_C_UNTRAPPED_USER] = "untrapped_user_pages",

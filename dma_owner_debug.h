@@ -49,6 +49,7 @@ enum dod_counter {
 	DOD_C_UNTRACKED_POOL_EMPTY,
 	DOD_C_UNTRACKED_FAILED_MAP,
 	DOD_C_UNTRACKED_MMIO,
+	DOD_C_UNTRACKED_COHERENT,
 	DOD_C_UNTRACKED_NOT_RAM,
 	DOD_C_UNTRACKED_NO_DEVICE,
 	DOD_C_UNTRAPPED_USER,
@@ -104,6 +105,7 @@ enum dod_kind {
 	DOD_SINGLE,	/* dma_map_single(), dma_map_page() */
 	DOD_SG,		/* an entry of a scatterlist */
 	DOD_PAGES,	/* dma_alloc_pages() */
+	DOD_IOVA,	/* dma_iova_link() */
 };
 
 /* Somebody did something: recorded in the caller's context, never changed. */
@@ -174,6 +176,7 @@ struct dod_range {
  * @wide:	it crosses a region boundary: see owner.c; constant
  * @not_ram:	memory that the tool must not touch; not in the physical index
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
+ * @hands_over:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
  * @in_bus:	whether @bus_rb is in its index (bus lock)
  * @first_used:	whether @first is in @owned (phys lock)
  * @map:	who mapped it, with @map_frames
@@ -198,7 +201,7 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap;
-	bool wide, not_ram, bounced, in_bus, first_used;
+	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];
@@ -293,6 +296,8 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size);
 void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size);
 void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_iova_give(struct dod_call *call, u64 bus, u64 size);
+void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size);
 void dod_owner_no_sync(struct dod_call *call, u64 bus);
 void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
 			       int nents);

@@ -209,7 +209,7 @@ static bool on_task_stack(const struct page *page, const void *addr)
 }
 
 /* Can user space or the page cache reach it behind the driver's back? Rule 8 */
-static bool is_user_reachable(const struct folio *folio)
+static bool is_user_reachable(struct folio *folio)
 {
 	/* A slab folio uses the words of ->mapping for itself. */
 	if (folio_test_slab(folio))

@@ -579,7 +579,8 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 	m->handed_len = last - start + 1;
 }
 
-enum change { TO_CPU, PREPARE, TO_DEVICE, NO_SYNC };
+/* GIVE is TO_DEVICE without a sync call. */
+enum change { TO_CPU, PREPARE, TO_DEVICE, GIVE, NO_SYNC };
 
 /*
  * Changes the owner of [start, last], which lies inside the mapping. The
@@ -612,13 +613,13 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		if (change == NO_SYNC)
 			m->trap = DOD_TRAP_NONE;
 		begin_wide();
-		if (change == TO_DEVICE)
+		if (change == TO_DEVICE || change == GIVE)
 			range_give(m, start, to, call->dir);
 		else
 			range_take(m, start, to);
 		return true;
 	}
-	if (change == TO_DEVICE)
+	if (change == TO_DEVICE || change == GIVE)
 		give_narrow(part, m, start, last, call->dir);
 	else
 		take_narrow(part, m, start, last);
@@ -866,6 +867,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->wide = crosses_region(m->start, m->last);
 	m->not_ram = not_ram;
 	m->bounced = bounced;
+	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
@@ -1049,6 +1051,62 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		end_group(leader, call->caller, true);
 	else
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
+}
+
+/* The first mapping of dma_iova_link() that begins in a bus range. Lock held. */
+static struct dod_mapping *find_iova(struct index_part *part,
+				     const struct dod_call *call, u64 start,
+				     u64 last)
+{
+	struct dod_mapping *m;
+
+	for (m = bus_tree_iter_first(&part->root, start, last); m;
+	     m = bus_tree_iter_next(m, start, last))
+		if (m->kind == DOD_IOVA && m->dev == call->dev &&
+		    m->bus >= start)
+			return m;
+	return NULL;
+}
+
+static bool end_iova(struct index_part *part, const struct dod_call *call,
+		     u64 start, u64 last)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	if (!READ_ONCE(part->nr))
+		return false;
+	raw_spin_lock_irqsave(&part->lock, flags);
+	m = find_iova(part, call, start, last);
+	if (m)
+		claim_locked(part, m);
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (m)
+		end_one(m, call->caller, true);
+	return m;
+}
+
+/**
+ * dod_owner_iova_end() - what is linked in a bus range ends
+ * @call: the call
+ * @bus: first byte as the device sees it
+ * @size: bytes; nothing may be linked there
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
+{
+	u64 from, to;
+
+	if (!size)
+		return;
+	while (end_iova(&by_bus->wide, call, bus, bus + size - 1))
+		;
+	for (from = bus; from <= bus + size - 1; from = to + 1) {
+		to = min(region_last(from), bus + size - 1);
+		while (end_iova(bus_shard(call->dev, from), call, from, to))
+			;
+	}
 }
 
 /*
@@ -1295,6 +1353,55 @@ void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size)
 {
 	dod_count(DOD_C_SYNCS_FOR_DEVICE);
 	sync_single(call, bus, size, TO_DEVICE);
+}
+
+/* Gives away all that is linked in a bus range, in the direction of its link. */
+static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
+		      u64 last)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+	u64 next = bus;
+
+	while (next <= last && READ_ONCE(part->nr)) {
+		struct synced s = {};
+
+		raw_spin_lock_irqsave(&part->lock, flags);
+		m = find_iova(part, call, next, last);
+		if (m) {
+			next = m->bus + 1;
+			call->dir = m->dir;
+			if (m->hands_over)
+				s = sync_mapping(call, m, m->bus,
+						 m->last - m->start + 1, GIVE);
+		}
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+		if (s.wide)
+			end_wide(s.start, s.last);
+		if (!m)
+			return;
+	}
+}
+
+/**
+ * dod_owner_iova_give() - the device gets what is linked in a bus range (rule 1)
+ * @call: the call
+ * @bus: first byte as the device sees it
+ * @size: bytes
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_iova_give(struct dod_call *call, u64 bus, u64 size)
+{
+	u64 from, to;
+
+	if (!size)
+		return;
+	give_iova(&by_bus->wide, call, bus, bus + size - 1);
+	for (from = bus; from <= bus + size - 1; from = to + 1) {
+		to = min(region_last(from), bus + size - 1);
+		give_iova(bus_shard(call->dev, from), call, from, to);
+	}
 }
 
 /**

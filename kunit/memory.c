@@ -1117,7 +1117,7 @@ static void page_cache(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	quiet(test);
-	file = shmem_file_setup("dma_owner_kunit", NBLOCKS * PAGE_SIZE, VM_NORESERVE);
+	file = shmem_file_setup("dma_owner_kunit", NBLOCKS * PAGE_SIZE, DOD_NO_VMA_FLAGS);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
 	for (; b->nr < NBLOCKS; b->nr++) {
 		page = shmem_read_mapping_page(file->f_mapping, b->nr);

@@ -173,7 +173,7 @@ static struct page *shmem_page(struct kunit *test, struct file **file)
 {
 	struct page *page;
 
-	*file = shmem_file_setup("dma_owner_kunit", PAGE_SIZE, VM_NORESERVE);
+	*file = shmem_file_setup("dma_owner_kunit", PAGE_SIZE, DOD_NO_VMA_FLAGS);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, *file);
 	page = shmem_read_mapping_page((*file)->f_mapping, 0);
 	if (IS_ERR(page))

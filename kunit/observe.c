@@ -687,5 +687,7 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
 		  &kt_memory_suite);
 
+/* Where KASAN's exports for tests are; older kernels export them to all. */
+MODULE_INFO(import_ns, "EXPORTED_FOR_KUNIT_TESTING");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");
