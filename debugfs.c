@@ -36,6 +36,7 @@ static const char * const counter_names[] = {
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
 	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
+	[DOD_C_UNJUDGED_FREE] = "unjudged_free",
 	[DOD_C_UNJUDGED_SHADOW] = "unjudged_shadow",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",

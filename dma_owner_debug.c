@@ -341,6 +341,9 @@ static int __init dma_owner_debug_init(void)
 	err = dod_hooks_start(guard, &nr_hooks);
 	if (err)
 		goto err_guard;
+	err = dod_lifecycle_start(guard);
+	if (err)
+		goto err_hooks;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
 	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s\n",
@@ -348,6 +351,10 @@ static int __init dma_owner_debug_init(void)
 		sizeof(struct dod_mapping), memcpy_note());
 	return 0;
 
+err_hooks:
+	dod_hooks_stop_giving();
+	dod_owner_stop_guarding();
+	dod_hooks_stop();
 err_guard:
 	dod_owner_stop_guarding();
 	guard->stop();
@@ -361,6 +368,7 @@ static void __exit dma_owner_debug_exit(void)
 	WRITE_ONCE(dod_armed, false);
 	dod_debugfs_stop();
 	cancel_work_sync(&broken_work);
+	dod_lifecycle_stop();
 	/*
 	 * The hooks go when nothing is poisoned, and the guard goes last: memory
 	 * that is still poisoned when its unmap goes unseen is next freed, and

@@ -61,6 +61,7 @@ enum dod_counter {
 	DOD_C_UNJUDGED_CONTIGUITY,
 	DOD_C_UNJUDGED_SHARED_PAGE,
 	DOD_C_UNJUDGED_SHADOW,
+	DOD_C_UNJUDGED_FREE,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -91,6 +92,7 @@ enum dod_report_type {
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
 	DOD_R_CONFIG_NOT_INHERITED,
+	DOD_R_FREE_WHILE_MAPPED,
 	DOD_REPORT_COUNT
 };
 
@@ -176,6 +178,10 @@ struct dod_range {
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
  * @in_bus:	whether @bus_rb is in its index (bus lock)
  * @first_used:	whether @first is in @owned (phys lock)
+ * @slab:	slab memory; constant
+ * @freed:	its memory was freed: whatever is called, nobody owns any of it
+ *		(phys lock)
+ * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
  * @sync:	who last gave a part of it to the device, with @sync_frames
  *		(phys lock)
@@ -199,6 +205,8 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, in_bus, first_used;
+	bool slab, freed;
+	u32 mark;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];
@@ -318,6 +326,9 @@ void dod_owner_set_wires(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, u64 *owned);
 
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
+		    struct dod_range *range);
+
 int dod_owner_start(const struct dod_guard *guard, unsigned int reserve,
 		    unsigned int max);
 void dod_owner_stop(void);
@@ -394,6 +405,13 @@ void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
 
+/* === Lifecycle ============================================================ */
+
+void dod_lifecycle_mark(struct dod_mapping *m);
+void dod_lifecycle_unmark(const struct dod_mapping *m);
+int dod_lifecycle_start(const struct dod_guard *guard);
+void dod_lifecycle_stop(void);
+
 /* === Reports ============================================================== */
 
 /* What the filter parameters go by, in the order of their names. */
@@ -427,6 +445,22 @@ void dod_report_access(const struct dod_access *access,
 void dod_report_shared_line(const struct dod_access *access,
 			    const struct dod_mapping *m,
 			    const struct dod_range *range);
+
+/**
+ * struct dod_free - memory is being freed
+ *
+ * @addr:	its first byte
+ * @size:	bytes
+ * @ip:		return address into the function that frees it
+ */
+struct dod_free {
+	unsigned long addr;
+	u64 size;
+	unsigned long ip;
+};
+
+void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
+		     const struct dod_range *range);
 void dod_report_mapping(const struct dod_finding *f,
 			const struct dod_mapping *m);
 bool dod_report_note(enum dod_report_type type, struct dod_device *device,

@@ -595,7 +595,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 	struct index_part *part = phys_part(m);
 
 	lockdep_assert_held(&part->lock);
-	if (m->not_ram)
+	if (m->not_ram || m->freed)
 		return false;
 	if (change == PREPARE && !m->bounced)
 		return false;
@@ -714,6 +714,7 @@ static void take_back_all(struct dod_mapping *m)
 	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_lifecycle_unmark(m);
 	if (!m->wide)
 		return;
 
@@ -867,6 +868,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->not_ram = not_ram;
 	m->bounced = bounced;
 	m->first_used = false;
+	m->freed = false;
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));
@@ -888,6 +890,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (not_ram)
 		return;
 
+	dod_lifecycle_mark(m);
 	part = phys_part(m);
 	raw_spin_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
@@ -960,6 +963,9 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 {
 	int fits = 1;
 
+	/* Rather lose one that guards nothing than keep one that does. */
+	if (!m->freed)
+		fits += 16;
 	if (m->kind == call->kind)
 		fits += 8;
 	if (m->dir == call->dir)
@@ -1061,7 +1067,7 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	bool owned = range_tree_iter_first(&m->owned, start, min(last, m->last));
 
 	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) +
-	       2 * (owned == (change != TO_DEVICE));
+	       2 * (owned == (change != TO_DEVICE)) + 32 * !m->freed;
 }
 
 /*
@@ -1698,6 +1704,99 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
 		raw_spin_unlock_irqrestore(&e->lock, flags);
 	}
 	return found;
+}
+
+/*
+ * Takes back a mapping whose memory is being freed; for good, because whoever
+ * gets that memory next knows nothing of it. The part's lock is held.
+ *
+ * Returns whether the device owned any of [start, last].
+ */
+static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
+		     u64 last, struct dod_mapping *copy, struct dod_range *range)
+{
+	struct dod_range *r = range_tree_iter_first(&m->owned, start, last);
+	bool owned = r;
+	u64 to = m->last;
+
+	*copy = *m;
+	if (owned)
+		*range = *r;
+	m->freed = true;
+	if (m->wide) {
+		begin_wide();
+		range_take(m, m->start, &to);
+	}
+	while ((r = range_tree_iter_first(&m->owned, m->start, m->last)))
+		take_narrow(part, m, r->start, r->last);
+	m->trap = DOD_TRAP_NONE;
+	return owned;
+}
+
+/* The first mapping there whose memory was not freed before. */
+static struct dod_mapping *find_unfreed(struct index_part *part, u64 start,
+					u64 last, u64 first)
+{
+	struct dod_mapping *m;
+
+	for (m = first_touching(part, start, last); m;
+	     m = next_touching(m, start, last))
+		if (!m->freed && m->start >= first)
+			return m;
+	return NULL;
+}
+
+/**
+ * dod_owner_free() - memory is being freed
+ * @start: first byte, physical; where to go on, if the answer is yes
+ * @last: last byte, physical
+ * @object: an object of an allocator: what begins before it is another's mapping
+ *	    that is too long, and is reported as such
+ * @copy: filled in
+ * @range: what the device owned of the memory, filled in
+ *
+ * To be called until the answer is no. No mapping of the memory gives any of it
+ * to a device afterwards.
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there was one more mapping of which a device owned some of the
+ * memory.
+ */
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
+		    struct dod_range *range)
+{
+	u64 first = object ? *start : 0, to;
+
+	for (; *start <= last; *start = to + 1) {
+		struct index_part *part = phys_shard(*start);
+		struct dod_mapping *m;
+		bool owned = false;
+		unsigned long flags;
+
+		to = min(region_last(*start), last);
+		raw_spin_lock_irqsave(&part->lock, flags);
+		while (!owned && (m = find_unfreed(part, *start, to, first)))
+			owned = free_one(part, m, *start, last, copy, range);
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+		if (owned)
+			return true;
+
+		part = &by_phys->wide;
+		while (!owned && READ_ONCE(part->nr)) {
+			raw_spin_lock_irqsave(&part->lock, flags);
+			m = find_unfreed(part, *start, to, first);
+			if (m)
+				owned = free_one(part, m, *start, last, copy, range);
+			raw_spin_unlock_irqrestore(&part->lock, flags);
+			if (!m)
+				break;
+			end_wide(copy->start, copy->last);
+		}
+		if (owned)
+			return true;
+	}
+	return false;
 }
 
 /**

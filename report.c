@@ -114,6 +114,10 @@ static const struct report_type types[] = {
 		"map with the parent, or copy its configuration: of_dma_configure() with the parent's node",
 		.advice = true,
 	},
+	[DOD_R_FREE_WHILE_MAPPED] = {
+		"free-while-mapped",
+		"unmap it with dma_unmap_%s() before freeing it; stop the device first.",
+	},
 };
 
 static_assert(ARRAY_SIZE(types) == DOD_REPORT_COUNT);
@@ -422,6 +426,16 @@ static const char * const inlines[] = {
 	"dma_map_single_attrs", "dma_map_sgtable", "dma_sync_single_for_device",
 	"dma_sync_single_range_for_device", "dma_sync_sg_for_device",
 	"dma_sync_sgtable_for_device", "skb_frag_dma_map",
+};
+
+/* What stands between a driver and the tracepoints of the allocators. */
+static const char * const freeing[] = {
+	"__traceiter_", "kfree", "__kfree", "kvfree", "vfree", "kmem_cache_free",
+	"mempool_", "free_", "__free_", "___free_", "slab_free", "put_page",
+	"__put_page", "folio_", "__folio_", "release_pages", "page_frag_free",
+	"skb_", "__skb_", "sk_skb_", "consume_skb", "__consume_", "napi_consume_",
+	"napi_skb_", "__napi_kfree_", "dev_kfree_", "dev_consume_", "krealloc",
+	"devm_kfree", "devm_free_", "devm_kmalloc_", "devm_page",
 };
 
 static const char *function_name(unsigned long ip, char *buf, size_t size)
@@ -736,9 +750,10 @@ static const char *hint_of(enum dod_report_type type, u8 dir)
  * @type:	its type
  * @m:		the mapping
  * @range:	what the device owns of it; NULL for a finding
- * @access:	the access; NULL for a finding
- * @finding:	what was found at the map; NULL for an access
- * @frames:	stack of the access or of the map
+ * @access:	the access; NULL if it is not that
+ * @finding:	what was found at the map; NULL if it is not that
+ * @free:	the memory that is being freed; NULL if it is not that
+ * @frames:	stack of the access, the map, the free
  * @nr:		its length
  * @guilty:	the frame that the title names
  */
@@ -748,6 +763,7 @@ struct report {
 	const struct dod_range *range;
 	const struct dod_access *access;
 	const struct dod_finding *finding;
+	const struct dod_free *free;
 	const unsigned long *frames;
 	unsigned int nr, guilty;
 };
@@ -764,6 +780,17 @@ static void print_access(const struct report *r)
 	print_place(r->m, r->access->bad);
 	if (r->type == DOD_R_SHARED_LINE_WRITE)
 		print_object((void *)r->access->addr);
+}
+
+static void print_free(const struct report *r)
+{
+	pr_err("Free of %llu bytes at %lx by task %s/%d on cpu %d:\n",
+	       r->free->size, r->free->addr, current->comm,
+	       task_pid_nr(current), raw_smp_processor_id());
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	print_mapping(r->m, r->range);
+	print_device(r->m);
 }
 
 static void print_map(const struct report *r)
@@ -802,6 +829,8 @@ static void print_report(const struct report *r, u64 now)
 	pr_err("\n");
 	if (r->access)
 		print_access(r);
+	else if (r->free)
+		print_free(r);
 	else
 		print_map(r);
 	if (r->range)
@@ -898,6 +927,31 @@ void dod_report_shared_line(const struct dod_access *access,
 			    const struct dod_range *range)
 {
 	report_access(DOD_R_SHARED_LINE_WRITE, access, m, range);
+}
+
+/**
+ * dod_report_free() - report that memory is freed while a device owns it
+ * @f: the free
+ * @m: a copy of the mapping
+ * @range: what the device owned of that memory
+ *
+ * Context: as dod_report_access().
+ */
+void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
+		     const struct dod_range *range)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	struct report r = {
+		.type = DOD_R_FREE_WHILE_MAPPED,
+		.m = m,
+		.range = range,
+		.free = f,
+		.frames = frames,
+	};
+
+	r.nr = access_stack(frames, f->ip, &inner);
+	r.guilty = skip_frames(frames, r.nr, freeing, ARRAY_SIZE(freeing));
+	make_report(&r, dod_report_map_frame(m));
 }
 
 /**

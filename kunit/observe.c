@@ -276,6 +276,23 @@ const char *kt_take_map_report(const char *type, void *fn, size_t size)
 	return take_report(type, fn, third);
 }
 
+/**
+ * kt_take_free_report() - Was there exactly this one report of memory that is freed?
+ * @fn: function the title must name, NULL for any
+ * @addr: first byte that is freed
+ * @size: how many are
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_free_report(void *fn, const void *addr, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "Free of %zu bytes at %lx by task ", size,
+		  (unsigned long)addr);
+	return take_report("free-while-mapped", fn, third);
+}
+
 /* === Accesses ============================================================= */
 
 #ifdef CONFIG_ARCH_SUPPORTS_INT128
@@ -685,7 +702,7 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_filters_suite, &kt_params_suite, &kt_ignored_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
-		  &kt_memory_suite);
+		  &kt_memory_suite, &kt_lifecycle_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is freed while a device owns it is reported, at the free, and once:
+ * KASAN finds no double free, a late unmap and a late sync are silent, and whoever
+ * gets the memory next does not notice.
+ */
+
+#include <linux/kfence.h>
+#include <linux/mm.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "dod_test.h"
+
+#define SIZE 512
+
+KT_DIRECTIONS;
+
+/* Freed by the test itself, unlike kt_buf(); and not KFENCE's, whose size differs. */
+static void *buf_alloc(struct kunit *test, size_t size)
+{
+	void *buf;
+
+	do {
+		buf = kzalloc(size, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, buf);
+	} while (is_kfence_address(buf));
+	return buf;
+}
+
+static struct page *page_alloc(struct kunit *test, gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN | gfp, order);
+
+	if (!page)
+		kunit_skip(test, "no %lu pages in a row", BIT(order));
+	return page;
+}
+
+static noinline dma_addr_t test_map_page(struct kunit *test, struct page *page, size_t offset,
+					 size_t size, enum dma_data_direction dir)
+{
+	dma_addr_t dma = dma_map_page(kt_dev, page, offset, size, dir);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	return dma;
+}
+
+static noinline void test_free(const void *buf)
+{
+	kfree(buf);
+	barrier();
+}
+
+static noinline void test_cache_free(struct kmem_cache *cache, void *buf)
+{
+	kmem_cache_free(cache, buf);
+	barrier();
+}
+
+static noinline void test_free_pages(struct page *page, unsigned int order)
+{
+	__free_pages(page, order);
+	barrier();
+}
+
+static noinline void test_vfree(const void *buf)
+{
+	vfree(buf);
+	barrier();
+}
+
+/* A late unmap finds its mapping, and says nothing. */
+static void late_unmap(struct kunit *test, dma_addr_t dma, size_t size,
+		       enum dma_data_direction dir)
+{
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	long live = dma_owner_debug_count("live");
+
+	dma_unmap_page(kt_dev, dma, size, dir);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live - 1);
+}
+
+/* === Objects ============================================================== */
+
+static void object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device " KT_NAME " " KT_NAME ".0 owns these 512 bytes*"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" kfree+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" test_dma_map+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: unmap it with dma_unmap_single() before*"));
+	late_unmap(test, dma, SIZE, dir_of(test));
+}
+
+/* KASAN looks at an object's first byte only, and would not have seen these. */
+static void part_of_an_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 128, 64, DMA_TO_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	late_unmap(test, dma, 64, DMA_TO_DEVICE);
+}
+
+static void part_is_the_devices(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, 256, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("*owns these 256 bytes*"));
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* Of an odd size: its last granule has a value of its own. */
+static void odd_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, 77);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 77, DMA_FROM_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, 77);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 72));
+	late_unmap(test, dma, 77, DMA_FROM_DEVICE);
+}
+
+/* kmalloc() hands the larger ones to the page allocator: one report all the same. */
+static void large_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, 4 * PAGE_SIZE + 100);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + PAGE_SIZE, SIZE, DMA_TO_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, 4 * PAGE_SIZE + 100);
+	late_unmap(test, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void object_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 320, 0, 0, NULL);
+	dma_addr_t dma;
+	u8 *buf;
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	do {
+		buf = kmem_cache_alloc(cache, GFP_KERNEL);
+	} while (is_kfence_address(buf));
+	if (buf) {
+		dma = test_dma_map(test, kt_dev, buf, 320, DMA_TO_DEVICE);
+		test_cache_free(cache, buf);
+		EXPECT_FREE_REPORT(test, test_cache_free, buf, 320);
+		late_unmap(test, dma, 320, DMA_TO_DEVICE);
+	}
+	/* This lets KASAN's quarantine go, and frees the slab. */
+	kmem_cache_destroy(cache);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_NOT_NULL(test, buf);
+}
+
+static void sg_entry(struct kunit *test)
+{
+	struct scatterlist sg[2];
+	u8 *a = buf_alloc(test, SIZE), *b = buf_alloc(test, SIZE);
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_EQ(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 2);
+	test_free(b);
+	EXPECT_FREE_REPORT(test, test_free, b, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: unmap it with dma_unmap_sg()*"));
+	/* The other entry is as it was. */
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, a, 8);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, a, 8);
+	kfree(a);
+}
+
+/* Rule 5: each mapping that gives it to a device is a fault of its own. */
+static void mapped_twice(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf + 64, 64, DMA_TO_DEVICE);
+
+	test_free(buf);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 2);
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev2, b, 64, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static void of_the_cpu(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void skip_cpu_sync(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = dma_map_single_attrs(kt_dev, buf, SIZE, DMA_FROM_DEVICE,
+					      DMA_ATTR_SKIP_CPU_SYNC);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	test_free(buf);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void after_the_unmap(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+
+	dma_unmap_single(kt_dev, dma, SIZE, dir_of(test));
+	test_free(buf);
+	EXPECT_SILENCE(test);
+}
+
+/* In the same slab, perhaps beside it. */
+static void neighbours(struct kunit *test)
+{
+	u8 *buf[32];
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		buf[i] = buf_alloc(test, 64);
+	dma = test_dma_map(test, kt_dev, buf[16], 64, DMA_FROM_DEVICE);
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		if (i != 16)
+			test_free(buf[i]);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf[16], 16);
+	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	test_free(buf[16]);
+	EXPECT_SILENCE(test);
+}
+
+static void null_pointers(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_free(NULL);
+	test_free(ZERO_SIZE_PTR);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+/* === Pages ================================================================ */
+
+static void check_pages(struct kunit *test, gfp_t gfp, unsigned int order, size_t offset,
+			size_t size)
+{
+	struct page *page = page_alloc(test, gfp, order);
+	dma_addr_t dma = test_map_page(test, page, offset, size, DMA_FROM_DEVICE);
+
+	test_free_pages(page, order);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE << order);
+	KUNIT_EXPECT_TRUE(test, kt_has(" test_map_page+0x*"));
+	late_unmap(test, dma, size, DMA_FROM_DEVICE);
+}
+
+static void page(struct kunit *test)
+{
+	check_pages(test, 0, 0, 0, PAGE_SIZE);
+}
+
+static void part_of_a_page(struct kunit *test)
+{
+	check_pages(test, 0, 0, 1024, 256);
+}
+
+static void tail_of_a_compound_page(struct kunit *test)
+{
+	check_pages(test, __GFP_COMP, 3, 5 * PAGE_SIZE + 64, SIZE);
+}
+
+/* Each page of it is a folio of its own. */
+static void pages_that_are_no_folio(struct kunit *test)
+{
+	check_pages(test, 0, 3, 3 * PAGE_SIZE + 64, SIZE);
+	check_pages(test, 0, 3, PAGE_SIZE, 3 * PAGE_SIZE);
+}
+
+/* More than the tool marks one by one, and more than a region of its index. */
+static void huge(struct kunit *test)
+{
+	check_pages(test, 0, 10, PAGE_SIZE, 1000 * PAGE_SIZE);
+}
+
+static void huge_folio(struct kunit *test)
+{
+	check_pages(test, __GFP_COMP, 10, PAGE_SIZE, 1000 * PAGE_SIZE);
+}
+
+/* The last reference frees it, and only that. */
+static void last_reference(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 0);
+	dma_addr_t dma = test_map_page(test, page, 0, SIZE, DMA_TO_DEVICE);
+
+	get_page(page);
+	put_page(page);
+	EXPECT_SILENCE(test);
+	test_free_pages(page, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE);
+	late_unmap(test, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void vmalloc_pages(struct kunit *test)
+{
+	u8 *buf = vzalloc(3 * PAGE_SIZE);
+	struct page *page;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	page = vmalloc_to_page(buf + PAGE_SIZE);
+	dma = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	test_vfree(buf);
+	EXPECT_FREE_REPORT(test, test_vfree, page_address(page), PAGE_SIZE);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void pages_after_the_unmap(struct kunit *test)
+{
+	struct page *page = page_alloc(test, __GFP_COMP, 2);
+	dma_addr_t dma = test_map_page(test, page, 64, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
+
+	dma_unmap_page(kt_dev, dma, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
+	test_free_pages(page, 2);
+	page = page_alloc(test, 0, 10);
+	dma = test_map_page(test, page, 0, 1024 * PAGE_SIZE, DMA_TO_DEVICE);
+	dma_unmap_page(kt_dev, dma, 1024 * PAGE_SIZE, DMA_TO_DEVICE);
+	test_free_pages(page, 10);
+	EXPECT_SILENCE(test);
+}
+
+/* dma_free_pages() is unmap and free in one. */
+static void dma_pages(struct kunit *test)
+{
+	dma_addr_t dma;
+	struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE,
+					    GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	dma_free_pages(kt_dev, PAGE_SIZE, page, dma, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* === Afterwards =========================================================== */
+
+/* Frees a page that is mapped, and gets the same one again; NULL if that fails. */
+static struct page *get_again(struct kunit *test, dma_addr_t *dma)
+{
+	struct page *page = page_alloc(test, 0, 0), *again, *wrong[8];
+	int i, n = 0;
+
+	*dma = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	test_free_pages(page, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE);
+	while ((again = alloc_page(GFP_KERNEL)) && again != page && n < ARRAY_SIZE(wrong))
+		wrong[n++] = again;
+	for (i = 0; i < n; i++)
+		__free_page(wrong[i]);
+	if (again != page) {
+		if (again)
+			__free_page(again);
+		dma_unmap_page(kt_dev, *dma, SIZE, DMA_FROM_DEVICE);
+		kunit_skip(test, "the page is somebody else's now");
+	}
+	return again;
+}
+
+static void late_sync(struct kunit *test)
+{
+	dma_addr_t dma;
+	struct page *page = get_again(test, &dma);
+	u8 *buf = page_address(page);
+
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	/* Its next owner does not free mapped memory. */
+	test_free_pages(page, 0);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* An unmap or a sync means the mapping that is alive, where there are equal ones. */
+static void mapped_again(struct kunit *test)
+{
+	dma_addr_t dma, dma2;
+	struct page *page = get_again(test, &dma);
+	u8 *buf = page_address(page);
+
+	dma2 = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_sync_single_for_cpu(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_single_for_device(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_unmap_page(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+	test_free_pages(page, 0);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* The CPU's mapping of freed memory is silent, and must not come back to life. */
+static void late_sync_of_the_cpus(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free(buf);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* === Network buffers ====================================================== */
+
+#if IS_ENABLED(CONFIG_NET)
+static noinline void test_skb_free(struct sk_buff *skb)
+{
+	kfree_skb(skb);
+	barrier();
+}
+
+/* The data are in the middle of an object: neither its start nor its end is mapped. */
+static void skb_data(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
+	dma_addr_t dma;
+	u8 *head;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	if (is_kfence_address(skb->head)) {
+		kfree_skb(skb);
+		kunit_skip(test, "the data are KFENCE's");
+	}
+	head = skb->head;
+	skb_reserve(skb, 66);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	test_skb_free(skb);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_skb_free+0x*"));
+	KUNIT_EXPECT_FALSE(test, kt_painted(head + 128));
+	late_unmap(test, dma, 1400, DMA_TO_DEVICE);
+}
+
+static void skb_after_the_unmap(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, 1400, DMA_FROM_DEVICE);
+	test_skb_free(skb);
+	EXPECT_SILENCE(test);
+}
+
+/* A clone that goes takes nothing with it: the data have another reference. */
+static void clone_of_an_skb(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL), *clone;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	clone = skb_clone(skb, GFP_KERNEL);
+	if (clone)
+		test_skb_free(clone);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
+	test_skb_free(skb);
+	EXPECT_SILENCE(test);
+}
+#endif
+
+static struct kunit_case lifecycle_cases[] = {
+	DIRECTION_CASE(object),
+	KUNIT_CASE(part_of_an_object),
+	KUNIT_CASE(part_is_the_devices),
+	KUNIT_CASE(odd_object),
+	KUNIT_CASE(large_object),
+	KUNIT_CASE(object_of_a_cache),
+	KUNIT_CASE(sg_entry),
+	KUNIT_CASE(mapped_twice),
+	KUNIT_CASE(of_the_cpu),
+	KUNIT_CASE(skip_cpu_sync),
+	DIRECTION_CASE(after_the_unmap),
+	KUNIT_CASE(neighbours),
+	KUNIT_CASE(null_pointers),
+	KUNIT_CASE(page),
+	KUNIT_CASE(part_of_a_page),
+	KUNIT_CASE(tail_of_a_compound_page),
+	KUNIT_CASE(pages_that_are_no_folio),
+	KUNIT_CASE(huge),
+	KUNIT_CASE(huge_folio),
+	KUNIT_CASE(last_reference),
+	KUNIT_CASE(vmalloc_pages),
+	KUNIT_CASE(pages_after_the_unmap),
+	KUNIT_CASE(dma_pages),
+	KUNIT_CASE(late_sync),
+	KUNIT_CASE(mapped_again),
+	KUNIT_CASE(late_sync_of_the_cpus),
+#if IS_ENABLED(CONFIG_NET)
+	KUNIT_CASE(skb_data),
+	KUNIT_CASE(skb_after_the_unmap),
+	KUNIT_CASE(clone_of_an_skb),
+#endif
+	{}
+};
+
+KT_SUITE(kt_lifecycle_suite, "lifecycle", lifecycle_cases);
