@@ -368,7 +368,6 @@ static void __exit dma_owner_debug_exit(void)
 	WRITE_ONCE(dod_armed, false);
 	dod_debugfs_stop();
 	cancel_work_sync(&broken_work);
-	dod_lifecycle_stop();
 	/*
 	 * The hooks go when nothing is poisoned, and the guard goes last: memory
 	 * that is still poisoned when its unmap goes unseen is next freed, and
@@ -377,6 +376,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
+	dod_lifecycle_stop();
 	choose_guard()->stop();
 	dod_owner_stop();
 }

@@ -93,6 +93,8 @@ enum dod_report_type {
 	DOD_R_MASK_UNTESTED,
 	DOD_R_CONFIG_NOT_INHERITED,
 	DOD_R_FREE_WHILE_MAPPED,
+	DOD_R_LEAK_AT_UNBIND,
+	DOD_R_OWNED_AT_SHUTDOWN,
 	DOD_REPORT_COUNT
 };
 
@@ -132,6 +134,7 @@ struct dod_device {
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	unsigned long noted;		/* bits: advice given, by type; atomic */
+	u64 unbound;			/* local_clock(); for lifecycle.c */
 	bool coherent;
 };
 
@@ -321,10 +324,13 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
 			  bool behind);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
+bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+			struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned);
+		    struct dod_mapping *copy, u64 *owned, u64 *written);
 
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 		    struct dod_range *range);
@@ -409,6 +415,9 @@ u64 dod_checks_wires(const struct dod_device *d);
 
 void dod_lifecycle_mark(struct dod_mapping *m);
 void dod_lifecycle_unmark(const struct dod_mapping *m);
+void dod_lifecycle_see(const struct bus_type *bus);
+void dod_lifecycle_shutdown(void);
+bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size);
 int dod_lifecycle_start(const struct dod_guard *guard);
 void dod_lifecycle_stop(void);
 
@@ -459,6 +468,37 @@ struct dod_free {
 	unsigned long ip;
 };
 
+/**
+ * struct dod_leak - mappings that were made in one place and are left
+ *
+ * @m:		a copy of one of them
+ * @nr:		how many
+ * @bytes:	in all
+ */
+struct dod_leak {
+	struct dod_mapping m;
+	unsigned int nr;
+	u64 bytes;
+};
+
+/**
+ * struct dod_leaks - mappings of a device that are left
+ *
+ * @type:	at what occasion
+ * @text:	sentences that say what was found, with a newline after each
+ * @all:	of all mappings; @all.m is not used
+ * @nr:		how many places
+ * @places:	largest first
+ */
+struct dod_leaks {
+	enum dod_report_type type;
+	char text[256];
+	struct dod_leak all;
+	unsigned int nr;
+	struct dod_leak places[32];
+};
+
+void dod_report_leaks(const struct dod_leaks *leaks);
 void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range);
 void dod_report_mapping(const struct dod_finding *f,
@@ -469,6 +509,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
+const char *dod_report_dir(u8 dir);
 bool dod_report_is_advice(enum dod_report_type type);
 bool dod_report_is_off(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);

@@ -17,11 +17,13 @@
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan-checks.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 /* What a hook saw of the self-test's device. */
 struct seen {
@@ -35,6 +37,7 @@ struct hook {
 	void (*event)(struct hook *hook, unsigned long caller,
 		      struct ftrace_regs *fregs);
 	bool gives;		/* a device may own more after it */
+	bool optional;		/* do without where there is no such function */
 	unsigned long ip;	/* of the hooked function, once it was called */
 	struct seen seen;
 };
@@ -431,6 +434,29 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 		dod_owner_no_sync(&call, bus);
 }
 
+/* === The end ============================================================== */
+
+/*
+ * cpu_hotplug_disable(): restart, halt, power-off and kexec call it when the drivers'
+ * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others
+ * call it, too.
+ */
+static void on_shutdown(struct hook *hook, unsigned long caller,
+			struct ftrace_regs *fregs)
+{
+	static const char * const callers[] = {
+		"migrate_to_reboot_cpu", "kernel_restart", "kernel_halt",
+		"kernel_power_off", "kernel_kexec",
+	};
+	char name[KSYM_SYMBOL_LEN];
+
+	if (system_state <= SYSTEM_RUNNING || system_state > SYSTEM_RESTART)
+		return;
+	sprint_symbol_no_offset(name, caller);
+	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
+		dod_lifecycle_shutdown();
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -450,7 +476,7 @@ DEFINE_SYNC(on_sync_sg_device, on_sync_sg, dod_owner_sync_sg_for_device)
 enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, MAP_SG, UNMAP_SG, SYNC_CPU, SYNC_PREPARE,
 	SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE, ALLOC_PAGES,
-	FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
+	FREE_PAGES, NEED_SYNC, MAP_RESOURCE, SHUTDOWN,
 	NR_HOOKS
 };
 
@@ -476,9 +502,11 @@ static struct hook hooks[NR_HOOKS] = {
 	[FREE_PAGES]	 = { "debug_dma_free_pages", on_free_pages },
 	[NEED_SYNC]	 = { DOD_NEED_SYNC, on_need_sync },
 	[MAP_RESOURCE]	 = { "debug_dma_map_resource", on_map_resource },
+	/* The one that the self-test cannot call; not in every kernel. */
+	[SHUTDOWN]	 = { "cpu_hotplug_disable", on_shutdown, .optional = true },
 };
 
-/* The self-test calls every function, so that none is looked up here later. */
+/* The self-test calls all that are called often: none is looked up here later. */
 static struct hook *hook_by_name(unsigned long ip)
 {
 	char name[KSYM_SYMBOL_LEN];
@@ -799,7 +827,7 @@ bool dod_hooks_selftest_access(const struct dod_mapping *m)
  */
 int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 {
-	unsigned int i;
+	unsigned int i, found = 0;
 	int err;
 
 	for (i = 0; i < NR_HOOKS; i++) {
@@ -808,7 +836,9 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 		/* ftrace_set_filter() wants a buffer that it may write to. */
 		strscpy(name, hooks[i].function, sizeof(name));
 		err = ftrace_set_filter(&ops, name, strlen(name), !i);
-		if (err) {
+		if (!err)
+			found++;
+		if (err && !hooks[i].optional) {
 			pr_err("cannot load: this kernel has no function %s() to hook, error %d\n",
 			       hooks[i].function, err);
 			goto err_filter;
@@ -828,7 +858,7 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 	dod_counters_reset();
 	/* Now an unmap cannot be missed: see all devices. */
 	WRITE_ONCE(hooking, ALL);
-	*nr = NR_HOOKS;
+	*nr = found;
 	return 0;
 
 err_filter:

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lifecycle: memory that is freed while a device owns it. The allocators say so
- * through tracepoints, before KASAN looks at the shadow.
+ * Lifecycle: memory that is freed, drivers that are unbound, systems that are shut
+ * down while a device owns memory; and what a device was doing at an address that
+ * it should have left alone.
  *
- * Runs in any context, also inside the allocators' callers' locks, but never with
- * a lock of ours held; takes those of the owner. The marks are atomic.
+ * No lock here. Frees are seen in any context, with any lock of the kernel held but
+ * none of ours; unbinding in process context, with the device's lock held; the end
+ * of the system with preemption off. All take the owner's locks and report's.
  */
 #include "dma_owner_debug.h"
+#include "permissive.h"
 
 #include <linux/instruction_pointer.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/platform_device.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/tracepoint.h>
 
 static const struct dod_guard *guard;
@@ -157,6 +164,367 @@ static void on_free_pages(void *data, struct page *page, unsigned int order)
 	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, _RET_IP_);
 }
 
+/* === Mappings that are left =============================================== */
+
+static bool same_stack(const struct dod_mapping *a, const struct dod_mapping *b)
+{
+	return a->map.nr_frames == b->map.nr_frames &&
+	       !memcmp(a->map_frames, b->map_frames,
+		       a->map.nr_frames * sizeof(a->map_frames[0]));
+}
+
+/* Where there are too many places, the later ones are only counted. */
+static void add_leak(struct dod_leaks *l, const struct dod_mapping *m, u64 bytes)
+{
+	unsigned int i;
+
+	l->all.nr++;
+	l->all.bytes += bytes;
+	for (i = 0; i < l->nr && !same_stack(&l->places[i].m, m); i++)
+		;
+	if (i == ARRAY_SIZE(l->places))
+		return;
+	if (i == l->nr) {
+		l->nr++;
+		l->places[i].m = *m;
+	}
+	l->places[i].nr++;
+	l->places[i].bytes += bytes;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct dod_leak *x = a, *y = b;
+
+	return x->bytes < y->bytes ? 1 : -(x->bytes > y->bytes);
+}
+
+/*
+ * The live mappings of a device that were made from a time on; only what it may
+ * write to, and owns, if @writable. What was freed was reported then.
+ */
+static void find_leaks(struct dod_leaks *l, const struct device *dev,
+		       const char *name, u64 since, bool writable)
+{
+	u64 start = 0, owned, written;
+	unsigned int shard = 0, skip = 0;
+	struct dod_mapping m;
+
+	while (dod_owner_next(&shard, &start, &skip, &m, &owned, &written)) {
+		if (m.dev != dev || m.freed || m.map.when < since ||
+		    strncmp(m.device->name, name, sizeof(m.device->name) - 1) ||
+		    (writable && !written) ||
+		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+			continue;
+		add_leak(l, &m, writable ? written : m.last - m.start + 1);
+	}
+	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
+}
+
+static const char *plural(unsigned int nr)
+{
+	return nr == 1 ? "" : "s";
+}
+
+/* === Drivers that are unbound ============================================= */
+
+static void unbound(const struct device *dev)
+{
+	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
+	struct dod_device *d;
+	u64 since;
+
+	if (!l)
+		return;
+	l->type = DOD_R_LEAK_AT_UNBIND;
+	d = dod_owner_device(dev, dev_name(dev));
+	if (d) {
+		since = d->unbound;
+		d->unbound = local_clock();
+		find_leaks(l, dev, d->name, since, false);
+	}
+	if (l->nr) {
+		snprintf(l->text, sizeof(l->text),
+			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
+			 "It left %u mapping%s of %llu bytes.\n",
+			 d->driver_name, d->name, current->comm,
+			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
+			 plural(l->all.nr), l->all.bytes);
+		dod_report_leaks(l);
+	}
+	kfree(l);
+}
+
+static int on_bus_event(struct notifier_block *nb, unsigned long event,
+			void *data)
+{
+	if (event == BUS_NOTIFY_UNBOUND_DRIVER && READ_ONCE(dod_armed))
+		unbound(data);
+	return NOTIFY_DONE;
+}
+
+/*
+ * The buses whose devices map memory. An entry is claimed once, in any context, and
+ * registered by the worker. Those of modules are left out: nothing would keep them
+ * there until they are unregistered.
+ */
+static struct watched_bus {
+	const struct bus_type *bus;
+	bool registered;		/* the worker's */
+	struct notifier_block nb;
+} buses[16];
+
+static bool watching;
+
+static void register_buses(struct work_struct *work)
+{
+	struct watched_bus *b;
+
+	for (b = buses; b < buses + ARRAY_SIZE(buses) && READ_ONCE(b->bus); b++) {
+		if (b->registered)
+			continue;
+		b->nb.notifier_call = on_bus_event;
+		b->registered = !bus_register_notifier(b->bus, &b->nb);
+	}
+}
+
+static DECLARE_WORK(buses_work, register_buses);
+
+/**
+ * dod_lifecycle_see() - a device of this bus maps memory
+ * @bus: the bus, may be NULL
+ *
+ * Context: any but NMI.
+ */
+void dod_lifecycle_see(const struct bus_type *bus)
+{
+	unsigned int i;
+
+	if (!bus || is_vmalloc_or_module_addr(bus))
+		return;
+	for (i = 0; i < ARRAY_SIZE(buses); i++) {
+		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
+
+		if (was == bus)
+			return;
+		if (!was)
+			break;
+	}
+	/* cmpxchg() is a barrier, too: the worker or this sees the other. */
+	if (READ_ONCE(watching))
+		schedule_work(&buses_work);
+}
+
+static void watch_buses(void)
+{
+#if IS_ENABLED(CONFIG_PCI)
+	dod_lifecycle_see(&pci_bus_type);
+#endif
+	dod_lifecycle_see(&platform_bus_type);
+	WRITE_ONCE(watching, true);
+	/* Pairs with the cmpxchg() in dod_lifecycle_see(). */
+	smp_mb();
+	schedule_work(&buses_work);
+	flush_work(&buses_work);
+}
+
+/* No hook runs any more. */
+static void unwatch_buses(void)
+{
+	struct watched_bus *b;
+
+	WRITE_ONCE(watching, false);
+	cancel_work_sync(&buses_work);
+	for (b = buses; b < buses + ARRAY_SIZE(buses); b++)
+		if (b->registered)
+			bus_unregister_notifier(b->bus, &b->nb);
+	memset(buses, 0, sizeof(buses));
+}
+
+/* === The end of the system ================================================ */
+
+#if IS_ENABLED(CONFIG_PCI)
+/* Is it a PCI device, and may it still access memory? */
+static bool pci_masters(const struct device *dev, bool *masters)
+{
+	struct pci_dev *pdev = NULL;
+	u16 command;
+
+	for_each_pci_dev(pdev)
+		if (&pdev->dev == dev)
+			break;
+	if (!pdev)
+		return false;
+	*masters = !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
+		   command != (u16)~0 && (command & PCI_COMMAND_MASTER);
+	pci_dev_put(pdev);
+	return true;
+}
+#else
+static bool pci_masters(const struct device *dev, bool *masters)
+{
+	return false;
+}
+#endif
+
+static int is_device(struct device *dev, const void *wanted)
+{
+	return dev == wanted;
+}
+
+/*
+ * Has nobody told the device to stop? Where there is no bit to read, a driver that
+ * has a shutdown() is believed to have stopped it, and need not have unmapped.
+ */
+static bool no_shutdown(const struct device *identity)
+{
+	bool none = false;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus; i++) {
+		const struct bus_type *bus = buses[i].bus;
+		struct device *dev = bus_find_device(bus, NULL, identity,
+						     is_device);
+
+		if (!dev)
+			continue;
+		if (bus == &platform_bus_type)
+			none = dev->driver &&
+			       !to_platform_driver(dev->driver)->shutdown;
+		else
+			none = dev->driver && !dev->driver->shutdown &&
+			       !bus->shutdown;
+		put_device(dev);
+		break;
+	}
+	return none;
+}
+
+static void shut_down(struct dod_leaks *l, const struct dod_device *d)
+{
+	bool masters = true, pci = pci_masters(d->dev, &masters);
+
+	if (pci ? !masters : !no_shutdown(d->dev))
+		return;
+	memset(l, 0, sizeof(*l));
+	l->type = DOD_R_OWNED_AT_SHUTDOWN;
+	find_leaks(l, d->dev, d->name, 0, true);
+	if (!l->nr)
+		return;
+	snprintf(l->text, sizeof(l->text),
+		 "The system goes down, and device %s %s can still write to memory: %s.\n"
+		 "It owns %llu bytes of %u mapping%s.\n",
+		 d->driver_name, d->name,
+		 pci ? "it is a bus master" : "its driver has no shutdown()",
+		 l->all.bytes, l->all.nr, plural(l->all.nr));
+	dod_report_leaks(l);
+}
+
+/**
+ * dod_lifecycle_shutdown() - the drivers' shutdown() has run, the system goes down
+ *
+ * Context: process; preemption may be off.
+ */
+void dod_lifecycle_shutdown(void)
+{
+	struct dod_device d;
+	struct dod_leaks *l;
+	int i;
+
+	if (!READ_ONCE(dod_armed))
+		return;
+	l = kmalloc(sizeof(*l), GFP_ATOMIC);
+	for (i = 0; l && !dod_owner_next_device(i, &d); i++)
+		shut_down(l, &d);
+	kfree(l);
+}
+
+/* === What was at an address =============================================== */
+
+/* Half a sentence about a bus address. */
+static void describe(const struct device *dev, u64 bus, char *text, size_t size)
+{
+	u64 now = local_clock(), far, age, ago;
+	struct dod_mapping m;
+	const char *where;
+	int len;
+
+	if (!dod_owner_find_bus(dev, bus, 0, &m) &&
+	    !dod_owner_find_bus(dev, bus, PAGE_SIZE, &m)) {
+		snprintf(text, size, "not near any mapping, of now or of late");
+		return;
+	}
+	where = "into";
+	far = bus - m.bus;
+	if (bus < m.bus) {
+		where = "before";
+		far = m.bus - bus;
+	} else if (bus > m.bus_end) {
+		where = "behind";
+		far = bus - m.bus_end;
+	}
+	age = now - m.map.when;
+	do_div(age, NSEC_PER_USEC);
+	len = scnprintf(text, size,
+			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
+			far, where, m.last - m.start + 1, dod_report_dir(m.dir),
+			m.bus, age, (void *)dod_report_map_frame(&m));
+	if (!m.ended)
+		return;
+	ago = now - m.ended;
+	do_div(ago, NSEC_PER_USEC);
+	scnprintf(text + len, size - len, ", unmapped %llu us ago by %pS", ago,
+		  (void *)m.ended_by);
+}
+
+/**
+ * dod_lifecycle_lookup() - what is, or was lately, at a bus address?
+ * @device: the name of the device
+ * @bus: the address
+ * @text: filled in
+ * @size: its size
+ *
+ * Context: process.
+ *
+ * Return: false if such a device is not known.
+ */
+bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size)
+{
+	struct dod_mapping m;
+	struct dod_device d;
+	bool found = false;
+	int i;
+
+	/* Of devices that had the same name, the one that was there. */
+	for (i = 0; !dod_owner_next_device(i, &d); i++) {
+		if (strcmp(d.name, device))
+			continue;
+		if (found && !dod_owner_find_bus(d.dev, bus, 0, &m))
+			continue;
+		describe(d.dev, bus, text, size);
+		found = true;
+	}
+	return found;
+}
+
+/* io_page_fault(dev, iova, flags): an IOMMU has stopped a device */
+static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
+			   int flags)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	struct dod_device *d;
+	char text[320];
+
+	if (!dev || in_nmi() || !READ_ONCE(dod_armed))
+		return;
+	d = dod_owner_device(dev, dev_name(dev));
+	if (!d || !__ratelimit(&limit))
+		return;
+	describe(dev, iova, text, sizeof(text));
+	pr_err("IOMMU fault of %s %s at 0x%lx: %s\n", d->driver_name, d->name,
+	       iova, text);
+}
+
 /* === Start and stop ======================================================= */
 
 /* Not all are exported to modules: found by name. */
@@ -169,6 +537,7 @@ static struct probe {
 	{ "kfree", on_free_object },
 	{ "kmem_cache_free", on_free_object },
 	{ "mm_page_free", on_free_pages },
+	{ "io_page_fault", on_iommu_fault, .optional = true },
 };
 
 static void find_tracepoint(struct tracepoint *tp, void *ignore)
@@ -222,16 +591,22 @@ static int attach_probes(void)
  */
 int dod_lifecycle_start(const struct dod_guard *with)
 {
+	int err;
+
 	guard = with;
-	return attach_probes();
+	err = attach_probes();
+	if (!err)
+		watch_buses();
+	return err;
 }
 
 /**
  * dod_lifecycle_stop() - watch no more
  *
- * Context: process, may sleep; before the hooks go.
+ * Context: process, may sleep; nothing is owned and no hook runs any more.
  */
 void dod_lifecycle_stop(void)
 {
+	unwatch_buses();
 	detach_probes(ARRAY_SIZE(probes));
 }

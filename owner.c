@@ -119,6 +119,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	const char *name = dev_name(dev) ?: "(unnamed)";
 	struct dod_device *d;
 	unsigned long flags;
+	bool first = false;
 
 	rcu_read_lock();
 	d = find_device(dev, name);
@@ -136,6 +137,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 			d->since = local_clock();
 			strscpy(d->name, name, sizeof(d->name));
 			note_driver(d, dev);
+			first = true;
 			hlist_add_head_rcu(&d->node,
 					   &devices[hash_ptr(dev, DEVICE_BITS)]);
 		}
@@ -143,6 +145,28 @@ static struct dod_device *get_device_names(const struct device *dev)
 		note_driver(d, dev);
 	}
 	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	if (first)
+		dod_lifecycle_see(dev->bus);
+	return d;
+}
+
+/**
+ * dod_owner_device() - what is known of a device
+ * @dev: the device, identity only
+ * @name: its name
+ *
+ * Context: any but NMI.
+ *
+ * Return: its entry, which stays while the module is loaded, NULL if it never
+ * mapped memory.
+ */
+struct dod_device *dod_owner_device(const struct device *dev, const char *name)
+{
+	struct dod_device *d;
+
+	rcu_read_lock();
+	d = find_device(dev, name);
+	rcu_read_unlock();
 	return d;
 }
 
@@ -1799,6 +1823,82 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 	return false;
 }
 
+static u64 bus_distance(const struct dod_mapping *m, u64 bus)
+{
+	if (bus < m->bus)
+		return m->bus - bus;
+	return bus > m->bus_end ? bus - m->bus_end : 0;
+}
+
+/* As copy_nearest(), by bus address. */
+static bool copy_nearest_bus(struct index_part *part, const struct device *dev,
+			     u64 bus, u64 near, struct dod_mapping *copy,
+			     bool found)
+{
+	u64 start = bus - min(bus, near), last = bus + min(U64_MAX - bus, near);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	for (m = bus_tree_iter_first(&part->root, start, last); m;
+	     m = bus_tree_iter_next(m, start, last)) {
+		if (m->dev != dev ||
+		    (found && bus_distance(m, bus) >= bus_distance(copy, bus)))
+			continue;
+		*copy = *m;
+		found = true;
+	}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return found;
+}
+
+/**
+ * dod_owner_find_bus() - which mapping holds, or lately held, a bus address?
+ * @dev: the device, identity only
+ * @bus: the address
+ * @near: as for dod_owner_find_mapping()
+ * @copy: filled in if there is one; copy->ended tells which. What the device owns
+ *	  of it, and the last sync, may change meanwhile
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+			struct dod_mapping *copy)
+{
+	u64 before = bus - min(bus, near), behind = bus + min(U64_MAX - bus, near);
+	unsigned int cpu, i;
+	bool found;
+
+	found = copy_nearest_bus(bus_shard(dev, before), dev, bus, near, copy,
+				 false);
+	found = copy_nearest_bus(bus_shard(dev, behind), dev, bus, near, copy,
+				 found);
+	found = copy_nearest_bus(&by_bus->wide, dev, bus, near, copy, found);
+	if (found)
+		return true;
+
+	for_each_possible_cpu(cpu) {
+		struct ended *e = &ended[cpu];
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&e->lock, flags);
+		for (i = 0; i < NR_ENDED; i++) {
+			struct dod_mapping *m = e->ring[i];
+
+			if (!m || m->dev != dev || bus_distance(m, bus) > near)
+				continue;
+			if (found && m->ended < copy->ended)
+				continue;
+			*copy = *m;
+			found = true;
+		}
+		raw_spin_unlock_irqrestore(&e->lock, flags);
+	}
+	return found;
+}
+
 /**
  * dod_owner_next() - step through the live mappings
  * @shard: part of the index, 0 to begin with
@@ -1806,6 +1906,7 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
  * @skip: mappings at that address to skip, 0 to begin with
  * @copy: filled in
  * @owned: bytes of it that the device owns
+ * @written: bytes of these that the device may write to; may be NULL
  *
  * A mapping that comes or goes meanwhile may be seen or not.
  *
@@ -1814,8 +1915,11 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
  * Return: false at the end.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned)
+		    struct dod_mapping *copy, u64 *owned, u64 *written)
 {
+	u64 ignored;
+
+	written = written ?: &ignored;
 	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
 		struct index_part *part = *shard == NR_SHARDS ?
 					  &by_phys->wide :
@@ -1838,9 +1942,13 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 			*start = m->start;
 			*copy = *m;
 			*owned = 0;
+			*written = 0;
 			for (r = range_tree_iter_first(&m->owned, 0, U64_MAX);
-			     r; r = range_tree_iter_next(r, 0, U64_MAX))
+			     r; r = range_tree_iter_next(r, 0, U64_MAX)) {
 				*owned += r->last - r->start + 1;
+				if (r->dir != DMA_TO_DEVICE)
+					*written += r->last - r->start + 1;
+			}
 			raw_spin_unlock_irqrestore(&part->lock, flags);
 			return true;
 		}

@@ -103,6 +103,12 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq" },
+	/*
+	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
+	 * are unmapped when they come back; the pool waits for them.
+	 */
+	{ DOD_R_LEAK_AT_UNBIND, "page_pool_" },
+	{ DOD_R_LEAK_AT_UNBIND, "__page_pool_" },
 };
 
 /* Is one of the rows in the stack of a mapping? Only asked before a report. */

@@ -118,6 +118,14 @@ static const struct report_type types[] = {
 		"free-while-mapped",
 		"unmap it with dma_unmap_%s() before freeing it; stop the device first.",
 	},
+	[DOD_R_LEAK_AT_UNBIND] = {
+		"leak-at-unbind",
+		"stop the device and unmap all that was mapped, with dma_unmap_%s(), before remove() returns.",
+	},
+	[DOD_R_OWNED_AT_SHUTDOWN] = {
+		"owned-at-shutdown",
+		"stop the device in the driver's shutdown(), and call pci_clear_master() if it is a PCI device: what boots next uses this memory for something else. dma_unmap_%s() is not needed there.",
+	},
 };
 
 static_assert(ARRAY_SIZE(types) == DOD_REPORT_COUNT);
@@ -526,7 +534,13 @@ static bool permitted(unsigned long ip, u8 dir)
 
 /* === Text ================================================================= */
 
-static const char *dir_name(u8 dir)
+/**
+ * dod_report_dir() - the name of a direction
+ * @dir: the direction
+ *
+ * Context: any.
+ */
+const char *dod_report_dir(u8 dir)
 {
 	switch (dir) {
 	case DMA_TO_DEVICE:
@@ -596,7 +610,7 @@ static void print_mapping(const struct dod_mapping *m,
 
 	pr_err("Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       m->device->driver_name, m->device->name, last - start + 1,
-	       dir_name(range->dir), virt(start), virt(last) + 1,
+	       dod_report_dir(range->dir), virt(start), virt(last) + 1,
 	       m->bus + (start - m->start));
 	if (start != m->start || last != m->last)
 		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
@@ -642,14 +656,14 @@ static void print_new_mapping(const struct dod_mapping *m,
 	else
 		pr_err("Device %s %s is given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 		       m->device->driver_name, m->device->name, size,
-		       dir_name(m->dir), addr, addr + (unsigned long)size,
+		       dod_report_dir(m->dir), addr, addr + (unsigned long)size,
 		       m->bus);
 }
 
-/* The text may be several lines. */
-static void print_finding(const struct dod_finding *f)
+/* Sentences, each with a newline. */
+static void print_text(const char *line)
 {
-	const char *line = f->text, *end;
+	const char *end;
 
 	for (; (end = strchr(line, '\n')); line = end + 1)
 		pr_err("%.*s\n", (int)(end - line), line);
@@ -753,6 +767,7 @@ static const char *hint_of(enum dod_report_type type, u8 dir)
  * @access:	the access; NULL if it is not that
  * @finding:	what was found at the map; NULL if it is not that
  * @free:	the memory that is being freed; NULL if it is not that
+ * @leaks:	mappings that are left; NULL if it is not that
  * @frames:	stack of the access, the map, the free
  * @nr:		its length
  * @guilty:	the frame that the title names
@@ -764,6 +779,7 @@ struct report {
 	const struct dod_access *access;
 	const struct dod_finding *finding;
 	const struct dod_free *free;
+	const struct dod_leaks *leaks;
 	const unsigned long *frames;
 	unsigned int nr, guilty;
 };
@@ -793,6 +809,33 @@ static void print_free(const struct report *r)
 	print_device(r->m);
 }
 
+#define PLACES_SHOWN	8
+
+static void print_leaks(const struct dod_leaks *l, u64 now)
+{
+	unsigned int i, nr = l->all.nr;
+	u64 bytes = l->all.bytes;
+
+	print_text(l->text);
+	print_device(&l->places[0].m);
+	for (i = 0; i < min(l->nr, PLACES_SHOWN); i++) {
+		const struct dod_leak *leak = &l->places[i];
+		const struct dod_mapping *m = &leak->m;
+
+		nr -= leak->nr;
+		bytes -= leak->bytes;
+		pr_err("\n");
+		pr_err("%u mapping%s of %llu bytes%s, %s, [%lx, %lx), dma 0x%llx\n",
+		       leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
+		       leak->nr == 1 ? "" : " in all, one of them",
+		       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
+		       m->bus);
+		print_who("Mapped", &m->map, now, m->map_frames);
+	}
+	if (nr)
+		pr_err("\nAnd %u of %llu bytes, mapped elsewhere.\n", nr, bytes);
+}
+
 static void print_map(const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
@@ -804,7 +847,7 @@ static void print_map(const struct report *r)
 	print_frames(r->frames, r->nr);
 	pr_err("\n");
 	print_new_mapping(m, f);
-	print_finding(f);
+	print_text(f->text);
 	print_device(m);
 	print_object(f->object);
 	if (!other)
@@ -812,7 +855,7 @@ static void print_map(const struct report *r)
 	pr_err("\n");
 	pr_err("The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       other->device->driver_name, other->device->name,
-	       other->last - other->start + 1, dir_name(other->dir),
+	       other->last - other->start + 1, dod_report_dir(other->dir),
 	       virt(other->start), virt(other->last) + 1, other->bus);
 }
 
@@ -831,11 +874,13 @@ static void print_report(const struct report *r, u64 now)
 		print_access(r);
 	else if (r->free)
 		print_free(r);
+	else if (r->leaks)
+		print_leaks(r->leaks, now);
 	else
 		print_map(r);
 	if (r->range)
 		print_history(m, r->range, now);
-	else if (r->finding->other)
+	else if (r->finding && r->finding->other)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
@@ -870,7 +915,9 @@ static void make_report(const struct report *r, unsigned long other_frame)
 	}
 	end_report();
 	local_irq_restore(flags);
-	if (shown && READ_ONCE(dod_params.panic))
+	/* Whoever reboots wants no panic. */
+	if (shown && READ_ONCE(dod_params.panic) &&
+	    r->type != DOD_R_OWNED_AT_SHUTDOWN)
 		panic("dma_owner_debug.fault=panic set ...\n");
 }
 
@@ -955,6 +1002,27 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 }
 
 /**
+ * dod_report_leaks() - report mappings that are left
+ * @leaks: the mappings, at least one
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_leaks(const struct dod_leaks *leaks)
+{
+	const struct dod_mapping *m = &leaks->places[0].m;
+	struct report r = {
+		.type = leaks->type,
+		.m = m,
+		.leaks = leaks,
+		.frames = m->map_frames,
+		.nr = m->map.nr_frames,
+	};
+
+	r.guilty = skip_frames(r.frames, r.nr, dma_core, ARRAY_SIZE(dma_core));
+	make_report(&r, 0);
+}
+
+/**
  * dod_report_mapping() - report what a check has found
  * @f: what it is
  * @m: the mapping
@@ -1028,7 +1096,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 	u64 now = local_clock();
 
 	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, dir_name(m->dir),
+	       m->device->driver_name, m->device->name, dod_report_dir(m->dir),
 	       m->last - m->start + 1, m->bus);
 	if (phys < m->start)
 		pr_err("DMA owner: the address is %llu bytes before the buffer\n",

@@ -2,11 +2,15 @@
 /*
  * Memory that is freed while a device owns it is reported, at the free, and once:
  * KASAN finds no double free, a late unmap and a late sync are silent, and whoever
- * gets the memory next does not notice.
+ * gets the memory next does not notice. What a driver leaves mapped is reported when
+ * it is unbound.
  */
 
+#include <linux/glob.h>
+#include <linux/iommu.h>
 #include <linux/kfence.h>
 #include <linux/mm.h>
+#include <linux/platform_device.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -415,9 +419,15 @@ static void mapped_again(struct kunit *test)
 {
 	dma_addr_t dma, dma2;
 	struct page *page = get_again(test, &dma);
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
 	u8 *buf = page_address(page);
 
+	/* dma-debug takes it for an overlap. */
+	if (budget)
+		was = xchg(budget, 0);
 	dma2 = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		*budget = was;
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
 	dma_sync_single_for_cpu(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
@@ -505,6 +515,183 @@ static void clone_of_an_skb(struct kunit *test)
 }
 #endif
 
+/* === Drivers that are unbound ============================================= */
+
+#define LEAVER "dma_owner_leaver"
+
+static struct platform_driver leaver_driver = {
+	.driver.name = LEAVER,
+};
+
+static struct device *leaver_get(struct kunit *test)
+{
+	struct platform_device *pdev;
+
+	KUNIT_ASSERT_EQ(test, platform_driver_register(&leaver_driver), 0);
+	pdev = platform_device_register_simple(LEAVER, PLATFORM_DEVID_NONE, NULL, 0);
+	if (IS_ERR(pdev))
+		platform_driver_unregister(&leaver_driver);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
+	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
+	return &pdev->dev;
+}
+
+static void leaver_put(struct device *dev)
+{
+	platform_device_unregister(to_platform_device(dev));
+	platform_driver_unregister(&leaver_driver);
+}
+
+/* dma-debug warns of the same. */
+static void unbind(struct kunit *test, struct device *dev)
+{
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
+
+	if (budget)
+		was = xchg(budget, 0);
+	device_release_driver(dev);
+	if (budget)
+		*budget = was;
+}
+
+static noinline dma_addr_t leaver_map_rx(struct kunit *test, struct device *dev, void *buf)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+static noinline dma_addr_t leaver_map_tx(struct kunit *test, struct device *dev, void *buf)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, 64, DMA_TO_DEVICE);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+static void leak(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf[3] = { kt_buf(test, SIZE), kt_buf(test, SIZE), kt_buf(test, 64) };
+	dma_addr_t dma[3];
+	int i, n = 2;
+
+	/* One place, not two. */
+	OPTIMIZER_HIDE_VAR(n);
+	dma[2] = leaver_map_tx(test, dev, buf[2]);
+	for (i = 0; i < n; i++)
+		dma[i] = leaver_map_rx(test, dev, buf[i]);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: leak-at-unbind in leaver_map_rx+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device " LEAVER " *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("It left 3 mappings of 1088 bytes."));
+	KUNIT_EXPECT_TRUE(test, kt_has("2 mappings of 1024 bytes in all, one of them, DMA_FROM*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("1 mapping of 64 bytes, DMA_TO_DEVICE, *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" leaver_map_tx+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: stop the device and unmap all *dma_unmap_single()*"));
+	/* The device was not stopped: its memory stays guarded. */
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf[1], 8);
+
+	/* The next driver has nothing to do with it. */
+	KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	for (i = 0; i < 2; i++)
+		dma_unmap_single(dev, dma[i], SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, dma[2], 64, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+	leaver_put(dev);
+}
+
+/* A mapping is left, whoever owns the memory. */
+static void leak_of_the_cpus(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = leaver_map_rx(test, dev, buf);
+
+	dma_sync_single_for_cpu(dev, dma, SIZE, DMA_FROM_DEVICE);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("It left 1 mapping of 512 bytes."));
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+}
+
+static void no_leak(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t other = test_dma_map(test, kt_dev, kt_buf(test, 64), 64, DMA_TO_DEVICE);
+
+	dma_unmap_single(dev, leaver_map_rx(test, dev, buf), SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, leaver_map_tx(test, dev, buf), 64, DMA_TO_DEVICE);
+	/* Another device's mapping is not its concern. */
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, other, 64, DMA_TO_DEVICE);
+	leaver_put(dev);
+	EXPECT_SILENCE(test);
+}
+
+/* That was reported before, and there is nothing left to guard. */
+static void leak_of_freed_memory(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = leaver_map_rx(test, dev, buf);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+}
+
+/* === IOMMU faults ========================================================= */
+
+#if IS_ENABLED(CONFIG_IOMMU_API)
+/* As an IOMMU's driver does it. */
+static bool fault_says(struct device *dev, dma_addr_t dma, const char *pattern)
+{
+	static struct iommu_domain domain;
+
+	kt_reset();
+	report_iommu_fault(&domain, dev, dma, IOMMU_FAULT_WRITE);
+	if (*pattern ? glob_match(pattern, kt_note()) : !*kt_note())
+		return true;
+	pr_info("note is '%s'\n", kt_note());
+	return false;
+}
+
+static void iommu_fault(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	/* A device that was never seen: the IOMMU itself, perhaps. */
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, 0x1000, ""));
+	dma = leaver_map_rx(test, dev, buf);
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + 16, "dma_owner_debug: IOMMU fault of "
+		LEAVER " " LEAVER " at 0x*: 16 bytes into a mapping of 512 bytes, "
+		"DMA_FROM_DEVICE, at 0x*, mapped * us ago by leaver_map_rx+0x*"));
+	KUNIT_EXPECT_FALSE(test, strstr(kt_note(), "unmapped"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SIZE + 9, "*: 10 bytes behind a mapping*"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma - 7, "*: 7 bytes before a mapping*"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SZ_16M, "*: not near any mapping*"));
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma, "*: 0 bytes into a mapping *, "
+					   "unmapped * us ago by *+0x*"));
+	unbind(test, dev);
+	leaver_put(dev);
+}
+#endif
+
 static struct kunit_case lifecycle_cases[] = {
 	DIRECTION_CASE(object),
 	KUNIT_CASE(part_of_an_object),
@@ -536,6 +723,13 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(skb_data),
 	KUNIT_CASE(skb_after_the_unmap),
 	KUNIT_CASE(clone_of_an_skb),
+#endif
+	KUNIT_CASE(leak),
+	KUNIT_CASE(leak_of_the_cpus),
+	KUNIT_CASE(no_leak),
+	KUNIT_CASE(leak_of_freed_memory),
+#if IS_ENABLED(CONFIG_IOMMU_API)
+	KUNIT_CASE(iommu_fault),
 #endif
 	{}
 };
