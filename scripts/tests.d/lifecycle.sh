@@ -67,7 +67,7 @@ kexecs()
 	local lib files=()
 
 	need_packages kexec-tools
-	clang$DOD_LLVM --target=x86_64-linux-gnu -c -x assembler -o "$tmp/second.o" - <<-'END'
+	"clang$DOD_LLVM" --target=x86_64-linux-gnu -c -x assembler -o "$tmp/second.o" - <<-'END'
 		.globl _start
 		_start:	lea text(%rip), %rsi
 			mov $0x3f8, %dx
@@ -80,7 +80,7 @@ kexecs()
 		end:
 		none:	.zero 10
 	END
-	ld.lld$DOD_LLVM -Ttext=0x4000000 -o "$tmp/second" "$tmp/second.o" || return
+	"ld.lld$DOD_LLVM" -Ttext=0x4000000 -o "$tmp/second" "$tmp/second.o" || return
 	while read -r lib; do
 		files+=(--file "$lib")
 	done < <(ldd /sbin/kexec | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\) .*/\1/p')
