@@ -8,19 +8,21 @@
 edu=(--qemu -device --qemu "edu,dma_mask=0xffffffff" --ko "$edu_ko" --ko "$tool_ko" --timeout 120)
 load=('insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_edu.ko mask_bits=32')
 # shellcheck disable=SC2016	# expanded in the guest
-at=('D=/sys/kernel/debug/dma_owner_debug_edu' 'dev=$(ls $D)' 'echo 1 >$D/$dev/leave'
-	'L=/sys/kernel/debug/dma_owner_debug/lookup'
+names=('D=/sys/kernel/debug/dma_owner_debug_edu' 'dev=$(ls $D)'
+	'L=/sys/kernel/debug/dma_owner_debug/lookup')
+# shellcheck disable=SC2016	# expanded in the guest
+at=("${names[@]}" 'echo 1 >$D/$dev/leave'
 	'bus=$(dmesg | sed -n "s/.*left a mapping at //p" | tail -n 1)')
 
 # shellcheck disable=SC2016	# expanded in the guest
 check "a driver that leaves a mapping is unbound" vm "$build" "${edu[@]}" -- \
 	"${load[@]}" 'stat -c "%a %n" /sys/kernel/debug/dma_owner_debug/lookup >/dev/ttyS1' \
-	"${at[@]}" \
-	'echo "$dev $bus" >$L; echo "live: $(cat $L)" >/dev/ttyS1' \
-	'echo right >$D/$dev/run' \
+	"${names[@]}" 'echo right >$D/$dev/run' \
 	'ended=$(printf "0x%x" $(awk "NR > 1 && \$2 == \"$dev\" { print \$7 }" \
 		/sys/kernel/debug/dma_owner_debug/devices))' \
 	'echo "$dev $ended" >$L; echo "ended: $(cat $L)" >/dev/ttyS1' \
+	"${at[@]}" \
+	'echo "$dev $bus" >$L; echo "live: $(cat $L)" >/dev/ttyS1' \
 	'echo "$dev 0x10" >$L; echo "none: $(cat $L)" >/dev/ttyS1' \
 	'echo "nobody 0x10" >$L; echo "nobody: $(cat $L)" >/dev/ttyS1' \
 	'if echo nonsense >$L; then exit 1; fi' \
