@@ -61,6 +61,11 @@ enum dod_counter {
 	DOD_C_UNJUDGED_CONTIGUITY,
 	DOD_C_UNJUDGED_SHARED_PAGE,
 	DOD_C_UNJUDGED_SHADOW,
+	DOD_C_CONTENT_MAPPINGS,
+	DOD_C_CONTENT_PARTIAL,
+	DOD_C_CONTENT_SHARED,
+	DOD_C_CONTENT_DOUBTED,
+	DOD_C_CONTENT_POOL_EMPTY,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -87,6 +92,7 @@ enum dod_report_type {
 	DOD_R_IMAGE_BUFFER,
 	DOD_R_NOT_CONTIGUOUS,
 	DOD_R_MASK_EXCEEDED,
+	DOD_R_TO_DEVICE_CHANGED,
 	DOD_R_MASK_NEVER_SET,
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
@@ -162,6 +168,8 @@ struct dod_range {
  *		is the leader. Constant
  * @next:	the next entry of the same call; constant once the leader is in
  *		the bus index
+ * @content:	what is known of its content, NULL if nothing is; never to be
+ *		followed in a copy (phys lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live
  * @ended_by:	return address of the unmap call
  * @handed:	where the last sync_for_device began, as offset into the mapping
@@ -193,6 +201,7 @@ struct dod_mapping {
 	const struct device *dev;
 	struct dod_device *device;
 	struct dod_mapping *group, *next;
+	struct dod_content *content;
 	u64 ended;
 	unsigned long ended_by;
 	u32 handed, handed_len;
@@ -206,6 +215,62 @@ struct dod_mapping {
 };
 
 static_assert(sizeof(struct dod_mapping) <= 512);
+
+/* === Content ============================================================== */
+
+#define DOD_BLOCK	64U
+#define DOD_BLOCKS	64U
+
+/**
+ * struct dod_content - what is known of a mapping's content (phys lock)
+ *
+ * @valid:	bits: the slots of @block that hold
+ * @slots:	how many slots there are; constant
+ * @head:	how many of them are blocks from the start on, the others are those
+ *		at the end; constant
+ * @skipped:	how many blocks in the middle have none; constant
+ * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
+ *		may only read
+ */
+struct dod_content {
+	u64 valid;
+	u8 slots, head;
+	u64 skipped;
+	u32 block[DOD_BLOCKS];
+};
+
+/**
+ * struct dod_found - what was found while a lock was held
+ *
+ * @types:	bits of enum dod_report_type; the rest counts only for what is set
+ * @blocks:	how many blocks changed
+ * @from:	offset of the first byte of the first of them
+ * @to:		offset of the last byte of the last of them
+ * @m:		a copy of the mapping, if it may have ended since
+ */
+struct dod_found {
+	u32 types;
+	unsigned int blocks;
+	u64 from, to;
+	struct dod_mapping *m;
+};
+
+struct dod_call;
+
+void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
+void dod_content_end(struct dod_mapping *m);
+void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
+		      const struct dod_range *range, bool shared);
+void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
+			 bool writable);
+void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
+void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 last, struct dod_found *found);
+void dod_content_report(const struct dod_found *found,
+			const struct dod_mapping *m, unsigned long at);
+void dod_content_doubt(void);
+int dod_content_start(unsigned int reserve, unsigned int max);
+void dod_content_stop(void);
 
 /* === Guard ================================================================ */
 
@@ -306,6 +371,7 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
+void dod_owner_seen_write(u64 phys, u64 size);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
@@ -363,6 +429,7 @@ extern struct dod_pool dod_mapping_pool;
  * struct dod_finding - what a check found about a mapping
  *
  * @type:	what is wrong
+ * @at:		return address of the call that found it; 0 for the map call
  * @text:	sentences that say what was found, with a newline after each
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
@@ -374,7 +441,8 @@ extern struct dod_pool dod_mapping_pool;
  */
 struct dod_finding {
 	enum dod_report_type type;
-	char text[256];
+	unsigned long at;
+	char text[320];
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
@@ -442,6 +510,13 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val);
 
 /* === Front door =========================================================== */
 
+/* What the parameter content can be, in the order of its names. */
+enum dod_content_param {
+	DOD_CONTENT_OFF,
+	DOD_CONTENT_SAMPLE,
+	DOD_CONTENT_ON,
+};
+
 /**
  * struct dod_params - the module parameters that others read
  *
@@ -453,6 +528,9 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val);
  * @kunit_fail:	a report fails the running KUnit test
  * @noncoherent: judge every device as if it were not coherent, with cache lines
  *		of this size; 0 judges each as it is
+ * @content:	enum dod_content_param: know the content of which mappings
+ * @content_sample: of one in so many, where @content says so
+ * @content_max: of so many bytes
  */
 struct dod_params {
 	bool panic;
@@ -462,6 +540,9 @@ struct dod_params {
 	unsigned int report_burst;
 	bool kunit_fail;
 	unsigned int noncoherent;
+	u8 content;
+	unsigned int content_sample;
+	unsigned int content_max;
 };
 
 extern struct dod_params dod_params;

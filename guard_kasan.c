@@ -579,6 +579,12 @@ static bool report_access(const void *addr, size_t size, bool write,
 
 	local_irq_save(flags);
 	v = judge(&access, _RET_IP_);
+	if (v.ours && write) {
+		if (in_nmi())
+			dod_content_doubt();
+		else
+			dod_owner_seen_write(virt_to_phys((void *)addr), size);
+	}
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		if (in_nmi())
@@ -647,8 +653,12 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	if (current->kasan_depth || !in_linear_map(access.addr, access.size))
 		return 0;
 	v = judge(&access, dod_return_address(regs));
-	if (v.foreign && !v.seen)
+	if (v.foreign && !v.seen) {
+		/* It goes ahead where KASAN has had its only report. */
+		if (access.write)
+			dod_content_doubt();
 		return 0;
+	}
 	instruction_pointer_set(regs, (unsigned long)report_access);
 	return 1;
 }

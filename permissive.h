@@ -103,6 +103,15 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq" },
+	/*
+	 * drivers/dma-buf/heaps: user space writes to the buffer whenever it likes.
+	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
+	 * itself, which are mapped DMA_TO_DEVICE all the same.
+	 */
+	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment" },
+	{ DOD_R_TO_DEVICE_CHANGED, "__arm_lpae_" },
+	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
+	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
 };
 
 /* Is one of the rows in the stack of a mapping? Only asked before a report. */

@@ -94,6 +94,10 @@ static const struct report_type types[] = {
 		"mask-exceeded",
 		"tell the kernel how many address bits the device really has: dma_set_mask_and_coherent(), or dma-ranges of its bus.",
 	},
+	[DOD_R_TO_DEVICE_CHANGED] = {
+		"to-device-changed",
+		"if the device is to write to the buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",
@@ -626,9 +630,9 @@ static void print_new_mapping(const struct dod_mapping *m,
 		       m->device->driver_name, m->device->name, size, addr,
 		       addr + (unsigned long)size);
 	else
-		pr_err("Device %s %s is given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-		       m->device->driver_name, m->device->name, size,
-		       dir_name(m->dir), addr, addr + (unsigned long)size,
+		pr_err("Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+		       m->device->driver_name, m->device->name,
+		       f->at ? "was" : "is", size, dir_name(m->dir), addr, addr + (unsigned long)size,
 		       m->bus);
 }
 
@@ -778,6 +782,9 @@ static void print_map(const struct report *r)
 	pr_err("\n");
 	print_new_mapping(m, f);
 	print_finding(f);
+	if (f->at)
+		pr_err("It was found when the CPU got them back, at %pS.\n",
+		       (void *)f->at);
 	print_device(m);
 	print_object(f->object);
 	if (!other)

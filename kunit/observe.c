@@ -573,6 +573,9 @@ static const struct {
 	{ "kunit_fail", "0", "1" },
 	{ "noncoherent", "0", "0" },
 	{ "wires", "", "" },
+	{ "content", "on", "on" },
+	{ "content_sample", "16", "16" },
+	{ "content_max", "4096", "4096" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)
@@ -685,7 +688,7 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_filters_suite, &kt_params_suite, &kt_ignored_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
-		  &kt_memory_suite);
+		  &kt_memory_suite, &kt_content_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit suites of dma_owner_debug");

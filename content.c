@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The content of what devices own: fingerprints of what they may only read.
+ *
+ * No lock of its own. What a mapping has here is protected by its phys lock (its
+ * shard's, or the wide one), but for its making and its end. What is found under
+ * that lock is put into a struct dod_found, and printed after all locks.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+#include "permissive.h"
+
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
+#include <linux/unaligned.h>
+
+#define BLOCK		DOD_BLOCK
+/* An event that may have changed content unseen counts for so long, too. */
+#define DOUBT		(100ULL * NSEC_PER_MSEC)
+
+static struct dod_pool pool;
+static u64 doubted;	/* local_clock() of the last such event */
+
+static DEFINE_PER_CPU(unsigned int, content_turn);
+
+static u64 size_of(const struct dod_mapping *m)
+{
+	return m->last - m->start + 1;
+}
+
+static bool overlap(u64 start, u64 last, u64 from, u64 to)
+{
+	return start <= to && last >= from;
+}
+
+/* Is it this mapping's turn? */
+static bool chosen(void)
+{
+	unsigned int every = max(READ_ONCE(dod_params.content_sample), 1U);
+
+	switch (READ_ONCE(dod_params.content)) {
+	case DOD_CONTENT_OFF:
+		return false;
+	case DOD_CONTENT_SAMPLE:
+		return !(this_cpu_inc_return(content_turn) % every);
+	default:
+		return true;
+	}
+}
+
+static struct dod_content *content_get(void)
+{
+	struct dod_content *c = dod_pool_get(&pool);
+
+	if (c)
+		memset(c, 0, offsetof(struct dod_content, block));
+	else
+		dod_count(DOD_C_CONTENT_POOL_EMPTY);
+	return c;
+}
+
+/**
+ * dod_content_doubt() - content may change now, or have changed, unseen
+ *
+ * What was mapped before, or is just being mapped, is not judged by its content.
+ *
+ * Context: any, also NMI.
+ */
+void dod_content_doubt(void)
+{
+	WRITE_ONCE(doubted, local_clock());
+}
+
+static bool is_doubtful(const struct dod_mapping *m, u64 margin)
+{
+	return m->map.when <= READ_ONCE(doubted) + margin;
+}
+
+/* === Fingerprints ========================================================= */
+
+/*
+ * No function of lib/: those are instrumented, and the memory is poisoned. What
+ * is to be noticed are bytes that changed, not somebody who wants to deceive.
+ */
+static u32 fold(u64 start, u64 last)
+{
+	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
+	u64 h = 0, word = 0;
+
+	for (; end - p >= sizeof(u64); p += sizeof(u64)) {
+		h = (h ^ get_unaligned((const u64 *)p)) * GOLDEN_RATIO_64;
+		h ^= h >> 32;
+	}
+	while (p < end)
+		word = word << 8 | *p++;
+	h = (h ^ word) * GOLDEN_RATIO_64;
+	return h ^ h >> 32;
+}
+
+/* Blocks go by where they are in the mapping; the middle of a long one has none. */
+static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
+		     u64 *last)
+{
+	const struct dod_content *c = m->content;
+	u64 block = slot < c->head ? slot : slot + c->skipped;
+
+	*start = m->start + block * BLOCK;
+	*last = min(*start + BLOCK - 1, m->last);
+}
+
+static void begin_prints(struct dod_mapping *m)
+{
+	u64 blocks = DIV_ROUND_UP(size_of(m), BLOCK);
+	struct dod_content *c;
+	unsigned int most;
+
+	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !chosen())
+		return;
+	if (is_doubtful(m, DOUBT)) {
+		dod_count(DOD_C_CONTENT_DOUBTED);
+		return;
+	}
+	c = content_get();
+	if (!c)
+		return;
+	most = clamp(READ_ONCE(dod_params.content_max) / BLOCK, 2U, DOD_BLOCKS);
+	c->slots = min(blocks, most);
+	c->head = c->slots < blocks ? c->slots / 2 : c->slots;
+	c->skipped = blocks - c->slots;
+	if (c->skipped)
+		dod_count(DOD_C_CONTENT_PARTIAL);
+	dod_count(DOD_C_CONTENT_MAPPINGS);
+	m->content = c;
+}
+
+static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_content *c = m->content;
+	unsigned int slot;
+	u64 from, to;
+
+	for (slot = 0; slot < c->slots; slot++) {
+		block_at(m, slot, &from, &to);
+		if (overlap(from, to, start, last))
+			c->valid &= ~BIT_ULL(slot);
+	}
+}
+
+/* The blocks of [start, last] that are wholly in @range. */
+static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
+			 const struct dod_range *range)
+{
+	struct dod_content *c = m->content;
+	unsigned int slot;
+	u64 from, to;
+
+	for (slot = 0; slot < c->slots; slot++) {
+		block_at(m, slot, &from, &to);
+		if (!overlap(from, to, start, last) || from < range->start ||
+		    to > range->last)
+			continue;
+		c->block[slot] = fold(from, to);
+		c->valid |= BIT_ULL(slot);
+	}
+}
+
+static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
+			   struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	bool doubtful = is_doubtful(m, 0);
+	unsigned int slot;
+	u64 from, to;
+
+	if (!c->valid)
+		return;
+	for (slot = 0; slot < c->slots; slot++) {
+		if (!(c->valid & BIT_ULL(slot)))
+			continue;
+		block_at(m, slot, &from, &to);
+		if (!overlap(from, to, start, last))
+			continue;
+		c->valid &= ~BIT_ULL(slot);
+		if (likely(c->block[slot] == fold(from, to)))
+			continue;
+		if (doubtful) {
+			dod_count(DOD_C_CONTENT_DOUBTED);
+			continue;
+		}
+		if (!(found->types & BIT(DOD_R_TO_DEVICE_CHANGED))) {
+			found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
+			found->from = from - m->start;
+			found->blocks = 0;
+		}
+		found->to = to - m->start;
+		found->blocks++;
+	}
+}
+
+/*
+ * Page tables of user space do not show in the shadow. Pages that only the kernel
+ * uses are in none, but drivers can lend theirs.
+ */
+static bool is_lent(const struct dod_mapping *m)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
+
+	return !folio_test_slab(folio) && folio_mapped(folio);
+}
+
+/* === Events, with the phys lock held ====================================== */
+
+/**
+ * dod_content_begin() - decide what to know of a new mapping's content
+ * @call: the call that maps
+ * @m: the mapping, in no index yet
+ *
+ * Memory that a map call does not hand over is left alone: drivers lend what
+ * dma_alloc_noncontiguous() gives them to user space, or use it through a vmap.
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
+{
+	if (m->trap != DOD_TRAP_ALL || !call->to_device)
+		return;
+	if (m->dir == DMA_TO_DEVICE)
+		begin_prints(m);
+}
+
+/**
+ * dod_content_end() - know nothing of a mapping's content any more
+ * @m: the mapping
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_end(struct dod_mapping *m)
+{
+	if (!m->content)
+		return;
+	dod_pool_put(&pool, m->content);
+	m->content = NULL;
+}
+
+/**
+ * dod_content_give() - the device has got a range
+ * @m: the mapping, which has a content
+ * @start: first byte
+ * @last: last byte
+ * @range: the range that it is now in, NULL if there is none
+ * @shared: another mapping that a device may write to overlaps it
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
+		      const struct dod_range *range, bool shared)
+{
+	if (m->dir != DMA_TO_DEVICE)
+		return;
+	if (shared)
+		dod_count(DOD_C_CONTENT_SHARED);
+	if (shared || !range || range->dir != DMA_TO_DEVICE)
+		forget_blocks(m, start, last);
+	else
+		print_blocks(m, start, last, range);
+}
+
+/**
+ * dod_content_overlap() - another mapping gives the device some of this one's
+ * @m: this one, which has a content
+ * @start: first byte that is given
+ * @last: last byte
+ * @writable: the device may write to it
+ *
+ * In-place ciphers map the same bytes DMA_TO_DEVICE and DMA_FROM_DEVICE.
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
+			 bool writable)
+{
+	if (m->dir == DMA_TO_DEVICE && writable)
+		forget_blocks(m, start, last);
+}
+
+/**
+ * dod_content_written() - the CPU writes, and the guard has noticed
+ * @m: the mapping, which has a content
+ * @start: first byte written
+ * @last: last byte
+ *
+ * It has been reported or is not to be; what changes is known to be the CPU's.
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
+{
+	if (m->dir == DMA_TO_DEVICE)
+		forget_blocks(m, start, last);
+}
+
+/**
+ * dod_content_take() - the CPU is about to get a range
+ * @call: the sync or unmap call
+ * @m: the mapping, which has a content
+ * @start: first byte
+ * @last: last byte
+ * @found: what was found, with types 0 before
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 last, struct dod_found *found)
+{
+	if (m->dir == DMA_TO_DEVICE)
+		compare_blocks(m, start, last, found);
+}
+
+/* === What was found, without locks ======================================== */
+
+static bool changed_legally(const struct dod_mapping *m)
+{
+	if (!dod_map_permitted(DOD_R_TO_DEVICE_CHANGED, m->map_frames,
+			       m->map.nr_frames) && !is_lent(m))
+		return false;
+	dod_count(DOD_C_ALLOWED_IDIOMS);
+	return true;
+}
+
+static void report_changed(const struct dod_found *found,
+			   const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = { .type = DOD_R_TO_DEVICE_CHANGED, .at = at };
+
+	if (changed_legally(m))
+		return;
+	if (found->blocks == 1)
+		scnprintf(f.text, sizeof(f.text),
+			  "Bytes %llu to %llu (%u-byte block) of its %llu bytes",
+			  found->from, found->to, BLOCK, size_of(m));
+	else
+		scnprintf(f.text, sizeof(f.text),
+			  "Bytes %llu to %llu (%u blocks of %u bytes) of its %llu bytes",
+			  found->from, found->to, found->blocks, BLOCK,
+			  size_of(m));
+	strlcat(f.text,
+		" changed while the device owned them and no CPU access was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias).\n",
+		sizeof(f.text));
+	dod_report_mapping(&f, m);
+}
+
+/**
+ * dod_content_report() - report what was found
+ * @found: what
+ * @m: the mapping, or a copy of it
+ * @at: return address of the call that found it
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_content_report(const struct dod_found *found,
+			const struct dod_mapping *m, unsigned long at)
+{
+	if (!READ_ONCE(dod_armed))
+		return;
+	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
+		report_changed(found, m, at);
+}
+
+/* === Start and stop ======================================================= */
+
+/**
+ * dod_content_start() - get ready
+ * @reserve: mappings whose content can be known without allocating
+ * @max: most mappings whose content can be known
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or -ENOMEM, with nothing left allocated.
+ */
+int dod_content_start(unsigned int reserve, unsigned int max)
+{
+	/* A mapping that was made before may belong to one that is made now. */
+	dod_content_doubt();
+	return dod_pool_init(&pool, "dod_content", sizeof(struct dod_content),
+			     reserve, max);
+}
+
+/**
+ * dod_content_stop() - free everything
+ *
+ * Context: process, may sleep; no mapping has a content any more.
+ */
+void dod_content_stop(void)
+{
+	dod_pool_destroy(&pool);
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What changes without an access that the sanitizer sees: content of buffers that
+ * a device may only read. The tests play the device: they write where nothing is
+ * checked.
+ */
+
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "dod_test.h"
+
+#define SIZE 2048
+
+/* The device, or a part of the kernel that is not instrumented. */
+static noinline __no_sanitize_address void device_writes(void *p, size_t size, u8 value)
+{
+	u8 *byte = p;
+
+	while (size--)
+		WRITE_ONCE(*byte++, value);
+}
+
+#define EXPECT_CHANGED(test, size)					\
+	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, size)
+
+static noinline void unmap(dma_addr_t dma, size_t size, enum dma_data_direction dir)
+{
+	dma_unmap_single(kt_dev, dma, size, dir);
+}
+
+/* === to-device-changed ==================================================== */
+
+static void changed_until_unmap(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	device_writes(buf + 70, 1, 1);
+	EXPECT_SILENCE(test);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 64 to 127 (64-byte block) of its 2048 bytes changed while the device owned them*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("It was found when the CPU got them back, at unmap+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *DMA_BIDIRECTIONAL*"));
+}
+
+static void changed_until_sync(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	device_writes(buf + 100, 100, 1);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 64 to 255 (3 blocks of 64 bytes) of its 2048 *"));
+	/* Once is enough. */
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* Who may write, when: any number of turns. */
+static void unchanged(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		test_dma_read(buf, 8);
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		test_dma_write(buf + 64 * round, 8);
+		device_writes(buf + 512, 512, round);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	}
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	/* And what was given back last is known by what it was then. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	device_writes(buf, 8, 7);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+}
+
+static void other_directions(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	device_writes(buf, SIZE, 1);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	device_writes(buf, SIZE, 2);
+	/* A one-way sync says what the device is to do next, not what it can do. */
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	device_writes(buf, SIZE, 3);
+	unmap(dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+}
+
+/* A write that trapped is reported as such, and not again as a change. */
+static void written_by_cpu(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	EXPECT_WRITE_TRAPS(test, buf + 60, 8);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	/* Of the blocks around it there is more to say. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	EXPECT_WRITE_TRAPS(test, buf + 64, 8);
+	device_writes(buf, 1, 9);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+}
+
+static noinline void arm_lpae_kunit_write(u64 *pte)
+{
+	WRITE_ONCE(*pte, 0x5a5a);
+}
+
+static void written_by_idiom(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	arm_lpae_kunit_write((u64 *)buf);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static void written_filtered(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	kt_set(test, "off_types", "cpu-write");
+	test_dma_write(buf, 8);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* Bytes change hands, not mappings. */
+static void part_of_it(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma + 256, 128, DMA_TO_DEVICE);
+	test_dma_write(buf + 256, 8);
+	dma_sync_single_for_device(kt_dev, dma + 256, 128, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma + 1024, 128, DMA_TO_DEVICE);
+	test_dma_write(buf + 1024, 8);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma + 256, 128, DMA_TO_DEVICE);
+	device_writes(buf + 255, 1, 1);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+}
+
+/* A block of which the CPU owns some may change. */
+static void part_of_a_block(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma + 72, 8, DMA_TO_DEVICE);
+	test_dma_write(buf + 72, 8);
+	dma_sync_single_for_device(kt_dev, dma + 64, 4, DMA_TO_DEVICE);
+	test_dma_write(buf + 72, 4);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	/* All of it again the device's: as good as any. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma + 72, 8, DMA_TO_DEVICE);
+	test_dma_write(buf + 72, 8);
+	dma_sync_single_for_device(kt_dev, dma + 72, 8, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 1);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+}
+
+static void odd_place_and_size(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 256);
+	static const int at[] = { 0, 63, 64, 130, 132 };
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		dma = test_dma_map(test, kt_dev, buf + 3, 133, DMA_TO_DEVICE);
+		device_writes(buf + 3 + at[i], 1, i + 1);
+		unmap(dma, 133, DMA_TO_DEVICE);
+		EXPECT_CHANGED(test, 133);
+	}
+	dma = test_dma_map(test, kt_dev, buf + 3, 133, DMA_TO_DEVICE);
+	device_writes(buf, 3, 0xff);
+	device_writes(buf + 3 + 133, 8, 0xff);
+	unmap(dma, 133, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* Of a long buffer both ends are known. */
+static void long_buffer(struct kunit *test)
+{
+	u8 *buf = page_address(kt_page(test, 3));
+	size_t size = 8 * PAGE_SIZE - 10;
+	long partial = dma_owner_debug_count("content_partial");
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_partial"), partial + 1);
+	device_writes(buf + 2048, size - 2 * 2048 - 64, 1);
+	unmap(dma, size, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+	device_writes(buf + 2047, 1, 2);
+	unmap(dma, size, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, size);
+	dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+	device_writes(buf + size - 1, 1, 2);
+	unmap(dma, size, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, size);
+
+	kt_set(test, "content_max", "128");
+	dma = test_dma_map(test, kt_dev, buf, 256, DMA_TO_DEVICE);
+	device_writes(buf + 64, 128, 3);
+	unmap(dma, 256, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* A cipher in place: what one mapping reads, the other writes. */
+static void in_place(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t dst = test_dma_map(test, kt_dev, buf + 64, 64, DMA_FROM_DEVICE);
+
+	device_writes(buf + 64, 64, 1);
+	unmap(src, SIZE, DMA_TO_DEVICE);
+	unmap(dst, 64, DMA_FROM_DEVICE);
+	/* The other way round, and with another device. */
+	dst = dma_map_single(kt_dev2, buf, SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev2, dst));
+	src = test_dma_map(test, kt_dev, buf + 64, 256, DMA_TO_DEVICE);
+	device_writes(buf + 64, 64, 2);
+	dma_unmap_single(kt_dev2, dst, SIZE, DMA_BIDIRECTIONAL);
+	unmap(src, 256, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* Only what is written is exempt, and only as long as it can be written. */
+static void beside_in_place(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t dst = test_dma_map(test, kt_dev, buf + 64, 64, DMA_FROM_DEVICE);
+
+	device_writes(buf + 128, 1, 1);
+	unmap(dst, 64, DMA_FROM_DEVICE);
+	unmap(src, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+
+	src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dst = test_dma_map(test, kt_dev, buf + 64, 64, DMA_FROM_DEVICE);
+	device_writes(buf + 64, 64, 2);
+	unmap(dst, 64, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, src, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, src, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	device_writes(buf + 64, 64, 3);
+	unmap(src, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+}
+
+/* Two readers: each finds it. */
+static void mapped_twice(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev, buf + 64, 64, DMA_TO_DEVICE);
+
+	device_writes(buf + 64, 1, 1);
+	unmap(a, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	unmap(b, 64, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, 64);
+}
+
+static void switched_off(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+	int i, found;
+
+	kt_set(test, "content", "off");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf, 1, 1);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+
+	kt_set(test, "content", "on");
+	kt_set(test, "off_types", "to-device-changed");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf, 1, 2);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	kt_set(test, "off_types", "");
+
+	kt_set(test, "content", "sample");
+	kt_set(test, "content_sample", "4");
+	migrate_disable();
+	for (i = 0; i < 16; i++) {
+		dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+		device_writes(buf, 1, i + 3);
+		unmap(dma, SIZE, DMA_TO_DEVICE);
+	}
+	migrate_enable();
+	found = kt_take_all();
+	/* Other drivers may map, too. */
+	KUNIT_EXPECT_GE(test, found, 1);
+	KUNIT_EXPECT_LE(test, found, 8);
+}
+
+static noinline int test_map_sg(struct device *dev, struct scatterlist *sg, int nents,
+				enum dma_data_direction dir)
+{
+	return dma_map_sg(dev, sg, nents, dir);
+}
+
+static void entry_of_a_list(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+
+	sg_init_table(sg, ARRAY_SIZE(sg));
+	sg_set_buf(&sg[0], buf, 256);
+	sg_set_buf(&sg[1], buf + 1024, 512);
+	KUNIT_ASSERT_EQ(test, test_map_sg(kt_dev, sg, 2, DMA_TO_DEVICE), 2);
+	device_writes(buf + 1024, 1, 1);
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_TO_DEVICE);
+	EXPECT_MAP_REPORT(test, "to-device-changed", test_map_sg, 512);
+	dma_sync_sg_for_device(kt_dev, sg, 2, DMA_TO_DEVICE);
+	device_writes(buf, 1, 1);
+	device_writes(buf + 512, 256, 1);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
+	EXPECT_MAP_REPORT(test, "to-device-changed", test_map_sg, 256);
+}
+
+/* Drivers lend such memory to user space, which knows no syncs. */
+static void from_alloc_pages(struct kunit *test)
+{
+	dma_addr_t dma;
+	struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_TO_DEVICE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);
+	device_writes(page_address(page), 8, 1);
+	dma_sync_single_for_cpu(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);
+	dma_free_pages(kt_dev, PAGE_SIZE, page, dma, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static struct kunit_case content_cases[] = {
+	KUNIT_CASE(changed_until_unmap),
+	KUNIT_CASE(changed_until_sync),
+	KUNIT_CASE(unchanged),
+	KUNIT_CASE(other_directions),
+	KUNIT_CASE(written_by_cpu),
+	KUNIT_CASE(written_by_idiom),
+	KUNIT_CASE(written_filtered),
+	KUNIT_CASE(part_of_it),
+	KUNIT_CASE(part_of_a_block),
+	KUNIT_CASE(odd_place_and_size),
+	KUNIT_CASE(long_buffer),
+	KUNIT_CASE(in_place),
+	KUNIT_CASE(beside_in_place),
+	KUNIT_CASE(mapped_twice),
+	KUNIT_CASE(switched_off),
+	KUNIT_CASE(entry_of_a_list),
+	KUNIT_CASE(from_alloc_pages),
+	{}
+};
+
+KT_SUITE(kt_content_suite, "content", content_cases);
