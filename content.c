@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The content of what devices own: fingerprints of what they may only read.
+ * The content of what devices own: fingerprints of what they may only read, and
+ * a copy of what lies behind what they may write.
  *
  * No lock of its own. What a mapping has here is protected by its phys lock (its
  * shard's, or the wide one), but for its making and its end. What is found under
@@ -20,6 +21,9 @@
 /* An event that may have changed content unseen counts for so long, too. */
 #define DOUBT		(100ULL * NSEC_PER_MSEC)
 
+#define GRANULE		8ULL
+
+static const struct dod_guard *guard;
 static struct dod_pool pool;
 static u64 doubted;	/* local_clock() of the last such event */
 
@@ -210,6 +214,78 @@ static bool is_lent(const struct dod_mapping *m)
 	return !folio_test_slab(folio) && folio_mapped(folio);
 }
 
+/* === Behind the buffer ==================================================== */
+
+/*
+ * The device may be behind an IOMMU: then only that knows whether it writes to
+ * the buffer itself.
+ */
+static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
+{
+	return m->bounced && dod_checks_bounced(call->dev, m->start, m->bus);
+}
+
+/* Reading it would pull a line that a device writes into the cache. */
+static bool is_judged_behind(const struct dod_call *call,
+			     const struct dod_mapping *m)
+{
+	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
+	       !is_bounced(call, m) && !is_doubtful(m, DOUBT);
+}
+
+static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
+{
+	struct dod_content *c;
+	unsigned int nr, i;
+	u64 start;
+
+	if (!chosen() || !is_judged_behind(call, m))
+		return;
+	nr = guard->padding(m, DOD_BEHIND, &start);
+	if (!nr)
+		return;
+	c = content_get();
+	if (!c)
+		return;
+	c->behind = start;
+	c->nr_behind = nr;
+	for (i = 0; i < nr; i++) {
+		c->bytes[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
+		c->state[(start % GRANULE + i) / GRANULE] = guard->state(start + i);
+	}
+	m->content = c;
+}
+
+static void compare_behind(struct dod_mapping *m, struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	unsigned int i;
+
+	found->overrun = 0;
+	for (i = 0; i < c->nr_behind; i++) {
+		u64 at = c->behind + i;
+		u8 is = READ_ONCE(*(u8 *)phys_to_virt(at));
+
+		if (likely(is == c->bytes[i]))
+			continue;
+		/* The object was resized, or is another one by now. */
+		if (c->state[(c->behind % GRANULE + i) / GRANULE] !=
+		    guard->state(at))
+			continue;
+		if (is_doubtful(m, 0)) {
+			dod_count(DOD_C_CONTENT_DOUBTED);
+			return;
+		}
+		if (!found->overrun++) {
+			found->far = at - m->last - 1;
+			found->was = c->bytes[i];
+			found->is = is;
+		}
+	}
+	if (found->overrun)
+		found->types |= BIT(DOD_R_DEVICE_OVERRUN);
+}
+
 /* === Events, with the phys lock held ====================================== */
 
 /**
@@ -228,6 +304,8 @@ void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 		return;
 	if (m->dir == DMA_TO_DEVICE)
 		begin_prints(m);
+	else
+		begin_behind(call, m);
 }
 
 /**
@@ -307,15 +385,18 @@ void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
  * @m: the mapping, which has a content
  * @start: first byte
  * @last: last byte
+ * @unmap: and all the rest
  * @found: what was found, with types 0 before
  *
  * Context: any but NMI, phys lock held.
  */
 void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
-		      u64 start, u64 last, struct dod_found *found)
+		      u64 start, u64 last, bool unmap, struct dod_found *found)
 {
 	if (m->dir == DMA_TO_DEVICE)
 		compare_blocks(m, start, last, found);
+	else if (unmap)
+		compare_behind(m, found);
 }
 
 /* === What was found, without locks ======================================== */
@@ -351,6 +432,22 @@ static void report_changed(const struct dod_found *found,
 	dod_report_mapping(&f, m);
 }
 
+static void report_overrun(const struct dod_found *found,
+			   const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = {
+		.type = DOD_R_DEVICE_OVERRUN,
+		.at = at,
+		.object = phys_to_virt(m->start),
+	};
+
+	scnprintf(f.text, sizeof(f.text),
+		  "%u byte%s behind the buffer changed while it was mapped, where nothing may write; the first is %u bytes behind its end: it was 0x%02x and is 0x%02x.\n",
+		  found->overrun, found->overrun == 1 ? "" : "s", found->far,
+		  found->was, found->is);
+	dod_report_mapping(&f, m);
+}
+
 /**
  * dod_content_report() - report what was found
  * @found: what
@@ -366,12 +463,15 @@ void dod_content_report(const struct dod_found *found,
 		return;
 	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
 		report_changed(found, m, at);
+	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
+		report_overrun(found, m, at);
 }
 
 /* === Start and stop ======================================================= */
 
 /**
  * dod_content_start() - get ready
+ * @with: the guard in force
  * @reserve: mappings whose content can be known without allocating
  * @max: most mappings whose content can be known
  *
@@ -379,8 +479,10 @@ void dod_content_report(const struct dod_found *found,
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_content_start(unsigned int reserve, unsigned int max)
+int dod_content_start(const struct dod_guard *with, unsigned int reserve,
+		      unsigned int max)
 {
+	guard = with;
 	/* A mapping that was made before may belong to one that is made now. */
 	dod_content_doubt();
 	return dod_pool_init(&pool, "dod_content", sizeof(struct dod_content),

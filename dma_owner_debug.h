@@ -93,6 +93,7 @@ enum dod_report_type {
 	DOD_R_NOT_CONTIGUOUS,
 	DOD_R_MASK_EXCEEDED,
 	DOD_R_TO_DEVICE_CHANGED,
+	DOD_R_DEVICE_OVERRUN,
 	DOD_R_MASK_NEVER_SET,
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
@@ -220,6 +221,7 @@ static_assert(sizeof(struct dod_mapping) <= 512);
 
 #define DOD_BLOCK	64U
 #define DOD_BLOCKS	64U
+#define DOD_BEHIND	64U
 
 /**
  * struct dod_content - what is known of a mapping's content (phys lock)
@@ -229,14 +231,25 @@ static_assert(sizeof(struct dod_mapping) <= 512);
  * @head:	how many of them are blocks from the start on, the others are those
  *		at the end; constant
  * @skipped:	how many blocks in the middle have none; constant
+ * @nr_behind:	how many bytes of @bytes hold
+ * @behind:	address of the first of them
  * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
  *		may only read
+ * @bytes:	bytes behind what the device may write, that nobody may write to
+ * @state:	what the guard said of their granules
  */
 struct dod_content {
 	u64 valid;
-	u8 slots, head;
-	u64 skipped;
-	u32 block[DOD_BLOCKS];
+	u8 slots, head, nr_behind;
+	u64 skipped, behind;
+	/* What follows is not cleared. By the direction of the mapping: */
+	union {
+		u32 block[DOD_BLOCKS];
+		struct {
+			u8 bytes[DOD_BEHIND];
+			u8 state[DOD_BEHIND / 8 + 1];
+		};
+	};
 };
 
 /**
@@ -246,16 +259,23 @@ struct dod_content {
  * @blocks:	how many blocks changed
  * @from:	offset of the first byte of the first of them
  * @to:		offset of the last byte of the last of them
+ * @overrun:	how many bytes changed behind the buffer
+ * @far:	how far behind it the first of them is, from 0
+ * @was:	what that byte was
+ * @is:		what it is
  * @m:		a copy of the mapping, if it may have ended since
  */
 struct dod_found {
 	u32 types;
 	unsigned int blocks;
 	u64 from, to;
+	unsigned int overrun, far;
+	u8 was, is;
 	struct dod_mapping *m;
 };
 
 struct dod_call;
+struct dod_guard;
 
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
 void dod_content_end(struct dod_mapping *m);
@@ -265,11 +285,12 @@ void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
 void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
-		      u64 start, u64 last, struct dod_found *found);
+		      u64 start, u64 last, bool unmap, struct dod_found *found);
 void dod_content_report(const struct dod_found *found,
 			const struct dod_mapping *m, unsigned long at);
 void dod_content_doubt(void);
-int dod_content_start(unsigned int reserve, unsigned int max);
+int dod_content_start(const struct dod_guard *guard, unsigned int reserve,
+		      unsigned int max);
 void dod_content_stop(void);
 
 /* === Guard ================================================================ */
@@ -300,6 +321,10 @@ enum dod_trap {
  * @inaccessible: the first byte of a range that must not be accessed for a
  *		reason of the sanitizer's own, and what it is; NULL if there is
  *		none, or if that cannot be told
+ * @padding:	how many bytes behind a mapping nobody may write to, and which is
+ *		the first; not what the allocator or the sanitizer keeps there
+ * @state:	what the sanitizer itself makes of the granule of a byte: to be
+ *		compared only
  */
 struct dod_guard {
 	const char *name;
@@ -312,6 +337,9 @@ struct dod_guard {
 	void (*own_edge)(const struct dod_mapping *m, u64 start, u64 last);
 	u64 (*alive)(u64 start, u64 last, bool behind);
 	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
+	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
+				u64 *start);
+	u8 (*state)(u64 phys);
 };
 
 extern const struct dod_guard dod_guard_kasan;

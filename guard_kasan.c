@@ -20,6 +20,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/task_stack.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <trace/events/error_report.h>
 
@@ -42,6 +43,10 @@
 #define SHADOW_TAIL		0x80
 #define SHADOW_TAIL_DIR_SHIFT	3
 #define SHADOW_TAIL_BYTES	0x07
+
+/* KASAN's own, of what lies behind an object: mm/kasan/kasan.h. */
+#define SHADOW_SLAB_REDZONE	0xfc
+#define SHADOW_PAGE_REDZONE	0xfe
 
 #define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
@@ -374,8 +379,8 @@ static const struct {
 	const char *name;
 } kasan_values[] = {
 	{ 0xff, true, "a freed page" },
-	{ 0xfe, false, "the redzone behind a large kmalloc() buffer" },
-	{ 0xfc, false, "a slab redzone" },
+	{ SHADOW_PAGE_REDZONE, false, "the redzone behind a large kmalloc() buffer" },
+	{ SHADOW_SLAB_REDZONE, false, "a slab redzone" },
 	{ 0xfb, true, "a freed slab object" },
 	{ 0xfa, true, "a freed slab object" },
 	{ 0xf9, false, "the redzone of a global variable" },
@@ -433,6 +438,80 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 		return name;
 	}
 	return NULL;
+}
+
+/* What KASAN itself says of the granule. */
+static u8 state(u64 phys)
+{
+	u8 value = shadow_of(phys);
+
+	if (is_whole(value))
+		return 0;
+	return is_tail(value) ? tail_bytes(value) : value;
+}
+
+/* The first byte of the accessible run that @phys is in, not before @first. */
+static u64 run_start(u64 phys, u64 first)
+{
+	const u8 *begin = kasan_mem_to_shadow(phys_to_virt(first));
+	const u8 *p = kasan_mem_to_shadow(phys_to_virt(phys));
+
+	while (p > begin) {
+		if (IS_ALIGNED((unsigned long)p, sizeof(u64)) &&
+		    p - begin >= sizeof(u64) && !*(const u64 *)(p - sizeof(u64)))
+			p -= sizeof(u64);
+		else if (existing(READ_ONCE(p[-1])) == GRANULE)
+			p--;
+		else
+			break;
+	}
+	return first + (p - begin) * GRANULE;
+}
+
+/*
+ * Where the memory ends that the allocator gave out: the rest of a slab object or
+ * of the pages of a large one. Behind a slab object is what KASAN and the slab
+ * allocator know of it, with the same values in the shadow.
+ */
+static u64 object_end(const struct dod_mapping *m, struct folio *folio,
+		      u8 *redzone)
+{
+	u64 first = PFN_PHYS(folio_pfn(folio)), object;
+
+	*redzone = SHADOW_PAGE_REDZONE;
+	if (!folio_test_slab(folio))
+		return first + folio_size(folio);
+	*redzone = SHADOW_SLAB_REDZONE;
+	object = run_start(m->start, first);
+	return object + ksize(phys_to_virt(object));
+}
+
+static unsigned int padding(const struct dod_mapping *m, unsigned int most,
+			    u64 *start)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->last)));
+	u64 end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio), from, to;
+	u8 value, redzone;
+
+	if (folio != page_folio(pfn_to_page(PHYS_PFN(m->start))))
+		return 0;
+	end = min(end, m->last + 1 + most);
+	from = m->last + 1;
+	if (from >= end)
+		return 0;
+	from += alive(from, end - 1, true);
+	value = from < end ? state(from) : 0;
+	/* Accessible, or something else again. */
+	if (!value || (value >= GRANULE && value != SHADOW_SLAB_REDZONE &&
+		       value != SHADOW_PAGE_REDZONE))
+		return 0;
+	end = min(end, object_end(m, folio, &redzone));
+	for (to = from; to < end; to = round_down(to, GRANULE) + GRANULE)
+		if (state(to) != redzone && !(to == from && value < GRANULE))
+			break;
+	to = min(to, end);
+	*start = from;
+	return to > from ? to - from : 0;
 }
 
 /* === Judging an access ==================================================== */
@@ -733,4 +812,6 @@ const struct dod_guard dod_guard_kasan = {
 	.own_edge = own_edge,
 	.alive = alive,
 	.inaccessible = inaccessible,
+	.padding = padding,
+	.state = state,
 };

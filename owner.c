@@ -656,7 +656,7 @@ static void judge_content(const struct dod_call *call, struct dod_mapping *m)
 
 	raw_spin_lock_irqsave(&part->lock, flags);
 	if (m->content)
-		dod_content_take(call, m, m->start, m->last, &found);
+		dod_content_take(call, m, m->start, m->last, true, &found);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (unlikely(found.types))
 		dod_content_report(&found, m, call->caller);
@@ -732,7 +732,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		dod_content_end(m);
 	}
 	if (change == TO_CPU && m->content) {
-		dod_content_take(call, m, start, last, found);
+		dod_content_take(call, m, start, last, false, found);
 		copy_found(found, m);
 	}
 
@@ -2092,7 +2092,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 		err = dod_pool_init(&device_pool, "dod_device",
 				    sizeof(struct dod_device), 64, 16384);
 	if (!err)
-		err = dod_content_start(reserve / 2 + 64, max);
+		err = dod_content_start(with, reserve / 2 + 64, max);
 	if (err || !by_phys || !by_bus || !ended) {
 		free_all();
 		return -ENOMEM;

@@ -98,6 +98,10 @@ static const struct report_type types[] = {
 		"to-device-changed",
 		"if the device is to write to the buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
 	},
+	[DOD_R_DEVICE_OVERRUN] = {
+		"device-overrun",
+		"the device wrote more than it was given: allocate and map as many bytes as it was told, or tell it how many there are.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What changes without an access that the sanitizer sees: content of buffers that
- * a device may only read. The tests play the device: they write where nothing is
+ * a device may only read, and what lies behind those it may write. The tests play the device: they write where nothing is
  * checked.
  */
 
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -13,6 +14,8 @@
 #include "dod_test.h"
 
 #define SIZE 2048
+
+KT_DIRECTIONS;
 
 /* The device, or a part of the kernel that is not instrumented. */
 static noinline __no_sanitize_address void device_writes(void *p, size_t size, u8 value)
@@ -370,6 +373,144 @@ static void from_alloc_pages(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* === device-overrun ======================================================= */
+
+#define EXPECT_OVERRUN(test, size)					\
+	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, size)
+
+static void overrun(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, 100);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 100, dir);
+
+	/* kmalloc(100) is served with 128 bytes, or with 112. */
+	device_writes(buf + 101, 3, 0xee);
+	EXPECT_SILENCE(test);
+	unmap(dma, 100, dir);
+	if (dir == DMA_TO_DEVICE) {
+		EXPECT_SILENCE(test);
+		return;
+	}
+	EXPECT_OVERRUN(test, 100);
+	KUNIT_EXPECT_TRUE(test, kt_has("3 bytes behind the buffer changed while it was mapped, where nothing may write; the first is 1 bytes behind its end: it was 0x?? and is 0xee."));
+	KUNIT_EXPECT_TRUE(test, kt_has("The object there:*"));
+}
+
+static void no_overrun(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100), *part = kt_buf(test, 256);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 100, DMA_FROM_DEVICE);
+
+	device_writes(buf, 100, 0xee);
+	unmap(dma, 100, DMA_FROM_DEVICE);
+	/* What the driver may write to is not the tool's to judge. */
+	dma = test_dma_map(test, kt_dev, part, 64, DMA_FROM_DEVICE);
+	device_writes(part, 256, 0xee);
+	test_dma_write(part + 64, 8);
+	unmap(dma, 64, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* There may be a few bytes of the object between the two. */
+static void overrun_from_the_middle(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 32, 48, DMA_FROM_DEVICE);
+
+	test_dma_write(buf + 80, 8);
+	device_writes(buf + 80, 21, 0xee);
+	unmap(dma, 48, DMA_FROM_DEVICE);
+	EXPECT_OVERRUN(test, 48);
+	KUNIT_EXPECT_TRUE(test, kt_has("1 byte behind the buffer changed *; the first is 20 bytes behind its end: *"));
+}
+
+/* Behind a large kmalloc() is the rest of its pages. */
+static void overrun_of_pages(struct kunit *test)
+{
+	size_t size = 3 * PAGE_SIZE - 5;
+	u8 *buf = kt_buf(test, size);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, size, DMA_BIDIRECTIONAL);
+
+	device_writes(buf + size + 63, 1, 0xee);
+	unmap(dma, size, DMA_BIDIRECTIONAL);
+	EXPECT_OVERRUN(test, size);
+	/* Too far away, and only where something is behind. */
+	dma = test_dma_map(test, kt_dev, buf, size, DMA_BIDIRECTIONAL);
+	device_writes(buf + size + 64, 16, 0xdd);
+	unmap(dma, size, DMA_BIDIRECTIONAL);
+	buf = page_address(kt_page(test, 1));
+	dma = test_dma_map(test, kt_dev, buf, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	device_writes(buf, 2 * PAGE_SIZE, 0xdd);
+	unmap(dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+}
+
+struct with_rcu {
+	struct rcu_head rcu;
+	u8 buf[128 - sizeof(struct rcu_head)];
+};
+
+static void rcu_done(struct rcu_head *rcu)
+{
+}
+
+/*
+ * KASAN notes who called call_rcu() behind the object, where the shadow is that of
+ * padding. An object that fills its slot has no padding.
+ */
+static void kasan_metadata(struct kunit *test)
+{
+	struct with_rcu *p = kt_buf(test, sizeof(*p));
+	dma_addr_t dma;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, ksize(p), sizeof(*p));
+	for (i = 0; i < 2; i++) {
+		dma = test_dma_map(test, kt_dev, p->buf, sizeof(p->buf), DMA_FROM_DEVICE);
+		call_rcu(&p->rcu, rcu_done);
+		rcu_barrier();
+		unmap(dma, sizeof(p->buf), DMA_FROM_DEVICE);
+		EXPECT_SILENCE(test);
+	}
+	/* All that is behind: none of it is padding. */
+	dma = test_dma_map(test, kt_dev, p->buf, sizeof(p->buf), DMA_FROM_DEVICE);
+	KUNIT_EXPECT_GE(test, kt_shadow(p + 1), 0x80);
+	unmap(dma, sizeof(p->buf), DMA_FROM_DEVICE);
+}
+
+/* An object of a cache of its own, whose size is no multiple of 8. */
+static void kasan_metadata_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 100, 0, 0, NULL);
+	dma_addr_t dma;
+	u8 *p;
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	p = kmem_cache_alloc(cache, GFP_KERNEL);
+	dma = dma_map_single(kt_dev, p, 80, DMA_FROM_DEVICE);
+	if (!dma_mapping_error(kt_dev, dma)) {
+		call_rcu((struct rcu_head *)(p + 80), rcu_done);
+		rcu_barrier();
+		unmap(dma, 80, DMA_FROM_DEVICE);
+	}
+	kmem_cache_free(cache, p);
+	kmem_cache_destroy(cache);
+	EXPECT_SILENCE(test);
+}
+
+static void overrun_switched_off(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100);
+	dma_addr_t dma;
+
+	kt_set(test, "content", "off");
+	dma = test_dma_map(test, kt_dev, buf, 100, DMA_FROM_DEVICE);
+	device_writes(buf + 100, 1, 0xee);
+	unmap(dma, 100, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
 static struct kunit_case content_cases[] = {
 	KUNIT_CASE(changed_until_unmap),
 	KUNIT_CASE(changed_until_sync),
@@ -388,6 +529,13 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(switched_off),
 	KUNIT_CASE(entry_of_a_list),
 	KUNIT_CASE(from_alloc_pages),
+	DIRECTION_CASE(overrun),
+	KUNIT_CASE(no_overrun),
+	KUNIT_CASE(overrun_from_the_middle),
+	KUNIT_CASE(overrun_of_pages),
+	KUNIT_CASE(kasan_metadata),
+	KUNIT_CASE(kasan_metadata_of_a_cache),
+	KUNIT_CASE(overrun_switched_off),
 	{}
 };
 
