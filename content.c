@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The content of what devices own: fingerprints of what they may only read, and
- * a copy of what lies behind what they may write.
+ * The content of what devices own: fingerprints of what they may only read, a
+ * copy of what lies behind what they may write, and the CPU's writes to what it
+ * does not give back.
  *
  * No lock of its own. What a mapping has here is protected by its phys lock (its
  * shard's, or the wide one), but for its making and its end. What is found under
@@ -28,6 +29,7 @@ static struct dod_pool pool;
 static u64 doubted;	/* local_clock() of the last such event */
 
 static DEFINE_PER_CPU(unsigned int, content_turn);
+static DEFINE_PER_CPU(unsigned int, watch_turn);
 
 static u64 size_of(const struct dod_mapping *m)
 {
@@ -286,6 +288,58 @@ static void compare_behind(struct dod_mapping *m, struct dod_found *found)
 		found->types |= BIT(DOD_R_DEVICE_OVERRUN);
 }
 
+/* === Writes that are not given back ======================================= */
+
+static void unwatch(struct dod_content *c)
+{
+	if (c->watching)
+		guard->watch(c->watch, c->watch_last, false);
+	c->watching = false;
+	c->written = false;
+}
+
+/* Some of [start, last] is the device's again: it gets what the CPU wrote. */
+static void given_back(struct dod_content *c, u64 start, u64 last)
+{
+	if ((c->watching || c->written) &&
+	    overlap(c->watch, c->watch_last, start, last))
+		unwatch(c);
+}
+
+/*
+ * Does the call discard what the CPU wrote, on hardware that is not coherent? What
+ * a scatterlist is unmapped with is not known.
+ */
+static bool discards(const struct dod_call *call, const struct dod_mapping *m,
+		     bool unmap)
+{
+	if (call->dir == DMA_TO_DEVICE)
+		return false;
+	return !unmap || (call->kind == DOD_SINGLE && m->kind == DOD_SINGLE &&
+			  !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC));
+}
+
+static void find_lost_write(const struct dod_call *call, struct dod_mapping *m,
+			    u64 start, u64 last, bool unmap,
+			    struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	u64 from, to;
+
+	if (!c->written || !discards(call, m, unmap))
+		return;
+	/* What the write did outside of the watch may be another buffer's. */
+	from = max(virt_to_phys((void *)c->write.addr), c->watch);
+	to = min(virt_to_phys((void *)c->write.addr) + c->write.size - 1,
+		 c->watch_last);
+	if (!overlap(from, to, start, last))
+		return;
+	found->types |= BIT(DOD_R_MISSING_SYNC_FOR_DEVICE);
+	found->write = c->write;
+	found->synced_by = c->synced_by;
+	unwatch(c);
+}
+
 /* === Events, with the phys lock held ====================================== */
 
 /**
@@ -318,6 +372,8 @@ void dod_content_end(struct dod_mapping *m)
 {
 	if (!m->content)
 		return;
+	if (m->dir != DMA_TO_DEVICE)
+		unwatch(m->content);
 	dod_pool_put(&pool, m->content);
 	m->content = NULL;
 }
@@ -335,8 +391,10 @@ void dod_content_end(struct dod_mapping *m)
 void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
 		      const struct dod_range *range, bool shared)
 {
-	if (m->dir != DMA_TO_DEVICE)
+	if (m->dir != DMA_TO_DEVICE) {
+		given_back(m->content, start, last);
 		return;
+	}
 	if (shared)
 		dod_count(DOD_C_CONTENT_SHARED);
 	if (shared || !range || range->dir != DMA_TO_DEVICE)
@@ -352,14 +410,17 @@ void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
  * @last: last byte
  * @writable: the device may write to it
  *
- * In-place ciphers map the same bytes DMA_TO_DEVICE and DMA_FROM_DEVICE.
+ * In-place ciphers map the same bytes DMA_TO_DEVICE and DMA_FROM_DEVICE. And what
+ * the CPU wrote to one of several mappings is given back with any of them.
  *
  * Context: any but NMI, phys lock held.
  */
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable)
 {
-	if (m->dir == DMA_TO_DEVICE && writable)
+	if (m->dir != DMA_TO_DEVICE)
+		given_back(m->content, start, last);
+	else if (writable)
 		forget_blocks(m, start, last);
 }
 
@@ -393,10 +454,77 @@ void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
 void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last, bool unmap, struct dod_found *found)
 {
-	if (m->dir == DMA_TO_DEVICE)
+	if (m->dir == DMA_TO_DEVICE) {
 		compare_blocks(m, start, last, found);
-	else if (unmap)
+		return;
+	}
+	find_lost_write(call, m, start, last, unmap, found);
+	if (unmap)
 		compare_behind(m, found);
+}
+
+/**
+ * dod_content_watch() - the CPU has got a range by a sync
+ * @call: the sync
+ * @m: the mapping
+ * @start: first byte
+ * @last: last byte
+ *
+ * Its next write to it is remembered, because an unmap or another sync would
+ * discard it. A mapping has one such range at a time.
+ *
+ * Context: any but NMI, phys lock held; the range is not guarded any more.
+ */
+void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
+		       u64 start, u64 last)
+{
+	unsigned int every = READ_ONCE(dod_params.watch_writes);
+	struct dod_content *c = m->content;
+
+	if (likely(!m->line) || !every || m->dir == DMA_TO_DEVICE ||
+	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->wide ||
+	    !READ_ONCE(dod_armed) ||
+	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
+		return;
+	if ((c && (c->watching || c->written)) ||
+	    this_cpu_inc_return(watch_turn) % every)
+		return;
+	if (!c) {
+		c = content_get();
+		if (!c)
+			return;
+		m->content = c;
+	}
+	c->watch = start;
+	c->watch_last = last;
+	c->synced_by = call->caller;
+	c->watching = true;
+	guard->watch(start, last, true);
+	dod_count(DOD_C_WATCHED_RANGES);
+}
+
+/**
+ * dod_content_watched_write() - the CPU writes to what may be watched
+ * @m: a mapping of the byte, which has a content
+ * @phys: first byte of the write that is watched
+ * @write: the write
+ *
+ * Context: any but NMI, phys lock held.
+ *
+ * Return: whether it was this mapping's watch.
+ */
+bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
+			       const struct dod_write *write)
+{
+	struct dod_content *c = m->content;
+
+	if (m->dir == DMA_TO_DEVICE || !c->watching || phys < c->watch ||
+	    phys > c->watch_last)
+		return false;
+	unwatch(c);
+	c->write = *write;
+	c->written = true;
+	return true;
 }
 
 /* === What was found, without locks ======================================== */
@@ -465,6 +593,8 @@ void dod_content_report(const struct dod_found *found,
 		report_changed(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
 		report_overrun(found, m, at);
+	if (found->types & BIT(DOD_R_MISSING_SYNC_FOR_DEVICE))
+		dod_report_lost_write(m, &found->write, found->synced_by, at);
 }
 
 /* === Start and stop ======================================================= */

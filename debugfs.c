@@ -42,6 +42,7 @@ static const char * const counter_names[] = {
 	[DOD_C_CONTENT_SHARED] = "content_shared",
 	[DOD_C_CONTENT_DOUBTED] = "content_doubted",
 	[DOD_C_CONTENT_POOL_EMPTY] = "content_pool_empty",
+	[DOD_C_WATCHED_RANGES] = "watched_ranges",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",
 	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",

@@ -22,6 +22,7 @@ struct dod_params dod_params = {
 	.content = DOD_CONTENT_ON,
 	.content_sample = 16,
 	.content_max = DOD_BLOCK * DOD_BLOCKS,
+	.watch_writes = 64,
 };
 
 bool dod_armed;
@@ -265,6 +266,9 @@ MODULE_PARM_DESC(content_sample,
 module_param_cb(content_max, &content_max_ops, &dod_params.content_max, 0600);
 MODULE_PARM_DESC(content_max,
 		 "most bytes of a mapping whose content is looked at, half of them at each end, 128 to 4096 (default: 4096)");
+module_param_cb(watch_writes, &param_ops_uint, &dod_params.watch_writes, 0600);
+MODULE_PARM_DESC(watch_writes,
+		 "where a cache line is in force, remember the CPU's first write to one of so many ranges synced for it, 1 for all, 0 for none (default: 64)");
 module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");

@@ -66,6 +66,7 @@ enum dod_counter {
 	DOD_C_CONTENT_SHARED,
 	DOD_C_CONTENT_DOUBTED,
 	DOD_C_CONTENT_POOL_EMPTY,
+	DOD_C_WATCHED_RANGES,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -94,6 +95,7 @@ enum dod_report_type {
 	DOD_R_MASK_EXCEEDED,
 	DOD_R_TO_DEVICE_CHANGED,
 	DOD_R_DEVICE_OVERRUN,
+	DOD_R_MISSING_SYNC_FOR_DEVICE,
 	DOD_R_MASK_NEVER_SET,
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
@@ -224,6 +226,21 @@ static_assert(sizeof(struct dod_mapping) <= 512);
 #define DOD_BEHIND	64U
 
 /**
+ * struct dod_write - a write of the CPU, recorded in its context
+ *
+ * @addr:	first byte written
+ * @size:	bytes
+ * @who:	who wrote, with @frames
+ * @frames:	the stack, from the write outwards
+ */
+struct dod_write {
+	unsigned long addr;
+	size_t size;
+	struct dod_who who;
+	unsigned long frames[DOD_MAP_FRAMES];
+};
+
+/**
  * struct dod_content - what is known of a mapping's content (phys lock)
  *
  * @valid:	bits: the slots of @block that hold
@@ -232,15 +249,22 @@ static_assert(sizeof(struct dod_mapping) <= 512);
  *		at the end; constant
  * @skipped:	how many blocks in the middle have none; constant
  * @nr_behind:	how many bytes of @bytes hold
- * @behind:	address of the first of them
+ * @watching:	the CPU's next write to [@watch, @watch_last] is to be known
+ * @written:	it came: @write
+ * @behind:	address of the first byte of @bytes
  * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
  *		may only read
  * @bytes:	bytes behind what the device may write, that nobody may write to
  * @state:	what the guard said of their granules
+ * @watch:	first byte that the CPU got with dma_sync_*_for_cpu()
+ * @watch_last:	last one
+ * @synced_by:	return address of that call
+ * @write:	the CPU's first write to it
  */
 struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
+	bool watching, written;
 	u64 skipped, behind;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
@@ -248,6 +272,9 @@ struct dod_content {
 		struct {
 			u8 bytes[DOD_BEHIND];
 			u8 state[DOD_BEHIND / 8 + 1];
+			u64 watch, watch_last;
+			unsigned long synced_by;
+			struct dod_write write;
 		};
 	};
 };
@@ -263,6 +290,8 @@ struct dod_content {
  * @far:	how far behind it the first of them is, from 0
  * @was:	what that byte was
  * @is:		what it is
+ * @synced_by:	return address of the sync after which the CPU wrote
+ * @write:	that write
  * @m:		a copy of the mapping, if it may have ended since
  */
 struct dod_found {
@@ -271,6 +300,8 @@ struct dod_found {
 	u64 from, to;
 	unsigned int overrun, far;
 	u8 was, is;
+	unsigned long synced_by;
+	struct dod_write write;
 	struct dod_mapping *m;
 };
 
@@ -284,6 +315,10 @@ void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
+void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
+		       u64 start, u64 last);
+bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
+			       const struct dod_write *write);
 void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last, bool unmap, struct dod_found *found);
 void dod_content_report(const struct dod_found *found,
@@ -325,6 +360,9 @@ enum dod_trap {
  *		the first; not what the allocator or the sanitizer keeps there
  * @state:	what the sanitizer itself makes of the granule of a byte: to be
  *		compared only
+ * @watch:	tell dod_owner_watched_write() of writes to the whole granules of
+ *		[start, last], unless they are guarded; or not any more. Phys lock
+ *		held
  */
 struct dod_guard {
 	const char *name;
@@ -340,6 +378,7 @@ struct dod_guard {
 	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
 				u64 *start);
 	u8 (*state)(u64 phys);
+	void (*watch)(u64 start, u64 last, bool on);
 };
 
 extern const struct dod_guard dod_guard_kasan;
@@ -352,7 +391,7 @@ extern const struct dod_guard dod_guard_kasan;
  * @dev:	the device
  * @dir:	the direction of this call
  * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map call
+ * @attrs:	DMA_ATTR_* of a map call, and of an unmap call of @kind DOD_SINGLE
  * @to_device:	a map call that hands the memory over at once
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
@@ -400,6 +439,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
+void dod_owner_watched_write(u64 phys, const struct dod_write *write);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
@@ -527,6 +567,11 @@ void dod_report_mapping(const struct dod_finding *f,
 			const struct dod_mapping *m);
 bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...) __printf(3, 4);
+bool dod_report_note_write(const struct dod_access *access,
+			   struct dod_write *write);
+void dod_report_lost_write(const struct dod_mapping *m,
+			   const struct dod_write *write,
+			   unsigned long synced_by, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
@@ -559,6 +604,8 @@ enum dod_content_param {
  * @content:	enum dod_content_param: know the content of which mappings
  * @content_sample: of one in so many, where @content says so
  * @content_max: of so many bytes
+ * @watch_writes: remember what the CPU writes to one of so many ranges that it gets
+ *		by a sync; 0 for none
  */
 struct dod_params {
 	bool panic;
@@ -571,6 +618,7 @@ struct dod_params {
 	u8 content;
 	unsigned int content_sample;
 	unsigned int content_max;
+	unsigned int watch_writes;
 };
 
 extern struct dod_params dod_params;

@@ -651,9 +651,10 @@ static void report_found(const struct dod_call *call, struct dod_found *found)
 static void judge_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct index_part *part = phys_part(m);
-	struct dod_found found = {};
+	struct dod_found found;
 	unsigned long flags;
 
+	found.types = 0;
 	raw_spin_lock_irqsave(&part->lock, flags);
 	if (m->content)
 		dod_content_take(call, m, m->start, m->last, true, &found);
@@ -752,6 +753,8 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		give_narrow(part, m, start, last, call->dir);
 	else
 		take_narrow(part, m, start, last);
+	if (change == TO_CPU)
+		dod_content_watch(call, m, start, last);
 	if (change == NO_SYNC)
 		m->trap = DOD_TRAP_NONE;
 	return false;
@@ -1275,11 +1278,12 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	struct index_part *part = bus_shard(call->dev, bus);
 	struct index_part *wide = &by_bus->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found = {};
+	struct dod_found found;
 	struct synced s = {};
 	unsigned long flags;
 	int best = 0;
 
+	found.types = 0;
 	raw_spin_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
 	if (READ_ONCE(wide->nr)) {
@@ -1359,11 +1363,12 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 {
 	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found = {};
+	struct dod_found found;
 	unsigned long flags;
 	bool wide = false;
 	int best = 0;
 
+	found.types = 0;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
 	if (READ_ONCE(part->nr)) {
@@ -1710,6 +1715,31 @@ void dod_owner_seen_write(u64 phys, u64 size)
 		}
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
 	}
+}
+
+/**
+ * dod_owner_watched_write() - the CPU writes to what the guard watches
+ * @phys: first byte of the write that is watched
+ * @write: the write
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_watched_write(u64 phys, const struct dod_write *write)
+{
+	struct index_part *shard = phys_shard(phys);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	for (m = first_touching(shard, phys, phys); m;
+	     m = next_touching(m, phys, phys))
+		if (m->content && dod_content_watched_write(m, phys, write))
+			break;
+	/* Two mappings can watch a granule, but not twice. */
+	if (!m)
+		guard->watch(round_down(phys, GRANULE), phys | (GRANULE - 1),
+			     false);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
 static bool find_other(struct index_part *part, const struct dod_mapping *m,

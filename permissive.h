@@ -39,12 +39,6 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "swiotlb_", DOD_ANY_DIR, .core = true },
 	{ "__swiotlb_", DOD_ANY_DIR, .core = true },
 	/*
-	 * mm/slab_common.c asks KASAN whether an object is alive; it does not
-	 * look at its content.
-	 */
-	{ "ksize", DOD_ANY_DIR, .core = true },
-	{ "krealloc", DOD_ANY_DIR, .core = true },
-	/*
 	 * drivers/iommu/io-pgtable-arm.c and -arm-v7s.c map a page table
 	 * TO_DEVICE once, write entries whenever they change, and then call
 	 * dma_sync_single_for_device(): the walker tolerates either value, and

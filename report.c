@@ -102,6 +102,10 @@ static const struct report_type types[] = {
 		"device-overrun",
 		"the device wrote more than it was given: allocate and map as many bytes as it was told, or tell it how many there are.",
 	},
+	[DOD_R_MISSING_SYNC_FOR_DEVICE] = {
+		"missing-sync-for-device",
+		"call dma_sync_%s_for_device() after this write, or write after the unmap: on hardware that is not coherent the unmap, or the next sync for the CPU, discards it.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",
@@ -746,6 +750,9 @@ static const char *hint_of(enum dod_report_type type, u8 dir)
  * @range:	what the device owns of it; NULL for a finding
  * @access:	the access; NULL for a finding
  * @finding:	what was found at the map; NULL for an access
+ * @write:	the CPU's write that was lost; NULL for all others
+ * @synced_by:	return address of the sync before it
+ * @lost_by:	return address of the call that discards it
  * @frames:	stack of the access or of the map
  * @nr:		its length
  * @guilty:	the frame that the title names
@@ -756,6 +763,8 @@ struct report {
 	const struct dod_range *range;
 	const struct dod_access *access;
 	const struct dod_finding *finding;
+	const struct dod_write *write;
+	unsigned long synced_by, lost_by;
 	const unsigned long *frames;
 	unsigned int nr, guilty;
 };
@@ -800,6 +809,33 @@ static void print_map(const struct report *r)
 	       virt(other->start), virt(other->last) + 1, other->bus);
 }
 
+static void print_write(const struct report *r)
+{
+	const struct dod_write *w = r->write;
+	const struct dod_mapping *m = r->m;
+
+	pr_err("Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
+	       w->addr, w->who.comm, w->who.pid, w->who.cpu);
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	pr_err("Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	       m->device->driver_name, m->device->name, m->last - m->start + 1,
+	       dir_name(m->dir), virt(m->start), virt(m->last) + 1, m->bus);
+	if (w->addr >= virt(m->start))
+		pr_err("The write is %lu bytes into the buffer.\n",
+		       w->addr - virt(m->start));
+	pr_err("The CPU got it for reading, at %pS,\n", (void *)r->synced_by);
+	pr_err("and it was not given back when its content was discarded, at %pS.\n",
+	       (void *)r->lost_by);
+	print_device(m);
+}
+
+static void print_lost(const struct report *r, u64 now)
+{
+	pr_err("\n");
+	print_who("Mapped", &r->m->map, now, r->m->map_frames);
+}
+
 /* Interrupts are off and report_lock is held. */
 static void print_report(const struct report *r, u64 now)
 {
@@ -813,11 +849,15 @@ static void print_report(const struct report *r, u64 now)
 	pr_err("\n");
 	if (r->access)
 		print_access(r);
+	else if (r->write)
+		print_write(r);
 	else
 		print_map(r);
 	if (r->range)
 		print_history(m, r->range, now);
-	else if (r->finding->other)
+	if (r->write)
+		print_lost(r, now);
+	else if (!r->range && r->finding->other)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
@@ -934,6 +974,63 @@ void dod_report_mapping(const struct dod_finding *f,
 	r.frames += skip;
 	r.nr -= skip;
 	make_report(&r, f->other ? dod_report_map_frame(f->other) : 0);
+}
+
+/**
+ * dod_report_note_write() - remember a write
+ * @access: the write
+ * @write: filled in
+ *
+ * Context: the write's, any but NMI.
+ *
+ * Return: false for what permissive.h lets pass.
+ */
+bool dod_report_note_write(const struct dod_access *access,
+			   struct dod_write *write)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	unsigned int nr = access_stack(frames, access->ip, &inner);
+	struct dod_who *who = &write->who;
+
+	if (permitted(frames[0], DMA_FROM_DEVICE) ||
+	    permitted(inner, DMA_FROM_DEVICE))
+		return false;
+	write->addr = access->addr;
+	write->size = access->size;
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	who->nr_frames = min(nr, DOD_MAP_FRAMES);
+	strscpy(who->comm, current->comm, sizeof(who->comm));
+	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
+	return true;
+}
+
+/**
+ * dod_report_lost_write() - report a write of the CPU that was not given back
+ * @m: the mapping
+ * @write: the write
+ * @synced_by: return address of the sync before it
+ * @at: return address of the call that discards it
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_lost_write(const struct dod_mapping *m,
+			   const struct dod_write *write,
+			   unsigned long synced_by, unsigned long at)
+{
+	struct report r = {
+		.type = DOD_R_MISSING_SYNC_FOR_DEVICE,
+		.m = m,
+		.write = write,
+		.synced_by = synced_by,
+		.lost_by = at,
+		.frames = write->frames,
+		.nr = write->who.nr_frames,
+	};
+
+	r.guilty = skip_frames(r.frames, r.nr, helpers, ARRAY_SIZE(helpers));
+	make_report(&r, dod_report_map_frame(m));
 }
 
 /**

@@ -511,6 +511,184 @@ static void overrun_switched_off(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* === missing-sync-for-device ============================================== */
+
+#define EXPECT_LOST(test, addr, size)					\
+	EXPECT_REPORT(test, "missing-sync-for-device", test_dma_write, addr, size)
+
+static u8 *line_buf(struct kunit *test)
+{
+	kt_set(test, "noncoherent", "64");
+	return kt_buf(test, SIZE);
+}
+
+static void lost_by_unmap(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, dir);
+	test_dma_read(buf, 8);
+	test_dma_write(buf + 16, 8);
+	test_dma_write(buf + 24, 8);
+	EXPECT_SILENCE(test);
+	unmap(dma, SIZE, dir);
+	if (dir == DMA_TO_DEVICE) {
+		EXPECT_SILENCE(test);
+		return;
+	}
+	EXPECT_LOST(test, buf + 16, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("The write is 16 bytes into the buffer."));
+	KUNIT_EXPECT_TRUE(test, kt_has("The CPU got it for reading, at lost_by_unmap+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("and it was not given back when its content was discarded, at unmap+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: call dma_sync_single_for_device() after this write*"));
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void lost_by_sync(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, 128, DMA_FROM_DEVICE);
+	test_dma_write(buf, 1);
+	/* Another part of it is another matter. */
+	dma_sync_single_for_cpu(kt_dev, dma + 128, 128, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	kt_set(test, "watch_writes", "0");
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	EXPECT_LOST(test, buf, 1);
+	/* Said once. */
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void given_back_in_time(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+		test_dma_read(buf + 8, 8);
+		test_dma_write(buf, 8);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	}
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, buf, 8);
+	unmap(dma, SIZE, DMA_BIDIRECTIONAL);
+	/* A part given back: the head, which is what was written. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_write(buf, 8);
+	dma_sync_single_for_device(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* Rule 6. */
+static void only_read(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u64 copy[8];
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+		test_dma_read(buf, 8);
+		memcpy(copy, buf + 64, sizeof(copy));
+		EXPECT_SILENCE(test);
+	}
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_write(buf, 8);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* What page_pool does with a page that the stack has written to. */
+static void skip_cpu_sync(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = dma_map_single_attrs(kt_dev, buf, SIZE, DMA_FROM_DEVICE,
+					      DMA_ATTR_SKIP_CPU_SYNC);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_write(buf, 8);
+	dma_unmap_single_attrs(kt_dev, dma, SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void coherent_device(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	long watched = dma_owner_debug_count("watched_ranges");
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	test_dma_write(buf, 8);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("watched_ranges"), watched);
+}
+
+/* What one mapping gives back goes to memory, whichever mapping it was. */
+static void given_back_by_another(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE), other;
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_write(buf + 64, 8);
+	other = test_dma_map(test, kt_dev, buf + 64, 64, DMA_TO_DEVICE);
+	unmap(other, 64, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void watches_switched_off(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma;
+
+	kt_set(test, "watch_writes", "0");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	test_dma_write(buf, 8);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* The first byte of an object is what ksize() and krealloc() look at. */
+static void object_is_alive(struct kunit *test)
+{
+	u8 *buf = kmalloc(SIZE, GFP_KERNEL), *resized;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	kt_set(test, "noncoherent", "64");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_GE(test, ksize(buf), SIZE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_GE(test, ksize(buf), SIZE);
+	resized = krealloc(buf, SIZE, GFP_KERNEL);
+	KUNIT_EXPECT_PTR_EQ(test, resized, buf);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, resized, SIZE);
+	kfree(resized);
+}
+
 static struct kunit_case content_cases[] = {
 	KUNIT_CASE(changed_until_unmap),
 	KUNIT_CASE(changed_until_sync),
@@ -536,6 +714,15 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(kasan_metadata),
 	KUNIT_CASE(kasan_metadata_of_a_cache),
 	KUNIT_CASE(overrun_switched_off),
+	DIRECTION_CASE(lost_by_unmap),
+	KUNIT_CASE(lost_by_sync),
+	KUNIT_CASE(given_back_in_time),
+	KUNIT_CASE(only_read),
+	KUNIT_CASE(skip_cpu_sync),
+	KUNIT_CASE(coherent_device),
+	KUNIT_CASE(given_back_by_another),
+	KUNIT_CASE(watches_switched_off),
+	KUNIT_CASE(object_is_alive),
 	{}
 };
 

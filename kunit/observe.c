@@ -256,7 +256,7 @@ const char *kt_take_report(const char *type, void *fn, const void *addr, size_t 
 	char third[LINE_LENGTH];
 
 	scnprintf(third, sizeof(third), "%s of size %zu at %lx by task ",
-		  strstr(type, "write") ? "Write" : "Read", size, (unsigned long)addr);
+		  strstr(type, "read") ? "Read" : "Write", size, (unsigned long)addr);
 	return take_report(type, fn, third);
 }
 
@@ -368,7 +368,7 @@ bool kt_painted(const void *p)
 {
 	u8 value = kt_shadow(p);
 
-	return (value >= 0xd1 && value <= 0xd4) ||
+	return (value >= 0xd1 && value <= 0xd5) ||
 	       (value > 0x88 && value < 0xa0 && (value & 7));
 }
 
@@ -576,6 +576,7 @@ static const struct {
 	{ "content", "on", "on" },
 	{ "content_sample", "16", "16" },
 	{ "content_max", "4096", "4096" },
+	{ "watch_writes", "1", "64" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)
