@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The content of what devices own: fingerprints of what they may only read, a
- * copy of what lies behind what they may write, and the CPU's writes to what it
- * does not give back.
+ * copy of what lies behind what they may write, patterns that they are to
+ * overwrite, and the CPU's writes to what it does not give back.
  *
  * No lock of its own. What a mapping has here is protected by its phys lock (its
  * shard's, or the wide one), but for its making and its end. What is found under
@@ -288,6 +288,79 @@ static void compare_behind(struct dod_mapping *m, struct dod_found *found)
 		found->types |= BIT(DOD_R_DEVICE_OVERRUN);
 }
 
+/* === Canaries ============================================================= */
+
+#define CANARY	0xcadab1e5cadab1e5ULL
+
+static u8 canary_byte(u64 phys)
+{
+	return CANARY >> phys % sizeof(u64) * 8;
+}
+
+/*
+ * Not where the device would not write to this memory, and not where the pattern
+ * would stay in the cache: on a device that is not coherent it would be written
+ * back over what comes in.
+ */
+static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
+{
+	if (likely(!READ_ONCE(dod_params.canary)) || m->dir != DMA_FROM_DEVICE ||
+	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
+	    !READ_ONCE(dod_armed))
+		return;
+	if (!m->device->coherent || is_bounced(call, m)) {
+		dod_count(DOD_C_UNJUDGED_CANARY);
+		return;
+	}
+	if (dod_report_is_filtered(DOD_R_DEVICE_WROTE_NOTHING, m->device))
+		return;
+	if (!m->content)
+		m->content = content_get();
+	if (m->content)
+		m->content->canary = true;
+}
+
+static void fill(struct dod_content *c, u64 start, u64 last)
+{
+	u64 at;
+
+	for (at = start; at <= last; at++)
+		WRITE_ONCE(*(u8 *)phys_to_virt(at), canary_byte(at));
+	c->fill = start;
+	c->fill_last = last;
+	c->filled = true;
+	dod_count(DOD_C_CANARIES);
+}
+
+static bool is_untouched(const struct dod_content *c)
+{
+	u64 at;
+
+	for (at = c->fill; at <= c->fill_last; at++)
+		if (READ_ONCE(*(u8 *)phys_to_virt(at)) != canary_byte(at))
+			return false;
+	return true;
+}
+
+/* A part of it that comes back says nothing of the rest. */
+static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
+			 struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+
+	if (!c->filled || !overlap(c->fill, c->fill_last, start, last))
+		return;
+	c->filled = false;
+	if ((start == c->fill && last == c->fill_last) ||
+	    (unmap && start <= c->fill && last >= c->fill_last)) {
+		if (is_doubtful(m, 0) || !is_untouched(c))
+			return;
+		found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
+		found->from = c->fill - m->start;
+		found->untouched = c->fill_last - c->fill + 1;
+	}
+}
+
 /* === Writes that are not given back ======================================= */
 
 static void unwatch(struct dod_content *c)
@@ -354,12 +427,15 @@ static void find_lost_write(const struct dod_call *call, struct dod_mapping *m,
  */
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 {
-	if (m->trap != DOD_TRAP_ALL || !call->to_device)
+	if (m->trap != DOD_TRAP_ALL)
 		return;
-	if (m->dir == DMA_TO_DEVICE)
-		begin_prints(m);
-	else
+	if (m->dir != DMA_TO_DEVICE && call->to_device)
 		begin_behind(call, m);
+	else if (call->to_device)
+		begin_prints(m);
+	/* What is given by a sync later counts, too. */
+	if (m->kind != DOD_PAGES)
+		begin_canary(call, m);
 }
 
 /**
@@ -384,20 +460,32 @@ void dod_content_end(struct dod_mapping *m)
  * @start: first byte
  * @last: last byte
  * @range: the range that it is now in, NULL if there is none
- * @shared: another mapping that a device may write to overlaps it
+ * @fresh: the device had none of it before
+ * @shared: another mapping overlaps it
+ * @writable: one to which its device may write
  *
  * Context: any but NMI, phys lock held.
  */
 void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
-		      const struct dod_range *range, bool shared)
+		      const struct dod_range *range, bool fresh, bool shared,
+		      bool writable)
 {
+	struct dod_content *c = m->content;
+
 	if (m->dir != DMA_TO_DEVICE) {
-		given_back(m->content, start, last);
+		given_back(c, start, last);
+		if (!c->canary)
+			return;
+		/* What one mapping is to send must not be overwritten. */
+		if (fresh && !shared)
+			fill(c, start, last);
+		else
+			c->filled = false;
 		return;
 	}
-	if (shared)
+	if (writable)
 		dod_count(DOD_C_CONTENT_SHARED);
-	if (shared || !range || range->dir != DMA_TO_DEVICE)
+	if (writable || !range || range->dir != DMA_TO_DEVICE)
 		forget_blocks(m, start, last);
 	else
 		print_blocks(m, start, last, range);
@@ -418,10 +506,12 @@ void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable)
 {
-	if (m->dir != DMA_TO_DEVICE)
+	if (m->dir != DMA_TO_DEVICE) {
 		given_back(m->content, start, last);
-	else if (writable)
+		m->content->filled = false;
+	} else if (writable) {
 		forget_blocks(m, start, last);
+	}
 }
 
 /**
@@ -458,6 +548,7 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		compare_blocks(m, start, last, found);
 		return;
 	}
+	compare_fill(m, start, last, unmap, found);
 	find_lost_write(call, m, start, last, unmap, found);
 	if (unmap)
 		compare_behind(m, found);
@@ -576,6 +667,17 @@ static void report_overrun(const struct dod_found *found,
 	dod_report_mapping(&f, m);
 }
 
+static void report_untouched(const struct dod_found *found,
+			     const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = { .type = DOD_R_DEVICE_WROTE_NOTHING, .at = at };
+
+	scnprintf(f.text, sizeof(f.text),
+		  "None of the %llu bytes from byte %llu on was written to while the device owned them (parameter canary).\n",
+		  found->untouched, found->from);
+	dod_report_mapping(&f, m);
+}
+
 /**
  * dod_content_report() - report what was found
  * @found: what
@@ -593,6 +695,8 @@ void dod_content_report(const struct dod_found *found,
 		report_changed(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
 		report_overrun(found, m, at);
+	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
+		report_untouched(found, m, at);
 	if (found->types & BIT(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		dod_report_lost_write(m, &found->write, found->synced_by, at);
 }

@@ -269,6 +269,9 @@ MODULE_PARM_DESC(content_max,
 module_param_cb(watch_writes, &param_ops_uint, &dod_params.watch_writes, 0600);
 MODULE_PARM_DESC(watch_writes,
 		 "where a cache line is in force, remember the CPU's first write to one of so many ranges synced for it, 1 for all, 0 for none (default: 64)");
+module_param_cb(canary, &param_ops_bool, &dod_params.canary, 0600);
+MODULE_PARM_DESC(canary,
+		 "fill DMA_FROM_DEVICE memory with a pattern when a device gets it, and report what comes back untouched: changes what drivers find in buffers that the device did not use (default: N)");
 module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");

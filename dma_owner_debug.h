@@ -67,6 +67,8 @@ enum dod_counter {
 	DOD_C_CONTENT_DOUBTED,
 	DOD_C_CONTENT_POOL_EMPTY,
 	DOD_C_WATCHED_RANGES,
+	DOD_C_CANARIES,
+	DOD_C_UNJUDGED_CANARY,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -96,6 +98,7 @@ enum dod_report_type {
 	DOD_R_TO_DEVICE_CHANGED,
 	DOD_R_DEVICE_OVERRUN,
 	DOD_R_MISSING_SYNC_FOR_DEVICE,
+	DOD_R_DEVICE_WROTE_NOTHING,
 	DOD_R_MASK_NEVER_SET,
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
@@ -251,11 +254,15 @@ struct dod_write {
  * @nr_behind:	how many bytes of @bytes hold
  * @watching:	the CPU's next write to [@watch, @watch_last] is to be known
  * @written:	it came: @write
+ * @canary:	what the device gets is filled with a pattern first; constant
+ * @filled:	[@fill, @fill_last] was, and is the device's since
  * @behind:	address of the first byte of @bytes
  * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
  *		may only read
  * @bytes:	bytes behind what the device may write, that nobody may write to
  * @state:	what the guard said of their granules
+ * @fill:	first byte that was filled
+ * @fill_last:	last one
  * @watch:	first byte that the CPU got with dma_sync_*_for_cpu()
  * @watch_last:	last one
  * @synced_by:	return address of that call
@@ -264,7 +271,7 @@ struct dod_write {
 struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
-	bool watching, written;
+	bool watching, written, canary, filled;
 	u64 skipped, behind;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
@@ -272,6 +279,7 @@ struct dod_content {
 		struct {
 			u8 bytes[DOD_BEHIND];
 			u8 state[DOD_BEHIND / 8 + 1];
+			u64 fill, fill_last;
 			u64 watch, watch_last;
 			unsigned long synced_by;
 			struct dod_write write;
@@ -286,6 +294,7 @@ struct dod_content {
  * @blocks:	how many blocks changed
  * @from:	offset of the first byte of the first of them
  * @to:		offset of the last byte of the last of them
+ * @untouched:	how many bytes the device left alone, and where they begin: @from
  * @overrun:	how many bytes changed behind the buffer
  * @far:	how far behind it the first of them is, from 0
  * @was:	what that byte was
@@ -297,7 +306,7 @@ struct dod_content {
 struct dod_found {
 	u32 types;
 	unsigned int blocks;
-	u64 from, to;
+	u64 from, to, untouched;
 	unsigned int overrun, far;
 	u8 was, is;
 	unsigned long synced_by;
@@ -311,7 +320,8 @@ struct dod_guard;
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
 void dod_content_end(struct dod_mapping *m);
 void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
-		      const struct dod_range *range, bool shared);
+		      const struct dod_range *range, bool fresh, bool shared,
+		      bool writable);
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
@@ -567,6 +577,8 @@ void dod_report_mapping(const struct dod_finding *f,
 			const struct dod_mapping *m);
 bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...) __printf(3, 4);
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device);
 bool dod_report_note_write(const struct dod_access *access,
 			   struct dod_write *write);
 void dod_report_lost_write(const struct dod_mapping *m,
@@ -604,6 +616,7 @@ enum dod_content_param {
  * @content:	enum dod_content_param: know the content of which mappings
  * @content_sample: of one in so many, where @content says so
  * @content_max: of so many bytes
+ * @canary:	fill what devices are to write with a pattern
  * @watch_writes: remember what the CPU writes to one of so many ranges that it gets
  *		by a sync; 0 for none
  */
@@ -619,6 +632,7 @@ struct dod_params {
 	unsigned int content_sample;
 	unsigned int content_max;
 	unsigned int watch_writes;
+	bool canary;
 };
 
 extern struct dod_params dod_params;

@@ -544,42 +544,45 @@ static void begin_wide(void)
  * A range is given to the device of @m: what is known of the content of other
  * mappings of a part that hold some of it? The part's lock is held.
  *
- * Returns whether one of them may be written to by a device.
+ * Returns whether there is one, and in *writable whether one's device may write.
  */
 static bool share_content(struct index_part *part, const struct dod_mapping *m,
-			  u64 start, u64 last)
+			  u64 start, u64 last, bool *writable)
 {
 	struct dod_mapping *other;
-	bool writable = false;
+	bool shared = false;
 
 	for (other = first_touching(part, start, last); other;
 	     other = next_touching(other, start, last)) {
 		if (other == m)
 			continue;
-		writable |= other->dir != DMA_TO_DEVICE;
+		shared = true;
+		*writable |= other->dir != DMA_TO_DEVICE;
 		if (other->content)
 			dod_content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
 	}
-	return writable;
+	return shared;
 }
 
 /* After range_give(); the lock of the mapping's part is held. */
 static void give_content(struct index_part *part, struct dod_mapping *m,
-			 u64 start, u64 last)
+			 u64 start, u64 last, bool fresh)
 {
 	struct index_part *wide = &by_phys->wide;
-	bool shared = share_content(part, m, start, last);
+	bool writable = false, shared;
+
+	shared = share_content(part, m, start, last, &writable);
 
 	if (part != wide && READ_ONCE(wide->nr)) {
 		raw_spin_lock(&wide->lock);
-		shared |= share_content(wide, m, start, last);
+		shared |= share_content(wide, m, start, last, &writable);
 		raw_spin_unlock(&wide->lock);
 	}
 	if (m->content)
 		dod_content_give(m, start, last,
 				 range_tree_iter_first(&m->owned, start, start),
-				 shared);
+				 fresh, shared, writable);
 }
 
 /* Mappings of a region and wide ones: what the one may write the other forgets. */
@@ -681,7 +684,7 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 	u64 to = last;
 	bool afresh = range_give(m, start, &last, dir);
 
-	give_content(shard, m, start, to);
+	give_content(shard, m, start, to, !afresh);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
@@ -743,7 +746,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		begin_wide();
 		if (change == TO_DEVICE) {
 			range_give(m, start, to, call->dir);
-			give_content(part, m, start, last);
+			give_content(part, m, start, last, false);
 		} else {
 			range_take(m, start, to);
 		}
@@ -1033,7 +1036,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 
 		if (m->wide) {
 			range_give(m, m->start, &last, m->dir);
-			give_content(part, m, m->start, m->last);
+			give_content(part, m, m->start, m->last, false);
 		} else {
 			give_narrow(part, m, m->start, last, m->dir);
 		}

@@ -106,6 +106,10 @@ static const struct report_type types[] = {
 		"missing-sync-for-device",
 		"call dma_sync_%s_for_device() after this write, or write after the unmap: on hardware that is not coherent the unmap, or the next sync for the CPU, discards it.",
 	},
+	[DOD_R_DEVICE_WROTE_NOTHING] = {
+		"device-wrote-nothing",
+		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, name the driver in off_drivers=device-wrote-nothing:*.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",
@@ -333,6 +337,25 @@ static bool filtered(enum dod_report_type type, const struct dod_device *d)
 	return filter_hits(DOD_BY_TYPE, type, "") ||
 	       filter_hits(DOD_BY_DRIVER, type, d->driver_name) ||
 	       filter_hits(DOD_BY_DEVICE, type, d->name);
+}
+
+/**
+ * dod_report_is_filtered() - is a type off for a device?
+ * @type: the type
+ * @device: the device
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device)
+{
+	unsigned long flags;
+	bool off;
+
+	raw_spin_lock_irqsave(&report_lock, flags);
+	off = filtered(type, device);
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+	return off;
 }
 
 /* === What was reported before ============================================= */
@@ -1047,17 +1070,12 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...)
 {
 	struct va_format text = { .fmt = fmt };
-	unsigned long flags;
 	va_list args;
-	bool off;
 
 	if (test_and_set_bit(type, &device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
-	raw_spin_lock_irqsave(&report_lock, flags);
-	off = filtered(type, device);
-	raw_spin_unlock_irqrestore(&report_lock, flags);
-	if (off) {
+	if (dod_report_is_filtered(type, device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
 		return false;
 	}

@@ -689,6 +689,92 @@ static void object_is_alive(struct kunit *test)
 	kfree(resized);
 }
 
+/* === device-wrote-nothing ================================================= */
+
+#define EXPECT_NOTHING(test, size)					\
+	EXPECT_MAP_REPORT(test, "device-wrote-nothing", test_dma_map, size)
+
+static void wrote_nothing(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	kt_set(test, "canary", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_NOTHING(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("None of the 2048 bytes from byte 0 on was written to *"));
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	device_writes(buf, 1, 1);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_device(kt_dev, dma + 512, 512, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma + 512, 512, DMA_FROM_DEVICE);
+	EXPECT_NOTHING(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("None of the 512 bytes from byte 512 on was written to *"));
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static void wrote_something(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	kt_set(test, "canary", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	device_writes(buf + SIZE - 1, 1, 1);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	/* Of what comes back in parts, the one may be untouched. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	/* The driver has filled it in, and the device may read it. */
+	device_writes(buf, SIZE, 0x11);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	unmap(dma, SIZE, DMA_BIDIRECTIONAL);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+	KUNIT_EXPECT_EQ(test, buf[SIZE - 1], 0x11);
+}
+
+/* What must keep its content keeps it. */
+static void not_filled(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t src, dst;
+
+	device_writes(buf, SIZE, 0x11);
+	dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unmap(dst, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+
+	kt_set(test, "canary", "1");
+	kt_set(test, "off_devices", "device-wrote-nothing:" KT_NAME ".0");
+	dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unmap(dst, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+	kt_set(test, "off_devices", "");
+
+	/* A cipher in place is about to read it. */
+	src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dst = test_dma_map(test, kt_dev, buf + 64, SIZE - 64, DMA_FROM_DEVICE);
+	unmap(dst, SIZE - 64, DMA_FROM_DEVICE);
+	unmap(src, SIZE, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+	KUNIT_EXPECT_EQ(test, buf[64], 0x11);
+	/* The device owns it already, and may have begun to write. */
+	dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	device_writes(buf, SIZE, 0x22);
+	dma_sync_single_for_device(kt_dev, dst, SIZE, DMA_FROM_DEVICE);
+	unmap(dst, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x22);
+	EXPECT_SILENCE(test);
+}
+
 static struct kunit_case content_cases[] = {
 	KUNIT_CASE(changed_until_unmap),
 	KUNIT_CASE(changed_until_sync),
@@ -723,6 +809,9 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(given_back_by_another),
 	KUNIT_CASE(watches_switched_off),
 	KUNIT_CASE(object_is_alive),
+	KUNIT_CASE(wrote_nothing),
+	KUNIT_CASE(wrote_something),
+	KUNIT_CASE(not_filled),
 	{}
 };
 

@@ -577,6 +577,7 @@ static const struct {
 	{ "content_sample", "16", "16" },
 	{ "content_max", "4096", "4096" },
 	{ "watch_writes", "1", "64" },
+	{ "canary", "0", "0" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)
