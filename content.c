@@ -90,18 +90,29 @@ static bool is_doubtful(const struct dod_mapping *m, u64 margin)
  * No function of lib/: those are instrumented, and the memory is poisoned. What
  * is to be noticed are bytes that changed, not somebody who wants to deceive.
  */
+static u64 fold_word(u64 h, u64 word)
+{
+	return rol64(h ^ word, 29) * GOLDEN_RATIO_64;
+}
+
+/* At most a block. */
 static u32 fold(u64 start, u64 last)
 {
 	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
 	u64 h = 0, word = 0;
+	unsigned int i;
 
-	for (; end - p >= sizeof(u64); p += sizeof(u64)) {
-		h = (h ^ get_unaligned((const u64 *)p)) * GOLDEN_RATIO_64;
-		h ^= h >> 32;
+	if (likely(end - p == BLOCK)) {
+		/* Unrolled: this is most of what knowing the content costs. */
+		for (i = 0; i < BLOCK; i += sizeof(u64))
+			h = fold_word(h, get_unaligned((const u64 *)(p + i)));
+		return h ^ h >> 32;
 	}
+	for (; end - p >= sizeof(u64); p += sizeof(u64))
+		h = fold_word(h, get_unaligned((const u64 *)p));
 	while (p < end)
 		word = word << 8 | *p++;
-	h = (h ^ word) * GOLDEN_RATIO_64;
+	h = fold_word(h, word);
 	return h ^ h >> 32;
 }
 
@@ -159,17 +170,18 @@ static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
 			 const struct dod_range *range)
 {
 	struct dod_content *c = m->content;
-	unsigned int slot;
-	u64 from, to;
+	unsigned int slot, slots = c->slots;
+	u64 from, to, valid = 0;
 
-	for (slot = 0; slot < c->slots; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		block_at(m, slot, &from, &to);
 		if (!overlap(from, to, start, last) || from < range->start ||
 		    to > range->last)
 			continue;
 		c->block[slot] = fold(from, to);
-		c->valid |= BIT_ULL(slot);
+		valid |= BIT_ULL(slot);
 	}
+	c->valid |= valid;
 }
 
 static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
@@ -177,18 +189,16 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 {
 	struct dod_content *c = m->content;
 	bool doubtful = is_doubtful(m, 0);
+	u64 from, to, valid = c->valid;
 	unsigned int slot;
-	u64 from, to;
 
-	if (!c->valid)
-		return;
 	for (slot = 0; slot < c->slots; slot++) {
-		if (!(c->valid & BIT_ULL(slot)))
+		if (!(valid & BIT_ULL(slot)))
 			continue;
 		block_at(m, slot, &from, &to);
 		if (!overlap(from, to, start, last))
 			continue;
-		c->valid &= ~BIT_ULL(slot);
+		valid &= ~BIT_ULL(slot);
 		if (likely(c->block[slot] == fold(from, to)))
 			continue;
 		if (doubtful) {
@@ -203,6 +213,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 		found->to = to - m->start;
 		found->blocks++;
 	}
+	c->valid = valid;
 }
 
 /*

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What changes without an access that the sanitizer sees: content of buffers that
- * a device may only read, and what lies behind those it may write. The tests play the device: they write where nothing is
- * checked.
+ * a device may only read, and what lies behind those it may write; and what the
+ * CPU writes and does not give back. The tests play the device: they write where
+ * nothing is checked.
  */
 
 #include <linux/mm.h>
