@@ -438,7 +438,7 @@ static void find_lost_write(const struct dod_call *call, struct dod_mapping *m,
  */
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 {
-	if (m->trap != DOD_TRAP_ALL)
+	if (m->trap != DOD_TRAP_ALL || call->wrong)
 		return;
 	if (m->dir != DMA_TO_DEVICE && call->to_device)
 		begin_behind(call, m);

@@ -664,8 +664,7 @@ static void print_new_mapping(const struct dod_mapping *m,
 		pr_err("Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 		       m->device->driver_name, m->device->name,
 		       f->at ? "was" : "is", size, dir_name(m->dir), addr,
-		       addr + (unsigned long)size,
-		       m->bus);
+		       addr + (unsigned long)size, m->bus);
 }
 
 /* The text may be several lines. */
