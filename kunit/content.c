@@ -520,6 +520,7 @@ static void overrun_switched_off(struct kunit *test)
 static u8 *line_buf(struct kunit *test)
 {
 	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
 	return kt_buf(test, SIZE);
 }
 
@@ -629,10 +630,12 @@ static void skip_cpu_sync(struct kunit *test)
 
 static void coherent_device(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = line_buf(test);
+	dma_addr_t dma;
 	long watched = dma_owner_debug_count("watched_ranges");
 
+	kt_set(test, "noncoherent", "0");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
 	test_dma_write(buf, 8);
@@ -678,6 +681,7 @@ static void object_is_alive(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_GE(test, ksize(buf), SIZE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);

@@ -576,7 +576,7 @@ static const struct {
 	{ "content", "on", "on" },
 	{ "content_sample", "16", "16" },
 	{ "content_max", "4096", "4096" },
-	{ "watch_writes", "1", "64" },
+	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },
 };
 
