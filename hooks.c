@@ -350,6 +350,7 @@ static void on_unmap_page(struct hook *hook, unsigned long caller,
 	dma_addr_t bus = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
+	call.attrs = dod_arg(fregs, 4);
 	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
 	dod_owner_unmap(&call, bus, size, NULL, 0);
 }

@@ -94,6 +94,22 @@ static const struct report_type types[] = {
 		"mask-exceeded",
 		"tell the kernel how many address bits the device really has: dma_set_mask_and_coherent(), or dma-ranges of its bus.",
 	},
+	[DOD_R_TO_DEVICE_CHANGED] = {
+		"to-device-changed",
+		"if the device is to write to the buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
+	},
+	[DOD_R_DEVICE_OVERRUN] = {
+		"device-overrun",
+		"the device wrote more than it was given: allocate and map as many bytes as it was told, or tell it how many there are.",
+	},
+	[DOD_R_MISSING_SYNC_FOR_DEVICE] = {
+		"missing-sync-for-device",
+		"call dma_sync_%s_for_device() after this write, or write after the unmap: on hardware that is not coherent the unmap, or the next sync for the CPU, discards it.",
+	},
+	[DOD_R_DEVICE_WROTE_NOTHING] = {
+		"device-wrote-nothing",
+		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, name the driver in off_drivers=device-wrote-nothing:*.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",
@@ -333,6 +349,25 @@ static bool filtered(enum dod_report_type type, const struct dod_device *d)
 	return filter_hits(DOD_BY_TYPE, type, "") ||
 	       filter_hits(DOD_BY_DRIVER, type, d->driver_name) ||
 	       filter_hits(DOD_BY_DEVICE, type, d->name);
+}
+
+/**
+ * dod_report_is_filtered() - is a type off for a device?
+ * @type: the type
+ * @device: the device
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device)
+{
+	unsigned long flags;
+	bool off;
+
+	raw_spin_lock_irqsave(&report_lock, flags);
+	off = filtered(type, device);
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+	return off;
 }
 
 /* === What was reported before ============================================= */
@@ -654,10 +689,10 @@ static void print_new_mapping(const struct dod_mapping *m,
 		       m->device->driver_name, m->device->name, size, addr,
 		       addr + (unsigned long)size);
 	else
-		pr_err("Device %s %s is given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-		       m->device->driver_name, m->device->name, size,
-		       dod_report_dir(m->dir), addr, addr + (unsigned long)size,
-		       m->bus);
+		pr_err("Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+		       m->device->driver_name, m->device->name,
+		       f->at ? "was" : "is", size, dod_report_dir(m->dir),
+		       addr, addr + (unsigned long)size, m->bus);
 }
 
 /* Sentences, each with a newline. */
@@ -768,6 +803,9 @@ static const char *hint_of(enum dod_report_type type, u8 dir)
  * @finding:	what was found at the map; NULL if it is not that
  * @free:	the memory that is being freed; NULL if it is not that
  * @leaks:	mappings that are left; NULL if it is not that
+ * @write:	the CPU's write that was lost; NULL if it is not that
+ * @synced_by:	return address of the sync before it
+ * @lost_by:	return address of the call that discards it
  * @frames:	stack of the access, the map, the free
  * @nr:		its length
  * @guilty:	the frame that the title names
@@ -780,6 +818,8 @@ struct report {
 	const struct dod_finding *finding;
 	const struct dod_free *free;
 	const struct dod_leaks *leaks;
+	const struct dod_write *write;
+	unsigned long synced_by, lost_by;
 	const unsigned long *frames;
 	unsigned int nr, guilty;
 };
@@ -848,6 +888,9 @@ static void print_map(const struct report *r)
 	pr_err("\n");
 	print_new_mapping(m, f);
 	print_text(f->text);
+	if (f->at)
+		pr_err("It was found when the CPU got them back, at %pS.\n",
+		       (void *)f->at);
 	print_device(m);
 	print_object(f->object);
 	if (!other)
@@ -857,6 +900,34 @@ static void print_map(const struct report *r)
 	       other->device->driver_name, other->device->name,
 	       other->last - other->start + 1, dod_report_dir(other->dir),
 	       virt(other->start), virt(other->last) + 1, other->bus);
+}
+
+static void print_write(const struct report *r)
+{
+	const struct dod_write *w = r->write;
+	const struct dod_mapping *m = r->m;
+
+	pr_err("Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
+	       w->addr, w->who.comm, w->who.pid, w->who.cpu);
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	pr_err("Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	       m->device->driver_name, m->device->name, m->last - m->start + 1,
+	       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
+	       m->bus);
+	if (w->addr >= virt(m->start))
+		pr_err("The write is %lu bytes into the buffer.\n",
+		       w->addr - virt(m->start));
+	pr_err("The CPU got it for reading, at %pS,\n", (void *)r->synced_by);
+	pr_err("and it was not given back when its content was discarded, at %pS.\n",
+	       (void *)r->lost_by);
+	print_device(m);
+}
+
+static void print_lost(const struct report *r, u64 now)
+{
+	pr_err("\n");
+	print_who("Mapped", &r->m->map, now, r->m->map_frames);
 }
 
 /* Interrupts are off and report_lock is held. */
@@ -876,11 +947,15 @@ static void print_report(const struct report *r, u64 now)
 		print_free(r);
 	else if (r->leaks)
 		print_leaks(r->leaks, now);
+	else if (r->write)
+		print_write(r);
 	else
 		print_map(r);
 	if (r->range)
 		print_history(m, r->range, now);
-	else if (r->finding && r->finding->other)
+	if (r->write)
+		print_lost(r, now);
+	else if (!r->range && r->finding && r->finding->other)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
@@ -1048,6 +1123,63 @@ void dod_report_mapping(const struct dod_finding *f,
 }
 
 /**
+ * dod_report_note_write() - remember a write
+ * @access: the write
+ * @write: filled in
+ *
+ * Context: the write's, any but NMI.
+ *
+ * Return: false for what permissive.h lets pass.
+ */
+bool dod_report_note_write(const struct dod_access *access,
+			   struct dod_write *write)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	unsigned int nr = access_stack(frames, access->ip, &inner);
+	struct dod_who *who = &write->who;
+
+	if (permitted(frames[0], DMA_FROM_DEVICE) ||
+	    permitted(inner, DMA_FROM_DEVICE))
+		return false;
+	write->addr = access->addr;
+	write->size = access->size;
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	who->nr_frames = min(nr, DOD_MAP_FRAMES);
+	strscpy(who->comm, current->comm, sizeof(who->comm));
+	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
+	return true;
+}
+
+/**
+ * dod_report_lost_write() - report a write of the CPU that was not given back
+ * @m: the mapping
+ * @write: the write
+ * @synced_by: return address of the sync before it
+ * @at: return address of the call that discards it
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_lost_write(const struct dod_mapping *m,
+			   const struct dod_write *write,
+			   unsigned long synced_by, unsigned long at)
+{
+	struct report r = {
+		.type = DOD_R_MISSING_SYNC_FOR_DEVICE,
+		.m = m,
+		.write = write,
+		.synced_by = synced_by,
+		.lost_by = at,
+		.frames = write->frames,
+		.nr = write->who.nr_frames,
+	};
+
+	r.guilty = skip_frames(r.frames, r.nr, helpers, ARRAY_SIZE(helpers));
+	make_report(&r, dod_report_map_frame(m));
+}
+
+/**
  * dod_report_note() - give advice about a device, once
  * @type: the advice
  * @device: the device
@@ -1061,17 +1193,12 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...)
 {
 	struct va_format text = { .fmt = fmt };
-	unsigned long flags;
 	va_list args;
-	bool off;
 
 	if (test_and_set_bit(type, &device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
-	raw_spin_lock_irqsave(&report_lock, flags);
-	off = filtered(type, device);
-	raw_spin_unlock_irqrestore(&report_lock, flags);
-	if (off) {
+	if (dod_report_is_filtered(type, device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
 		return false;
 	}
