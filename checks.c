@@ -824,6 +824,8 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr)
 		.addr = (unsigned long)addr,
 	};
 
+	if (dod_report_is_off(f.type))
+		return;
 	say_which_module_memory(&f, addr);
 	dod_report_mapping(&f, m);
 }

@@ -13,6 +13,12 @@
 #include <linux/ptrace.h>
 #include <linux/stacktrace.h>
 #include <linux/vmalloc.h>
+/* Moved from <asm/unaligned.h> in v6.12. */
+#if __has_include(<linux/unaligned.h>)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
 #if __has_include(<linux/iommu-dma.h>)
 #include <linux/iommu-dma.h>
 #endif
@@ -139,6 +145,9 @@ static inline const void *dod_image_alias(u64 phys)
 #define DOD_ATTR_IGNORE_LINES	0
 #endif
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
+
+/* Functions take a bus as const since v6.4 and its successors. */
+#define dod_bus(bus)		((struct bus_type *)(bus))
 
 /* The flags of shmem_file_setup() became a type of their own before v7.3. */
 #ifdef EMPTY_VMA_FLAGS

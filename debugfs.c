@@ -37,7 +37,16 @@ static const char * const counter_names[] = {
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
 	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
+	[DOD_C_UNJUDGED_FREE] = "unjudged_free",
 	[DOD_C_UNJUDGED_SHADOW] = "unjudged_shadow",
+	[DOD_C_CONTENT_MAPPINGS] = "content_mappings",
+	[DOD_C_CONTENT_PARTIAL] = "content_partial",
+	[DOD_C_CONTENT_SHARED] = "content_shared",
+	[DOD_C_CONTENT_DOUBTED] = "content_doubted",
+	[DOD_C_CONTENT_POOL_EMPTY] = "content_pool_empty",
+	[DOD_C_WATCHED_RANGES] = "watched_ranges",
+	[DOD_C_CANARIES] = "canaries",
+	[DOD_C_UNJUDGED_CANARY] = "unjudged_canary",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",
 	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",
@@ -190,7 +199,8 @@ static void *mappings_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	struct cursor *c = seq->private;
 
-	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->owned)) {
+	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->owned,
+			    NULL)) {
 		++*pos;
 		return NULL;
 	}
@@ -283,6 +293,63 @@ static int devices_show(struct seq_file *seq, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(devices);
 
+/* === lookup =============================================================== */
+
+static DEFINE_MUTEX(lookup_lock);
+static char lookup_device[48];		/* lookup_lock */
+static unsigned long long lookup_bus;	/* lookup_lock */
+
+static int lookup_show(struct seq_file *seq, void *v)
+{
+	char text[400];
+
+	mutex_lock(&lookup_lock);
+	if (!*lookup_device)
+		seq_puts(seq, "# write: <device> <bus address>\n");
+	else if (dod_lifecycle_lookup(lookup_device, lookup_bus, text,
+				      sizeof(text)))
+		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_bus,
+			   text);
+	else
+		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
+			   lookup_device, lookup_bus);
+	mutex_unlock(&lookup_lock);
+	return 0;
+}
+
+static int lookup_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, lookup_show, NULL);
+}
+
+static ssize_t lookup_write(struct file *file, const char __user *ubuf,
+			    size_t count, loff_t *ppos)
+{
+	char line[80], name[48];
+	unsigned long long bus;
+
+	if (count >= sizeof(line))
+		return -EINVAL;
+	if (copy_from_user(line, ubuf, count))
+		return -EFAULT;
+	line[count] = '\0';
+	if (sscanf(line, "%47s %lli", name, &bus) != 2)
+		return -EINVAL;
+	mutex_lock(&lookup_lock);
+	strscpy(lookup_device, name, sizeof(lookup_device));
+	lookup_bus = bus;
+	mutex_unlock(&lookup_lock);
+	return count;
+}
+
+static const struct file_operations lookup_fops = {
+	.owner = THIS_MODULE,
+	.open = lookup_open,
+	.read = seq_read,
+	.write = lookup_write,
+	.release = single_release,
+};
+
 /**
  * dod_debugfs_start() - create the files
  *
@@ -293,6 +360,7 @@ void dod_debugfs_start(void)
 	dir = debugfs_create_dir("dma_owner_debug", NULL);
 	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
 	debugfs_create_file("mappings", 0400, dir, NULL, &mappings_fops);
+	debugfs_create_file("lookup", 0600, dir, NULL, &lookup_fops);
 	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
 }
 

@@ -19,6 +19,10 @@ struct dod_params dod_params = {
 	.dedup = true,
 	.report_burst = 20,
 	.kunit_fail = true,
+	.content = DOD_CONTENT_ON,
+	.content_sample = 16,
+	.content_max = DOD_BLOCK * DOD_BLOCKS,
+	.watch_writes = 64,
 };
 
 bool dod_armed;
@@ -50,6 +54,56 @@ static int fault_get(char *buf, const struct kernel_param *kp)
 static const struct kernel_param_ops fault_ops = {
 	.set = fault_set,
 	.get = fault_get,
+};
+
+static const char * const content_names[] = {
+	[DOD_CONTENT_OFF] = "off",
+	[DOD_CONTENT_SAMPLE] = "sample",
+	[DOD_CONTENT_ON] = "on",
+};
+
+static int content_set(const char *val, const struct kernel_param *kp)
+{
+	int i = sysfs_match_string(content_names, val);
+
+	if (i < 0) {
+		pr_err("content is \"off\", \"sample\" or \"on\", not \"%.*s\"\n",
+		       (int)strcspn(val, "\n"), val);
+		return -EINVAL;
+	}
+	WRITE_ONCE(dod_params.content, i);
+	return 0;
+}
+
+static int content_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", content_names[dod_params.content]);
+}
+
+static const struct kernel_param_ops content_ops = {
+	.set = content_set,
+	.get = content_get,
+};
+
+static int content_sample_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, 1 << 24);
+}
+
+static const struct kernel_param_ops content_sample_ops = {
+	.set = content_sample_set,
+	.get = param_get_uint,
+};
+
+static int content_max_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 2 * DOD_BLOCK,
+				     DOD_BLOCK * DOD_BLOCKS);
+}
+
+static const struct kernel_param_ops content_max_ops = {
+	.set = content_max_set,
+	.get = param_get_uint,
 };
 
 static int dedup_set(const char *val, const struct kernel_param *kp)
@@ -202,6 +256,22 @@ MODULE_PARM_DESC(noncoherent,
 module_param_cb(wires, &wires_ops, NULL, 0600);
 MODULE_PARM_DESC(wires,
 		 "address lines that devices really have, as <device or driver glob>:<bits>, comma-separated (default: none)");
+module_param_cb(content, &content_ops, NULL, 0600);
+MODULE_PARM_DESC(content,
+		 "notice what changes content unseen: \"off\", \"sample\" for one mapping in content_sample, \"on\" for all (default: on)");
+module_param_cb(content_sample, &content_sample_ops, &dod_params.content_sample,
+		0600);
+MODULE_PARM_DESC(content_sample,
+		 "with content=sample, look at one mapping in so many (default: 16)");
+module_param_cb(content_max, &content_max_ops, &dod_params.content_max, 0600);
+MODULE_PARM_DESC(content_max,
+		 "most bytes of a mapping whose content is looked at, half of them at each end, 128 to 4096 (default: 4096)");
+module_param_cb(watch_writes, &param_ops_uint, &dod_params.watch_writes, 0600);
+MODULE_PARM_DESC(watch_writes,
+		 "where a cache line is in force, remember the CPU's first write to one of so many ranges synced for it, 1 for all, 0 for none (default: 64)");
+module_param_cb(canary, &param_ops_bool, &dod_params.canary, 0600);
+MODULE_PARM_DESC(canary,
+		 "fill DMA_FROM_DEVICE memory with a pattern when a device gets it, and report what comes back untouched: changes what drivers find in buffers that the device did not use (default: N)");
 module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");
@@ -341,6 +411,9 @@ static int __init dma_owner_debug_init(void)
 	err = dod_hooks_start(guard, &nr_hooks);
 	if (err)
 		goto err_guard;
+	err = dod_lifecycle_start(guard);
+	if (err)
+		goto err_hooks;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
 	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s\n",
@@ -348,6 +421,10 @@ static int __init dma_owner_debug_init(void)
 		sizeof(struct dod_mapping), memcpy_note());
 	return 0;
 
+err_hooks:
+	dod_hooks_stop_giving();
+	dod_owner_stop_guarding();
+	dod_hooks_stop();
 err_guard:
 	dod_owner_stop_guarding();
 	guard->stop();
@@ -369,6 +446,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
+	dod_lifecycle_stop();
 	choose_guard()->stop();
 	dod_owner_stop();
 }

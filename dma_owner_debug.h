@@ -62,6 +62,15 @@ enum dod_counter {
 	DOD_C_UNJUDGED_CONTIGUITY,
 	DOD_C_UNJUDGED_SHARED_PAGE,
 	DOD_C_UNJUDGED_SHADOW,
+	DOD_C_UNJUDGED_FREE,
+	DOD_C_CONTENT_MAPPINGS,
+	DOD_C_CONTENT_PARTIAL,
+	DOD_C_CONTENT_SHARED,
+	DOD_C_CONTENT_DOUBTED,
+	DOD_C_CONTENT_POOL_EMPTY,
+	DOD_C_WATCHED_RANGES,
+	DOD_C_CANARIES,
+	DOD_C_UNJUDGED_CANARY,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -88,10 +97,17 @@ enum dod_report_type {
 	DOD_R_IMAGE_BUFFER,
 	DOD_R_NOT_CONTIGUOUS,
 	DOD_R_MASK_EXCEEDED,
+	DOD_R_TO_DEVICE_CHANGED,
+	DOD_R_DEVICE_OVERRUN,
+	DOD_R_MISSING_SYNC_FOR_DEVICE,
+	DOD_R_DEVICE_WROTE_NOTHING,
 	DOD_R_MASK_NEVER_SET,
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
 	DOD_R_CONFIG_NOT_INHERITED,
+	DOD_R_FREE_WHILE_MAPPED,
+	DOD_R_LEAK_AT_UNBIND,
+	DOD_R_OWNED_AT_SHUTDOWN,
 	DOD_REPORT_COUNT
 };
 
@@ -132,6 +148,7 @@ struct dod_device {
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	unsigned long noted;		/* bits: advice given, by type; atomic */
+	u64 unbound;			/* local_clock(); for lifecycle.c */
 	bool coherent;
 };
 
@@ -164,6 +181,8 @@ struct dod_range {
  *		is the leader. Constant
  * @next:	the next entry of the same call; constant once the leader is in
  *		the bus index
+ * @content:	what is known of its content, NULL if nothing is; never to be
+ *		followed in a copy (phys lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live
  * @ended_by:	return address of the unmap call
  * @handed:	where the last sync_for_device began, as offset into the mapping
@@ -179,6 +198,10 @@ struct dod_range {
  * @hands_over:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
  * @in_bus:	whether @bus_rb is in its index (bus lock)
  * @first_used:	whether @first is in @owned (phys lock)
+ * @slab:	slab memory; constant
+ * @freed:	its memory was freed: whatever is called, nobody owns any of it
+ *		(phys lock)
+ * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
  * @sync:	who last gave a part of it to the device, with @sync_frames
  *		(phys lock)
@@ -196,12 +219,15 @@ struct dod_mapping {
 	const struct device *dev;
 	struct dod_device *device;
 	struct dod_mapping *group, *next;
+	struct dod_content *content;
 	u64 ended;
 	unsigned long ended_by;
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
+	bool slab, freed;
+	u32 mark;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];
@@ -209,6 +235,122 @@ struct dod_mapping {
 };
 
 static_assert(sizeof(struct dod_mapping) <= 512);
+
+/* === Content ============================================================== */
+
+#define DOD_BLOCK	64U
+#define DOD_BLOCKS	64U
+#define DOD_BEHIND	64U
+
+/**
+ * struct dod_write - a write of the CPU, recorded in its context
+ *
+ * @addr:	first byte written
+ * @size:	bytes
+ * @who:	who wrote, with @frames
+ * @frames:	the stack, from the write outwards
+ */
+struct dod_write {
+	unsigned long addr;
+	size_t size;
+	struct dod_who who;
+	unsigned long frames[DOD_MAP_FRAMES];
+};
+
+/**
+ * struct dod_content - what is known of a mapping's content (phys lock)
+ *
+ * @valid:	bits: the slots of @block that hold
+ * @slots:	how many slots there are; constant
+ * @head:	how many of them are blocks from the start on, the others are those
+ *		at the end; constant
+ * @skipped:	how many blocks in the middle have none; constant
+ * @nr_behind:	how many bytes of @bytes hold
+ * @watching:	the CPU's next write to [@watch, @watch_last] is to be known
+ * @written:	it came: @write
+ * @canary:	what the device gets is filled with a pattern first; constant
+ * @filled:	[@fill, @fill_last] was, and is the device's since
+ * @behind:	address of the first byte of @bytes
+ * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
+ *		may only read
+ * @bytes:	bytes behind what the device may write, that nobody may write to
+ * @state:	what the guard said of their granules
+ * @fill:	first byte that was filled
+ * @fill_last:	last one
+ * @watch:	first byte that the CPU got with dma_sync_*_for_cpu()
+ * @watch_last:	last one
+ * @synced_by:	return address of that call
+ * @write:	the CPU's first write to it
+ */
+struct dod_content {
+	u64 valid;
+	u8 slots, head, nr_behind;
+	bool watching, written, canary, filled;
+	u64 skipped, behind;
+	/* What follows is not cleared. By the direction of the mapping: */
+	union {
+		u32 block[DOD_BLOCKS];
+		struct {
+			u8 bytes[DOD_BEHIND];
+			u8 state[DOD_BEHIND / 8 + 1];
+			u64 fill, fill_last;
+			u64 watch, watch_last;
+			unsigned long synced_by;
+			struct dod_write write;
+		};
+	};
+};
+
+/**
+ * struct dod_found - what was found while a lock was held
+ *
+ * @types:	bits of enum dod_report_type; the rest counts only for what is set
+ * @blocks:	how many blocks changed
+ * @from:	offset of the first byte of the first of them
+ * @to:		offset of the last byte of the last of them
+ * @untouched:	how many bytes the device left alone, and where they begin: @from
+ * @overrun:	how many bytes changed behind the buffer
+ * @far:	how far behind it the first of them is, from 0
+ * @was:	what that byte was
+ * @is:		what it is
+ * @synced_by:	return address of the sync after which the CPU wrote
+ * @write:	that write
+ * @m:		a copy of the mapping, if it may have ended since
+ */
+struct dod_found {
+	u32 types;
+	unsigned int blocks;
+	u64 from, to, untouched;
+	unsigned int overrun, far;
+	u8 was, is;
+	unsigned long synced_by;
+	struct dod_write write;
+	struct dod_mapping *m;
+};
+
+struct dod_call;
+struct dod_guard;
+
+void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
+void dod_content_end(struct dod_mapping *m);
+void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
+		      const struct dod_range *range, bool fresh, bool shared,
+		      bool writable);
+void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
+			 bool writable);
+void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
+void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
+		       u64 start, u64 last);
+bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
+			       const struct dod_write *write);
+void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 last, bool unmap, struct dod_found *found);
+void dod_content_report(const struct dod_found *found,
+			const struct dod_mapping *m, unsigned long at);
+void dod_content_doubt(void);
+int dod_content_start(const struct dod_guard *guard, unsigned int reserve,
+		      unsigned int max);
+void dod_content_stop(void);
 
 /* === Guard ================================================================ */
 
@@ -238,6 +380,13 @@ enum dod_trap {
  * @inaccessible: the first byte of a range that must not be accessed for a
  *		reason of the sanitizer's own, and what it is; NULL if there is
  *		none, or if that cannot be told
+ * @padding:	how many bytes behind a mapping nobody may write to, and which is
+ *		the first; not what the allocator or the sanitizer keeps there
+ * @state:	what the sanitizer itself makes of the granule of a byte: to be
+ *		compared only
+ * @watch:	tell dod_owner_watched_write() of writes to the whole granules of
+ *		[start, last], unless they are guarded; or not any more. Phys lock
+ *		held
  */
 struct dod_guard {
 	const char *name;
@@ -250,6 +399,10 @@ struct dod_guard {
 	void (*own_edge)(const struct dod_mapping *m, u64 start, u64 last);
 	u64 (*alive)(u64 start, u64 last, bool behind);
 	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
+	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
+				u64 *start);
+	u8 (*state)(u64 phys);
+	void (*watch)(u64 start, u64 last, bool on);
 };
 
 extern const struct dod_guard dod_guard_kasan;
@@ -262,7 +415,7 @@ extern const struct dod_guard dod_guard_kasan;
  * @dev:	the device
  * @dir:	the direction of this call
  * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map call
+ * @attrs:	DMA_ATTR_* of a map call, and of an unmap call of @kind DOD_SINGLE
  * @to_device:	a map call that hands the memory over at once
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
@@ -311,6 +464,8 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
+void dod_owner_seen_write(u64 phys, u64 size);
+void dod_owner_watched_write(u64 phys, const struct dod_write *write);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
@@ -318,10 +473,16 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
 			  bool behind);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
+bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+			struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned);
+		    struct dod_mapping *copy, u64 *owned, u64 *written);
+
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
+		    struct dod_range *range);
 
 int dod_owner_start(const struct dod_guard *guard, unsigned int reserve,
 		    unsigned int max);
@@ -368,6 +529,7 @@ extern struct dod_pool dod_mapping_pool;
  * struct dod_finding - what a check found about a mapping
  *
  * @type:	what is wrong
+ * @at:		return address of the call that found it; 0 for the map call
  * @text:	sentences that say what was found, with a newline after each
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
@@ -379,7 +541,8 @@ extern struct dod_pool dod_mapping_pool;
  */
 struct dod_finding {
 	enum dod_report_type type;
-	char text[256];
+	unsigned long at;
+	char text[320];
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
@@ -398,6 +561,16 @@ void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
+
+/* === Lifecycle ============================================================ */
+
+void dod_lifecycle_mark(struct dod_mapping *m);
+void dod_lifecycle_unmark(const struct dod_mapping *m);
+void dod_lifecycle_see(const struct bus_type *bus);
+void dod_lifecycle_shutdown(void);
+bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size);
+int dod_lifecycle_start(const struct dod_guard *guard);
+void dod_lifecycle_stop(void);
 
 /* === Reports ============================================================== */
 
@@ -432,20 +605,82 @@ void dod_report_access(const struct dod_access *access,
 void dod_report_shared_line(const struct dod_access *access,
 			    const struct dod_mapping *m,
 			    const struct dod_range *range);
+
+/**
+ * struct dod_free - memory is being freed
+ *
+ * @addr:	its first byte
+ * @size:	bytes
+ * @ip:		return address into the function that frees it
+ */
+struct dod_free {
+	unsigned long addr;
+	u64 size;
+	unsigned long ip;
+};
+
+/**
+ * struct dod_leak - mappings that were made in one place and are left
+ *
+ * @m:		a copy of one of them
+ * @nr:		how many
+ * @bytes:	in all
+ */
+struct dod_leak {
+	struct dod_mapping m;
+	unsigned int nr;
+	u64 bytes;
+};
+
+/**
+ * struct dod_leaks - mappings of a device that are left
+ *
+ * @type:	at what occasion
+ * @text:	sentences that say what was found, with a newline after each
+ * @all:	of all mappings; @all.m is not used
+ * @nr:		how many places
+ * @places:	largest first
+ */
+struct dod_leaks {
+	enum dod_report_type type;
+	char text[256];
+	struct dod_leak all;
+	unsigned int nr;
+	struct dod_leak places[32];
+};
+
+void dod_report_leaks(const struct dod_leaks *leaks);
+void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
+		     const struct dod_range *range);
 void dod_report_mapping(const struct dod_finding *f,
 			const struct dod_mapping *m);
 bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...) __printf(3, 4);
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device);
+bool dod_report_note_write(const struct dod_access *access,
+			   struct dod_write *write);
+void dod_report_lost_write(const struct dod_mapping *m,
+			   const struct dod_write *write,
+			   unsigned long synced_by, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
+const char *dod_report_dir(u8 dir);
 bool dod_report_is_advice(enum dod_report_type type);
 bool dod_report_is_off(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);
 int dod_report_set_filter(enum dod_filter_by by, const char *val);
 
 /* === Front door =========================================================== */
+
+/* What the parameter content can be, in the order of its names. */
+enum dod_content_param {
+	DOD_CONTENT_OFF,
+	DOD_CONTENT_SAMPLE,
+	DOD_CONTENT_ON,
+};
 
 /**
  * struct dod_params - the module parameters that others read
@@ -458,6 +693,12 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val);
  * @kunit_fail:	a report fails the running KUnit test
  * @noncoherent: judge every device as if it were not coherent, with cache lines
  *		of this size; 0 judges each as it is
+ * @content:	enum dod_content_param: know the content of which mappings
+ * @content_sample: of one in so many, where @content says so
+ * @content_max: of so many bytes
+ * @canary:	fill what devices are to write with a pattern
+ * @watch_writes: remember what the CPU writes to one of so many ranges that it gets
+ *		by a sync; 0 for none
  */
 struct dod_params {
 	bool panic;
@@ -467,6 +708,11 @@ struct dod_params {
 	unsigned int report_burst;
 	bool kunit_fail;
 	unsigned int noncoherent;
+	u8 content;
+	unsigned int content_sample;
+	unsigned int content_max;
+	unsigned int watch_writes;
+	bool canary;
 };
 
 extern struct dod_params dod_params;

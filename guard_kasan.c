@@ -20,6 +20,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/task_stack.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <trace/events/error_report.h>
 
@@ -33,15 +34,21 @@
  *
  *	0xd4		the CPU's, but in a cache line that a device is writing:
  *			read it, do not write it
+ *	0xd5		the CPU's, and its next write is to be known
  */
 #define SHADOW_TO_DEVICE	0xd1
 #define SHADOW_FROM_DEVICE	0xd2
 #define SHADOW_BIDIRECTIONAL	0xd3
 #define SHADOW_EDGE		0xd4
+#define SHADOW_WATCHED		0xd5
 #define SHADOW_DIR		0x03
 #define SHADOW_TAIL		0x80
 #define SHADOW_TAIL_DIR_SHIFT	3
 #define SHADOW_TAIL_BYTES	0x07
+
+/* KASAN's own, of what lies behind an object: mm/kasan/kasan.h. */
+#define SHADOW_SLAB_REDZONE	0xfc
+#define SHADOW_PAGE_REDZONE	0xfe
 
 #define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
@@ -58,17 +65,22 @@ static const u8 shadow_values[] = {
 typedef bool (*kasan_report_fn)(const void *addr, size_t size, bool write,
 				unsigned long ip);
 
-static struct kprobe report_probe;
+/* The functions of KASAN that we stand in for, and which decides when. */
+enum { REPORT, CHECK_BYTE, NR_PROBES };
+
+static struct kprobe probes[NR_PROBES];
 
 static bool is_whole(u8 value)
 {
-	return value >= SHADOW_TO_DEVICE && value <= SHADOW_EDGE;
+	return value >= SHADOW_TO_DEVICE && value <= SHADOW_WATCHED;
 }
 
 /* Where a granule is painted twice, the value that forbids more wins. */
 static int strength(u8 value)
 {
-	return value == SHADOW_EDGE ? 0 : value;
+	if (value == SHADOW_WATCHED)
+		return 0;
+	return value == SHADOW_EDGE ? 1 : value;
 }
 
 static u8 tail_value(u8 whole, u8 bytes)
@@ -98,6 +110,7 @@ static bool forbids(u8 value, bool write)
 {
 	return write ||
 	       !(value == SHADOW_TO_DEVICE || value == SHADOW_EDGE ||
+		 value == SHADOW_WATCHED ||
 		 value == tail_value(SHADOW_TO_DEVICE, tail_bytes(value)));
 }
 
@@ -304,7 +317,25 @@ static void disown(u64 start, u64 last)
 
 static bool guarded(const void *addr)
 {
-	return is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow(addr)));
+	u8 value = READ_ONCE(*(u8 *)kasan_mem_to_shadow(addr));
+
+	return is_ours(value) && value != SHADOW_WATCHED;
+}
+
+static void watch(u64 start, u64 last, bool on)
+{
+	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE);
+	u8 *p = kasan_mem_to_shadow(phys_to_virt(from));
+	u8 old;
+
+	if (on && from < to)
+		paint(from, to, SHADOW_WATCHED);
+	/* No other value of ours must go. */
+	for (; !on && from < to; from += GRANULE, p++) {
+		old = SHADOW_WATCHED;
+		if (READ_ONCE(*p) == old)
+			try_cmpxchg(p, &old, 0);
+	}
 }
 
 static u8 shadow_of(u64 phys)
@@ -374,8 +405,8 @@ static const struct {
 	const char *name;
 } kasan_values[] = {
 	{ 0xff, true, "a freed page" },
-	{ 0xfe, false, "the redzone behind a large kmalloc() buffer" },
-	{ 0xfc, false, "a slab redzone" },
+	{ SHADOW_PAGE_REDZONE, false, "the redzone behind a large kmalloc() buffer" },
+	{ SHADOW_SLAB_REDZONE, false, "a slab redzone" },
 	{ 0xfb, true, "a freed slab object" },
 	{ 0xfa, true, "a freed slab object" },
 	{ 0xf9, false, "the redzone of a global variable" },
@@ -435,6 +466,80 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 	return NULL;
 }
 
+/* What KASAN itself says of the granule. */
+static u8 state(u64 phys)
+{
+	u8 value = shadow_of(phys);
+
+	if (is_whole(value))
+		return 0;
+	return is_tail(value) ? tail_bytes(value) : value;
+}
+
+/* The first byte of the accessible run that @phys is in, not before @first. */
+static u64 run_start(u64 phys, u64 first)
+{
+	const u8 *begin = kasan_mem_to_shadow(phys_to_virt(first));
+	const u8 *p = kasan_mem_to_shadow(phys_to_virt(phys));
+
+	while (p > begin) {
+		if (IS_ALIGNED((unsigned long)p, sizeof(u64)) &&
+		    p - begin >= sizeof(u64) && !*(const u64 *)(p - sizeof(u64)))
+			p -= sizeof(u64);
+		else if (existing(READ_ONCE(p[-1])) == GRANULE)
+			p--;
+		else
+			break;
+	}
+	return first + (p - begin) * GRANULE;
+}
+
+/*
+ * Where the memory ends that the allocator gave out: the rest of a slab object or
+ * of the pages of a large one. Behind a slab object is what KASAN and the slab
+ * allocator know of it, with the same values in the shadow.
+ */
+static u64 object_end(const struct dod_mapping *m, struct folio *folio,
+		      u8 *redzone)
+{
+	u64 first = PFN_PHYS(folio_pfn(folio)), object;
+
+	*redzone = SHADOW_PAGE_REDZONE;
+	if (!folio_test_slab(folio))
+		return first + folio_size(folio);
+	*redzone = SHADOW_SLAB_REDZONE;
+	object = run_start(m->start, first);
+	return object + ksize(phys_to_virt(object));
+}
+
+static unsigned int padding(const struct dod_mapping *m, unsigned int most,
+			    u64 *start)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->last)));
+	u64 end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio), from, to;
+	u8 value, redzone;
+
+	if (folio != page_folio(pfn_to_page(PHYS_PFN(m->start))))
+		return 0;
+	end = min(end, m->last + 1 + most);
+	from = m->last + 1;
+	if (from >= end)
+		return 0;
+	from += alive(from, end - 1, true);
+	value = from < end ? state(from) : 0;
+	/* Accessible, or something else again. */
+	if (!value || (value >= GRANULE && value != SHADOW_SLAB_REDZONE &&
+		       value != SHADOW_PAGE_REDZONE))
+		return 0;
+	end = min(end, object_end(m, folio, &redzone));
+	for (to = from; to < end; to = round_down(to, GRANULE) + GRANULE)
+		if (state(to) != redzone && !(to == from && value < GRANULE))
+			break;
+	to = min(to, end);
+	*start = from;
+	return to > from ? to - from : 0;
+}
+
 /* === Judging an access ==================================================== */
 
 /**
@@ -443,12 +548,13 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
  * @ours:	first byte that a device owns and this access must not touch
  * @edge:	first byte that shares a cache line with what a device writes, and
  *		that this access must not touch
+ * @watched:	first byte whose write is to be known, if it is one
  * @foreign:	first byte that is bad without us
  * @seen:	some granule of the access is ours, forbidden or not
  * @tail:	@foreign lies in a granule that we painted as well
  */
 struct verdict {
-	unsigned long ours, edge, foreign;
+	unsigned long ours, edge, watched, foreign;
 	bool seen, tail;
 };
 
@@ -510,7 +616,8 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 			u64 word = READ_ONCE(*(u64 *)shadow);
 
 			if (!word ||
-			    (!write && word == repeat(SHADOW_TO_DEVICE))) {
+			    (!write && (word == repeat(SHADOW_TO_DEVICE) ||
+					word == repeat(SHADOW_WATCHED)))) {
 				v.seen |= !!word;
 				granule += WORD_BYTES - GRANULE;
 				continue;
@@ -533,10 +640,12 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 		}
 		if (!forbids(value, write))
 			continue;
-		if (value == SHADOW_EDGE && !v.edge)
-			v.edge = max(addr, granule);
-		if (value != SHADOW_EDGE && !v.ours)
-			v.ours = max(addr, granule);
+		if (value == SHADOW_WATCHED)
+			v.watched = v.watched ?: max(addr, granule);
+		else if (value == SHADOW_EDGE)
+			v.edge = v.edge ?: max(addr, granule);
+		else
+			v.ours = v.ours ?: max(addr, granule);
 	}
 	return v;
 }
@@ -551,6 +660,15 @@ static struct verdict judge(const struct dod_access *access,
 	    is_inline_check(caller, access->ip))
 		v = look(addr, addr, access->write);
 	return v;
+}
+
+/* To be remembered, not to be reported: it is legal so far. */
+static void watched_write(const struct dod_access *access, unsigned long first)
+{
+	struct dod_write write;
+
+	if (READ_ONCE(dod_armed) && dod_report_note_write(access, &write))
+		dod_owner_watched_write(virt_to_phys((void *)first), &write);
 }
 
 /*
@@ -579,6 +697,14 @@ static bool report_access(const void *addr, size_t size, bool write,
 
 	local_irq_save(flags);
 	v = judge(&access, _RET_IP_);
+	if (v.ours && write) {
+		if (in_nmi())
+			dod_content_doubt();
+		else
+			dod_owner_seen_write(virt_to_phys((void *)addr), size);
+	}
+	if (v.watched && !in_nmi())
+		watched_write(&access, v.watched);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		if (in_nmi())
@@ -600,9 +726,9 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_report_shared_line(&access, &m, &range);
 		else
 			dod_count(DOD_C_TRAPS_TOO_LATE);
-	} else if (v.seen) {
+	} else if (v.seen && !write) {
 		dod_count(DOD_C_ALLOWED_READS);
-	} else if (!v.foreign) {
+	} else if (!v.foreign && !v.watched) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 	}
 	local_irq_restore(flags);
@@ -613,7 +739,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	 * shadow tells KASAN how many bytes exist while it reports.
 	 */
 	if (v.foreign) {
-		kasan_report_fn report = (kasan_report_fn)report_probe.addr;
+		kasan_report_fn report = (kasan_report_fn)probes[REPORT].addr;
 
 		if (v.tail)
 			clear_byte(kasan_mem_to_shadow((void *)v.foreign));
@@ -647,15 +773,42 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	if (current->kasan_depth || !in_linear_map(access.addr, access.size))
 		return 0;
 	v = judge(&access, dod_return_address(regs));
-	if (v.foreign && !v.seen)
+	if (v.foreign && !v.seen) {
+		/* It goes ahead where KASAN has had its only report. */
+		if (access.write)
+			dod_content_doubt();
 		return 0;
+	}
 	instruction_pointer_set(regs, (unsigned long)report_access);
 	return 1;
 }
 
+/*
+ * Runs in the place of __kasan_check_byte(), with which ksize() and krealloc() ask
+ * whether an object is alive: it is, whoever owns it.
+ */
+static bool byte_is_alive(const void *addr, unsigned long ip)
+{
+	/* krealloc() may clear padding. */
+	dod_content_doubt();
+	return true;
+}
+
+/* Breakpoint context, too. */
+static int __kprobes on_check_byte(struct kprobe *p, struct pt_regs *regs)
+{
+	unsigned long addr = regs_get_kernel_argument(regs, 0);
+
+	if (!in_linear_map(addr, 1) ||
+	    !is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)addr))))
+		return 0;
+	instruction_pointer_set(regs, (unsigned long)byte_is_alive);
+	return 1;
+}
+
 /* Its presence keeps the probe a breakpoint: a jump could not redirect. */
-static void after_kasan_report(struct kprobe *p, struct pt_regs *regs,
-			       unsigned long flags)
+static void after_probe(struct kprobe *p, struct pt_regs *regs,
+			unsigned long flags)
 {
 }
 
@@ -675,26 +828,45 @@ static void on_error_report_end(void *data, enum error_detector detector,
 	dod_count(DOD_C_KASAN_ANNOTATED);
 }
 
+static const struct {
+	const char *function;
+	kprobe_pre_handler_t handler;
+} probed[NR_PROBES] = {
+	[REPORT] = { "kasan_report", on_kasan_report },
+	[CHECK_BYTE] = { "__kasan_check_byte", on_check_byte },
+};
+
+static void remove_probes(unsigned int nr)
+{
+	while (nr--)
+		unregister_kprobe(&probes[nr]);
+}
+
 static int start(void)
 {
+	unsigned int i;
 	int err;
 
-	/* A probe that was unregistered must be set up anew. */
-	report_probe = (struct kprobe) {
-		.symbol_name = "kasan_report",
-		.pre_handler = on_kasan_report,
-		.post_handler = after_kasan_report,
-	};
-	err = register_kprobe(&report_probe);
-	if (err) {
-		pr_err("cannot probe kasan_report(): error %d\n", err);
-		return err;
+	for (i = 0; i < NR_PROBES; i++) {
+		/* A probe that was unregistered must be set up anew. */
+		probes[i] = (struct kprobe) {
+			.symbol_name = probed[i].function,
+			.pre_handler = probed[i].handler,
+			.post_handler = after_probe,
+		};
+		err = register_kprobe(&probes[i]);
+		if (err) {
+			pr_err("cannot probe %s(): error %d\n",
+			       probed[i].function, err);
+			remove_probes(i);
+			return err;
+		}
 	}
 	err = register_trace_error_report_end(on_error_report_end, NULL);
 	if (err) {
 		pr_err("cannot attach to tracepoint error_report_end: error %d\n",
 		       err);
-		unregister_kprobe(&report_probe);
+		remove_probes(NR_PROBES);
 	}
 	return err;
 }
@@ -702,7 +874,7 @@ static int start(void)
 static void stop(void)
 {
 	unregister_trace_error_report_end(on_error_report_end, NULL);
-	unregister_kprobe(&report_probe);
+	remove_probes(NR_PROBES);
 	tracepoint_synchronize_unregister();
 	/*
 	 * report_access() runs in the context of the access, where it can be
@@ -723,4 +895,7 @@ const struct dod_guard dod_guard_kasan = {
 	.own_edge = own_edge,
 	.alive = alive,
 	.inaccessible = inaccessible,
+	.padding = padding,
+	.state = state,
+	.watch = watch,
 };

@@ -17,11 +17,13 @@
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan-checks.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 /* What a hook saw of the self-test's device. */
 struct seen {
@@ -34,7 +36,7 @@ enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, SYNC_CPU,
 	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
-	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE,
+	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
 	NR_HOOKS
 };
 
@@ -403,6 +405,7 @@ static void on_unmap_page(struct hook *hook, unsigned long caller,
 	dma_addr_t bus = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
+	call.attrs = dod_arg(fregs, 4);
 	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
 	if (!is_ignored(dod_arg(fregs, 4)))
 		dod_owner_unmap(&call, bus, size, NULL, 0);
@@ -570,6 +573,29 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 		dod_owner_no_sync(&call, bus);
 }
 
+/* === The end ============================================================== */
+
+/*
+ * cpu_hotplug_disable(): restart, halt, power-off and kexec call it when the drivers'
+ * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others
+ * call it, too.
+ */
+static void on_shutdown(struct hook *hook, unsigned long caller,
+			struct ftrace_regs *fregs)
+{
+	static const char * const callers[] = {
+		"migrate_to_reboot_cpu", "kernel_restart", "kernel_halt",
+		"kernel_power_off", "kernel_kexec",
+	};
+	char name[KSYM_SYMBOL_LEN];
+
+	if (system_state <= SYSTEM_RUNNING || system_state > SYSTEM_RESTART)
+		return;
+	sprint_symbol_no_offset(name, caller);
+	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
+		dod_lifecycle_shutdown();
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -628,9 +654,12 @@ static struct hook hooks[NR_HOOKS] = {
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
 	[IOVA_FREE]	 = { "dma_iova_free", on_iova_end,
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
+	/* The one that the self-test cannot call; not in every kernel. */
+	[SHUTDOWN]	 = { "cpu_hotplug_disable", on_shutdown,
+			     .presence = OPTIONAL },
 };
 
-/* The self-test calls every function, so that none is looked up here later. */
+/* The self-test calls all that are called often: none is looked up here later. */
 static struct hook *hook_by_name(unsigned long ip)
 {
 	char name[KSYM_SYMBOL_LEN];

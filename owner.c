@@ -119,6 +119,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	const char *name = dev_name(dev) ?: "(unnamed)";
 	struct dod_device *d;
 	unsigned long flags;
+	bool first = false;
 
 	rcu_read_lock();
 	d = find_device(dev, name);
@@ -136,6 +137,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 			d->since = local_clock();
 			strscpy(d->name, name, sizeof(d->name));
 			note_driver(d, dev);
+			first = true;
 			hlist_add_head_rcu(&d->node,
 					   &devices[hash_ptr(dev, DEVICE_BITS)]);
 		}
@@ -143,6 +145,28 @@ static struct dod_device *get_device_names(const struct device *dev)
 		note_driver(d, dev);
 	}
 	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	if (first)
+		dod_lifecycle_see(dev->bus);
+	return d;
+}
+
+/**
+ * dod_owner_device() - what is known of a device
+ * @dev: the device, identity only
+ * @name: its name
+ *
+ * Context: any but NMI.
+ *
+ * Return: its entry, which stays while the module is loaded, NULL if it never
+ * mapped memory.
+ */
+struct dod_device *dod_owner_device(const struct device *dev, const char *name)
+{
+	struct dod_device *d;
+
+	rcu_read_lock();
+	d = find_device(dev, name);
+	rcu_read_unlock();
 	return d;
 }
 
@@ -538,11 +562,135 @@ static void begin_wide(void)
 	smp_mb__after_atomic();
 }
 
+/* === Content ============================================================== */
+
+/*
+ * A range is given to the device of @m: what is known of the content of other
+ * mappings of a part that hold some of it? The part's lock is held.
+ *
+ * Returns whether there is one, and in *writable whether one's device may write.
+ */
+static bool share_content(struct index_part *part, const struct dod_mapping *m,
+			  u64 start, u64 last, bool *writable)
+{
+	struct dod_mapping *other;
+	bool shared = false;
+
+	for (other = first_touching(part, start, last); other;
+	     other = next_touching(other, start, last)) {
+		if (other == m)
+			continue;
+		shared = true;
+		*writable |= other->dir != DMA_TO_DEVICE;
+		if (other->content)
+			dod_content_overlap(other, start, last,
+					    m->dir != DMA_TO_DEVICE);
+	}
+	return shared;
+}
+
+/* After range_give(); the lock of the mapping's part is held. */
+static void give_content(struct index_part *part, struct dod_mapping *m,
+			 u64 start, u64 last, bool fresh)
+{
+	struct index_part *wide = &by_phys->wide;
+	bool writable = false, shared;
+
+	shared = share_content(part, m, start, last, &writable);
+
+	if (part != wide && READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		shared |= share_content(wide, m, start, last, &writable);
+		raw_spin_unlock(&wide->lock);
+	}
+	if (m->content)
+		dod_content_give(m, start, last,
+				 range_tree_iter_first(&m->owned, start, start),
+				 fresh, shared, writable);
+}
+
+/* Mappings of a region and wide ones: what the one may write the other forgets. */
+static void share_region(struct index_part *shard, u64 start, u64 last)
+{
+	struct index_part *wide = &by_phys->wide;
+	struct dod_mapping *m, *w;
+
+	raw_spin_lock(&wide->lock);
+	for (w = first_touching(wide, start, last); w;
+	     w = next_touching(w, start, last)) {
+		u64 from = max(start, w->start), to = min(last, w->last);
+
+		for (m = first_touching(shard, from, to); m;
+		     m = next_touching(m, from, to)) {
+			if (m->content)
+				dod_content_overlap(m, from, to,
+						    w->dir != DMA_TO_DEVICE);
+			if (w->content)
+				dod_content_overlap(w, m->start, m->last,
+						    m->dir != DMA_TO_DEVICE);
+		}
+	}
+	raw_spin_unlock(&wide->lock);
+}
+
+/* [start, last] of a wide mapping was given to its device. */
+static void share_wide(u64 start, u64 last)
+{
+	u64 from, to;
+
+	for (from = start; from <= last; from = to + 1) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		to = min(region_last(from), last);
+		raw_spin_lock_irqsave(&shard->lock, flags);
+		share_region(shard, from, to);
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
 static void end_wide(u64 start, u64 last)
 {
 	guard_wide(start, last);
 	atomic_dec(&wide_changes);
+	share_wide(start, last);
 }
+
+/* The mapping may end as soon as the lock is dropped that is held now. */
+static void copy_found(struct dod_found *found, const struct dod_mapping *m)
+{
+	if (likely(!found->types))
+		return;
+	found->m = dod_pool_get(&dod_mapping_pool);
+	if (found->m)
+		*found->m = *m;
+}
+
+static void report_found(const struct dod_call *call, struct dod_found *found)
+{
+	if (likely(!found->types) || !found->m)
+		return;
+	dod_content_report(found, found->m, call->caller);
+	dod_pool_put(&dod_mapping_pool, found->m);
+}
+
+/* A mapping that is claimed, and so not to end before the caller ends it. */
+static void judge_content(const struct dod_call *call, struct dod_mapping *m)
+{
+	struct index_part *part = phys_part(m);
+	struct dod_found found;
+	unsigned long flags;
+
+	found.types = 0;
+	raw_spin_lock_irqsave(&part->lock, flags);
+	if (m->content)
+		dod_content_take(call, m, m->start, m->last, true, &found);
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	if (unlikely(found.types))
+		dod_content_report(&found, m, call->caller);
+}
+
+/* === Changes of hands ===================================================== */
 
 static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last)
@@ -557,8 +705,10 @@ static void take_narrow(struct index_part *shard, struct dod_mapping *m,
 static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last, u8 dir)
 {
+	u64 to = last;
 	bool afresh = range_give(m, start, &last, dir);
 
+	give_content(shard, m, start, to, !afresh);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
@@ -584,19 +734,20 @@ enum change { TO_CPU, PREPARE, TO_DEVICE, GIVE, NO_SYNC };
 
 /*
  * Changes the owner of [start, last], which lies inside the mapping. The
- * mapping's phys lock is held.
+ * mapping's phys lock is held. @found is for who is to call report_found() then.
  *
  * Returns true where the caller has to call end_wide() for the range, which may
  * have grown, after letting go of the locks.
  */
 static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
-			 u64 start, u64 *to, enum change change)
+			 u64 start, u64 *to, enum change change,
+			 struct dod_found *found)
 {
 	u64 last = *to;
 	struct index_part *part = phys_part(m);
 
 	lockdep_assert_held(&part->lock);
-	if (m->not_ram)
+	if (m->not_ram || m->freed)
 		return false;
 	if (change == PREPARE && !m->bounced)
 		return false;
@@ -607,22 +758,31 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		if (m->bounced || m->trap == DOD_TRAP_NONE)
 			return false;
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
+		dod_content_end(m);
+	}
+	if (change == TO_CPU && m->content) {
+		dod_content_take(call, m, start, last, false, found);
+		copy_found(found, m);
 	}
 
 	if (m->wide) {
 		if (change == NO_SYNC)
 			m->trap = DOD_TRAP_NONE;
 		begin_wide();
-		if (change == TO_DEVICE || change == GIVE)
+		if (change == TO_DEVICE || change == GIVE) {
 			range_give(m, start, to, call->dir);
-		else
+			give_content(part, m, start, last, false);
+		} else {
 			range_take(m, start, to);
+		}
 		return true;
 	}
 	if (change == TO_DEVICE || change == GIVE)
 		give_narrow(part, m, start, last, call->dir);
 	else
 		take_narrow(part, m, start, last);
+	if (change == TO_CPU)
+		dod_content_watch(call, m, start, last);
 	if (change == NO_SYNC)
 		m->trap = DOD_TRAP_NONE;
 	return false;
@@ -709,12 +869,14 @@ static void take_back_all(struct dod_mapping *m)
 	raw_spin_lock_irqsave(&part->lock, flags);
 	if (m->wide)
 		begin_wide();
+	dod_content_end(m);
 	phys_tree_remove(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr - 1);
 	while (!m->wide &&
 	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_lifecycle_unmark(m);
 	if (!m->wide)
 		return;
 
@@ -858,6 +1020,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->device = device;
 	m->group = call->leader ?: m;
 	m->next = NULL;
+	m->content = NULL;
 	m->ended = 0;
 	m->ended_by = 0;
 	m->handed = 0;
@@ -869,6 +1032,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->bounced = bounced;
 	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
+	m->freed = false;
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));
@@ -881,6 +1045,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	note_config(device, call->dev, m->bus_end);
 	if (to_be_judged() && !call->wrong)
 		dod_checks_before(call, m);
+	dod_content_begin(call, m);
 
 	if (call->leader)
 		call->tail->next = m;
@@ -890,6 +1055,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (not_ram)
 		return;
 
+	dod_lifecycle_mark(m);
 	part = phys_part(m);
 	raw_spin_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
@@ -897,16 +1063,24 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (call->to_device) {
 		u64 last = m->last;
 
-		if (m->wide)
+		if (m->wide) {
 			range_give(m, m->start, &last, m->dir);
-		else
+			give_content(part, m, m->start, m->last, false);
+		} else {
 			give_narrow(part, m, m->start, last, m->dir);
+		}
 	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (call->to_device && m->wide && m->trap != DOD_TRAP_NONE)
-		guard_wide(phys, phys + size - 1);
+	if (call->to_device && m->wide) {
+		share_wide(phys, phys + size - 1);
+		if (m->trap != DOD_TRAP_NONE)
+			guard_wide(phys, phys + size - 1);
+	}
 	return;
 drop:
+	/* Nobody knows what a device writes there. */
+	if (call->dir != DMA_TO_DEVICE)
+		dod_content_doubt();
 	drop_call(call);
 }
 
@@ -962,6 +1136,9 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 {
 	int fits = 1;
 
+	/* Rather lose one that guards nothing than keep one that does. */
+	if (!m->freed)
+		fits += 16;
 	if (m->kind == call->kind)
 		fits += 8;
 	if (m->dir == call->dir)
@@ -1042,15 +1219,19 @@ static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
 void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		     struct scatterlist *sg, int nents)
 {
-	struct dod_mapping *leader;
+	struct dod_mapping *leader, *m;
 
 	if (!size && !sg)
 		return;
 	leader = claim_unmap(call, bus, size, sg, nents);
-	if (leader)
-		end_group(leader, call->caller, true);
-	else
+	if (!leader) {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
+		return;
+	}
+	for (m = leader; m; m = m->next)
+		if (READ_ONCE(m->content))
+			judge_content(call, m);
+	end_group(leader, call->caller, true);
 }
 
 /* The first mapping of dma_iova_link() that begins in a bus range. Lock held. */
@@ -1081,9 +1262,12 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
 	if (m)
 		claim_locked(part, m);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
-	if (m)
-		end_one(m, call->caller, true);
-	return m;
+	if (!m)
+		return false;
+	if (READ_ONCE(m->content))
+		judge_content(call, m);
+	end_one(m, call->caller, true);
+	return true;
 }
 
 /**
@@ -1119,7 +1303,7 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	bool owned = range_tree_iter_first(&m->owned, start, min(last, m->last));
 
 	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) +
-	       2 * (owned == (change != TO_DEVICE));
+	       2 * (owned == (change != TO_DEVICE)) + 32 * !m->freed;
 }
 
 /*
@@ -1161,7 +1345,7 @@ struct synced {
 /* A lock of the bus index keeps the mapping alive; interrupts are off. */
 static struct synced sync_mapping(const struct dod_call *call,
 				  struct dod_mapping *m, u64 bus, u64 size,
-				  enum change change)
+				  enum change change, struct dod_found *found)
 {
 	struct index_part *phys = phys_part(m);
 	struct synced s = { .start = m->start + (bus - m->bus) };
@@ -1173,7 +1357,7 @@ static struct synced sync_mapping(const struct dod_call *call,
 		s.last = m->last;
 	}
 	raw_spin_lock(&phys->lock);
-	s.wide = change_owner(call, m, s.start, &s.last, change);
+	s.wide = change_owner(call, m, s.start, &s.last, change, found);
 	raw_spin_unlock(&phys->lock);
 	return s;
 }
@@ -1188,28 +1372,31 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	struct index_part *part = bus_shard(call->dev, bus);
 	struct index_part *wide = &by_bus->wide;
 	struct dod_mapping *m, *wider = NULL;
+	struct dod_found found;
 	struct synced s = {};
 	unsigned long flags;
 	int best = 0;
 
+	found.types = 0;
 	raw_spin_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
 	if (READ_ONCE(wide->nr)) {
 		raw_spin_lock(&wide->lock);
 		wider = find_sync(wide, call, bus, size, change, *group, &best);
 		if (wider) {
-			s = sync_mapping(call, wider, bus, size, change);
+			s = sync_mapping(call, wider, bus, size, change, &found);
 			*group = wider->group;
 		}
 		raw_spin_unlock(&wide->lock);
 	}
 	if (m && !wider) {
-		s = sync_mapping(call, m, bus, size, change);
+		s = sync_mapping(call, m, bus, size, change, &found);
 		*group = m->group;
 	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);
+	report_found(call, &found);
 	return s.done;
 }
 
@@ -1270,10 +1457,12 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 {
 	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
 	struct dod_mapping *m, *wider = NULL;
+	struct dod_found found;
 	unsigned long flags;
 	bool wide = false;
 	int best = 0;
 
+	found.types = 0;
 	raw_spin_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
 	if (READ_ONCE(part->nr)) {
@@ -1281,18 +1470,20 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 		wider = find_sync_phys(part, call, start, last, change, &best);
 		if (wider) {
 			last = min(last, wider->last);
-			wide = change_owner(call, wider, start, &last, change);
+			wide = change_owner(call, wider, start, &last, change,
+					    &found);
 		}
 		raw_spin_unlock(&part->lock);
 	}
 	/* The wide lock nests in here, and must not be held. */
 	if (m && !wider) {
 		last = min(last, m->last);
-		change_owner(call, m, start, &last, change);
+		change_owner(call, m, start, &last, change, &found);
 	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	if (wide)
 		end_wide(start, last);
+	report_found(call, &found);
 	if (!m && !wider)
 		count_unmatched(change);
 }
@@ -1359,6 +1550,7 @@ void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size)
 static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 		      u64 last)
 {
+	struct dod_found found = {};
 	struct dod_mapping *m;
 	unsigned long flags;
 	u64 next = bus;
@@ -1373,7 +1565,8 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 			call->dir = m->dir;
 			if (m->hands_over)
 				s = sync_mapping(call, m, m->bus,
-						 m->last - m->start + 1, GIVE);
+						 m->last - m->start + 1, GIVE,
+						 &found);
 		}
 		raw_spin_unlock_irqrestore(&part->lock, flags);
 		if (s.wide)
@@ -1632,6 +1825,68 @@ void dod_owner_guard_again(u64 phys)
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 
+static void written_content(struct index_part *part, u64 start, u64 last)
+{
+	struct dod_mapping *m;
+
+	for (m = first_touching(part, start, last); m;
+	     m = next_touching(m, start, last))
+		if (m->content)
+			dod_content_written(m, start, last);
+}
+
+/**
+ * dod_owner_seen_write() - the CPU is about to write to what a device owns
+ * @phys: first byte
+ * @size: bytes
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_seen_write(u64 phys, u64 size)
+{
+	u64 last = phys + size - 1, from, to;
+
+	for (from = phys; from <= last; from = to + 1) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		to = min(region_last(from), last);
+		raw_spin_lock_irqsave(&shard->lock, flags);
+		written_content(shard, from, to);
+		if (READ_ONCE(by_phys->wide.nr)) {
+			raw_spin_lock(&by_phys->wide.lock);
+			written_content(&by_phys->wide, from, to);
+			raw_spin_unlock(&by_phys->wide.lock);
+		}
+		raw_spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/**
+ * dod_owner_watched_write() - the CPU writes to what the guard watches
+ * @phys: first byte of the write that is watched
+ * @write: the write
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_watched_write(u64 phys, const struct dod_write *write)
+{
+	struct index_part *shard = phys_shard(phys);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	for (m = first_touching(shard, phys, phys); m;
+	     m = next_touching(m, phys, phys))
+		if (m->content && dod_content_watched_write(m, phys, write))
+			break;
+	/* Two mappings can watch a granule, but not twice. */
+	if (!m)
+		guard->watch(round_down(phys, GRANULE), phys | (GRANULE - 1),
+			     false);
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
+}
+
 static bool find_other(struct index_part *part, const struct dod_mapping *m,
 		       u64 start, u64 last, bool writable,
 		       struct dod_mapping *copy)
@@ -1807,6 +2062,176 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
 	return found;
 }
 
+/*
+ * Takes back a mapping whose memory is being freed; for good, because whoever
+ * gets that memory next knows nothing of it. The part's lock is held.
+ *
+ * Returns whether the device owned any of [start, last].
+ */
+static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
+		     u64 last, struct dod_mapping *copy, struct dod_range *range)
+{
+	struct dod_range *r = range_tree_iter_first(&m->owned, start, last);
+	bool owned = r;
+	u64 to = m->last;
+
+	*copy = *m;
+	dod_content_end(m);
+	if (owned)
+		*range = *r;
+	m->freed = true;
+	if (m->wide) {
+		begin_wide();
+		range_take(m, m->start, &to);
+	}
+	while ((r = range_tree_iter_first(&m->owned, m->start, m->last)))
+		take_narrow(part, m, r->start, r->last);
+	m->trap = DOD_TRAP_NONE;
+	return owned;
+}
+
+/* The first mapping there whose memory was not freed before. */
+static struct dod_mapping *find_unfreed(struct index_part *part, u64 start,
+					u64 last, u64 first)
+{
+	struct dod_mapping *m;
+
+	for (m = first_touching(part, start, last); m;
+	     m = next_touching(m, start, last))
+		if (!m->freed && m->start >= first)
+			return m;
+	return NULL;
+}
+
+/**
+ * dod_owner_free() - memory is being freed
+ * @start: first byte, physical; where to go on, if the answer is yes
+ * @last: last byte, physical
+ * @object: an object of an allocator: what begins before it is another's mapping
+ *	    that is too long, and is reported as such
+ * @copy: filled in
+ * @range: what the device owned of the memory, filled in
+ *
+ * To be called until the answer is no. No mapping of the memory gives any of it
+ * to a device afterwards.
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there was one more mapping of which a device owned some of the
+ * memory.
+ */
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
+		    struct dod_range *range)
+{
+	u64 first = object ? *start : 0, to;
+
+	for (; *start <= last; *start = to + 1) {
+		struct index_part *part = phys_shard(*start);
+		struct dod_mapping *m;
+		bool owned = false;
+		unsigned long flags;
+
+		to = min(region_last(*start), last);
+		raw_spin_lock_irqsave(&part->lock, flags);
+		while (!owned && (m = find_unfreed(part, *start, to, first)))
+			owned = free_one(part, m, *start, last, copy, range);
+		raw_spin_unlock_irqrestore(&part->lock, flags);
+		if (owned)
+			return true;
+
+		part = &by_phys->wide;
+		while (!owned && READ_ONCE(part->nr)) {
+			raw_spin_lock_irqsave(&part->lock, flags);
+			m = find_unfreed(part, *start, to, first);
+			if (m)
+				owned = free_one(part, m, *start, last, copy, range);
+			raw_spin_unlock_irqrestore(&part->lock, flags);
+			if (!m)
+				break;
+			end_wide(copy->start, copy->last);
+		}
+		if (owned)
+			return true;
+	}
+	return false;
+}
+
+static u64 bus_distance(const struct dod_mapping *m, u64 bus)
+{
+	if (bus < m->bus)
+		return m->bus - bus;
+	return bus > m->bus_end ? bus - m->bus_end : 0;
+}
+
+/* As copy_nearest(), by bus address. */
+static bool copy_nearest_bus(struct index_part *part, const struct device *dev,
+			     u64 bus, u64 near, struct dod_mapping *copy,
+			     bool found)
+{
+	u64 start = bus - min(bus, near), last = bus + min(U64_MAX - bus, near);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&part->lock, flags);
+	for (m = bus_tree_iter_first(&part->root, start, last); m;
+	     m = bus_tree_iter_next(m, start, last)) {
+		if (m->dev != dev ||
+		    (found && bus_distance(m, bus) >= bus_distance(copy, bus)))
+			continue;
+		*copy = *m;
+		found = true;
+	}
+	raw_spin_unlock_irqrestore(&part->lock, flags);
+	return found;
+}
+
+/**
+ * dod_owner_find_bus() - which mapping holds, or lately held, a bus address?
+ * @dev: the device, identity only
+ * @bus: the address
+ * @near: as for dod_owner_find_mapping()
+ * @copy: filled in if there is one; copy->ended tells which. What the device owns
+ *	  of it, and the last sync, may change meanwhile
+ *
+ * Context: any but NMI.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+			struct dod_mapping *copy)
+{
+	u64 before = bus - min(bus, near), behind = bus + min(U64_MAX - bus, near);
+	unsigned int cpu, i;
+	bool found;
+
+	found = copy_nearest_bus(bus_shard(dev, before), dev, bus, near, copy,
+				 false);
+	found = copy_nearest_bus(bus_shard(dev, behind), dev, bus, near, copy,
+				 found);
+	found = copy_nearest_bus(&by_bus->wide, dev, bus, near, copy, found);
+	if (found)
+		return true;
+
+	for_each_possible_cpu(cpu) {
+		struct ended *e = &ended[cpu];
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&e->lock, flags);
+		for (i = 0; i < NR_ENDED; i++) {
+			struct dod_mapping *m = e->ring[i];
+
+			if (!m || m->dev != dev || bus_distance(m, bus) > near)
+				continue;
+			if (found && m->ended < copy->ended)
+				continue;
+			*copy = *m;
+			found = true;
+		}
+		raw_spin_unlock_irqrestore(&e->lock, flags);
+	}
+	return found;
+}
+
 /**
  * dod_owner_next() - step through the live mappings
  * @shard: part of the index, 0 to begin with
@@ -1814,6 +2239,7 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  * @skip: mappings at that address to skip, 0 to begin with
  * @copy: filled in
  * @owned: bytes of it that the device owns
+ * @written: bytes of these that the device may write to; may be NULL
  *
  * A mapping that comes or goes meanwhile may be seen or not.
  *
@@ -1822,8 +2248,11 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  * Return: false at the end.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned)
+		    struct dod_mapping *copy, u64 *owned, u64 *written)
 {
+	u64 ignored;
+
+	written = written ?: &ignored;
 	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
 		struct index_part *part = *shard == NR_SHARDS ?
 					  &by_phys->wide :
@@ -1846,9 +2275,13 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 			*start = m->start;
 			*copy = *m;
 			*owned = 0;
+			*written = 0;
 			for (r = range_tree_iter_first(&m->owned, 0, U64_MAX);
-			     r; r = range_tree_iter_next(r, 0, U64_MAX))
+			     r; r = range_tree_iter_next(r, 0, U64_MAX)) {
 				*owned += r->last - r->start + 1;
+				if (r->dir != DMA_TO_DEVICE)
+					*written += r->last - r->start + 1;
+			}
 			raw_spin_unlock_irqrestore(&part->lock, flags);
 			return true;
 		}
@@ -1909,7 +2342,8 @@ static void disown_part(struct index_part *part)
 
 	raw_spin_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, 0, U64_MAX); m;
-	     m = next_touching(m, 0, U64_MAX))
+	     m = next_touching(m, 0, U64_MAX)) {
+		dod_content_end(m);
 		while ((r = range_tree_iter_first(&m->owned, 0, U64_MAX))) {
 			u64 start = r->start, last = r->last;
 
@@ -1919,6 +2353,7 @@ static void disown_part(struct index_part *part)
 				guard->disown(start, last);
 			range_put(m, r);
 		}
+	}
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 }
 
@@ -1967,6 +2402,7 @@ static void free_all(void)
 			hlist_del_rcu(&d->node);
 			dod_pool_put(&device_pool, d);
 		}
+	dod_content_stop();
 	dod_pool_destroy(&device_pool);
 	dod_pool_destroy(&range_pool);
 	dod_pool_destroy(&dod_mapping_pool);
@@ -2008,6 +2444,8 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	if (!err)
 		err = dod_pool_init(&device_pool, "dod_device",
 				    sizeof(struct dod_device), 64, 16384);
+	if (!err)
+		err = dod_content_start(with, reserve / 2 + 64, max);
 	if (err || !by_phys || !by_bus || !ended) {
 		free_all();
 		return -ENOMEM;

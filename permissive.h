@@ -39,12 +39,6 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "swiotlb_", DOD_ANY_DIR, .core = true },
 	{ "__swiotlb_", DOD_ANY_DIR, .core = true },
 	/*
-	 * mm/slab_common.c asks KASAN whether an object is alive; it does not
-	 * look at its content.
-	 */
-	{ "ksize", DOD_ANY_DIR, .core = true },
-	{ "krealloc", DOD_ANY_DIR, .core = true },
-	/*
 	 * drivers/iommu/io-pgtable-arm.c and -arm-v7s.c map a page table
 	 * TO_DEVICE once, write entries whenever they change, and then call
 	 * dma_sync_single_for_device(): the walker tolerates either value, and
@@ -103,6 +97,21 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq" },
+	/*
+	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
+	 * are unmapped when they come back; the pool waits for them.
+	 */
+	{ DOD_R_LEAK_AT_UNBIND, "page_pool_" },
+	{ DOD_R_LEAK_AT_UNBIND, "__page_pool_" },
+	/*
+	 * drivers/dma-buf/heaps: user space writes to the buffer whenever it likes.
+	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
+	 * itself, which are mapped DMA_TO_DEVICE all the same.
+	 */
+	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment" },
+	{ DOD_R_TO_DEVICE_CHANGED, "__arm_lpae_" },
+	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
+	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
 };
 
 /* Is one of the rows in the stack of a mapping? Only asked before a report. */

@@ -94,6 +94,22 @@ static const struct report_type types[] = {
 		"mask-exceeded",
 		"tell the kernel how many address bits the device really has: dma_set_mask_and_coherent(), or dma-ranges of its bus.",
 	},
+	[DOD_R_TO_DEVICE_CHANGED] = {
+		"to-device-changed",
+		"if the device is to write to the buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
+	},
+	[DOD_R_DEVICE_OVERRUN] = {
+		"device-overrun",
+		"the device wrote more than it was given: allocate and map as many bytes as it was told, or tell it how many there are.",
+	},
+	[DOD_R_MISSING_SYNC_FOR_DEVICE] = {
+		"missing-sync-for-device",
+		"call dma_sync_%s_for_device() after this write, or write after the unmap: on hardware that is not coherent the unmap, or the next sync for the CPU, discards it.",
+	},
+	[DOD_R_DEVICE_WROTE_NOTHING] = {
+		"device-wrote-nothing",
+		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, name the driver in off_drivers=device-wrote-nothing:*.",
+	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
 		"if the device can do more, call dma_set_mask_and_coherent() in probe",
@@ -113,6 +129,18 @@ static const struct report_type types[] = {
 		"dma-config-not-inherited",
 		"map with the parent, or copy its configuration: of_dma_configure() with the parent's node",
 		.advice = true,
+	},
+	[DOD_R_FREE_WHILE_MAPPED] = {
+		"free-while-mapped",
+		"unmap it with dma_unmap_%s() before freeing it; stop the device first.",
+	},
+	[DOD_R_LEAK_AT_UNBIND] = {
+		"leak-at-unbind",
+		"stop the device and unmap all that was mapped, with dma_unmap_%s(), before remove() returns.",
+	},
+	[DOD_R_OWNED_AT_SHUTDOWN] = {
+		"owned-at-shutdown",
+		"stop the device in the driver's shutdown(), and call pci_clear_master() if it is a PCI device: what boots next uses this memory for something else. dma_unmap_%s() is not needed there.",
 	},
 };
 
@@ -323,6 +351,25 @@ static bool filtered(enum dod_report_type type, const struct dod_device *d)
 	       filter_hits(DOD_BY_DEVICE, type, d->name);
 }
 
+/**
+ * dod_report_is_filtered() - is a type off for a device?
+ * @type: the type
+ * @device: the device
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device)
+{
+	unsigned long flags;
+	bool off;
+
+	raw_spin_lock_irqsave(&report_lock, flags);
+	off = filtered(type, device);
+	raw_spin_unlock_irqrestore(&report_lock, flags);
+	return off;
+}
+
 /* === What was reported before ============================================= */
 
 #define NR_SEEN 512
@@ -424,6 +471,16 @@ static const char * const inlines[] = {
 	"dma_sync_sgtable_for_device", "skb_frag_dma_map",
 };
 
+/* What stands between a driver and the tracepoints of the allocators. */
+static const char * const freeing[] = {
+	"__traceiter_", "kfree", "__kfree", "kvfree", "vfree", "kmem_cache_free",
+	"mempool_", "free_", "__free_", "___free_", "slab_free", "put_page",
+	"__put_page", "folio_", "__folio_", "release_pages", "page_frag_free",
+	"skb_", "__skb_", "sk_skb_", "consume_skb", "__consume_", "napi_consume_",
+	"napi_skb_", "__napi_kfree_", "dev_kfree_", "dev_consume_", "krealloc",
+	"devm_kfree", "devm_free_", "devm_kmalloc_", "devm_page",
+};
+
 static const char *function_name(unsigned long ip, char *buf, size_t size)
 {
 	snprintf(buf, size, "%ps", (void *)ip);
@@ -512,7 +569,13 @@ static bool permitted(unsigned long ip, u8 dir)
 
 /* === Text ================================================================= */
 
-static const char *dir_name(u8 dir)
+/**
+ * dod_report_dir() - the name of a direction
+ * @dir: the direction
+ *
+ * Context: any.
+ */
+const char *dod_report_dir(u8 dir)
 {
 	switch (dir) {
 	case DMA_TO_DEVICE:
@@ -582,7 +645,7 @@ static void print_mapping(const struct dod_mapping *m,
 
 	pr_err("Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       m->device->driver_name, m->device->name, last - start + 1,
-	       dir_name(range->dir), virt(start), virt(last) + 1,
+	       dod_report_dir(range->dir), virt(start), virt(last) + 1,
 	       m->bus + (start - m->start));
 	if (start != m->start || last != m->last)
 		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
@@ -626,16 +689,16 @@ static void print_new_mapping(const struct dod_mapping *m,
 		       m->device->driver_name, m->device->name, size, addr,
 		       addr + (unsigned long)size);
 	else
-		pr_err("Device %s %s is given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-		       m->device->driver_name, m->device->name, size,
-		       dir_name(m->dir), addr, addr + (unsigned long)size,
-		       m->bus);
+		pr_err("Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+		       m->device->driver_name, m->device->name,
+		       f->at ? "was" : "is", size, dod_report_dir(m->dir),
+		       addr, addr + (unsigned long)size, m->bus);
 }
 
-/* The text may be several lines. */
-static void print_finding(const struct dod_finding *f)
+/* Sentences, each with a newline. */
+static void print_text(const char *line)
 {
-	const char *line = f->text, *end;
+	const char *end;
 
 	for (; (end = strchr(line, '\n')); line = end + 1)
 		pr_err("%.*s\n", (int)(end - line), line);
@@ -736,9 +799,14 @@ static const char *hint_of(enum dod_report_type type, u8 dir)
  * @type:	its type
  * @m:		the mapping
  * @range:	what the device owns of it; NULL for a finding
- * @access:	the access; NULL for a finding
- * @finding:	what was found at the map; NULL for an access
- * @frames:	stack of the access or of the map
+ * @access:	the access; NULL if it is not that
+ * @finding:	what was found at the map; NULL if it is not that
+ * @free:	the memory that is being freed; NULL if it is not that
+ * @leaks:	mappings that are left; NULL if it is not that
+ * @write:	the CPU's write that was lost; NULL if it is not that
+ * @synced_by:	return address of the sync before it
+ * @lost_by:	return address of the call that discards it
+ * @frames:	stack of the access, the map, the free
  * @nr:		its length
  * @guilty:	the frame that the title names
  */
@@ -748,6 +816,10 @@ struct report {
 	const struct dod_range *range;
 	const struct dod_access *access;
 	const struct dod_finding *finding;
+	const struct dod_free *free;
+	const struct dod_leaks *leaks;
+	const struct dod_write *write;
+	unsigned long synced_by, lost_by;
 	const unsigned long *frames;
 	unsigned int nr, guilty;
 };
@@ -766,6 +838,44 @@ static void print_access(const struct report *r)
 		print_object((void *)r->access->addr);
 }
 
+static void print_free(const struct report *r)
+{
+	pr_err("Free of %llu bytes at %lx by task %s/%d on cpu %d:\n",
+	       r->free->size, r->free->addr, current->comm,
+	       task_pid_nr(current), raw_smp_processor_id());
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	print_mapping(r->m, r->range);
+	print_device(r->m);
+}
+
+#define PLACES_SHOWN	8
+
+static void print_leaks(const struct dod_leaks *l, u64 now)
+{
+	unsigned int i, nr = l->all.nr;
+	u64 bytes = l->all.bytes;
+
+	print_text(l->text);
+	print_device(&l->places[0].m);
+	for (i = 0; i < min(l->nr, PLACES_SHOWN); i++) {
+		const struct dod_leak *leak = &l->places[i];
+		const struct dod_mapping *m = &leak->m;
+
+		nr -= leak->nr;
+		bytes -= leak->bytes;
+		pr_err("\n");
+		pr_err("%u mapping%s of %llu bytes%s, %s, [%lx, %lx), dma 0x%llx\n",
+		       leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
+		       leak->nr == 1 ? "" : " in all, one of them",
+		       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
+		       m->bus);
+		print_who("Mapped", &m->map, now, m->map_frames);
+	}
+	if (nr)
+		pr_err("\nAnd %u of %llu bytes, mapped elsewhere.\n", nr, bytes);
+}
+
 static void print_map(const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
@@ -777,7 +887,10 @@ static void print_map(const struct report *r)
 	print_frames(r->frames, r->nr);
 	pr_err("\n");
 	print_new_mapping(m, f);
-	print_finding(f);
+	print_text(f->text);
+	if (f->at)
+		pr_err("It was found when the CPU got them back, at %pS.\n",
+		       (void *)f->at);
 	print_device(m);
 	print_object(f->object);
 	if (!other)
@@ -785,8 +898,36 @@ static void print_map(const struct report *r)
 	pr_err("\n");
 	pr_err("The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       other->device->driver_name, other->device->name,
-	       other->last - other->start + 1, dir_name(other->dir),
+	       other->last - other->start + 1, dod_report_dir(other->dir),
 	       virt(other->start), virt(other->last) + 1, other->bus);
+}
+
+static void print_write(const struct report *r)
+{
+	const struct dod_write *w = r->write;
+	const struct dod_mapping *m = r->m;
+
+	pr_err("Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
+	       w->addr, w->who.comm, w->who.pid, w->who.cpu);
+	print_frames(r->frames, r->nr);
+	pr_err("\n");
+	pr_err("Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	       m->device->driver_name, m->device->name, m->last - m->start + 1,
+	       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
+	       m->bus);
+	if (w->addr >= virt(m->start))
+		pr_err("The write is %lu bytes into the buffer.\n",
+		       w->addr - virt(m->start));
+	pr_err("The CPU got it for reading, at %pS,\n", (void *)r->synced_by);
+	pr_err("and it was not given back when its content was discarded, at %pS.\n",
+	       (void *)r->lost_by);
+	print_device(m);
+}
+
+static void print_lost(const struct report *r, u64 now)
+{
+	pr_err("\n");
+	print_who("Mapped", &r->m->map, now, r->m->map_frames);
 }
 
 /* Interrupts are off and report_lock is held. */
@@ -802,11 +943,19 @@ static void print_report(const struct report *r, u64 now)
 	pr_err("\n");
 	if (r->access)
 		print_access(r);
+	else if (r->free)
+		print_free(r);
+	else if (r->leaks)
+		print_leaks(r->leaks, now);
+	else if (r->write)
+		print_write(r);
 	else
 		print_map(r);
 	if (r->range)
 		print_history(m, r->range, now);
-	else if (r->finding->other)
+	if (r->write)
+		print_lost(r, now);
+	else if (!r->range && r->finding && r->finding->other)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
@@ -841,7 +990,9 @@ static void make_report(const struct report *r, unsigned long other_frame)
 	}
 	end_report();
 	local_irq_restore(flags);
-	if (shown && READ_ONCE(dod_params.panic))
+	/* Whoever reboots wants no panic. */
+	if (shown && READ_ONCE(dod_params.panic) &&
+	    r->type != DOD_R_OWNED_AT_SHUTDOWN)
 		panic("dma_owner_debug.fault=panic set ...\n");
 }
 
@@ -901,6 +1052,52 @@ void dod_report_shared_line(const struct dod_access *access,
 }
 
 /**
+ * dod_report_free() - report that memory is freed while a device owns it
+ * @f: the free
+ * @m: a copy of the mapping
+ * @range: what the device owned of that memory
+ *
+ * Context: as dod_report_access().
+ */
+void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
+		     const struct dod_range *range)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	struct report r = {
+		.type = DOD_R_FREE_WHILE_MAPPED,
+		.m = m,
+		.range = range,
+		.free = f,
+		.frames = frames,
+	};
+
+	r.nr = access_stack(frames, f->ip, &inner);
+	r.guilty = skip_frames(frames, r.nr, freeing, ARRAY_SIZE(freeing));
+	make_report(&r, dod_report_map_frame(m));
+}
+
+/**
+ * dod_report_leaks() - report mappings that are left
+ * @leaks: the mappings, at least one
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_leaks(const struct dod_leaks *leaks)
+{
+	const struct dod_mapping *m = &leaks->places[0].m;
+	struct report r = {
+		.type = leaks->type,
+		.m = m,
+		.leaks = leaks,
+		.frames = m->map_frames,
+		.nr = m->map.nr_frames,
+	};
+
+	r.guilty = skip_frames(r.frames, r.nr, dma_core, ARRAY_SIZE(dma_core));
+	make_report(&r, 0);
+}
+
+/**
  * dod_report_mapping() - report what a check has found
  * @f: what it is
  * @m: the mapping
@@ -926,6 +1123,63 @@ void dod_report_mapping(const struct dod_finding *f,
 }
 
 /**
+ * dod_report_note_write() - remember a write
+ * @access: the write
+ * @write: filled in
+ *
+ * Context: the write's, any but NMI.
+ *
+ * Return: false for what permissive.h lets pass.
+ */
+bool dod_report_note_write(const struct dod_access *access,
+			   struct dod_write *write)
+{
+	unsigned long frames[REPORT_FRAMES], inner;
+	unsigned int nr = access_stack(frames, access->ip, &inner);
+	struct dod_who *who = &write->who;
+
+	if (permitted(frames[0], DMA_FROM_DEVICE) ||
+	    permitted(inner, DMA_FROM_DEVICE))
+		return false;
+	write->addr = access->addr;
+	write->size = access->size;
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	who->nr_frames = min(nr, DOD_MAP_FRAMES);
+	strscpy(who->comm, current->comm, sizeof(who->comm));
+	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
+	return true;
+}
+
+/**
+ * dod_report_lost_write() - report a write of the CPU that was not given back
+ * @m: the mapping
+ * @write: the write
+ * @synced_by: return address of the sync before it
+ * @at: return address of the call that discards it
+ *
+ * Context: any but NMI, no lock of ours held. As dod_report_access().
+ */
+void dod_report_lost_write(const struct dod_mapping *m,
+			   const struct dod_write *write,
+			   unsigned long synced_by, unsigned long at)
+{
+	struct report r = {
+		.type = DOD_R_MISSING_SYNC_FOR_DEVICE,
+		.m = m,
+		.write = write,
+		.synced_by = synced_by,
+		.lost_by = at,
+		.frames = write->frames,
+		.nr = write->who.nr_frames,
+	};
+
+	r.guilty = skip_frames(r.frames, r.nr, helpers, ARRAY_SIZE(helpers));
+	make_report(&r, dod_report_map_frame(m));
+}
+
+/**
  * dod_report_note() - give advice about a device, once
  * @type: the advice
  * @device: the device
@@ -939,17 +1193,12 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...)
 {
 	struct va_format text = { .fmt = fmt };
-	unsigned long flags;
 	va_list args;
-	bool off;
 
 	if (test_and_set_bit(type, &device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
-	raw_spin_lock_irqsave(&report_lock, flags);
-	off = filtered(type, device);
-	raw_spin_unlock_irqrestore(&report_lock, flags);
-	if (off) {
+	if (dod_report_is_filtered(type, device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
 		return false;
 	}
@@ -974,7 +1223,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 	u64 now = local_clock();
 
 	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, dir_name(m->dir),
+	       m->device->driver_name, m->device->name, dod_report_dir(m->dir),
 	       m->last - m->start + 1, m->bus);
 	if (phys < m->start)
 		pr_err("DMA owner: the address is %llu bytes before the buffer\n",

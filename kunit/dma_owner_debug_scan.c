@@ -28,7 +28,7 @@
  */
 static bool is_value(u8 byte)
 {
-	return (byte >= 0xd1 && byte <= 0xd4) ||
+	return (byte >= 0xd1 && byte <= 0xd5) ||
 	       (byte > 0x88 && byte < 0xa0 && (byte & 7));
 }
 

@@ -108,6 +108,7 @@ void kt_reset(void);
 const char *kt_take_silence(void);
 const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size);
 const char *kt_take_map_report(const char *type, void *fn, size_t size);
+const char *kt_take_free_report(void *fn, const void *addr, size_t size);
 int kt_take_all(void);
 int kt_lines(void);
 const char *kt_line(int n);
@@ -121,6 +122,10 @@ const char *kt_note(void);
 /* The same of a map-time check: @fn mapped @size bytes. */
 #define EXPECT_MAP_REPORT(test, type, fn, size)				\
 	KUNIT_EXPECT_STREQ(test, kt_take_map_report(type, fn, size), "")
+
+/* The same of a free. */
+#define EXPECT_FREE_REPORT(test, fn, addr, size)			\
+	KUNIT_EXPECT_STREQ(test, kt_take_free_report(fn, addr, size), "")
 
 #define EXPECT_SILENCE(test) KUNIT_EXPECT_STREQ(test, kt_take_silence(), "")
 
@@ -181,6 +186,7 @@ extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
 	kt_skip_cpu_sync_suite, kt_pages_suite, kt_overlap_suite, kt_wide_suite, kt_sg_suite,
 	kt_report_suite, kt_filters_suite, kt_params_suite, kt_ignored_suite,
 	kt_idioms_suite, kt_native_suite, kt_context_suite, kt_negative_suite,
-	kt_lines_suite, kt_masks_suite, kt_memory_suite;
+	kt_lines_suite, kt_masks_suite, kt_memory_suite,
+	kt_content_suite, kt_lifecycle_suite;
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H */

@@ -26,8 +26,8 @@
 
 #define FIRST	"Its first cache line, of 64 bytes, also holds "
 #define LAST	"Its last cache line, of 64 bytes, also holds "
-#define BEFORE	" before the buffer that are in use."
-#define BEHIND	" behind the buffer that are in use."
+#define BEFORE	" before the buffer, which the CPU may write."
+#define BEHIND	" behind the buffer, which the CPU may write."
 #define OTHER	"bytes of another mapping."
 
 static const enum dma_data_direction directions[] = {

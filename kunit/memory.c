@@ -420,7 +420,7 @@ static void freed_object(struct kunit *test)
 	says(test, "Byte 0 of its 100 is in a freed slab object.");
 	says_where(test, buf, 100);
 	says_object(test, buf, 0);
-	says(test, "Hint: keep the memory allocated until it is unmapped.");
+	says(test, "Hint: keep the memory allocated until it is unmapped*");
 	map_buf(test, buf + 32, 8);
 	EXPECT_MISUSE(test, "use-after-free-map", 8);
 	says(test, "Byte 0 of its 8 is in a freed slab object.");

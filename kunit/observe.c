@@ -256,7 +256,7 @@ const char *kt_take_report(const char *type, void *fn, const void *addr, size_t 
 	char third[LINE_LENGTH];
 
 	scnprintf(third, sizeof(third), "%s of size %zu at %lx by task ",
-		  strstr(type, "write") ? "Write" : "Read", size, (unsigned long)addr);
+		  strstr(type, "read") ? "Read" : "Write", size, (unsigned long)addr);
 	return take_report(type, fn, third);
 }
 
@@ -274,6 +274,23 @@ const char *kt_take_map_report(const char *type, void *fn, size_t size)
 
 	scnprintf(third, sizeof(third), "Map of size %zu at ", size);
 	return take_report(type, fn, third);
+}
+
+/**
+ * kt_take_free_report() - Was there exactly this one report of memory that is freed?
+ * @fn: function the title must name, NULL for any
+ * @addr: first byte that is freed
+ * @size: how many are
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_free_report(void *fn, const void *addr, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "Free of %zu bytes at %lx by task ", size,
+		  (unsigned long)addr);
+	return take_report("free-while-mapped", fn, third);
 }
 
 /* === Accesses ============================================================= */
@@ -368,7 +385,7 @@ bool kt_painted(const void *p)
 {
 	u8 value = kt_shadow(p);
 
-	return (value >= 0xd1 && value <= 0xd4) ||
+	return (value >= 0xd1 && value <= 0xd5) ||
 	       (value > 0x88 && value < 0xa0 && (value & 7));
 }
 
@@ -573,6 +590,11 @@ static const struct {
 	{ "kunit_fail", "0", "1" },
 	{ "noncoherent", "0", "0" },
 	{ "wires", "", "" },
+	{ "content", "on", "on" },
+	{ "content_sample", "16", "16" },
+	{ "content_max", "4096", "4096" },
+	{ "watch_writes", "0", "64" },
+	{ "canary", "0", "0" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)
@@ -685,7 +707,7 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_filters_suite, &kt_params_suite, &kt_ignored_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
-		  &kt_memory_suite);
+		  &kt_memory_suite, &kt_content_suite, &kt_lifecycle_suite);
 
 /* Where KASAN's exports for tests are; older kernels export them to all. */
 MODULE_INFO(import_ns, "EXPORTED_FOR_KUNIT_TESTING");

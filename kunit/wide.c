@@ -155,11 +155,59 @@ static void touched_while_it_changes(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 2 * HALF, dir);
 }
 
+/* The device, where it must not write. */
+static noinline __no_sanitize_address void device_writes(u8 *p)
+{
+	WRITE_ONCE(*p, READ_ONCE(*p) + 1);
+}
+
+static void content_changes(struct kunit *test)
+{
+	u8 *mid = boundary(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, mid - HALF, 2 * HALF, DMA_TO_DEVICE);
+
+	device_writes(mid - 1);
+	dma_sync_single_for_cpu(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
+	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, 2 * HALF);
+	test_dma_write(mid - 8, 16);
+	dma_sync_single_for_device(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
+	EXPECT_WRITE_TRAPS(test, mid - 64, 8);
+	dma_unmap_single(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* Ciphers in place: mappings of one region and of two, in either order. */
+static void written_in_place(struct kunit *test)
+{
+	u8 *mid = boundary(test);
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		bool wide_src = i & 1, src_first = i & 2;
+		u8 *src = wide_src ? mid - HALF : mid, *dst = wide_src ? mid : mid - HALF;
+		size_t src_size = wide_src ? 2 * HALF : HALF, dst_size = 3 * HALF - src_size;
+		dma_addr_t src_dma, dst_dma;
+
+		if (src_first)
+			src_dma = test_dma_map(test, kt_dev, src, src_size, DMA_TO_DEVICE);
+		dst_dma = test_dma_map(test, kt_dev, dst, dst_size, DMA_FROM_DEVICE);
+		if (!src_first)
+			src_dma = test_dma_map(test, kt_dev, src, src_size, DMA_TO_DEVICE);
+		device_writes(mid);
+		device_writes(mid + HALF - 1);
+		dma_unmap_single(kt_dev, dst_dma, dst_size, DMA_FROM_DEVICE);
+		dma_unmap_single(kt_dev, src_dma, src_size, DMA_TO_DEVICE);
+		EXPECT_SILENCE(test);
+	}
+}
+
 static struct kunit_case wide_cases[] = {
 	DIRECTION_CASE(crosses),
 	KUNIT_CASE(unmap_fits),
 	KUNIT_CASE(sync_fits),
 	DIRECTION_CASE(touched_while_it_changes),
+	KUNIT_CASE(content_changes),
+	KUNIT_CASE(written_in_place),
 	{}
 };
 

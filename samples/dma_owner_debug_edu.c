@@ -1090,6 +1090,29 @@ free:
 	return err;
 }
 
+/* The barrier keeps this function in the stack. */
+static noinline void edu_free_message_too_early(u32 *words)
+{
+	kfree(words);
+	barrier();
+}
+
+static int edu_step_free_while_mapped(struct edu *edu)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_map(edu, &buf, DMA_TO_DEVICE);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_TO_DEVICE, buf.dma, 0, EDU_LEN);
+	edu_free_message_too_early(buf.words);
+	dma_unmap_single(edu->dev, buf.dma, EDU_LEN, DMA_TO_DEVICE);
+
+	return err;
+}
+
 /* === Steps ================================================================ */
 
 static const struct edu_step edu_steps[] = {
@@ -1214,6 +1237,12 @@ static const struct edu_step edu_steps[] = {
 		.param = EDU_PARAM_WIRES,
 		.possible = edu_can_exceed_wires,
 		.run = edu_step_mask_exceeded,
+	}, {
+		.name = "free-while-mapped",
+		.what =
+			"Wrong: the driver frees a message before it unmaps it.",
+		.expect = "free-while-mapped",
+		.run = edu_step_free_while_mapped,
 	},
 };
 
@@ -1322,6 +1351,29 @@ static int steps_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(steps);
 
+/* Wrong, and never made good: not a step, because it stays after its end. */
+static ssize_t leave_write(struct file *file, const char __user *ubuf,
+			   size_t count, loff_t *ppos)
+{
+	struct edu *edu = file->private_data;
+	struct edu_buf buf;
+	int err;
+
+	mutex_lock(&edu->lock);
+	err = edu_map(edu, &buf, DMA_FROM_DEVICE);
+	mutex_unlock(&edu->lock);
+	if (!err)
+		dev_info(edu->dev, "left a mapping at %pad\n", &buf.dma);
+
+	return err ?: count;
+}
+
+static const struct file_operations leave_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = leave_write,
+};
+
 static void edu_remove_debugfs(void *dir)
 {
 	debugfs_remove(dir);
@@ -1400,6 +1452,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	dir = debugfs_create_dir(pci_name(pdev), edu_debugfs);
 	debugfs_create_file("run", 0200, dir, edu, &run_fops);
 	debugfs_create_file("steps", 0400, dir, edu, &steps_fops);
+	debugfs_create_file("leave", 0200, dir, edu, &leave_fops);
 
 	return devm_add_action_or_reset(dev, edu_remove_debugfs, dir);
 }

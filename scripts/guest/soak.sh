@@ -438,11 +438,14 @@ most_live()
 
 load_tool()
 {
+	# QEMU's e1000e, to a back end without checksum offload, writes the checksum
+	# into the buffer that it sends: a device that writes what it may only read.
 	# shellcheck disable=SC2086	# a list
-	insmod /ko/dma-owner-debug.ko $params
+	insmod /ko/dma-owner-debug.ko off_drivers=to-device-changed:e1000e $params
 }
 
-# no_reports: none at all; with filters, none but what is filtered.
+# no_reports: none at all but what load_tool filters; with filters, none but what
+# is filtered.
 no_reports()
 {
 	case $params in
@@ -450,6 +453,7 @@ no_reports()
 	*) counted='^reports_' ;;
 	esac
 	awk -F': ' -v c="$counted" '
+		$1 ~ /^reports_(filtered|to_device_changed)$/ { next }
 		$1 ~ c && $2 != 0 { print "soak: " $0; bad = 1 } END { exit bad }' $stats
 }
 

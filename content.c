@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The content of what devices own: fingerprints of what they may only read, a
+ * copy of what lies behind what they may write, patterns that they are to
+ * overwrite, and the CPU's writes to what it does not give back.
+ *
+ * No lock of its own. What a mapping has here is protected by its phys lock (its
+ * shard's, or the wide one), but for its making and its end. What is found under
+ * that lock is put into a struct dod_found, and printed after all locks.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+#include "permissive.h"
+
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
+
+#define BLOCK		DOD_BLOCK
+/* An event that may have changed content unseen counts for so long, too. */
+#define DOUBT		(100ULL * NSEC_PER_MSEC)
+
+#define GRANULE		8ULL
+
+static const struct dod_guard *guard;
+static struct dod_pool pool;
+static u64 doubted;	/* local_clock() of the last such event */
+
+static DEFINE_PER_CPU(unsigned int, content_turn);
+static DEFINE_PER_CPU(unsigned int, watch_turn);
+
+static u64 size_of(const struct dod_mapping *m)
+{
+	return m->last - m->start + 1;
+}
+
+static bool overlap(u64 start, u64 last, u64 from, u64 to)
+{
+	return start <= to && last >= from;
+}
+
+/* Is it this mapping's turn? */
+static bool chosen(void)
+{
+	unsigned int every = max(READ_ONCE(dod_params.content_sample), 1U);
+
+	switch (READ_ONCE(dod_params.content)) {
+	case DOD_CONTENT_OFF:
+		return false;
+	case DOD_CONTENT_SAMPLE:
+		return !(this_cpu_inc_return(content_turn) % every);
+	default:
+		return true;
+	}
+}
+
+static struct dod_content *content_get(void)
+{
+	struct dod_content *c = dod_pool_get(&pool);
+
+	if (c)
+		memset(c, 0, offsetof(struct dod_content, block));
+	else
+		dod_count(DOD_C_CONTENT_POOL_EMPTY);
+	return c;
+}
+
+/**
+ * dod_content_doubt() - content may change now, or have changed, unseen
+ *
+ * What was mapped before, or is just being mapped, is not judged by its content.
+ *
+ * Context: any, also NMI.
+ */
+void dod_content_doubt(void)
+{
+	WRITE_ONCE(doubted, local_clock());
+}
+
+static bool is_doubtful(const struct dod_mapping *m, u64 margin)
+{
+	return m->map.when <= READ_ONCE(doubted) + margin;
+}
+
+/* === Fingerprints ========================================================= */
+
+/*
+ * No function of lib/: those are instrumented, and the memory is poisoned. What
+ * is to be noticed are bytes that changed, not somebody who wants to deceive.
+ */
+static u64 fold_word(u64 h, u64 word)
+{
+	return rol64(h ^ word, 29) * GOLDEN_RATIO_64;
+}
+
+/* At most a block. */
+static u32 fold(u64 start, u64 last)
+{
+	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
+	u64 h = 0, word = 0;
+	unsigned int i;
+
+	if (likely(end - p == BLOCK)) {
+		/* Unrolled: this is most of what knowing the content costs. */
+		for (i = 0; i < BLOCK; i += sizeof(u64))
+			h = fold_word(h, get_unaligned((const u64 *)(p + i)));
+		return h ^ h >> 32;
+	}
+	for (; end - p >= sizeof(u64); p += sizeof(u64))
+		h = fold_word(h, get_unaligned((const u64 *)p));
+	while (p < end)
+		word = word << 8 | *p++;
+	h = fold_word(h, word);
+	return h ^ h >> 32;
+}
+
+/* Blocks go by where they are in the mapping; the middle of a long one has none. */
+static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
+		     u64 *last)
+{
+	const struct dod_content *c = m->content;
+	u64 block = slot < c->head ? slot : slot + c->skipped;
+
+	*start = m->start + block * BLOCK;
+	*last = min(*start + BLOCK - 1, m->last);
+}
+
+static void begin_prints(struct dod_mapping *m)
+{
+	u64 blocks = DIV_ROUND_UP(size_of(m), BLOCK);
+	struct dod_content *c;
+	unsigned int most;
+
+	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !chosen())
+		return;
+	if (is_doubtful(m, DOUBT)) {
+		dod_count(DOD_C_CONTENT_DOUBTED);
+		return;
+	}
+	c = content_get();
+	if (!c)
+		return;
+	most = clamp(READ_ONCE(dod_params.content_max) / BLOCK, 2U, DOD_BLOCKS);
+	c->slots = min(blocks, most);
+	c->head = c->slots < blocks ? c->slots / 2 : c->slots;
+	c->skipped = blocks - c->slots;
+	if (c->skipped)
+		dod_count(DOD_C_CONTENT_PARTIAL);
+	dod_count(DOD_C_CONTENT_MAPPINGS);
+	m->content = c;
+}
+
+static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_content *c = m->content;
+	unsigned int slot;
+	u64 from, to;
+
+	for (slot = 0; slot < c->slots; slot++) {
+		block_at(m, slot, &from, &to);
+		if (overlap(from, to, start, last))
+			c->valid &= ~BIT_ULL(slot);
+	}
+}
+
+/* The blocks of [start, last] that are wholly in @range. */
+static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
+			 const struct dod_range *range)
+{
+	struct dod_content *c = m->content;
+	unsigned int slot, slots = c->slots;
+	u64 from, to, valid = 0;
+
+	for (slot = 0; slot < slots; slot++) {
+		block_at(m, slot, &from, &to);
+		if (!overlap(from, to, start, last) || from < range->start ||
+		    to > range->last)
+			continue;
+		c->block[slot] = fold(from, to);
+		valid |= BIT_ULL(slot);
+	}
+	c->valid |= valid;
+}
+
+static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
+			   struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	bool doubtful = is_doubtful(m, 0);
+	u64 from, to, valid = c->valid;
+	unsigned int slot;
+
+	for (slot = 0; slot < c->slots; slot++) {
+		if (!(valid & BIT_ULL(slot)))
+			continue;
+		block_at(m, slot, &from, &to);
+		if (!overlap(from, to, start, last))
+			continue;
+		valid &= ~BIT_ULL(slot);
+		if (likely(c->block[slot] == fold(from, to)))
+			continue;
+		if (doubtful) {
+			dod_count(DOD_C_CONTENT_DOUBTED);
+			continue;
+		}
+		if (!(found->types & BIT(DOD_R_TO_DEVICE_CHANGED))) {
+			found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
+			found->from = from - m->start;
+			found->blocks = 0;
+		}
+		found->to = to - m->start;
+		found->blocks++;
+	}
+	c->valid = valid;
+}
+
+/*
+ * Page tables of user space do not show in the shadow. Pages that only the kernel
+ * uses are in none, but drivers can lend theirs.
+ */
+static bool is_lent(const struct dod_mapping *m)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
+
+	return !folio_test_slab(folio) && folio_mapped(folio);
+}
+
+/* === Behind the buffer ==================================================== */
+
+/*
+ * The device may be behind an IOMMU: then only that knows whether it writes to
+ * the buffer itself.
+ */
+static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
+{
+	return m->bounced && dod_checks_bounced(call->dev, m->start, m->bus);
+}
+
+/* Reading it would pull a line that a device writes into the cache. */
+static bool is_judged_behind(const struct dod_call *call,
+			     const struct dod_mapping *m)
+{
+	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
+	       !is_bounced(call, m) && !is_doubtful(m, DOUBT);
+}
+
+static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
+{
+	struct dod_content *c;
+	unsigned int nr, i;
+	u64 start;
+
+	if (!chosen() || !is_judged_behind(call, m))
+		return;
+	nr = guard->padding(m, DOD_BEHIND, &start);
+	if (!nr)
+		return;
+	c = content_get();
+	if (!c)
+		return;
+	c->behind = start;
+	c->nr_behind = nr;
+	for (i = 0; i < nr; i++) {
+		c->bytes[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
+		c->state[(start % GRANULE + i) / GRANULE] = guard->state(start + i);
+	}
+	m->content = c;
+}
+
+static void compare_behind(struct dod_mapping *m, struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	unsigned int i;
+
+	found->overrun = 0;
+	for (i = 0; i < c->nr_behind; i++) {
+		u64 at = c->behind + i;
+		u8 is = READ_ONCE(*(u8 *)phys_to_virt(at));
+
+		if (likely(is == c->bytes[i]))
+			continue;
+		/* The object was resized, or is another one by now. */
+		if (c->state[(c->behind % GRANULE + i) / GRANULE] !=
+		    guard->state(at))
+			continue;
+		if (is_doubtful(m, 0)) {
+			dod_count(DOD_C_CONTENT_DOUBTED);
+			return;
+		}
+		if (!found->overrun++) {
+			found->far = at - m->last - 1;
+			found->was = c->bytes[i];
+			found->is = is;
+		}
+	}
+	if (found->overrun)
+		found->types |= BIT(DOD_R_DEVICE_OVERRUN);
+}
+
+/* === Canaries ============================================================= */
+
+#define CANARY	0xcadab1e5cadab1e5ULL
+
+static u8 canary_byte(u64 phys)
+{
+	return CANARY >> phys % sizeof(u64) * 8;
+}
+
+/*
+ * Not where the device would not write to this memory, and not where the pattern
+ * would stay in the cache: on a device that is not coherent it would be written
+ * back over what comes in.
+ */
+static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
+{
+	if (likely(!READ_ONCE(dod_params.canary)) || m->dir != DMA_FROM_DEVICE ||
+	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
+	    !READ_ONCE(dod_armed))
+		return;
+	if (!m->device->coherent || is_bounced(call, m)) {
+		dod_count(DOD_C_UNJUDGED_CANARY);
+		return;
+	}
+	if (dod_report_is_filtered(DOD_R_DEVICE_WROTE_NOTHING, m->device))
+		return;
+	if (!m->content)
+		m->content = content_get();
+	if (m->content)
+		m->content->canary = true;
+}
+
+static void fill(struct dod_content *c, u64 start, u64 last)
+{
+	u64 at;
+
+	for (at = start; at <= last; at++)
+		WRITE_ONCE(*(u8 *)phys_to_virt(at), canary_byte(at));
+	c->fill = start;
+	c->fill_last = last;
+	c->filled = true;
+	dod_count(DOD_C_CANARIES);
+}
+
+static bool is_untouched(const struct dod_content *c)
+{
+	u64 at;
+
+	for (at = c->fill; at <= c->fill_last; at++)
+		if (READ_ONCE(*(u8 *)phys_to_virt(at)) != canary_byte(at))
+			return false;
+	return true;
+}
+
+/* A part of it that comes back says nothing of the rest. */
+static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
+			 struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+
+	if (!c->filled || !overlap(c->fill, c->fill_last, start, last))
+		return;
+	c->filled = false;
+	if ((start == c->fill && last == c->fill_last) ||
+	    (unmap && start <= c->fill && last >= c->fill_last)) {
+		if (is_doubtful(m, 0) || !is_untouched(c))
+			return;
+		found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
+		found->from = c->fill - m->start;
+		found->untouched = c->fill_last - c->fill + 1;
+	}
+}
+
+/* === Writes that are not given back ======================================= */
+
+static void unwatch(struct dod_content *c)
+{
+	if (c->watching)
+		guard->watch(c->watch, c->watch_last, false);
+	c->watching = false;
+	c->written = false;
+}
+
+/* Some of [start, last] is the device's again: it gets what the CPU wrote. */
+static void given_back(struct dod_content *c, u64 start, u64 last)
+{
+	if ((c->watching || c->written) &&
+	    overlap(c->watch, c->watch_last, start, last))
+		unwatch(c);
+}
+
+/*
+ * Does the call discard what the CPU wrote, on hardware that is not coherent? What
+ * a scatterlist is unmapped with is not known.
+ */
+static bool discards(const struct dod_call *call, const struct dod_mapping *m,
+		     bool unmap)
+{
+	if (call->dir == DMA_TO_DEVICE)
+		return false;
+	return !unmap || (call->kind == DOD_SINGLE && m->kind == DOD_SINGLE &&
+			  !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC));
+}
+
+static void find_lost_write(const struct dod_call *call, struct dod_mapping *m,
+			    u64 start, u64 last, bool unmap,
+			    struct dod_found *found)
+{
+	struct dod_content *c = m->content;
+	u64 from, to;
+
+	if (!c->written || !discards(call, m, unmap))
+		return;
+	/* What the write did outside of the watch may be another buffer's. */
+	from = max(virt_to_phys((void *)c->write.addr), c->watch);
+	to = min(virt_to_phys((void *)c->write.addr) + c->write.size - 1,
+		 c->watch_last);
+	if (!overlap(from, to, start, last))
+		return;
+	found->types |= BIT(DOD_R_MISSING_SYNC_FOR_DEVICE);
+	found->write = c->write;
+	found->synced_by = c->synced_by;
+	unwatch(c);
+}
+
+/* === Events, with the phys lock held ====================================== */
+
+/**
+ * dod_content_begin() - decide what to know of a new mapping's content
+ * @call: the call that maps
+ * @m: the mapping, in no index yet
+ *
+ * Memory that a map call does not hand over is left alone: drivers lend what
+ * dma_alloc_noncontiguous() gives them to user space, or use it through a vmap.
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
+{
+	if (m->trap != DOD_TRAP_ALL || call->wrong)
+		return;
+	if (m->dir != DMA_TO_DEVICE && call->to_device)
+		begin_behind(call, m);
+	else if (call->to_device)
+		begin_prints(m);
+	/* What is given by a sync later counts, too. */
+	if (m->kind != DOD_PAGES)
+		begin_canary(call, m);
+}
+
+/**
+ * dod_content_end() - know nothing of a mapping's content any more
+ * @m: the mapping
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_end(struct dod_mapping *m)
+{
+	if (!m->content)
+		return;
+	if (m->dir != DMA_TO_DEVICE)
+		unwatch(m->content);
+	dod_pool_put(&pool, m->content);
+	m->content = NULL;
+}
+
+/**
+ * dod_content_give() - the device has got a range
+ * @m: the mapping, which has a content
+ * @start: first byte
+ * @last: last byte
+ * @range: the range that it is now in, NULL if there is none
+ * @fresh: the device had none of it before
+ * @shared: another mapping overlaps it
+ * @writable: one to which its device may write
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
+		      const struct dod_range *range, bool fresh, bool shared,
+		      bool writable)
+{
+	struct dod_content *c = m->content;
+
+	if (m->dir != DMA_TO_DEVICE) {
+		given_back(c, start, last);
+		if (!c->canary)
+			return;
+		/* What one mapping is to send must not be overwritten. */
+		if (fresh && !shared)
+			fill(c, start, last);
+		else
+			c->filled = false;
+		return;
+	}
+	if (writable)
+		dod_count(DOD_C_CONTENT_SHARED);
+	if (writable || !range || range->dir != DMA_TO_DEVICE)
+		forget_blocks(m, start, last);
+	else
+		print_blocks(m, start, last, range);
+}
+
+/**
+ * dod_content_overlap() - another mapping gives the device some of this one's
+ * @m: this one, which has a content
+ * @start: first byte that is given
+ * @last: last byte
+ * @writable: the device may write to it
+ *
+ * In-place ciphers map the same bytes DMA_TO_DEVICE and DMA_FROM_DEVICE. And what
+ * the CPU wrote to one of several mappings is given back with any of them.
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
+			 bool writable)
+{
+	if (m->dir != DMA_TO_DEVICE) {
+		given_back(m->content, start, last);
+		m->content->filled = false;
+	} else if (writable) {
+		forget_blocks(m, start, last);
+	}
+}
+
+/**
+ * dod_content_written() - the CPU writes, and the guard has noticed
+ * @m: the mapping, which has a content
+ * @start: first byte written
+ * @last: last byte
+ *
+ * It has been reported or is not to be; what changes is known to be the CPU's.
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
+{
+	if (m->dir == DMA_TO_DEVICE)
+		forget_blocks(m, start, last);
+}
+
+/**
+ * dod_content_take() - the CPU is about to get a range
+ * @call: the sync or unmap call
+ * @m: the mapping, which has a content
+ * @start: first byte
+ * @last: last byte
+ * @unmap: and all the rest
+ * @found: what was found, with types 0 before
+ *
+ * Context: any but NMI, phys lock held.
+ */
+void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 last, bool unmap, struct dod_found *found)
+{
+	if (m->dir == DMA_TO_DEVICE) {
+		compare_blocks(m, start, last, found);
+		return;
+	}
+	compare_fill(m, start, last, unmap, found);
+	find_lost_write(call, m, start, last, unmap, found);
+	if (unmap)
+		compare_behind(m, found);
+}
+
+/**
+ * dod_content_watch() - the CPU has got a range by a sync
+ * @call: the sync
+ * @m: the mapping
+ * @start: first byte
+ * @last: last byte
+ *
+ * Its next write to it is remembered, because an unmap or another sync would
+ * discard it. A mapping has one such range at a time.
+ *
+ * Context: any but NMI, phys lock held; the range is not guarded any more.
+ */
+void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
+		       u64 start, u64 last)
+{
+	unsigned int every = READ_ONCE(dod_params.watch_writes);
+	struct dod_content *c = m->content;
+
+	if (likely(!m->line) || !every || m->dir == DMA_TO_DEVICE ||
+	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->wide ||
+	    !READ_ONCE(dod_armed) ||
+	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
+		return;
+	if ((c && (c->watching || c->written)) ||
+	    this_cpu_inc_return(watch_turn) % every)
+		return;
+	if (!c) {
+		c = content_get();
+		if (!c)
+			return;
+		m->content = c;
+	}
+	c->watch = start;
+	c->watch_last = last;
+	c->synced_by = call->caller;
+	c->watching = true;
+	guard->watch(start, last, true);
+	dod_count(DOD_C_WATCHED_RANGES);
+}
+
+/**
+ * dod_content_watched_write() - the CPU writes to what may be watched
+ * @m: a mapping of the byte, which has a content
+ * @phys: first byte of the write that is watched
+ * @write: the write
+ *
+ * Context: any but NMI, phys lock held.
+ *
+ * Return: whether it was this mapping's watch.
+ */
+bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
+			       const struct dod_write *write)
+{
+	struct dod_content *c = m->content;
+
+	if (m->dir == DMA_TO_DEVICE || !c->watching || phys < c->watch ||
+	    phys > c->watch_last)
+		return false;
+	unwatch(c);
+	c->write = *write;
+	c->written = true;
+	return true;
+}
+
+/* === What was found, without locks ======================================== */
+
+static bool changed_legally(const struct dod_mapping *m)
+{
+	if (!dod_map_permitted(DOD_R_TO_DEVICE_CHANGED, m->map_frames,
+			       m->map.nr_frames) && !is_lent(m))
+		return false;
+	dod_count(DOD_C_ALLOWED_IDIOMS);
+	return true;
+}
+
+static void report_changed(const struct dod_found *found,
+			   const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = { .type = DOD_R_TO_DEVICE_CHANGED, .at = at };
+
+	if (changed_legally(m))
+		return;
+	if (found->blocks == 1)
+		scnprintf(f.text, sizeof(f.text),
+			  "Bytes %llu to %llu (%u-byte block) of its %llu bytes",
+			  found->from, found->to, BLOCK, size_of(m));
+	else
+		scnprintf(f.text, sizeof(f.text),
+			  "Bytes %llu to %llu (%u blocks of %u bytes) of its %llu bytes",
+			  found->from, found->to, found->blocks, BLOCK,
+			  size_of(m));
+	strlcat(f.text,
+		" changed while the device owned them and no CPU access was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias).\n",
+		sizeof(f.text));
+	dod_report_mapping(&f, m);
+}
+
+static void report_overrun(const struct dod_found *found,
+			   const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = {
+		.type = DOD_R_DEVICE_OVERRUN,
+		.at = at,
+		.object = phys_to_virt(m->start),
+	};
+
+	scnprintf(f.text, sizeof(f.text),
+		  "%u byte%s behind the buffer changed while it was mapped, where nothing may write; the first is %u bytes behind its end: it was 0x%02x and is 0x%02x.\n",
+		  found->overrun, found->overrun == 1 ? "" : "s", found->far,
+		  found->was, found->is);
+	dod_report_mapping(&f, m);
+}
+
+static void report_untouched(const struct dod_found *found,
+			     const struct dod_mapping *m, unsigned long at)
+{
+	struct dod_finding f = { .type = DOD_R_DEVICE_WROTE_NOTHING, .at = at };
+
+	scnprintf(f.text, sizeof(f.text),
+		  "None of the %llu bytes from byte %llu on was written to while the device owned them (parameter canary).\n",
+		  found->untouched, found->from);
+	dod_report_mapping(&f, m);
+}
+
+/**
+ * dod_content_report() - report what was found
+ * @found: what
+ * @m: the mapping, or a copy of it
+ * @at: return address of the call that found it
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_content_report(const struct dod_found *found,
+			const struct dod_mapping *m, unsigned long at)
+{
+	if (!READ_ONCE(dod_armed))
+		return;
+	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
+		report_changed(found, m, at);
+	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
+		report_overrun(found, m, at);
+	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
+		report_untouched(found, m, at);
+	if (found->types & BIT(DOD_R_MISSING_SYNC_FOR_DEVICE))
+		dod_report_lost_write(m, &found->write, found->synced_by, at);
+}
+
+/* === Start and stop ======================================================= */
+
+/**
+ * dod_content_start() - get ready
+ * @with: the guard in force
+ * @reserve: mappings whose content can be known without allocating
+ * @max: most mappings whose content can be known
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or -ENOMEM, with nothing left allocated.
+ */
+int dod_content_start(const struct dod_guard *with, unsigned int reserve,
+		      unsigned int max)
+{
+	guard = with;
+	/* A mapping that was made before may belong to one that is made now. */
+	dod_content_doubt();
+	return dod_pool_init(&pool, "dod_content", sizeof(struct dod_content),
+			     reserve, max);
+}
+
+/**
+ * dod_content_stop() - free everything
+ *
+ * Context: process, may sleep; no mapping has a content any more.
+ */
+void dod_content_stop(void)
+{
+	dod_pool_destroy(&pool);
+}

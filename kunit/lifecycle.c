@@ -1,0 +1,807 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is freed while a device owns it is reported, at the free, and once:
+ * KASAN finds no double free, a late unmap and a late sync are silent, and whoever
+ * gets the memory next does not notice. What a driver leaves mapped is reported when
+ * it is unbound.
+ */
+
+#include <linux/glob.h>
+#include <linux/iommu.h>
+#include <linux/kfence.h>
+#include <linux/mm.h>
+#include <linux/platform_device.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "dod_test.h"
+
+#define SIZE 512
+
+KT_DIRECTIONS;
+
+/* Freed by the test itself, unlike kt_buf(); and not KFENCE's, whose size differs. */
+static void *buf_alloc(struct kunit *test, size_t size)
+{
+	void *buf;
+
+	do {
+		buf = kzalloc(size, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, buf);
+	} while (is_kfence_address(buf));
+	return buf;
+}
+
+static struct page *page_alloc(struct kunit *test, gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN | gfp, order);
+
+	if (!page)
+		kunit_skip(test, "no %lu pages in a row", BIT(order));
+	return page;
+}
+
+static noinline dma_addr_t test_map_page(struct kunit *test, struct page *page, size_t offset,
+					 size_t size, enum dma_data_direction dir)
+{
+	dma_addr_t dma = dma_map_page(kt_dev, page, offset, size, dir);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	return dma;
+}
+
+static noinline void test_free(const void *buf)
+{
+	kfree(buf);
+	barrier();
+}
+
+static noinline void test_cache_free(struct kmem_cache *cache, void *buf)
+{
+	kmem_cache_free(cache, buf);
+	barrier();
+}
+
+static noinline void test_free_pages(struct page *page, unsigned int order)
+{
+	__free_pages(page, order);
+	barrier();
+}
+
+static noinline void test_vfree(const void *buf)
+{
+	vfree(buf);
+	barrier();
+}
+
+/* A late unmap finds its mapping, and says nothing. */
+static void late_unmap(struct kunit *test, dma_addr_t dma, size_t size,
+		       enum dma_data_direction dir)
+{
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	long live = dma_owner_debug_count("live");
+
+	dma_unmap_page(kt_dev, dma, size, dir);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live - 1);
+}
+
+/* === Objects ============================================================== */
+
+static void object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Device " KT_NAME " " KT_NAME ".0 owns these 512 bytes*"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" kfree+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" test_dma_map+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: unmap it with dma_unmap_single() before*"));
+	late_unmap(test, dma, SIZE, dir_of(test));
+}
+
+/* KASAN looks at an object's first byte only, and would not have seen these. */
+static void part_of_an_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 128, 64, DMA_TO_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	late_unmap(test, dma, 64, DMA_TO_DEVICE);
+}
+
+static void part_is_the_devices(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, 256, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("*owns these 256 bytes*"));
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* Of an odd size: its last granule has a value of its own. */
+static void odd_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, 77);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 77, DMA_FROM_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, 77);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 72));
+	late_unmap(test, dma, 77, DMA_FROM_DEVICE);
+}
+
+/* kmalloc() hands the larger ones to the page allocator: one report all the same. */
+static void large_object(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, 4 * PAGE_SIZE + 100);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + PAGE_SIZE, SIZE, DMA_TO_DEVICE);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, 4 * PAGE_SIZE + 100);
+	late_unmap(test, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void object_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 320, 0, 0, NULL);
+	dma_addr_t dma;
+	u8 *buf;
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	do {
+		buf = kmem_cache_alloc(cache, GFP_KERNEL);
+	} while (is_kfence_address(buf));
+	if (buf) {
+		dma = test_dma_map(test, kt_dev, buf, 320, DMA_TO_DEVICE);
+		test_cache_free(cache, buf);
+		EXPECT_FREE_REPORT(test, test_cache_free, buf, 320);
+		late_unmap(test, dma, 320, DMA_TO_DEVICE);
+	}
+	/* This lets KASAN's quarantine go, and frees the slab. */
+	kmem_cache_destroy(cache);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_NOT_NULL(test, buf);
+}
+
+static void sg_entry(struct kunit *test)
+{
+	struct scatterlist sg[2];
+	u8 *a = buf_alloc(test, SIZE), *b = buf_alloc(test, SIZE);
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_EQ(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 2);
+	test_free(b);
+	EXPECT_FREE_REPORT(test, test_free, b, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: unmap it with dma_unmap_sg()*"));
+	/* The other entry is as it was. */
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, a, 8);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, a, 8);
+	kfree(a);
+}
+
+/* Rule 5: each mapping that gives it to a device is a fault of its own. */
+static void mapped_twice(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t a = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf + 64, 64, DMA_TO_DEVICE);
+
+	test_free(buf);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 2);
+	dma_unmap_single(kt_dev, a, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev2, b, 64, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static void of_the_cpu(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void skip_cpu_sync(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = dma_map_single_attrs(kt_dev, buf, SIZE, DMA_FROM_DEVICE,
+					      DMA_ATTR_SKIP_CPU_SYNC);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	test_free(buf);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void after_the_unmap(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+
+	dma_unmap_single(kt_dev, dma, SIZE, dir_of(test));
+	test_free(buf);
+	EXPECT_SILENCE(test);
+}
+
+/* In the same slab, perhaps beside it. */
+static void neighbours(struct kunit *test)
+{
+	u8 *buf[32];
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		buf[i] = buf_alloc(test, 64);
+	dma = test_dma_map(test, kt_dev, buf[16], 64, DMA_FROM_DEVICE);
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		if (i != 16)
+			test_free(buf[i]);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf[16], 16);
+	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	test_free(buf[16]);
+	EXPECT_SILENCE(test);
+}
+
+/* It runs into the next object: its driver's fault, not that of whoever frees that. */
+static void neighbour_of_a_long_mapping(struct kunit *test)
+{
+	u8 *buf[32], *a = NULL, *b = NULL;
+	dma_addr_t dma;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		buf[i] = buf_alloc(test, 64);
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		for (j = 0; j < ARRAY_SIZE(buf); j++)
+			if (buf[j] > buf[i] && buf[j] - buf[i] <= 256) {
+				a = buf[i];
+				b = buf[j];
+			}
+	if (a) {
+		dma = test_dma_map(test, kt_dev, a, b - a + 16, DMA_TO_DEVICE);
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: out-of-bounds-map in *"));
+		/* KASAN itself would take what is guarded for freed. */
+		dma_sync_single_for_cpu(kt_dev, dma + (b - a), 8, DMA_TO_DEVICE);
+		for (i = 0; i < ARRAY_SIZE(buf); i++)
+			if (buf[i] == b) {
+				test_free(b);
+				buf[i] = NULL;
+			}
+		EXPECT_SILENCE(test);
+		EXPECT_WRITE_TRAPS(test, a, 8);
+		dma_unmap_single(kt_dev, dma, b - a + 16, DMA_TO_DEVICE);
+	}
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		kfree(buf[i]);
+	if (!a)
+		kunit_skip(test, "no objects beside each other");
+}
+
+static void null_pointers(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_free(NULL);
+	test_free(ZERO_SIZE_PTR);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+}
+
+/* === Pages ================================================================ */
+
+static void check_pages(struct kunit *test, gfp_t gfp, unsigned int order, size_t offset,
+			size_t size)
+{
+	struct page *page = page_alloc(test, gfp, order);
+	dma_addr_t dma = test_map_page(test, page, offset, size, DMA_FROM_DEVICE);
+
+	test_free_pages(page, order);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE << order);
+	KUNIT_EXPECT_TRUE(test, kt_has(" test_map_page+0x*"));
+	late_unmap(test, dma, size, DMA_FROM_DEVICE);
+}
+
+static void page(struct kunit *test)
+{
+	check_pages(test, 0, 0, 0, PAGE_SIZE);
+}
+
+static void part_of_a_page(struct kunit *test)
+{
+	check_pages(test, 0, 0, 1024, 256);
+}
+
+static void tail_of_a_compound_page(struct kunit *test)
+{
+	check_pages(test, __GFP_COMP, 3, 5 * PAGE_SIZE + 64, SIZE);
+}
+
+/* Each page of it is a folio of its own. */
+static void pages_that_are_no_folio(struct kunit *test)
+{
+	check_pages(test, 0, 3, 3 * PAGE_SIZE + 64, SIZE);
+	check_pages(test, 0, 3, PAGE_SIZE, 3 * PAGE_SIZE);
+}
+
+/* Not the first one, and the others thereafter: one report. */
+static void page_of_many(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 3);
+	dma_addr_t dma;
+	int i;
+
+	split_page(page, 3);
+	dma = test_map_page(test, page, 0, 8 * PAGE_SIZE, DMA_FROM_DEVICE);
+	test_free_pages(page + 5, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page + 5), PAGE_SIZE);
+	for (i = 0; i < 8; i++)
+		if (i != 5)
+			test_free_pages(page + i, 0);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, 8 * PAGE_SIZE, DMA_FROM_DEVICE);
+}
+
+/* More than the tool marks one by one, and more than a region of its index. */
+static void huge(struct kunit *test)
+{
+	check_pages(test, 0, 10, PAGE_SIZE, 1000 * PAGE_SIZE);
+}
+
+static void huge_folio(struct kunit *test)
+{
+	check_pages(test, __GFP_COMP, 10, PAGE_SIZE, 1000 * PAGE_SIZE);
+}
+
+/* The last reference frees it, and only that. */
+static void last_reference(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 0);
+	dma_addr_t dma = test_map_page(test, page, 0, SIZE, DMA_TO_DEVICE);
+
+	get_page(page);
+	put_page(page);
+	EXPECT_SILENCE(test);
+	test_free_pages(page, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE);
+	late_unmap(test, dma, SIZE, DMA_TO_DEVICE);
+}
+
+static void vmalloc_pages(struct kunit *test)
+{
+	u8 *buf = vzalloc(3 * PAGE_SIZE);
+	struct page *page;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	page = vmalloc_to_page(buf + PAGE_SIZE);
+	dma = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	test_vfree(buf);
+	EXPECT_FREE_REPORT(test, test_vfree, page_address(page), PAGE_SIZE);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void pages_after_the_unmap(struct kunit *test)
+{
+	struct page *page = page_alloc(test, __GFP_COMP, 2);
+	dma_addr_t dma = test_map_page(test, page, 64, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
+
+	dma_unmap_page(kt_dev, dma, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
+	test_free_pages(page, 2);
+	page = page_alloc(test, 0, 10);
+	dma = test_map_page(test, page, 0, 1024 * PAGE_SIZE, DMA_TO_DEVICE);
+	dma_unmap_page(kt_dev, dma, 1024 * PAGE_SIZE, DMA_TO_DEVICE);
+	test_free_pages(page, 10);
+	EXPECT_SILENCE(test);
+}
+
+/* dma_free_pages() is unmap and free in one. */
+static void dma_pages(struct kunit *test)
+{
+	dma_addr_t dma;
+	struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE,
+					    GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	dma_free_pages(kt_dev, PAGE_SIZE, page, dma, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* === Afterwards =========================================================== */
+
+#define PAGES_TRIED	64
+
+/* Allocates pages until it is this one. */
+static bool get_this(struct page *page)
+{
+	struct page *got, *wrong[PAGES_TRIED];
+	int n = 0;
+
+	while ((got = alloc_page(GFP_KERNEL)) && got != page && n < PAGES_TRIED)
+		wrong[n++] = got;
+	while (n--)
+		__free_page(wrong[n]);
+	if (got && got != page)
+		__free_page(got);
+	return got == page;
+}
+
+/* Frees a page that is mapped, and gets it again. Another CPU may be faster. */
+static struct page *get_again(struct kunit *test, dma_addr_t *dma)
+{
+	int tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		struct page *page = page_alloc(test, 0, 0);
+
+		*dma = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+		test_free_pages(page, 0);
+		EXPECT_FREE_REPORT(test, test_free_pages, page_address(page), PAGE_SIZE);
+		if (get_this(page))
+			return page;
+		dma_unmap_page(kt_dev, *dma, SIZE, DMA_FROM_DEVICE);
+	}
+	kunit_skip(test, "the page is somebody else's now");
+	return NULL;
+}
+
+static void late_sync(struct kunit *test)
+{
+	dma_addr_t dma;
+	struct page *page = get_again(test, &dma);
+	u8 *buf = page_address(page);
+
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	/* Its next owner does not free mapped memory. */
+	test_free_pages(page, 0);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* An unmap or a sync means the mapping that is alive, where there are equal ones. */
+static void mapped_again(struct kunit *test)
+{
+	dma_addr_t dma, dma2;
+	struct page *page = get_again(test, &dma);
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
+	u8 *buf = page_address(page);
+
+	/* dma-debug takes it for an overlap. */
+	if (budget)
+		was = xchg(budget, 0);
+	dma2 = test_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		*budget = was;
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_sync_single_for_cpu(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_sync_single_for_device(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+	dma_unmap_page(kt_dev, dma2, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+	test_free_pages(page, 0);
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* The CPU's mapping of freed memory is silent, and must not come back to life. */
+static void late_sync_of_the_cpus(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free(buf);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* === Network buffers ====================================================== */
+
+#if IS_ENABLED(CONFIG_NET)
+static noinline void test_skb_free(struct sk_buff *skb)
+{
+	kfree_skb(skb);
+	barrier();
+}
+
+/* The data are in the middle of an object: neither its start nor its end is mapped. */
+static void skb_data(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
+	dma_addr_t dma;
+	u8 *head;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	if (is_kfence_address(skb->head)) {
+		kfree_skb(skb);
+		kunit_skip(test, "the data are KFENCE's");
+	}
+	head = skb->head;
+	skb_reserve(skb, 66);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	test_skb_free(skb);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_skb_free+0x*"));
+	KUNIT_EXPECT_FALSE(test, kt_painted(head + 128));
+	late_unmap(test, dma, 1400, DMA_TO_DEVICE);
+}
+
+static void skb_after_the_unmap(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, 1400, DMA_FROM_DEVICE);
+	test_skb_free(skb);
+	EXPECT_SILENCE(test);
+}
+
+/* A clone that goes takes nothing with it: the data have another reference. */
+static void clone_of_an_skb(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL), *clone;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	clone = skb_clone(skb, GFP_KERNEL);
+	if (clone)
+		test_skb_free(clone);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
+	test_skb_free(skb);
+	EXPECT_SILENCE(test);
+}
+#endif
+
+/* === Drivers that are unbound ============================================= */
+
+#define LEAVER "dma_owner_leaver"
+
+static struct platform_driver leaver_driver = {
+	.driver.name = LEAVER,
+};
+
+static struct device *leaver_get(struct kunit *test)
+{
+	struct platform_device *pdev;
+
+	KUNIT_ASSERT_EQ(test, platform_driver_register(&leaver_driver), 0);
+	pdev = platform_device_register_simple(LEAVER, PLATFORM_DEVID_NONE, NULL, 0);
+	if (IS_ERR(pdev))
+		platform_driver_unregister(&leaver_driver);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
+	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
+	return &pdev->dev;
+}
+
+static void leaver_put(struct device *dev)
+{
+	platform_device_unregister(to_platform_device(dev));
+	platform_driver_unregister(&leaver_driver);
+}
+
+/* dma-debug warns of the same. */
+static void unbind(struct kunit *test, struct device *dev)
+{
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
+
+	if (budget)
+		was = xchg(budget, 0);
+	device_release_driver(dev);
+	if (budget)
+		*budget = was;
+}
+
+static noinline dma_addr_t leaver_map_rx(struct kunit *test, struct device *dev, void *buf)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+static noinline dma_addr_t leaver_map_tx(struct kunit *test, struct device *dev, void *buf)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, 64, DMA_TO_DEVICE);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+static void leak(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf[3] = { kt_buf(test, SIZE), kt_buf(test, SIZE), kt_buf(test, 64) };
+	dma_addr_t dma[3];
+	int i, n = 2;
+
+	/* One place, not two. */
+	OPTIMIZER_HIDE_VAR(n);
+	dma[2] = leaver_map_tx(test, dev, buf[2]);
+	for (i = 0; i < n; i++)
+		dma[i] = leaver_map_rx(test, dev, buf[i]);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: leak-at-unbind in leaver_map_rx+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device " LEAVER " *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("It left 3 mappings of 1088 bytes."));
+	KUNIT_EXPECT_TRUE(test, kt_has("2 mappings of 1024 bytes in all, one of them, DMA_FROM*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("1 mapping of 64 bytes, DMA_TO_DEVICE, *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" leaver_map_tx+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: stop the device and unmap all *dma_unmap_single()*"));
+	/* The device was not stopped: its memory stays guarded. */
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf[1], 8);
+
+	/* The next driver has nothing to do with it. */
+	KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	for (i = 0; i < 2; i++)
+		dma_unmap_single(dev, dma[i], SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, dma[2], 64, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+	leaver_put(dev);
+}
+
+/* A mapping is left, whoever owns the memory. */
+static void leak_of_the_cpus(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = leaver_map_rx(test, dev, buf);
+
+	dma_sync_single_for_cpu(dev, dma, SIZE, DMA_FROM_DEVICE);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("It left 1 mapping of 512 bytes."));
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+}
+
+static void no_leak(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t other = test_dma_map(test, kt_dev, kt_buf(test, 64), 64, DMA_TO_DEVICE);
+
+	dma_unmap_single(dev, leaver_map_rx(test, dev, buf), SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, leaver_map_tx(test, dev, buf), 64, DMA_TO_DEVICE);
+	/* Another device's mapping is not its concern. */
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, other, 64, DMA_TO_DEVICE);
+	leaver_put(dev);
+	EXPECT_SILENCE(test);
+}
+
+/* That was reported before, and there is nothing left to guard. */
+static void leak_of_freed_memory(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma = leaver_map_rx(test, dev, buf);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+}
+
+/* === IOMMU faults ========================================================= */
+
+#if IS_ENABLED(CONFIG_IOMMU_API)
+/* As an IOMMU's driver does it. */
+static bool fault_says(struct device *dev, dma_addr_t dma, const char *pattern)
+{
+	static struct iommu_domain domain;
+
+	kt_reset();
+	report_iommu_fault(&domain, dev, dma, IOMMU_FAULT_WRITE);
+	if (*pattern ? glob_match(pattern, kt_note()) : !*kt_note())
+		return true;
+	pr_info("note is '%s'\n", kt_note());
+	return false;
+}
+
+static void iommu_fault(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	/* A device that was never seen: the IOMMU itself, perhaps. */
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, 0x1000, ""));
+	dma = leaver_map_rx(test, dev, buf);
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + 16, "dma_owner_debug: IOMMU fault of "
+		LEAVER " " LEAVER " at 0x*: 16 bytes into a mapping of 512 bytes, "
+		"DMA_FROM_DEVICE, at 0x*, mapped * us ago by leaver_map_rx+0x*"));
+	KUNIT_EXPECT_FALSE(test, strstr(kt_note(), "unmapped"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SIZE + 9, "*: 10 bytes behind a mapping*"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma - 7, "*: 7 bytes before a mapping*"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SZ_16M, "*: not near any mapping*"));
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma, "*: 0 bytes into a mapping *, "
+					   "unmapped * us ago by *+0x*"));
+	unbind(test, dev);
+	leaver_put(dev);
+}
+#endif
+
+static struct kunit_case lifecycle_cases[] = {
+	DIRECTION_CASE(object),
+	KUNIT_CASE(part_of_an_object),
+	KUNIT_CASE(part_is_the_devices),
+	KUNIT_CASE(odd_object),
+	KUNIT_CASE(large_object),
+	KUNIT_CASE(object_of_a_cache),
+	KUNIT_CASE(sg_entry),
+	KUNIT_CASE(mapped_twice),
+	KUNIT_CASE(of_the_cpu),
+	KUNIT_CASE(skip_cpu_sync),
+	DIRECTION_CASE(after_the_unmap),
+	KUNIT_CASE(neighbours),
+	KUNIT_CASE(neighbour_of_a_long_mapping),
+	KUNIT_CASE(null_pointers),
+	KUNIT_CASE(page),
+	KUNIT_CASE(part_of_a_page),
+	KUNIT_CASE(tail_of_a_compound_page),
+	KUNIT_CASE(pages_that_are_no_folio),
+	KUNIT_CASE(page_of_many),
+	KUNIT_CASE(huge),
+	KUNIT_CASE(huge_folio),
+	KUNIT_CASE(last_reference),
+	KUNIT_CASE(vmalloc_pages),
+	KUNIT_CASE(pages_after_the_unmap),
+	KUNIT_CASE(dma_pages),
+	KUNIT_CASE(late_sync),
+	KUNIT_CASE(mapped_again),
+	KUNIT_CASE(late_sync_of_the_cpus),
+#if IS_ENABLED(CONFIG_NET)
+	KUNIT_CASE(skb_data),
+	KUNIT_CASE(skb_after_the_unmap),
+	KUNIT_CASE(clone_of_an_skb),
+#endif
+	KUNIT_CASE(leak),
+	KUNIT_CASE(leak_of_the_cpus),
+	KUNIT_CASE(no_leak),
+	KUNIT_CASE(leak_of_freed_memory),
+#if IS_ENABLED(CONFIG_IOMMU_API)
+	KUNIT_CASE(iommu_fault),
+#endif
+	{}
+};
+
+KT_SUITE(kt_lifecycle_suite, "lifecycle", lifecycle_cases);

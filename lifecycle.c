@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lifecycle: memory that is freed, drivers that are unbound, systems that are shut
+ * down while a device owns memory; and what a device was doing at an address that
+ * it should have left alone.
+ *
+ * No lock here. Frees are seen in any context, with any lock of the kernel held but
+ * none of ours; unbinding in process context, with the device's lock held; the end
+ * of the system with preemption off. All take the owner's locks and report's.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+#include "permissive.h"
+
+#include <linux/instruction_pointer.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/platform_device.h>
+#include <linux/sched/clock.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/tracepoint.h>
+
+static const struct dod_guard *guard;
+
+/* === Marks ================================================================ */
+
+/*
+ * Almost all memory that is freed was never mapped, and must not pay: how many
+ * live mappings have to do with the pages of a hash value. A mapping inside one
+ * folio is counted at the folio's head, where the free of an object looks; one
+ * over several folios at each of its pages. Too large ones make all frees look.
+ */
+#define MARK_BITS	16
+#define NR_MARKS	BIT(MARK_BITS)
+#define MARKED_PAGES	512
+
+/* dod_mapping.mark: an index of the array, or one of these. */
+#define MARK_EACH	((u32)NR_MARKS)
+#define MARK_ALL	((u32)NR_MARKS + 1)
+
+static atomic_t marks[NR_MARKS];
+static atomic_t nr_unmarked;
+
+static atomic_t *mark_of(unsigned long pfn)
+{
+	return &marks[pfn & (NR_MARKS - 1)];
+}
+
+/* Called for each free: some ten instructions. */
+static bool is_marked(unsigned long pfn)
+{
+	return atomic_read(mark_of(pfn));
+}
+
+static void mark(const struct dod_mapping *m, int by)
+{
+	unsigned long pfn;
+
+	if (m->mark < NR_MARKS)
+		atomic_add(by, &marks[m->mark]);
+	else if (m->mark == MARK_ALL)
+		atomic_add(by, &nr_unmarked);
+	else
+		for (pfn = PHYS_PFN(m->start); pfn <= PHYS_PFN(m->last); pfn++)
+			atomic_add(by, mark_of(pfn));
+}
+
+/**
+ * dod_lifecycle_mark() - memory is mapped: its free must not go unseen
+ * @m: the mapping, of RAM
+ *
+ * Context: any.
+ */
+void dod_lifecycle_mark(struct dod_mapping *m)
+{
+	unsigned long first = PHYS_PFN(m->start), last = PHYS_PFN(m->last);
+	struct folio *folio = page_folio(pfn_to_page(first));
+
+	m->slab = folio_test_slab(folio);
+	if (folio == page_folio(pfn_to_page(last)))
+		m->mark = folio_pfn(folio) & (NR_MARKS - 1);
+	else if (last - first < MARKED_PAGES)
+		m->mark = MARK_EACH;
+	else
+		m->mark = MARK_ALL;
+	mark(m, 1);
+}
+
+/**
+ * dod_lifecycle_unmark() - memory is not mapped any more
+ * @m: the mapping
+ *
+ * Its folio may be gone, or have been split, since.
+ *
+ * Context: any.
+ */
+void dod_lifecycle_unmark(const struct dod_mapping *m)
+{
+	mark(m, -1);
+}
+
+/* === Frees ================================================================ */
+
+static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
+{
+	struct dod_free f = {
+		.addr = (unsigned long)phys_to_virt(start),
+		.size = last - start + 1,
+		.ip = ip,
+	};
+	struct dod_mapping m;
+	struct dod_range range;
+
+	while (dod_owner_free(&start, last, object, &m, &range)) {
+		/*
+		 * The page of an object that was freed before, in a way that has
+		 * no tracepoint: whoever frees the page has nothing to do with it.
+		 */
+		if (m.slab && !object)
+			dod_count(DOD_C_UNJUDGED_FREE);
+		else if (READ_ONCE(dod_armed))
+			dod_report_free(&f, &m, &range);
+	}
+}
+
+/*
+ * How long the object is, KASAN knows: as long as it is accessible. Nothing of it
+ * is if it was freed before, and that is KASAN's to report.
+ */
+static noinline void free_object(const void *ptr, struct folio *folio,
+				 unsigned long ip)
+{
+	u64 start = virt_to_phys((void *)ptr);
+	u64 end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio), size;
+
+	size = guard->alive(start, end - 1, true);
+	if (size && !in_nmi())
+		report_frees(start, start + size - 1, true, ip);
+}
+
+/* kfree(call_site, ptr), kmem_cache_free(call_site, ptr, cache) */
+static void on_free_object(void *data, unsigned long call_site, const void *ptr)
+{
+	struct folio *folio;
+
+	if (ZERO_OR_NULL_PTR(ptr))
+		return;
+	folio = virt_to_folio(ptr);
+	if (is_marked(folio_pfn(folio)) || is_marked(PHYS_PFN(virt_to_phys((void *)ptr))) ||
+	    atomic_read(&nr_unmarked))
+		free_object(ptr, folio, _RET_IP_);
+}
+
+/* mm_page_free(page, order): of a folio, or of pages that never were one */
+static void on_free_pages(void *data, struct page *page, unsigned int order)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i;
+
+	for (i = pfn; i < end && !is_marked(i); i++)
+		;
+	if (likely(i == end && !atomic_read(&nr_unmarked)) ||
+	    PageHighMem(page) || in_nmi())
+		return;
+	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, _RET_IP_);
+}
+
+/* === Mappings that are left =============================================== */
+
+static bool same_stack(const struct dod_mapping *a, const struct dod_mapping *b)
+{
+	return a->map.nr_frames == b->map.nr_frames &&
+	       !memcmp(a->map_frames, b->map_frames,
+		       a->map.nr_frames * sizeof(a->map_frames[0]));
+}
+
+/* Where there are too many places, the later ones are only counted. */
+static void add_leak(struct dod_leaks *l, const struct dod_mapping *m, u64 bytes)
+{
+	unsigned int i;
+
+	l->all.nr++;
+	l->all.bytes += bytes;
+	for (i = 0; i < l->nr && !same_stack(&l->places[i].m, m); i++)
+		;
+	if (i == ARRAY_SIZE(l->places))
+		return;
+	if (i == l->nr) {
+		l->nr++;
+		l->places[i].m = *m;
+	}
+	l->places[i].nr++;
+	l->places[i].bytes += bytes;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct dod_leak *x = a, *y = b;
+
+	return x->bytes < y->bytes ? 1 : -(x->bytes > y->bytes);
+}
+
+/*
+ * The live mappings of a device that were made from a time on; only what it may
+ * write to, and owns, if @writable. What was freed was reported then.
+ */
+static void find_leaks(struct dod_leaks *l, const struct device *dev,
+		       const char *name, u64 since, bool writable)
+{
+	u64 start = 0, owned, written;
+	unsigned int shard = 0, skip = 0;
+	struct dod_mapping m;
+
+	while (dod_owner_next(&shard, &start, &skip, &m, &owned, &written)) {
+		if (m.dev != dev || m.freed || m.map.when < since ||
+		    strncmp(m.device->name, name, sizeof(m.device->name) - 1) ||
+		    (writable && !written) ||
+		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+			continue;
+		add_leak(l, &m, writable ? written : m.last - m.start + 1);
+	}
+	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
+}
+
+static const char *plural(unsigned int nr)
+{
+	return nr == 1 ? "" : "s";
+}
+
+/* === Drivers that are unbound ============================================= */
+
+static void unbound(const struct device *dev)
+{
+	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
+	struct dod_device *d;
+	u64 since;
+
+	if (!l)
+		return;
+	l->type = DOD_R_LEAK_AT_UNBIND;
+	d = dod_owner_device(dev, dev_name(dev));
+	if (d) {
+		since = d->unbound;
+		d->unbound = local_clock();
+		find_leaks(l, dev, d->name, since, false);
+	}
+	if (l->nr) {
+		snprintf(l->text, sizeof(l->text),
+			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
+			 "It left %u mapping%s of %llu bytes.\n",
+			 d->driver_name, d->name, current->comm,
+			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
+			 plural(l->all.nr), l->all.bytes);
+		dod_report_leaks(l);
+	}
+	kfree(l);
+}
+
+static int on_bus_event(struct notifier_block *nb, unsigned long event,
+			void *data)
+{
+	if (event == BUS_NOTIFY_UNBOUND_DRIVER && READ_ONCE(dod_armed))
+		unbound(data);
+	return NOTIFY_DONE;
+}
+
+/*
+ * The buses whose devices map memory. An entry is claimed once, in any context, and
+ * registered by the worker. Those of modules are left out: nothing would keep them
+ * there until they are unregistered.
+ */
+static struct watched_bus {
+	const struct bus_type *bus;
+	bool registered;		/* the worker's */
+	struct notifier_block nb;
+} buses[16];
+
+static bool watching;
+
+static void register_buses(struct work_struct *work)
+{
+	struct watched_bus *b;
+
+	for (b = buses; b < buses + ARRAY_SIZE(buses) && READ_ONCE(b->bus); b++) {
+		if (b->registered)
+			continue;
+		b->nb.notifier_call = on_bus_event;
+		b->registered = !bus_register_notifier(dod_bus(b->bus), &b->nb);
+	}
+}
+
+static DECLARE_WORK(buses_work, register_buses);
+
+/**
+ * dod_lifecycle_see() - a device of this bus maps memory
+ * @bus: the bus, may be NULL
+ *
+ * Context: any but NMI.
+ */
+void dod_lifecycle_see(const struct bus_type *bus)
+{
+	unsigned int i;
+
+	if (!bus || is_vmalloc_or_module_addr(bus))
+		return;
+	for (i = 0; i < ARRAY_SIZE(buses); i++) {
+		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
+
+		if (was == bus)
+			return;
+		if (!was)
+			break;
+	}
+	/* cmpxchg() is a barrier, too: the worker or this sees the other. */
+	if (READ_ONCE(watching))
+		schedule_work(&buses_work);
+}
+
+static void watch_buses(void)
+{
+#if IS_ENABLED(CONFIG_PCI)
+	dod_lifecycle_see(&pci_bus_type);
+#endif
+	dod_lifecycle_see(&platform_bus_type);
+	WRITE_ONCE(watching, true);
+	/* Pairs with the cmpxchg() in dod_lifecycle_see(). */
+	smp_mb();
+	schedule_work(&buses_work);
+	flush_work(&buses_work);
+}
+
+/* No hook runs any more. */
+static void unwatch_buses(void)
+{
+	struct watched_bus *b;
+
+	WRITE_ONCE(watching, false);
+	cancel_work_sync(&buses_work);
+	for (b = buses; b < buses + ARRAY_SIZE(buses); b++)
+		if (b->registered)
+			bus_unregister_notifier(dod_bus(b->bus), &b->nb);
+	memset(buses, 0, sizeof(buses));
+}
+
+/* === The end of the system ================================================ */
+
+#if IS_ENABLED(CONFIG_PCI)
+/* Is it a PCI device, and may it still access memory? */
+static bool pci_masters(const struct device *dev, bool *masters)
+{
+	struct pci_dev *pdev = NULL;
+	u16 command;
+
+	for_each_pci_dev(pdev)
+		if (&pdev->dev == dev)
+			break;
+	if (!pdev)
+		return false;
+	*masters = !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
+		   command != (u16)~0 && (command & PCI_COMMAND_MASTER);
+	pci_dev_put(pdev);
+	return true;
+}
+#else
+static bool pci_masters(const struct device *dev, bool *masters)
+{
+	return false;
+}
+#endif
+
+static int is_device(struct device *dev, const void *wanted)
+{
+	return dev == wanted;
+}
+
+/*
+ * Has nobody told the device to stop? Where there is no bit to read, a driver that
+ * has a shutdown() is believed to have stopped it, and need not have unmapped.
+ */
+static bool no_shutdown(const struct device *identity)
+{
+	bool none = false;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus; i++) {
+		const struct bus_type *bus = buses[i].bus;
+		struct device *dev = bus_find_device(dod_bus(bus), NULL, identity,
+						     is_device);
+
+		if (!dev)
+			continue;
+		if (bus == &platform_bus_type)
+			none = dev->driver &&
+			       !to_platform_driver(dev->driver)->shutdown;
+		else
+			none = dev->driver && !dev->driver->shutdown &&
+			       !bus->shutdown;
+		put_device(dev);
+		break;
+	}
+	return none;
+}
+
+static void shut_down(struct dod_leaks *l, const struct dod_device *d)
+{
+	bool masters = true, pci = pci_masters(d->dev, &masters);
+
+	if (pci ? !masters : !no_shutdown(d->dev))
+		return;
+	memset(l, 0, sizeof(*l));
+	l->type = DOD_R_OWNED_AT_SHUTDOWN;
+	find_leaks(l, d->dev, d->name, 0, true);
+	if (!l->nr)
+		return;
+	snprintf(l->text, sizeof(l->text),
+		 "The system goes down, and device %s %s can still write to memory: %s.\n"
+		 "It owns %llu bytes of %u mapping%s.\n",
+		 d->driver_name, d->name,
+		 pci ? "it is a bus master" : "its driver has no shutdown()",
+		 l->all.bytes, l->all.nr, plural(l->all.nr));
+	dod_report_leaks(l);
+}
+
+/**
+ * dod_lifecycle_shutdown() - the drivers' shutdown() has run, the system goes down
+ *
+ * Context: process; preemption may be off.
+ */
+void dod_lifecycle_shutdown(void)
+{
+	struct dod_device d;
+	struct dod_leaks *l;
+	int i;
+
+	if (!READ_ONCE(dod_armed))
+		return;
+	l = kmalloc(sizeof(*l), GFP_ATOMIC);
+	for (i = 0; l && !dod_owner_next_device(i, &d); i++)
+		shut_down(l, &d);
+	kfree(l);
+}
+
+/* === What was at an address =============================================== */
+
+/* Half a sentence about a bus address. */
+static void describe(const struct device *dev, u64 bus, char *text, size_t size)
+{
+	u64 now = local_clock(), far, age, ago;
+	struct dod_mapping m;
+	const char *where;
+	int len;
+
+	if (!dod_owner_find_bus(dev, bus, 0, &m) &&
+	    !dod_owner_find_bus(dev, bus, PAGE_SIZE, &m)) {
+		snprintf(text, size, "not near any mapping, of now or of late");
+		return;
+	}
+	where = "into";
+	far = bus - m.bus;
+	if (bus < m.bus) {
+		where = "before";
+		far = m.bus - bus;
+	} else if (bus > m.bus_end) {
+		where = "behind";
+		far = bus - m.bus_end;
+	}
+	age = now - m.map.when;
+	do_div(age, NSEC_PER_USEC);
+	len = scnprintf(text, size,
+			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
+			far, where, m.last - m.start + 1, dod_report_dir(m.dir),
+			m.bus, age, (void *)dod_report_map_frame(&m));
+	if (!m.ended)
+		return;
+	ago = now - m.ended;
+	do_div(ago, NSEC_PER_USEC);
+	scnprintf(text + len, size - len, ", unmapped %llu us ago by %pS", ago,
+		  (void *)m.ended_by);
+}
+
+/**
+ * dod_lifecycle_lookup() - what is, or was lately, at a bus address?
+ * @device: the name of the device
+ * @bus: the address
+ * @text: filled in
+ * @size: its size
+ *
+ * Context: process.
+ *
+ * Return: false if such a device is not known.
+ */
+bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size)
+{
+	struct dod_mapping m;
+	struct dod_device d;
+	bool found = false;
+	int i;
+
+	/* Of devices that had the same name, the one that was there. */
+	for (i = 0; !dod_owner_next_device(i, &d); i++) {
+		if (strcmp(d.name, device))
+			continue;
+		if (found && !dod_owner_find_bus(d.dev, bus, 0, &m))
+			continue;
+		describe(d.dev, bus, text, size);
+		found = true;
+	}
+	return found;
+}
+
+/* io_page_fault(dev, iova, flags): an IOMMU has stopped a device */
+static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
+			   int flags)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	struct dod_device *d;
+	char text[320];
+
+	if (!dev || in_nmi() || !READ_ONCE(dod_armed))
+		return;
+	d = dod_owner_device(dev, dev_name(dev));
+	if (!d || !__ratelimit(&limit))
+		return;
+	describe(dev, iova, text, sizeof(text));
+	pr_err("IOMMU fault of %s %s at 0x%lx: %s\n", d->driver_name, d->name,
+	       iova, text);
+}
+
+/* === Start and stop ======================================================= */
+
+/* Not all are exported to modules: found by name. */
+static struct probe {
+	const char *name;
+	void *function;
+	bool optional;
+	struct tracepoint *tp;
+} probes[] = {
+	{ "kfree", on_free_object },
+	{ "kmem_cache_free", on_free_object },
+	{ "mm_page_free", on_free_pages },
+	{ "io_page_fault", on_iommu_fault, .optional = true },
+};
+
+static void find_tracepoint(struct tracepoint *tp, void *ignore)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!strcmp(tp->name, probes[i].name))
+			probes[i].tp = tp;
+}
+
+static void detach_probes(unsigned int nr)
+{
+	while (nr--)
+		if (probes[nr].tp)
+			tracepoint_probe_unregister(probes[nr].tp,
+						    probes[nr].function, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static int attach_probes(void)
+{
+	unsigned int i;
+	int err;
+
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		if (!probes[i].tp && probes[i].optional)
+			continue;
+		err = probes[i].tp ?
+		      tracepoint_probe_register(probes[i].tp,
+						probes[i].function, NULL) :
+		      -ENOENT;
+		if (err) {
+			pr_err("cannot load: cannot attach to tracepoint %s, error %d\n",
+			       probes[i].name, err);
+			detach_probes(i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/**
+ * dod_lifecycle_start() - watch what becomes of mapped memory
+ * @with: the guard in force
+ *
+ * Context: process, may sleep; after the hooks.
+ *
+ * Return: 0, or an error after a line that says what is missing.
+ */
+int dod_lifecycle_start(const struct dod_guard *with)
+{
+	int err;
+
+	guard = with;
+	err = attach_probes();
+	if (!err)
+		watch_buses();
+	return err;
+}
+
+/**
+ * dod_lifecycle_stop() - watch no more
+ *
+ * Context: process, may sleep; nothing is owned and no hook runs any more.
+ */
+void dod_lifecycle_stop(void)
+{
+	unwatch_buses();
+	detach_probes(ARRAY_SIZE(probes));
+}
