@@ -6,8 +6,9 @@
  *   run	write the name of a step to it
  *   steps	the steps that can be done with this device, one per line, with tabs
  *		between: name, type of the report it must produce or "none",
- *		parameter of dma_owner_debug that must be set meanwhile, as
- *		name=value, or "-", and what it does
+ *		parameters of dma_owner_debug that must be set meanwhile, as
+ *		name=value with a space between, or "-", and what it does
+ *	leave	write anything to it: a mapping that the driver never unmaps
  *
  * edu->lock is held while a step runs: the device does one transfer at a time.
  */
@@ -95,10 +96,12 @@ struct edu_buf {
 	u32 seed;
 };
 
-/* A parameter of dma_owner_debug without which a step would not be reported. */
+/* Parameters of dma_owner_debug without which a step would not be reported. */
 enum edu_param {
 	EDU_PARAM_NONE,
 	EDU_PARAM_NONCOHERENT,	/* machines with QEMU's edu are coherent */
+	EDU_PARAM_WATCH,	/* the same, and it looks at few writes otherwise */
+	EDU_PARAM_CANARY,	/* it leaves memory alone otherwise */
 	EDU_PARAM_WIRES,	/* only we know how many the device has */
 };
 
@@ -1090,6 +1093,113 @@ free:
 	return err;
 }
 
+/* The driver has mixed up its buffers: the device writes its result to a message. */
+static int edu_step_to_device_changed(struct edu *edu)
+{
+	dma_addr_t dma;
+	size_t right;
+	u32 *words;
+	u32 seed;
+	int err;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		return err;
+	words = edu_alloc(EDU_LEN);
+	if (!words)
+		return -ENOMEM;
+	edu_fill(words, ++edu->seed);
+
+	err = edu_map_at(edu, words, EDU_LEN, DMA_TO_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN / 4);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_TO_DEVICE);
+
+	/* Not if an IOMMU or a bounce buffer is in between. */
+	right = edu_right_bytes(words, EDU_LEN / 4, seed);
+	dev_info(edu->dev, "of the message of %d bytes the device has overwritten %zu\n",
+		 EDU_LEN, right);
+
+free:
+	kfree(words);
+	return err;
+}
+
+/* The device is told the size of the slab's slot, as ksize() would say it. */
+static int edu_step_device_overrun(struct edu *edu)
+{
+	dma_addr_t dma;
+	u32 *words;
+	u32 seed;
+	int err;
+
+	err = edu_store(edu, 0, &seed);
+	if (err)
+		return err;
+	words = edu_alloc(EDU_SHORT_LEN);
+	if (!words)
+		return -ENOMEM;
+
+	err = edu_map_at(edu, words, EDU_SHORT_LEN, DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_SHORT_LEN, DMA_FROM_DEVICE);
+	if (!err)
+		err = edu_verify_part(edu, words, EDU_SHORT_LEN, seed);
+
+free:
+	kfree(words);
+	return err;
+}
+
+static noinline void edu_mark_result_as_seen(u32 *words)
+{
+	WRITE_ONCE(words[EDU_WORD], 0);
+}
+
+static int edu_step_missing_sync_for_device(struct edu *edu)
+{
+	struct edu_buf buf;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+
+	err = edu_dma(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	dma_sync_single_for_cpu(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+	if (!err)
+		err = edu_verify(edu, buf.words, buf.seed);
+	edu_mark_result_as_seen(buf.words);
+	edu_unmap_and_free(edu, &buf);
+
+	return err;
+}
+
+/* The bit that says which way is missing: the device reads what it is to write. */
+static int edu_step_device_wrote_nothing(struct edu *edu)
+{
+	dma_addr_t dma;
+	u32 *words;
+	int err;
+
+	words = edu_alloc(EDU_LEN);
+	if (!words)
+		return -ENOMEM;
+
+	err = edu_map_at(edu, words, EDU_LEN, DMA_FROM_DEVICE, &dma);
+	if (err)
+		goto free;
+	err = edu_dma(edu, DMA_TO_DEVICE, dma, 0, EDU_LEN);
+	dma_unmap_single(edu->dev, dma, EDU_LEN, DMA_FROM_DEVICE);
+
+free:
+	kfree(words);
+	return err;
+}
+
 /* The barrier keeps this function in the stack. */
 static noinline void edu_free_message_too_early(u32 *words)
 {
@@ -1238,6 +1348,32 @@ static const struct edu_step edu_steps[] = {
 		.possible = edu_can_exceed_wires,
 		.run = edu_step_mask_exceeded,
 	}, {
+		.name = "to-device-changed",
+		.what =
+			"Wrong: the driver tells the device to write its result to where a message is, which is mapped DMA_TO_DEVICE.",
+		.expect = "to-device-changed",
+		.run = edu_step_to_device_changed,
+	}, {
+		.name = "device-overrun",
+		.what =
+			"Wrong: the driver allocates and maps 1000 bytes, and tells the device to write 1024.",
+		.expect = "device-overrun",
+		.run = edu_step_device_overrun,
+	}, {
+		.name = "missing-sync-for-device",
+		.what =
+			"Wrong: the driver gets the result with dma_sync_single_for_cpu(), writes a mark into it, and unmaps it without giving it back.",
+		.expect = "missing-sync-for-device",
+		.param = EDU_PARAM_WATCH,
+		.run = edu_step_missing_sync_for_device,
+	}, {
+		.name = "device-wrote-nothing",
+		.what =
+			"Wrong: the driver tells the device the wrong direction: it reads the buffer instead of writing to it.",
+		.expect = "device-wrote-nothing",
+		.param = EDU_PARAM_CANARY,
+		.run = edu_step_device_wrote_nothing,
+	}, {
 		.name = "free-while-mapped",
 		.what =
 			"Wrong: the driver frees a message before it unmaps it.",
@@ -1327,6 +1463,12 @@ static void edu_show_param(struct seq_file *seq, struct edu *edu, enum edu_param
 		break;
 	case EDU_PARAM_NONCOHERENT:
 		seq_printf(seq, "noncoherent=%d", EDU_CACHE_LINE);
+		break;
+	case EDU_PARAM_WATCH:
+		seq_printf(seq, "noncoherent=%d watch_writes=1", EDU_CACHE_LINE);
+		break;
+	case EDU_PARAM_CANARY:
+		seq_puts(seq, "canary=1");
 		break;
 	case EDU_PARAM_WIRES:
 		seq_printf(seq, "wires=%s:%u", dev_name(edu->dev), edu->bits);

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # Usage: step.sh DIR NAME PARAM
 #
-# Runs in the guest: a step of the edu sample, DIR is its device's, with a parameter
-# of the tool set meanwhile: NAME=VALUE, or - for none.
+# Runs in the guest: a step of the edu sample, DIR is its device's, with parameters
+# of the tool set meanwhile: NAME=VALUE with a space between, or - for none.
 
 set -eu
-if [ "$3" = - ]; then
-	echo "$2" >"$1/run"
-	exit
-fi
-param=/sys/module/dma_owner_debug/parameters/${3%%=*}
-old=$(cat "$param")
-trap 'echo "$old" >"$param"' EXIT
-echo "${3#*=}" >"$param"
+params=/sys/module/dma_owner_debug/parameters
+restore=
+trap 'eval "$restore"' EXIT
+[ "$3" = - ] || for param in $3; do
+	name=${param%%=*}
+	restore="$restore echo '$(cat "$params/$name")' >$params/$name;"
+	echo "${param#*=}" >"$params/$name"
+done
 echo "$2" >"$1/run"

@@ -8,6 +8,7 @@
 
 access=(none cpu-read cpu-write)
 lines=(cacheline-sharing shared-line-write overlapping-mapping)
+content=(to-device-changed device-overrun missing-sync-for-device device-wrote-nothing)
 
 # steps NAME KERNEL_PARAMETERS SILENT QEMU_ARGUMENT...: SILENT are the types that
 # must not be reported, although the steps expect them.
@@ -27,7 +28,7 @@ steps()
 		"${args[@]}" --qemu -device --qemu edu,dma_mask=0xffffffff -- \
 		'insmod /ko/dma-owner-debug.ko' \
 		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' \
-		"sh /files/steps.sh ${access[*]} ${lines[*]}" \
+		"sh /files/steps.sh ${access[*]} ${lines[*]} ${content[*]} free-while-mapped" \
 		'for t in /sys/kernel/iommu_groups/*/type; do echo "domain: $(cat $t)"; done' \
 		'rmmod dma_owner_debug_edu' 'rmmod dma_owner_debug'
 	while read -r step_name expect types result; do
@@ -38,14 +39,17 @@ steps()
 		check "$name: $step_name is ${expect/none/silent}" \
 			[ "$types $result" = "$expect ok" ]
 	done < <(tr -d '\r' <"$out")
-	check "$name: right steps, wrong accesses, shared lines" [ "$ran" = 12 ]
+	check "$name: right steps, wrong accesses, shared lines, content, frees" [ "$ran" = 17 ]
 	check "$name: the kernel does not complain" lacks 'BUG: [^D]|WARNING:' "$console"
 }
 
 iommu=(-device "intel-iommu,intremap=off")
-steps translating 'intel_iommu=on iommu.strict=1' '' "${iommu[@]}"
+# The mapping is for reading only: the IOMMU keeps the device from writing to it. Not
+# from writing behind another, in the same page.
+steps translating 'intel_iommu=on iommu.strict=1' to-device-changed "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
 steps passthrough 'intel_iommu=on iommu=pt' '' "${iommu[@]}"
 check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"
-# The device does not use these cache lines, but those of the bounce buffer.
-steps bouncing 'swiotlb=force' "${lines[*]}"
+# The device does not use these cache lines, but those of the bounce buffer. That is
+# also where it writes what it should not; and whether it has written there is not known.
+steps bouncing 'swiotlb=force' "${lines[*]} ${content[*]}"
