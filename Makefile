@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds the modules out of tree:  make KDIR=<kernel build directory>
-# The compiler is the one the kernel was built with, as its .config says.
+# The architecture and the compiler are those of the kernel, as its .config says.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
@@ -11,6 +11,11 @@ ifeq ($(shell grep -s '^CONFIG_CC_IS_CLANG=y' $(KDIR)/.config),CONFIG_CC_IS_CLAN
 CLANG_MAJOR := $(shell sed -n 's/^CONFIG_CLANG_VERSION=\([0-9]*\)[0-9]\{4\}$$/\1/p' $(KDIR)/.config)
 LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
+endif
+
+ifeq ($(shell grep -s '^CONFIG_ARM64=y' $(KDIR)/.config),CONFIG_ARM64=y)
+ARCH ?= arm64
+export ARCH
 endif
 
 all: modules
