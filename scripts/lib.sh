@@ -144,6 +144,34 @@ need_packages()
 		die "apt-get install failed, see $DOD_CACHE/log/apt.log"
 }
 
+# busybox_for ARCH: a static busybox of that Debian architecture.
+busybox_for()
+{
+	local dir deb
+
+	if [ "$1" = "$(dpkg --print-architecture)" ]; then
+		need_packages busybox-static
+		echo /bin/busybox
+		return
+	fi
+	dir=$(cache_dir "busybox-$1")
+	exec 7>"$dir/lock"
+	flock 7
+	if [ ! -x "$dir/busybox" ]; then
+		private_apt "$1"
+		note "fetching busybox-static for $1"
+		(cd "$dir" && apt-get "${apt_private[@]}" download busybox-static >&2) ||
+			die "apt-get download busybox-static failed: is there a network?"
+		deb=$(echo "$dir"/busybox-static_*.deb)
+		dpkg-deb -x "$deb" "$dir/root" || die "cannot unpack $deb"
+		# In /bin or in /usr/bin.
+		find "$dir/root" -type f -path '*/bin/busybox' -exec mv {} "$dir/busybox" \;
+		rm -r "$deb" "$dir/root"
+	fi
+	exec 7>&-
+	echo "$dir/busybox"
+}
+
 # cache_dir NAME: a directory of the cache, made if need be.
 cache_dir()
 {

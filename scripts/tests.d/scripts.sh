@@ -17,7 +17,7 @@ status()
 
 check "the modules build without a warning" lacks 'warning:|WARNING:' "$modules/build.log"
 
-check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/ttyS1'
+check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/out'
 check "vm: what the guest wrote" grep -q '^out' "$out"
 check "vm: a command that fails" status 1 vm "$build" --timeout 120 -- 'sh -c "exit 7"' true
 check "vm: says with what status" grep -q 'status 7' "$vm_err"
