@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds the modules out of tree:  make KDIR=<kernel build directory>
-# The compiler is the one the kernel was built with, as its .config says.
+# The architecture and the compiler are those of the kernel, as its .config says.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
@@ -13,9 +13,10 @@ LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
 endif
 
-# The architecture is the kernel's, too.
-KARCH := $(shell sed -n 's/^CONFIG_\(X86_64\|ARM64\|ARM\)=y/\1/p' $(KDIR)/.config 2>/dev/null | head -n 1)
-export ARCH ?= $(or $(patsubst X86_64,x86_64,$(patsubst ARM64,arm64,$(patsubst ARM,arm,$(KARCH)))),$(shell uname -m))
+ifeq ($(shell grep -s '^CONFIG_ARM64=y' $(KDIR)/.config),CONFIG_ARM64=y)
+ARCH ?= arm64
+export ARCH
+endif
 
 all: modules
 

@@ -12,12 +12,35 @@ case $DOD_CACHE in
 esac
 export DOD_CACHE
 
-# Part of the name of every build directory: only what changes a kernel's
-# binary or its make command line.
 DOD_LLVM=-19
-# -g1 gives line numbers, and costs neither the time nor the space of a full
-# CONFIG_DEBUG_INFO.
-DOD_MAKE_OPTIONS=("LLVM=$DOD_LLVM" "KCFLAGS=-g1")
+
+# use_toolchain gcc|clang-N: sets DOD_MAKE_OPTIONS, what make is told. They are part
+# of the name of every build directory: only what changes a kernel's binary or its
+# make command line. -g1 gives line numbers, and costs neither the time nor the
+# space of a full CONFIG_DEBUG_INFO.
+use_toolchain()
+{
+	case $1 in
+	gcc) DOD_MAKE_OPTIONS=(KCFLAGS=-g1) ;;
+	clang*) DOD_MAKE_OPTIONS=("LLVM=${1#clang}" KCFLAGS=-g1) ;;
+	esac
+}
+
+# toolchain_of BUILD: what it was built with.
+toolchain_of()
+{
+	if grep -q '^CONFIG_CC_IS_CLANG=y' "$1/.config"; then
+		echo "clang$DOD_LLVM"
+	else
+		echo gcc
+	fi
+}
+
+# arch_of BUILD: as make and kunit.py call it.
+arch_of()
+{
+	if grep -q '^CONFIG_ARM64=y' "$1/.config"; then echo arm64; else echo x86_64; fi
+}
 
 die()
 {
@@ -57,6 +80,50 @@ apt_update_once()
 	dod_apt_updated=1
 }
 
+# debian_mirror: the address and the release that apt is configured with.
+debian_mirror()
+{
+	# shellcheck disable=SC2016	# apt's variables
+	apt-get indextargets --format '$(SITE) $(RELEASE)' \
+		'Created-By: Packages' 'Label: Debian' 'Component: main' | head -n 1
+}
+
+# private_apt ARCH RELEASE: the mirror's package lists for them, kept in the cache
+# and read again once a day; the system's stay as they are. Without RELEASE, the
+# one that is configured. Sets apt_private, the options that make apt use them.
+private_apt()
+{
+	local dir mirror release signed='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	mirror=$(debian_mirror)
+	if [ -z "$mirror" ] && [ "$(id -u)" = 0 ]; then
+		apt_update_once
+		mirror=$(debian_mirror)
+	fi
+	[ -n "$mirror" ] || die "apt is not configured with a Debian mirror, or was never updated"
+	release=${2:-${mirror##* }}
+	mirror=${mirror% *}
+
+	dir=$(cache_dir "apt/$1-$release")
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+	[ ! -e "$keyring" ] || signed="[signed-by=$keyring] "
+	echo "deb $signed$mirror $release main" >"$dir/sources.new"
+	cmp -s "$dir/sources.new" "$dir/sources.list" || rm -f "$dir/updated"
+	mv "$dir/sources.new" "$dir/sources.list"
+	apt_private=(-qq "-oAPT::Architecture=$1" "-oAPT::Architectures=$1"
+		-oAPT::Sandbox::User=root -oAPT::Update::Error-Mode=any
+		"-oDir::Etc::SourceList=$dir/sources.list" -oDir::Etc::SourceParts=/dev/null
+		"-oDir::State::Lists=$dir/lists" "-oDir::Cache=$dir")
+
+	[ -z "$(find "$dir" -maxdepth 1 -name updated -mtime -1)" ] || return 0
+	note "apt-get update ($release $1)"
+	if apt-get "${apt_private[@]}" update >&2; then
+		: >"$dir/updated"
+	elif [ ! -e "$dir/updated" ]; then
+		die "apt-get update failed: is there a network?"
+	fi
+}
+
 # need_packages PACKAGE...: installs those that are missing.
 need_packages()
 {
@@ -75,6 +142,34 @@ need_packages()
 		--no-install-recommends install "${missing[@]}" \
 		</dev/null >"$(cache_dir log)/apt.log" 2>&1 ||
 		die "apt-get install failed, see $DOD_CACHE/log/apt.log"
+}
+
+# busybox_for ARCH: a static busybox of that Debian architecture.
+busybox_for()
+{
+	local dir deb
+
+	if [ "$1" = "$(dpkg --print-architecture)" ]; then
+		need_packages busybox-static
+		echo /bin/busybox
+		return
+	fi
+	dir=$(cache_dir "busybox-$1")
+	exec 7>"$dir/lock"
+	flock 7
+	if [ ! -x "$dir/busybox" ]; then
+		private_apt "$1"
+		note "fetching busybox-static for $1"
+		(cd "$dir" && apt-get "${apt_private[@]}" download busybox-static >&2) ||
+			die "apt-get download busybox-static failed: is there a network?"
+		deb=$(echo "$dir"/busybox-static_*.deb)
+		dpkg-deb -x "$deb" "$dir/root" || die "cannot unpack $deb"
+		# In /bin or in /usr/bin.
+		find "$dir/root" -type f -path '*/bin/busybox' -exec mv {} "$dir/busybox" \;
+		rm -r "$deb" "$dir/root"
+	fi
+	exec 7>&-
+	echo "$dir/busybox"
 }
 
 # cache_dir NAME: a directory of the cache, made if need be.
@@ -104,7 +199,7 @@ copy_build()
 {
 	rm -rf "$2" "$2.copy"
 	cp -a "$1" "$2.copy"
-	rm -f "$2.copy/.dod-built"
+	rm -f "$2.copy/.dod-built" "$2.copy/.dod-prepared"
 	find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
 	mv "$2.copy" "$2"
 }
@@ -114,7 +209,7 @@ copy_build()
 # build.log has the warnings.
 build_modules()
 {
-	local dir log f
+	local dir log f options=()
 
 	dir=$(cache_dir modules)/$(basename "$1")
 	log=$dir/build.log
@@ -126,10 +221,14 @@ build_modules()
 			-o -name Kbuild -o -name Makefile \) -exec cp -pt "$dir/$f" {} +
 	done
 	note "building the modules for $(basename "$1")"
-	make -C "$dir" KDIR="$1" W=1 -j"$(nproc)" >"$log" 2>&1 </dev/null || {
+	# A kernel that is only prepared has no list of its symbols.
+	[ -e "$1/Module.symvers" ] || options+=(KBUILD_MODPOST_WARN=1)
+	make -C "$dir" KDIR="$1" W=1 "${options[@]}" -j"$(nproc)" >"$log" 2>&1 </dev/null || {
 		grep -E -m 5 'error|Error|undefined' "$log" >&2 || tail -n 5 "$log" >&2
 		die "the modules do not build, see $log"
 	}
+	[ -e "$1/Module.symvers" ] ||
+		sed -i '/^WARNING: .*\(modpost\|Module.symvers\|Symbol info\)/d' "$log"
 	# The next run must not find it all built, and so without a warning.
 	! grep -E 'warning:|WARNING:' "$log" >&2 || find "$dir" -name '*.o' -delete
 	echo "$dir"

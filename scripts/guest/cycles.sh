@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # What scripts/tests.d/cycles.sh runs in the guest: sh cycles.sh COUNT.
-# Results go to /dev/ttyS1.
+# Results go to /dev/out.
 
 cycles=$1
 ref=/tmp/data
-exec 3>/dev/ttyS1
+exec 3>/dev/out
 
 # leaks: kmemleak takes an object for lost when two scans do not find it, and not
 # before it is 5 s old.

@@ -3,7 +3,7 @@
 # Usage: steps.sh TYPE...
 #
 # Runs in the guest: the steps of the edu sample that expect one of these reports, on
-# its first device. Writes a line for each to /dev/ttyS1: its name, the report type it
+# its first device. Writes a line for each to /dev/out: its name, the report type it
 # expects, the types that were counted meanwhile, and what the step returned.
 
 set -eu
@@ -34,4 +34,4 @@ while IFS=$tab read -r name expect param _; do
 		$2 > was[$1] { sub(/:$/, "", $1); gsub("_", "-", $1); printf "%s%s", sep, $1; sep = "," }
 		' /tmp/before /tmp/after)
 	echo "$name $expect ${types:-none} $result"
-done <"$1/steps" >/dev/ttyS1
+done <"$1/steps" >/dev/out

@@ -43,12 +43,15 @@ steps()
 	check "$name: the kernel does not complain" lacks 'BUG: [^D]|WARNING:' "$console"
 }
 
-iommu=(-device "intel-iommu,intremap=off")
+case $(arch_of "$build") in
+x86_64) iommu=(-device "intel-iommu,intremap=off") iommu_on=intel_iommu=on ;;
+arm64) iommu=(-machine iommu=smmuv3) iommu_on='' ;;
+esac
 # The mapping is for reading only: the IOMMU keeps the device from writing to it. Not
 # from writing behind another, in the same page.
-steps translating 'intel_iommu=on iommu.strict=1' to-device-changed "${iommu[@]}"
+steps translating "$iommu_on iommu.strict=1" to-device-changed "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
-steps passthrough 'intel_iommu=on iommu=pt' '' "${iommu[@]}"
+steps passthrough "$iommu_on iommu.passthrough=1" '' "${iommu[@]}"
 check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"
 # The device does not use these cache lines, but those of the bounce buffer. That is
 # also where it writes what it should not; and whether it has written there is not known.

@@ -14,7 +14,7 @@ kasan_suite()
 	shift
 	vm "$build" --ko "$tool_ko" --ko "$kasan_ko" --append kasan_multi_shot --timeout 400 -- \
 		"$@" 'insmod /ko/kasan_test.ko' \
-		'cat /sys/kernel/debug/kunit/kasan/results >/dev/ttyS1' || return
+		'cat /sys/kernel/debug/kunit/kasan/results >/dev/out' || return
 	cp "$out" "$logs/kasan.$name"
 	# Titles, without time stamps.
 	sed -n 's/^.*\(BUG: KASAN: .*\)/\1/p' "$console" >"$logs/kasan-titles.$name"

@@ -21,6 +21,7 @@ kunit_builtin()
 		echo CONFIG_DMA_OWNER_DEBUG_SAMPLE_EDU=y
 	} >"$config"
 
+	use_toolchain "$(toolchain_of "$build")"
 	while read -r opt; do
 		options+=(--make_options "$opt")
 	done < <("$DOD_TOP/scripts/graft" "$source_tree"
@@ -28,7 +29,7 @@ kunit_builtin()
 
 	note "kunit.py run, log in $log"
 	rm -f "$tmp/builtin.json"
-	"$source_tree/tools/testing/kunit/kunit.py" run --arch=x86_64 \
+	"$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
 		--kernel_args=nohz=off --kernel_args=highres=off \
 		--kernel_args=kfence.sample_interval=100 --jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \

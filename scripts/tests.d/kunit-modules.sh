@@ -27,7 +27,7 @@ check "the modules load, run and unload" vm "$build" \
 	'insmod /ko/dma_owner_debug_scan.ko' \
 	'for d in /sys/kernel/debug/kunit/dma_owner*; do
 		echo "### ${d##*/}"; cat $d/results
-	done >/dev/ttyS1' \
+	done >/dev/out' \
 	'cat /sys/kernel/debug/dma_owner_debug/stats' \
 	'rmmod dma_owner_debug_scan' \
 	'rmmod dma_owner_debug_kunit' \

@@ -23,17 +23,17 @@ check "I/O goes on with 64 records" vm "$build" --ko "$tool_ko" --timeout 200 \
 	'dd if=/tmp/data of=/dev/nvme0n1 bs=64k oflag=direct status=none' \
 	'dd if=/dev/nvme0n1 of=/tmp/back bs=64k count=128 iflag=direct status=none' \
 	'cmp /tmp/data /tmp/back' \
-	'echo "full pool_records $(stat pool_records)" >/dev/ttyS1' \
-	'echo "full live $(stat live)" >/dev/ttyS1' \
-	'echo "full untracked $(stat untracked_pool_empty)" >/dev/ttyS1' \
+	'echo "full pool_records $(stat pool_records)" >/dev/out' \
+	'echo "full live $(stat live)" >/dev/out' \
+	'echo "full untracked $(stat untracked_pool_empty)" >/dev/out' \
 	'ip link set eth0 down; echo $e >$E/unbind; sleep 1' \
 	'before=$(stat untracked_pool_empty) maps=$(stat maps)' \
 	'dd if=/dev/nvme0n1 of=/dev/null bs=4k count=100 iflag=direct status=none' \
-	'echo "free untracked $(($(stat untracked_pool_empty) - before))" >/dev/ttyS1' \
-	'echo "free maps $(($(stat maps) - maps))" >/dev/ttyS1' \
+	'echo "free untracked $(($(stat untracked_pool_empty) - before))" >/dev/out' \
+	'echo "free maps $(($(stat maps) - maps))" >/dev/out' \
 	'echo $n >$N/unbind; sleep 1' \
-	'echo "end live $(stat live)" >/dev/ttyS1' \
-	'awk -F": " "/^reports_/ { n += \$2 } END { print \"end reports \" n }" $S >/dev/ttyS1' \
+	'echo "end live $(stat live)" >/dev/out' \
+	'awk -F": " "/^reports_/ { n += \$2 } END { print \"end reports \" n }" $S >/dev/out' \
 	'cat $S; rmmod dma_owner_debug'
 # value NAME: what the guest wrote after it, -1 if nothing.
 value()
@@ -59,11 +59,11 @@ check "the suite of sub-ranges runs with 16 ranges" vm "$build" --timeout 200 \
 	'dmesg -n 1' \
 	'insmod /ko/dma-owner-debug.ko pool_reserve=16 pool_max=16' \
 	'insmod /ko/dma_owner_debug_kunit.ko' \
-	'cat /sys/kernel/debug/dma_owner_debug/stats >/dev/ttyS1' \
+	'cat /sys/kernel/debug/dma_owner_debug/stats >/dev/out' \
 	'rmmod dma_owner_debug_kunit; rmmod dma_owner_debug' \
 	'insmod /ko/dma_owner_debug_scan.ko' \
-	'dmesg | grep "without an owner" >/dev/ttyS1 || true' \
-	'grep -E "^(not )?ok" /sys/kernel/debug/kunit/dma_owner_scan/results >/dev/ttyS1'
+	'dmesg | grep "without an owner" >/dev/out || true' \
+	'grep -E "^(not )?ok" /sys/kernel/debug/kunit/dma_owner_scan/results >/dev/out'
 check "ranges ran out" grep -q '^ranges_exhausted: [1-9]' "$out"
 check "no poison without an owner" lacks 'without an owner' "$out"
 check "no poison is left" grep -q '^ok 1 dma_owner_scan' "$out"

@@ -8,6 +8,11 @@ refused()
 {
 	local other dir
 
+	grep -q "^$1 " <("$DOD_TOP/scripts/kernel" --list) || {
+		skipped=$((skipped + 1))
+		echo "skip $step: there is no $1"
+		return
+	}
 	other=$("$DOD_TOP/scripts/kernel" "$1" | tail -n 1)
 	[ -n "$other" ] || { fail "$1: no kernel"; return; }
 	dir=$(build_modules "$other") || { fail "$1: the modules do not build"; return; }

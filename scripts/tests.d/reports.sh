@@ -13,14 +13,14 @@ done'
 check "a wrong access is reported" vm "$build" "${edu[@]}" -- \
 	'insmod /ko/dma-owner-debug.ko' \
 	'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' "$wrong_step" \
-	'stat -c "%a %n" /sys/kernel/debug/dma_owner_debug/* >/dev/ttyS1'
+	'stat -c "%a %n" /sys/kernel/debug/dma_owner_debug/* >/dev/out'
 check "one title" count_is 1 'BUG: DMA_OWNER: cpu-write in .*\[dma_owner_debug_edu\]$' "$console"
 check "nothing else" count_is 1 'BUG:|WARNING:' "$console"
 check "mappings is for root" grep -q '^400 .*mappings' "$out"
 
 decoded=$logs/decoded
-LLVM=$DOD_LLVM "$source_tree/scripts/decode_stacktrace.sh" "$build/vmlinux" auto "$modules" \
-	<"$console" >"$decoded" 2>/dev/null || fail "decode_stacktrace.sh"
+LLVM=$(toolchain_of "$build" | sed -n 's/^clang//p') \
+	"$source_tree/scripts/decode_stacktrace.sh" "$build/vmlinux" auto "$modules" <"$console" >"$decoded" 2>/dev/null || fail "decode_stacktrace.sh"
 check "decode_stacktrace.sh: the title has file and line" \
 	grep -qE 'BUG: DMA_OWNER: cpu-write in .*dma_owner_debug_edu\.c:[0-9]+\)' "$decoded"
 check "decode_stacktrace.sh: the map stack has file and line" awk '

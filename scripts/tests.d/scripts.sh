@@ -17,13 +17,19 @@ status()
 
 check "the modules build without a warning" lacks 'warning:|WARNING:' "$modules/build.log"
 
-check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/ttyS1'
+check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/out'
 check "vm: what the guest wrote" grep -q '^out' "$out"
 check "vm: a command that fails" status 1 vm "$build" --timeout 120 -- 'sh -c "exit 7"' true
 check "vm: says with what status" grep -q 'status 7' "$vm_err"
 check "vm: a panic" status 3 vm "$build" --timeout 120 -- 'echo c >/proc/sysrq-trigger'
 check "vm: says why" grep -q 'the kernel failed: .*sysrq' "$vm_err"
 check "vm: a timeout" status 4 vm "$build" --timeout 20 -- 'sleep 100'
+if [ "$(arch_of "$build")" = arm64 ]; then
+	check "vm --noncoherent" status 0 vm "$build" --noncoherent --timeout 120 -- \
+		'ls /proc/device-tree/pcie*' '[ ! -e /proc/device-tree/pcie*/dma-coherent ]'
+else
+	check "vm: no --noncoherent" status 2 vm "$build" --noncoherent -- true
+fi
 check "vm: a missing file" status 1 vm "$build" --ko /nonexistent -- true
 
 tree=$tmp/tree
@@ -50,3 +56,5 @@ mkdir "$tree/dma_owner_debug"
 check "graft: refuses to replace a directory" status 1 "$DOD_TOP/scripts/graft" "$tree"
 check "graft: refuses what is not a kernel tree" status 1 "$DOD_TOP/scripts/graft" "$tmp"
 check "kernel: refuses an unknown target" status 1 "$DOD_TOP/scripts/kernel" no-such-target
+check "kernel --list: names the compiler" grep -qxE 'x86_64-6.12-kasan +clang-19' \
+	<("$DOD_TOP/scripts/kernel" --list)

@@ -4,7 +4,8 @@
 # The soak in its short form; each thing it requires is a test.
 
 soak_log=$logs/soak.console
-"$DOD_TOP/scripts/soak" --minutes 1 --target "$build" </dev/null >"$soak_log" 2>"$logs/soak.err" ||
+"$DOD_TOP/scripts/soak" --minutes 1 --target "$build" "${vm_options[@]}" \
+	</dev/null >"$soak_log" 2>"$logs/soak.err" ||
 	{ cat "$logs/soak.err" >&2; fail "scripts/soak"; }
 while IFS= read -r line; do
 	case $line in
