@@ -242,6 +242,10 @@ static bool kernel_image(const struct dod_call *call,
 
 	if (!PageReserved(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
+	/* Made to be mapped: lists are padded with it. Read-only data in newer kernels. */
+	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) &&
+	    m->dir == DMA_TO_DEVICE)
+		return false;
 	for (i = 0; i < nr_image; i++) {
 		if (m->start < image[i].start || m->start > image[i].last)
 			continue;
