@@ -13,8 +13,8 @@ mistaken()
 	make -C "$tmp/$1" KDIR="$build" -j"$(nproc)" >"$logs/hooks-$1.log" 2>&1 </dev/null
 }
 
-mistaken gone 's/"__dma_sync_sg_for_cpu"/"no_such_function"/' || fail "cannot build the case 'gone'"
-mistaken silent 's/"__dma_sync_sg_for_cpu"/"dma_max_mapping_size"/' || fail "cannot build the case 'silent'"
+mistaken gone 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"no_such_function"/' || fail "cannot build the case 'gone'"
+mistaken silent 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"dma_max_mapping_size"/' || fail "cannot build the case 'silent'"
 mistaken wrong 's/\(define dod_arg(fregs, n)\).*/\1 ftrace_regs_get_argument(fregs, (n) == 3 ? 2 : (n))/' ||
 	fail "cannot build the case 'wrong'"
 
