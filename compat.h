@@ -146,6 +146,16 @@ static inline const void *dod_image_alias(u64 phys)
 #endif
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
 
+/* For tests. Elsewhere all devices are coherent. */
+static inline void dod_set_coherent(struct device *dev)
+{
+#if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
+	dev->dma_coherent = true;
+#endif
+}
+
 /* Functions take a bus as const since v6.4 and its successors. */
 #define dod_bus(bus)		((struct bus_type *)(bus))
 

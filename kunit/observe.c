@@ -611,6 +611,8 @@ static struct device *add_device(int id)
 	if (IS_ERR(p))
 		return ERR_CAST(p);
 	pdev[id] = p;
+	/* The rules are those of a coherent device, until a test says otherwise. */
+	dod_set_coherent(&p->dev);
 	err = dma_coerce_mask_and_coherent(&p->dev, DMA_BIT_MASK(64));
 	return err ? ERR_PTR(err) : &p->dev;
 }
