@@ -12,6 +12,7 @@
 #include <linux/moduleparam.h>
 #include <linux/ptrace.h>
 #include <linux/stacktrace.h>
+#include <linux/version.h>
 #include <linux/vmalloc.h>
 /* Moved from <asm/unaligned.h> in v6.12. */
 #if __has_include(<linux/unaligned.h>)
@@ -155,6 +156,18 @@ static inline void dod_set_coherent(struct device *dev)
 	dev->dma_coherent = true;
 #endif
 }
+
+/*
+ * Before "entry, kasan, x86: Disallow overriding mem*() functions" in v6.3 KASAN's
+ * own memcpy() checked whatever the compiler did.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define DOD_MEMCPY_CHECKED	1
+#else
+#define DOD_MEMCPY_CHECKED	(!IS_ENABLED(CONFIG_X86_64) || \
+				 !IS_ENABLED(CONFIG_GENERIC_ENTRY) || \
+				 IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
+#endif
 
 /* Functions take a bus as const since v6.4 and its successors. */
 #define dod_bus(bus)		((struct bus_type *)(bus))

@@ -376,8 +376,7 @@ void dod_broken(const char *what)
  */
 static const char *memcpy_note(void)
 {
-	if (IS_ENABLED(CONFIG_X86_64) && IS_ENABLED(CONFIG_GENERIC_ENTRY) &&
-	    !IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
+	if (!DOD_MEMCPY_CHECKED)
 		return "; memcpy() is not checked: build the kernel with gcc 13 or clang 15";
 	return "";
 }
@@ -448,6 +447,8 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop();
 	dod_lifecycle_stop();
 	choose_guard()->stop();
+	/* Who was about to find an inconsistency has done so. */
+	cancel_work_sync(&broken_work);
 	dod_owner_stop();
 }
 

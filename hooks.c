@@ -453,6 +453,9 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
 
+	/* Nothing to look at: there may be no list. */
+	if (nents <= 0)
+		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
 		  call.dir, nents);
 	dod_owner_unmap(&call, sg_dma_address(sg), 0, sg, nents);
@@ -552,6 +555,9 @@ static void on_sync_sg(struct hook *hook, unsigned long caller,
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
 
+	/* Nothing to look at: there may be no list. */
+	if (nents <= 0)
+		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
 		  call.dir, nents);
 	event(&call, sg, nents);
@@ -691,8 +697,9 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 
 /*
  * PERMANENT: the sysctl ftrace_enabled=0 must not stop us, a missed unmap would
- * be a false report. Neither RECURSION nor RCU: no callback calls a hooked
- * function, and all run where RCU watches.
+ * be a false report. Neither RECURSION nor RCU: all run where RCU watches, and no
+ * callback calls a hooked function but by printing to a console that does DMA,
+ * which is seen like any other call.
  */
 static struct ftrace_ops ops = {
 	.func = on_call,

@@ -48,12 +48,22 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "arm_lpae_", BIT(DMA_TO_DEVICE) },
 	{ "__arm_v7s_", BIT(DMA_TO_DEVICE) },
 	{ "arm_v7s_", BIT(DMA_TO_DEVICE) },
+	/* drivers/iommu/{rockchip,sun50i,vsi}-iommu.c, tegra-smmu.c: likewise. */
+	{ "rk_iommu_", BIT(DMA_TO_DEVICE) },
+	{ "rk_dte_get_page_table", BIT(DMA_TO_DEVICE) },
+	{ "sun50i_iommu_", BIT(DMA_TO_DEVICE) },
+	{ "sun50i_dte_get_page_table", BIT(DMA_TO_DEVICE) },
+	{ "vsi_iommu_", BIT(DMA_TO_DEVICE) },
+	{ "vsi_dte_get_page_table", BIT(DMA_TO_DEVICE) },
+	{ "tegra_smmu_", BIT(DMA_TO_DEVICE) },
 	/*
 	 * drivers/md/md-bitmap.c sets bits in pages of its own while an earlier
 	 * write of the same page is in flight, and writes the page again later:
 	 * as writeback does without stable pages (rule 8).
 	 */
 	{ "md_bitmap_", BIT(DMA_TO_DEVICE) },
+	{ "bitmap_update_sb", BIT(DMA_TO_DEVICE) },
+	{ "bitmap_daemon_work", BIT(DMA_TO_DEVICE) },
 };
 
 /* Is an access by a function, as %ps names it, to such memory one of the rows? */
@@ -77,11 +87,13 @@ static inline bool dod_permitted(const char *function, u8 dir, bool strict)
  * struct dod_map_idiom - a mapping that is not reported
  *
  * @type:	what it would be reported as
- * @prefix:	of a function of the kernel's own in the stack of the mapping
+ * @prefix:	of a function in the stack of the mapping
+ * @module:	which may be in this module, too; else only in the kernel itself
  */
 struct dod_map_idiom {
 	u8 type;
 	const char *prefix;
+	const char *module;
 };
 
 static const struct dod_map_idiom dod_map_idioms[] = {
@@ -112,6 +124,17 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_TO_DEVICE_CHANGED, "__arm_lpae_" },
 	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
 	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
+	/*
+	 * drivers/gpu/drm/ttm/ttm_pool.c maps the pages of a buffer object for as
+	 * long as they live, for a GPU that snoops; fences say whose turn it is.
+	 */
+	{ DOD_R_CPU_READ, "ttm_pool_", "ttm" },
+	{ DOD_R_CPU_WRITE, "ttm_pool_", "ttm" },
+	/*
+	 * drivers/scsi/scsi_lib.c has the block layer copy what does not fill cache
+	 * lines, on machines that are not coherent: only one that is asks for less.
+	 */
+	{ DOD_R_CACHELINE_SHARING, "scsi_queue_rq" },
 };
 
 /* Is one of the rows in the stack of a mapping? Only asked before a report. */
@@ -122,13 +145,19 @@ static inline bool dod_map_permitted(u8 type, const unsigned long *frames,
 	char name[64];
 
 	for (f = 0; f < nr; f++) {
+		const char *in;
+
 		snprintf(name, sizeof(name), "%ps", (void *)frames[f]);
-		if (strchr(name, '['))
-			continue;
-		for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++)
-			if (dod_map_idioms[i].type == type &&
-			    strstarts(name, dod_map_idioms[i].prefix))
+		in = strchr(name, '[');
+		for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++) {
+			const struct dod_map_idiom *idiom = &dod_map_idioms[i];
+
+			if (idiom->type == type &&
+			    strstarts(name, idiom->prefix) &&
+			    (!in || (idiom->module &&
+				     strstarts(in + 1, idiom->module))))
 				return true;
+		}
 	}
 	return false;
 }

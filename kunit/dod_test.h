@@ -15,15 +15,6 @@
 #include "../compat.h"
 #include "../dma_owner_debug.h"
 
-/*
- * From 6.3 on, x86 leaves memcpy(), memset() and memmove() unchecked unless the
- * compiler emits calls to __asan_memcpy() and so on. compat.h may know better.
- */
-#ifndef DOD_MEMCPY_CHECKED
-#define DOD_MEMCPY_CHECKED (IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX) || \
-			    !IS_ENABLED(CONFIG_GENERIC_ENTRY))
-#endif
-
 #define KT_REQUIRES(test, cond) do {					\
 	if (!(cond))							\
 		kunit_skip((test), "Test requires: " #cond);		\

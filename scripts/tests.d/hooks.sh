@@ -33,6 +33,6 @@ check "a function that the kernel does not have" \
 check "a hook that does not fire" \
 	grep -q 'cannot load: hook dma_max_mapping_size ran 0 times instead of once' "$console"
 check "a hook that reads wrong arguments" \
-	grep -q 'cannot load: hook debug_dma_map_page read ' "$console"
+	grep -qE 'cannot load: hook debug_dma_map_(page|phys) read ' "$console"
 check "one line each" distinct 3 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
