@@ -27,8 +27,6 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-#define UNTESTED_AFTER	(60ULL * NSEC_PER_SEC)
-
 static const struct dod_guard *guard;
 
 __printf(2, 3)
@@ -709,7 +707,8 @@ static bool mask_untested(const struct dod_call *call,
 	const struct dod_device *d = m->device;
 
 	if (d->mask <= DMA_BIT_MASK(32) || d->highest > DMA_BIT_MASK(32) ||
-	    m->map.when - d->since < UNTESTED_AFTER)
+	    m->map.when - d->since <
+	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
 		return false;
 	say(f, "it claims %d address bits, but has not used an address above 4 GiB yet: the claim is untested",
 	    fls64(d->mask));

@@ -21,6 +21,7 @@ struct dod_params dod_params = {
 	.kunit_fail = true,
 	.content = DOD_CONTENT_ON,
 	.content_sample = 16,
+	.untested_after = 60,
 	.content_max = DOD_BLOCK * DOD_BLOCKS,
 	.watch_writes = 64,
 };
@@ -253,6 +254,10 @@ MODULE_PARM_DESC(kunit_fail,
 module_param_cb(noncoherent, &noncoherent_ops, &dod_params.noncoherent, 0600);
 MODULE_PARM_DESC(noncoherent,
 		 "judge all devices as if they were not cache-coherent, with lines of so many bytes; 0 judges each as it is (default: 0)");
+module_param_cb(untested_after, &param_ops_uint, &dod_params.untested_after,
+		0600);
+MODULE_PARM_DESC(untested_after,
+		 "seconds of use without an address above 4 GiB, after which a wider mask is noted as untested (default: 60)");
 module_param_cb(wires, &wires_ops, NULL, 0600);
 MODULE_PARM_DESC(wires,
 		 "address lines that devices really have, as <device or driver glob>:<bits>, comma-separated (default: none)");

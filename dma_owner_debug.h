@@ -691,6 +691,8 @@ enum dod_content_param {
  * @dedup:	report a (type, access, mapping) once
  * @report_burst: reports per 5 s, 0 for no limit
  * @kunit_fail:	a report fails the running KUnit test
+ * @untested_after: seconds of use after which a device that claims more than 32
+ *		address bits should have used one of them
  * @noncoherent: judge every device as if it were not coherent, with cache lines
  *		of this size; 0 judges each as it is
  * @content:	enum dod_content_param: know the content of which mappings
@@ -708,6 +710,7 @@ struct dod_params {
 	unsigned int report_burst;
 	bool kunit_fail;
 	unsigned int noncoherent;
+	unsigned int untested_after;
 	u8 content;
 	unsigned int content_sample;
 	unsigned int content_max;

@@ -548,7 +548,24 @@ static void mask_untested_at_first(struct kunit *test)
 	}
 }
 
+static void mask_untested(struct kunit *test)
+{
+	struct device *dev = new_device(test, NULL), *narrow = new_device(test, NULL);
+
+	kt_set(test, "untested_after", "0");
+	use(test, dev);
+	EXPECT_NOTE(test, dev, "mask-untested", "it claims 64 address bits, *");
+	use(test, dev);
+	EXPECT_NO_NOTE(test, dev);
+
+	/* What claims no more than it uses needs no test. */
+	KUNIT_ASSERT_EQ(test, dma_set_mask(narrow, DMA_BIT_MASK(32)), 0);
+	use(test, narrow);
+	EXPECT_NO_NOTE(test, narrow);
+}
+
 static struct kunit_case masks_cases[] = {
+	KUNIT_CASE(mask_untested),
 	KUNIT_CASE(wired_bits),
 	DIRECTION_CASE(wires_in_all_directions),
 	KUNIT_CASE(wires_of_a_list),

@@ -592,6 +592,7 @@ static const struct {
 	{ "wires", "", "" },
 	{ "content", "on", "on" },
 	{ "content_sample", "16", "16" },
+	{ "untested_after", "60", "60" },
 	{ "content_max", "4096", "4096" },
 	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },
