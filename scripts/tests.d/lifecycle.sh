@@ -93,7 +93,7 @@ kexecs()
 		'kexec -c -l /files/second' 'kexec -e' && return 1
 	grep -q '^the second kernel' "$console"
 }
-# The kernels for arm64 have no kexec: it takes suspend there.
+# For arm64, kexec takes suspend, which these kernels do not have.
 if [ "$(arch_of "$build")" = x86_64 ]; then
 	check "kexec with a mapping that is left" kexecs
 	check "kexec: the kernel said goodbye" grep -q 'kexec_core: Starting new kernel' "$console"
