@@ -301,7 +301,7 @@ void dod_lifecycle_see(const struct bus_type *bus)
 {
 	unsigned int i;
 
-	if (!bus || is_vmalloc_or_module_addr(bus))
+	if (!bus || dod_is_module_addr(bus))
 		return;
 	for (i = 0; i < ARRAY_SIZE(buses); i++) {
 		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
