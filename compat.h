@@ -196,6 +196,14 @@ static inline unsigned int stack_trace_save(unsigned long *store,
 }
 #endif
 
+/* Nor without TRACEPOINTS. */
+#ifndef CONFIG_TRACEPOINTS
+#include <linux/tracepoint.h>
+#define for_each_kernel_tracepoint(fn, data)		((void)(fn))
+#define tracepoint_probe_register(tp, fn, data)		(-EOPNOTSUPP)
+#define tracepoint_probe_unregister(tp, fn, data)	((void)(tp))
+#endif
+
 /* Built in, the parameters of the whole kernel are in one list. */
 #ifdef MODULE
 #define DOD_FIRST_PARAM	(THIS_MODULE->kp)

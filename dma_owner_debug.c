@@ -332,6 +332,8 @@ static const struct {
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) ||
 	  IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS),
 	  "an architecture with DYNAMIC_FTRACE_WITH_ARGS: the hooks read arguments" },
+	{ IS_ENABLED(CONFIG_TRACEPOINTS),
+	  "CONFIG_TRACEPOINTS=y: frees are seen by the kernel's tracepoints" },
 	{ IS_ENABLED(CONFIG_STACKTRACE),
 	  "CONFIG_STACKTRACE=y: reports show who mapped the memory" },
 	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
