@@ -228,6 +228,12 @@ static u64 region_last(u64 addr)
 	return addr | ((1ULL << REGION_SHIFT) - 1);
 }
 
+/* Each [from, to] of [start, last] that lies in one region. */
+#define for_each_region(from, to, start, last)				\
+	for ((from) = (start), (to) = min(region_last(from), last);	\
+	     (from) <= (last);						\
+	     (from) = (to) + 1, (to) = min(region_last(from), last))
+
 static struct index_part *phys_shard(u64 phys)
 {
 	return &by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
@@ -537,11 +543,10 @@ static void guard_wide(u64 start, u64 last)
 	/* Edges, if there are any: they lie in the same pages. */
 	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
 	last = min(last | (PAGE_SIZE - 1), last + margin);
-	for (from = start; from <= last; from = to + 1) {
+	for_each_region(from, to, start, last) {
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		to = min(region_last(from), last);
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		guard->disown(from, to);
 		guard_region(shard, from, to);
@@ -638,11 +643,10 @@ static void share_wide(u64 start, u64 last)
 {
 	u64 from, to;
 
-	for (from = start; from <= last; from = to + 1) {
+	for_each_region(from, to, start, last) {
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		to = min(region_last(from), last);
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		share_region(shard, from, to);
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -1038,8 +1042,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));
 	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
 	m->line = not_ram ? 0 : dod_checks_line(call->dev);
-	if (m->line && bounced)
-		m->line = dod_checks_bounced(call->dev, phys, bus) ? 0 : m->line;
+	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
+		m->line = 0;
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, m->bus_end);
@@ -1280,17 +1284,15 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
  */
 void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
 {
-	u64 from, to;
+	u64 from, to, last = bus + size - 1;
 
 	if (!size)
 		return;
-	while (end_iova(&by_bus->wide, call, bus, bus + size - 1))
+	while (end_iova(&by_bus->wide, call, bus, last))
 		;
-	for (from = bus; from <= bus + size - 1; from = to + 1) {
-		to = min(region_last(from), bus + size - 1);
+	for_each_region(from, to, bus, last)
 		while (end_iova(bus_shard(call->dev, from), call, from, to))
 			;
-	}
 }
 
 /*
@@ -1586,15 +1588,13 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
  */
 void dod_owner_iova_give(struct dod_call *call, u64 bus, u64 size)
 {
-	u64 from, to;
+	u64 from, to, last = bus + size - 1;
 
 	if (!size)
 		return;
-	give_iova(&by_bus->wide, call, bus, bus + size - 1);
-	for (from = bus; from <= bus + size - 1; from = to + 1) {
-		to = min(region_last(from), bus + size - 1);
+	give_iova(&by_bus->wide, call, bus, last);
+	for_each_region(from, to, bus, last)
 		give_iova(bus_shard(call->dev, from), call, from, to);
-	}
 }
 
 /**
@@ -1690,10 +1690,11 @@ static bool find_owner(struct index_part *part, u64 phys, bool write,
  * Which mapping makes a byte the rest of a cache line that a device writes to?
  * The part's lock is held.
  */
-static struct dod_mapping *find_edge(struct index_part *part, u64 phys,
-				     struct dod_range **range)
+static bool find_edge(struct index_part *part, u64 phys,
+		      struct dod_mapping *copy, struct dod_range *range)
 {
 	u64 margin = READ_ONCE(widest_line), from = phys - min(phys, margin);
+	struct dod_range *r = NULL;
 	struct dod_mapping *m;
 	u64 start, last;
 
@@ -1702,15 +1703,37 @@ static struct dod_mapping *find_edge(struct index_part *part, u64 phys,
 		if (!has_edges(m))
 			continue;
 		head_edge(m, &start, &last);
-		*range = written_at(m, false);
-		if (*range && phys >= start && phys <= last)
-			return m;
+		if (phys >= start && phys <= last)
+			r = written_at(m, false);
 		tail_edge(m, &start, &last);
-		*range = written_at(m, true);
-		if (*range && phys >= start && phys <= last)
-			return m;
+		if (phys >= start && phys <= last)
+			r = written_at(m, true);
+		if (r)
+			break;
 	}
-	return NULL;
+	if (m && copy) {
+		*copy = *m;
+		*range = *r;
+	}
+	return m;
+}
+
+/*
+ * Is the granule painted as an edge, and whose? The shard's lock is held. @copy and
+ * @range are filled in then, and may be NULL.
+ */
+static bool is_edge(struct index_part *shard, u64 phys, struct dod_mapping *copy,
+		    struct dod_range *range)
+{
+	struct index_part *wide = &by_phys->wide;
+	bool found = find_edge(shard, phys, copy, range);
+
+	if (!found && READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		found = find_edge(wide, phys, copy, range);
+		raw_spin_unlock(&wide->lock);
+	}
+	return found;
 }
 
 /**
@@ -1726,41 +1749,13 @@ static struct dod_mapping *find_edge(struct index_part *part, u64 phys,
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
-	struct dod_mapping *m;
-	struct dod_range *r;
+	struct index_part *shard = phys_shard(phys);
 	unsigned long flags;
+	bool found;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	m = find_edge(shard, phys, &r);
-	if (m) {
-		*copy = *m;
-		*range = *r;
-	} else if (READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
-		m = find_edge(wide, phys, &r);
-		if (m) {
-			*copy = *m;
-			*range = *r;
-		}
-		raw_spin_unlock(&wide->lock);
-	}
+	found = is_edge(shard, phys, copy, range);
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
-	return m;
-}
-
-/* Is the granule painted as an edge? The shard's lock is held. */
-static bool is_edge(struct index_part *shard, u64 phys)
-{
-	struct index_part *wide = &by_phys->wide;
-	struct dod_range *r;
-	bool found = find_edge(shard, phys, &r);
-
-	if (!found && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
-		found = find_edge(wide, phys, &r);
-		raw_spin_unlock(&wide->lock);
-	}
 	return found;
 }
 
@@ -1794,7 +1789,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	 * that nobody owns is our mistake, not the driver's.
 	 */
 	if (!found && guard->guarded(phys_to_virt(phys)) &&
-	    !is_edge(shard, phys)) {
+	    !is_edge(shard, phys, NULL, NULL)) {
 		guard->disown(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
 		smp_rmb();
@@ -1846,11 +1841,10 @@ void dod_owner_seen_write(u64 phys, u64 size)
 {
 	u64 last = phys + size - 1, from, to;
 
-	for (from = phys; from <= last; from = to + 1) {
+	for_each_region(from, to, phys, last) {
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		to = min(region_last(from), last);
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		written_content(shard, from, to);
 		if (READ_ONCE(by_phys->wide.nr)) {
@@ -1934,8 +1928,9 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 		found = find_other(part, m, start, last, writable, copy);
 		raw_spin_unlock_irqrestore(&part->lock, flags);
 	}
-	for (from = start; !found && from <= last; from = to + 1) {
-		to = min(region_last(from), last);
+	for_each_region(from, to, start, last) {
+		if (found)
+			break;
 		part = phys_shard(from);
 		raw_spin_lock_irqsave(&part->lock, flags);
 		found = find_other(part, m, from, to, writable, copy);
@@ -1992,29 +1987,71 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
 	return nr;
 }
 
-static u64 distance(const struct dod_mapping *m, u64 phys)
+/* An address, of memory or on a device's bus. */
+struct place {
+	const struct device *dev;	/* whose bus, NULL for memory */
+	u64 at, near;
+};
+
+static u64 distance(const struct dod_mapping *m, const struct place *p)
 {
-	if (phys < m->start)
-		return m->start - phys;
-	return phys > m->last ? phys - m->last : 0;
+	u64 start = p->dev ? m->bus : m->start;
+	u64 last = p->dev ? m->bus_end : m->last;
+
+	if (p->at < start)
+		return start - p->at;
+	return p->at > last ? p->at - last : 0;
 }
 
-/* Copies the mapping of a part that is nearest to a byte, if it is nearer. */
-static bool copy_nearest(struct index_part *part, u64 phys, u64 near,
+/* Copies a mapping if it is nearer than what was copied before. */
+static bool copy_nearer(const struct dod_mapping *m, const struct place *p,
+			struct dod_mapping *copy, bool found)
+{
+	if ((p->dev && m->dev != p->dev) ||
+	    (found && distance(m, p) >= distance(copy, p)))
+		return found;
+	*copy = *m;
+	return true;
+}
+
+/* Copies the one that ended last of those that were near. */
+static bool copy_ended(const struct place *p, struct dod_mapping *copy)
+{
+	bool found = false;
+	unsigned int cpu, i;
+
+	for_each_possible_cpu(cpu) {
+		struct ended *e = &ended[cpu];
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&e->lock, flags);
+		for (i = 0; i < NR_ENDED; i++) {
+			struct dod_mapping *m = e->ring[i];
+
+			if (!m || (p->dev && m->dev != p->dev) ||
+			    distance(m, p) > p->near)
+				continue;
+			if (found && m->ended < copy->ended)
+				continue;
+			*copy = *m;
+			found = true;
+		}
+		raw_spin_unlock_irqrestore(&e->lock, flags);
+	}
+	return found;
+}
+
+static bool copy_nearest(struct index_part *part, const struct place *p,
 			 struct dod_mapping *copy, bool found)
 {
-	u64 start = phys - min(phys, near), last = phys + near;
+	u64 start = p->at - min(p->at, p->near), last = p->at + p->near;
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, start, last); m;
-	     m = next_touching(m, start, last)) {
-		if (found && distance(m, phys) >= distance(copy, phys))
-			continue;
-		*copy = *m;
-		found = true;
-	}
+	     m = next_touching(m, start, last))
+		found = copy_nearer(m, p, copy, found);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
@@ -2032,34 +2069,13 @@ static bool copy_nearest(struct index_part *part, u64 phys, u64 near,
  */
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
 {
-	unsigned int cpu, i;
+	struct place p = { .at = phys, .near = near };
 	bool found;
 
-	found = copy_nearest(phys_shard(phys - min(phys, near)), phys, near,
-			     copy, false);
-	found = copy_nearest(phys_shard(phys + near), phys, near, copy, found);
-	found = copy_nearest(&by_phys->wide, phys, near, copy, found);
-	if (found)
-		return true;
-
-	for_each_possible_cpu(cpu) {
-		struct ended *e = &ended[cpu];
-		unsigned long flags;
-
-		raw_spin_lock_irqsave(&e->lock, flags);
-		for (i = 0; i < NR_ENDED; i++) {
-			struct dod_mapping *m = e->ring[i];
-
-			if (!m || distance(m, phys) > near)
-				continue;
-			if (found && m->ended < copy->ended)
-				continue;
-			*copy = *m;
-			found = true;
-		}
-		raw_spin_unlock_irqrestore(&e->lock, flags);
-	}
-	return found;
+	found = copy_nearest(phys_shard(phys - min(phys, near)), &p, copy, false);
+	found = copy_nearest(phys_shard(phys + near), &p, copy, found);
+	found = copy_nearest(&by_phys->wide, &p, copy, found);
+	return found || copy_ended(&p, copy);
 }
 
 /*
@@ -2156,31 +2172,19 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 	return false;
 }
 
-static u64 bus_distance(const struct dod_mapping *m, u64 bus)
-{
-	if (bus < m->bus)
-		return m->bus - bus;
-	return bus > m->bus_end ? bus - m->bus_end : 0;
-}
-
 /* As copy_nearest(), by bus address. */
-static bool copy_nearest_bus(struct index_part *part, const struct device *dev,
-			     u64 bus, u64 near, struct dod_mapping *copy,
-			     bool found)
+static bool copy_nearest_bus(struct index_part *part, const struct place *p,
+			     struct dod_mapping *copy, bool found)
 {
-	u64 start = bus - min(bus, near), last = bus + min(U64_MAX - bus, near);
+	u64 start = p->at - min(p->at, p->near);
+	u64 last = p->at + min(U64_MAX - p->at, p->near);
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&part->lock, flags);
 	for (m = bus_tree_iter_first(&part->root, start, last); m;
-	     m = bus_tree_iter_next(m, start, last)) {
-		if (m->dev != dev ||
-		    (found && bus_distance(m, bus) >= bus_distance(copy, bus)))
-			continue;
-		*copy = *m;
-		found = true;
-	}
+	     m = bus_tree_iter_next(m, start, last))
+		found = copy_nearer(m, p, copy, found);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
@@ -2201,35 +2205,13 @@ bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
 			struct dod_mapping *copy)
 {
 	u64 before = bus - min(bus, near), behind = bus + min(U64_MAX - bus, near);
-	unsigned int cpu, i;
+	struct place p = { .dev = dev, .at = bus, .near = near };
 	bool found;
 
-	found = copy_nearest_bus(bus_shard(dev, before), dev, bus, near, copy,
-				 false);
-	found = copy_nearest_bus(bus_shard(dev, behind), dev, bus, near, copy,
-				 found);
-	found = copy_nearest_bus(&by_bus->wide, dev, bus, near, copy, found);
-	if (found)
-		return true;
-
-	for_each_possible_cpu(cpu) {
-		struct ended *e = &ended[cpu];
-		unsigned long flags;
-
-		raw_spin_lock_irqsave(&e->lock, flags);
-		for (i = 0; i < NR_ENDED; i++) {
-			struct dod_mapping *m = e->ring[i];
-
-			if (!m || m->dev != dev || bus_distance(m, bus) > near)
-				continue;
-			if (found && m->ended < copy->ended)
-				continue;
-			*copy = *m;
-			found = true;
-		}
-		raw_spin_unlock_irqrestore(&e->lock, flags);
-	}
-	return found;
+	found = copy_nearest_bus(bus_shard(dev, before), &p, copy, false);
+	found = copy_nearest_bus(bus_shard(dev, behind), &p, copy, found);
+	found = copy_nearest_bus(&by_bus->wide, &p, copy, found);
+	return found || copy_ended(&p, copy);
 }
 
 /**
