@@ -198,7 +198,9 @@ progress()
 copy_build()
 {
 	rm -rf "$2" "$2.copy"
-	cp -a "$1" "$2.copy"
+	mkdir "$2.copy"
+	# $1 may be a symbolic link: what is copied is what it leads to.
+	cp -a "$1/." "$2.copy"
 	rm -f "$2.copy/.dod-built" "$2.copy/.dod-prepared"
 	find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
 	mv "$2.copy" "$2"
