@@ -671,8 +671,9 @@ static void report_overrun(const struct dod_found *found,
 	};
 
 	scnprintf(f.text, sizeof(f.text),
-		  "%u byte%s behind the buffer changed while it was mapped, where nothing may write; the first is %u bytes behind its end: it was 0x%02x and is 0x%02x.\n",
-		  found->overrun, found->overrun == 1 ? "" : "s", found->far,
+		  "%u byte%s behind the buffer changed while it was mapped, where nothing may write; the first is %u byte%s behind its end: it was 0x%02x and is 0x%02x.\n",
+		  found->overrun, found->overrun == 1 ? "" : "s",
+		  found->far + 1, found->far ? "s" : "",
 		  found->was, found->is);
 	dod_report_mapping(&f, m);
 }

@@ -394,7 +394,7 @@ static void overrun(struct kunit *test)
 		return;
 	}
 	EXPECT_OVERRUN(test, 100);
-	KUNIT_EXPECT_TRUE(test, kt_has("3 bytes behind the buffer changed while it was mapped, where nothing may write; the first is 1 bytes behind its end: it was 0x?? and is 0xee."));
+	KUNIT_EXPECT_TRUE(test, kt_has("3 bytes behind the buffer changed while it was mapped, where nothing may write; the first is 2 bytes behind its end: it was 0x?? and is 0xee."));
 	KUNIT_EXPECT_TRUE(test, kt_has("The object there:*"));
 }
 
@@ -423,7 +423,7 @@ static void overrun_from_the_middle(struct kunit *test)
 	device_writes(buf + 80, 21, 0xee);
 	unmap(dma, 48, DMA_FROM_DEVICE);
 	EXPECT_OVERRUN(test, 48);
-	KUNIT_EXPECT_TRUE(test, kt_has("1 byte behind the buffer changed *; the first is 20 bytes behind its end: *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("1 byte behind the buffer changed *; the first is 21 bytes behind its end: *"));
 }
 
 /* Behind a large kmalloc() is the rest of its pages. */
