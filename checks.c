@@ -145,18 +145,30 @@ static bool module_image(const struct dod_call *call,
 /* === Memory that must not be mapped ======================================= */
 
 /**
- * dod_checks_stack_magic() - does an address look like one on a task's stack?
- * @addr: in the linear map, where stacks are without VMAP_STACK
+ * dod_checks_on_stack() - is a page of a task's stack, as far as that is seen?
+ * @page: the page
  *
- * A stack ends with a magic value. The page may be unmapped (debug_pagealloc).
+ * With VMAP_STACK only the current task's stack is known by its pages. Without, a
+ * stack in the linear map ends with a magic value, which can be there by chance, and
+ * may be unmapped (debug_pagealloc).
  *
  * Context: any.
  */
-bool dod_checks_stack_magic(const void *addr)
+bool dod_checks_on_stack(const struct page *page)
 {
+#ifdef CONFIG_VMAP_STACK
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	unsigned int i;
+
+	for (i = 0; vm && i < vm->nr_pages; i++)
+		if (vm->pages[i] == page)
+			return true;
+	return false;
+#else
 	unsigned long *end, magic;
 
-	end = (unsigned long *)round_down((unsigned long)addr, THREAD_SIZE);
+	end = (unsigned long *)round_down((unsigned long)page_address(page),
+					  THREAD_SIZE);
 	pagefault_disable();
 	__get_kernel_nofault(&magic, end, unsigned long, fault);
 	pagefault_enable();
@@ -164,39 +176,24 @@ bool dod_checks_stack_magic(const void *addr)
 fault:
 	pagefault_enable();
 	return false;
+#endif
 }
 
-/* The magic value may be there by chance; the tasks prove it. */
-static bool linear_stack(const struct dod_call *call,
-			 const struct dod_mapping *m, struct dod_finding *f)
-{
-	const void *addr = as_linear(m->start);
-	char comm[TASK_COMM_LEN];
-	pid_t pid;
-
-	if (IS_ENABLED(CONFIG_VMAP_STACK) || !dod_checks_stack_magic(addr) ||
-	    !find_stack(addr, comm, &pid))
-		return false;
-	say_whose_stack(f, comm, pid);
-	return true;
-}
-
-/* vmalloc_to_page() of a variable: the page is right, but it is a stack's. */
+/* In the linear map the tasks prove it, and say whose it is. */
 static bool page_of_stack(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
 {
-#ifdef CONFIG_VMAP_STACK
-	const struct vm_struct *vm = task_stack_vm_area(current);
-	const struct page *page = pfn_to_page(PHYS_PFN(m->start));
-	unsigned int i;
+	pid_t pid = task_pid_nr(current);
+	char comm[TASK_COMM_LEN];
 
-	for (i = 0; vm && i < vm->nr_pages; i++)
-		if (vm->pages[i] == page) {
-			say_whose_stack(f, current->comm, task_pid_nr(current));
-			return true;
-		}
-#endif
-	return false;
+	if (!dod_checks_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+		return false;
+	strscpy(comm, current->comm, sizeof(comm));
+	if (!IS_ENABLED(CONFIG_VMAP_STACK) &&
+	    !find_stack(as_linear(m->start), comm, &pid))
+		return false;
+	say_whose_stack(f, comm, pid);
+	return true;
 }
 
 /* Where the kernel's image is; constant after load. */
@@ -715,36 +712,44 @@ static bool mask_untested(const struct dod_call *call,
 	return true;
 }
 
+__printf(2, 3)
+static void differs(struct dod_finding *f, const char *fmt, ...)
+{
+	struct va_format what = { .fmt = fmt };
+	va_list args;
+
+	if (!f->text[0])
+		say(f, "it has no firmware node, and its DMA configuration is not its parent's");
+	va_start(args, fmt);
+	what.va = &args;
+	say(f, "; %pV", &what);
+	va_end(args);
+}
+
 /* PCI devices get theirs from the host bridge, whose child they are. */
 static bool config_not_inherited(const struct dod_call *call,
 				 const struct dod_mapping *m,
 				 struct dod_finding *f)
 {
 	struct device *dev = call->dev, *parent = dev->parent;
-	size_t same;
 
 	if (likely(dev_fwnode(dev) || dev->of_node || dev_is_pci(dev)) ||
 	    !parent || !parent->dma_mask)
 		return false;
-	say(f, "it has no firmware node, and its DMA configuration is not its parent's");
-	same = strlen(f->text);
 	if (dev_is_dma_coherent(dev) != dev_is_dma_coherent(parent))
-		say(f, "; it is %scoherent",
-		    dev_is_dma_coherent(dev) ? "" : "not ");
+		differs(f, "it is %scoherent",
+			dev_is_dma_coherent(dev) ? "" : "not ");
 	if (dev->bus_dma_limit != parent->bus_dma_limit)
-		say(f, "; bus limit 0x%llx, not 0x%llx", dev->bus_dma_limit,
-		    parent->bus_dma_limit);
+		differs(f, "bus limit 0x%llx, not 0x%llx", dev->bus_dma_limit,
+			parent->bus_dma_limit);
 	if (dev->dma_range_map != parent->dma_range_map)
-		say(f, "; %s dma-ranges", dev->dma_range_map ? "other" : "no");
+		differs(f, "%s dma-ranges", dev->dma_range_map ? "other" : "no");
 	if (dma_get_mask(dev) != dma_get_mask(parent))
-		say(f, "; mask 0x%llx, not 0x%llx", dma_get_mask(dev),
-		    dma_get_mask(parent));
+		differs(f, "mask 0x%llx, not 0x%llx", dma_get_mask(dev),
+			dma_get_mask(parent));
 	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
-		say(f, "; another IOMMU domain");
-	if (f->text[same])
-		return true;
-	f->text[0] = '\0';
-	return false;
+		differs(f, "another IOMMU domain");
+	return f->text[0];
 }
 
 /* === The table ============================================================ */
@@ -768,7 +773,6 @@ static const struct check {
 	{ NO_MEMORY, DOD_R_STACK_BUFFER, vmalloc_stack },
 	{ NO_MEMORY, DOD_R_VMALLOC_BUFFER, vmalloc_buffer },
 	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, module_image },
-	{ MEMORY, DOD_R_STACK_BUFFER, linear_stack },
 	{ MEMORY, DOD_R_STACK_BUFFER, page_of_stack },
 	{ MEMORY, DOD_R_IMAGE_BUFFER, kernel_image },
 	{ MEMORY, DOD_R_USE_AFTER_FREE_MAP, use_after_free },

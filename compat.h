@@ -131,9 +131,8 @@ static inline const void *dod_image_alias(u64 phys)
 }
 
 /*
- * "I know that I share these cache lines, and never dirty them": added by the
- * commits "dma-mapping: add DMA_ATTR_CPU_CACHE_CLEAN" and "dma-debug: track cache
- * clean flag in entries", v7.0, renamed since.
+ * "I know that I share these cache lines, and never dirty them": v7.3 has the one
+ * name; the other is looked for, too.
  */
 #ifdef DMA_ATTR_CPU_CACHE_CLEAN
 #define DOD_ATTR_CACHE_CLEAN	DMA_ATTR_CPU_CACHE_CLEAN

@@ -86,16 +86,6 @@ static const struct kernel_param_ops content_ops = {
 	.get = content_get,
 };
 
-static int content_sample_set(const char *val, const struct kernel_param *kp)
-{
-	return param_set_uint_minmax(val, kp, 1, 1 << 24);
-}
-
-static const struct kernel_param_ops content_sample_ops = {
-	.set = content_sample_set,
-	.get = param_get_uint,
-};
-
 static int content_max_set(const char *val, const struct kernel_param *kp)
 {
 	return param_set_uint_minmax(val, kp, 2 * DOD_BLOCK,
@@ -121,34 +111,46 @@ static const struct kernel_param_ops dedup_ops = {
 	.get = param_get_bool,
 };
 
-static int reserve_set(const char *val, const struct kernel_param *kp)
+static int count_set(const char *val, const struct kernel_param *kp)
 {
 	return param_set_uint_minmax(val, kp, 1, 1 << 24);
 }
 
-static const struct kernel_param_ops reserve_ops = {
-	.set = reserve_set,
+static const struct kernel_param_ops count_ops = {
+	.set = count_set,
 	.get = param_get_uint,
 };
 
-struct filter_param {
+/* A parameter that is a list, and is read as it was written. */
+struct list_param {
+	int (*set)(enum dod_filter_by by, const char *val);
 	enum dod_filter_by by;
 	char text[512];
 };
 
-static struct filter_param off_types = { DOD_BY_TYPE };
-static struct filter_param off_drivers = { DOD_BY_DRIVER };
-static struct filter_param off_devices = { DOD_BY_DEVICE };
+static int set_wires(enum dod_filter_by by, const char *val)
+{
+	int err = dod_checks_set_wires(val);
+
+	if (!err)
+		dod_owner_set_wires();
+	return err;
+}
+
+static struct list_param off_types = { dod_report_set_filter, DOD_BY_TYPE };
+static struct list_param off_drivers = { dod_report_set_filter, DOD_BY_DRIVER };
+static struct list_param off_devices = { dod_report_set_filter, DOD_BY_DEVICE };
+static struct list_param wires = { set_wires };
 
 static DEFINE_MUTEX(param_lock);
 
-static int filter_set(const char *val, const struct kernel_param *kp)
+static int list_set(const char *val, const struct kernel_param *kp)
 {
-	struct filter_param *param = kp->arg;
+	struct list_param *param = kp->arg;
 	int err;
 
 	mutex_lock(&param_lock);
-	err = dod_report_set_filter(param->by, val);
+	err = param->set(param->by, val);
 	if (!err) {
 		strscpy(param->text, val, sizeof(param->text));
 		strreplace(param->text, '\n', '\0');
@@ -157,9 +159,9 @@ static int filter_set(const char *val, const struct kernel_param *kp)
 	return err;
 }
 
-static int filter_get(char *buf, const struct kernel_param *kp)
+static int list_get(char *buf, const struct kernel_param *kp)
 {
-	struct filter_param *param = kp->arg;
+	struct list_param *param = kp->arg;
 	int len;
 
 	mutex_lock(&param_lock);
@@ -168,41 +170,9 @@ static int filter_get(char *buf, const struct kernel_param *kp)
 	return len;
 }
 
-static const struct kernel_param_ops filter_ops = {
-	.set = filter_set,
-	.get = filter_get,
-};
-
-static char wires_text[512];
-
-static int wires_set(const char *val, const struct kernel_param *kp)
-{
-	int err;
-
-	mutex_lock(&param_lock);
-	err = dod_checks_set_wires(val);
-	if (!err) {
-		strscpy(wires_text, val, sizeof(wires_text));
-		strreplace(wires_text, '\n', '\0');
-		dod_owner_set_wires();
-	}
-	mutex_unlock(&param_lock);
-	return err;
-}
-
-static int wires_get(char *buf, const struct kernel_param *kp)
-{
-	int len;
-
-	mutex_lock(&param_lock);
-	len = sysfs_emit(buf, "%s\n", wires_text);
-	mutex_unlock(&param_lock);
-	return len;
-}
-
-static const struct kernel_param_ops wires_ops = {
-	.set = wires_set,
-	.get = wires_get,
+static const struct kernel_param_ops list_ops = {
+	.set = list_set,
+	.get = list_get,
 };
 
 static int noncoherent_set(const char *val, const struct kernel_param *kp)
@@ -233,13 +203,13 @@ MODULE_PARM_DESC(strict,
 module_param_cb(trap_user, &param_ops_bool, &dod_params.trap_user, 0600);
 MODULE_PARM_DESC(trap_user,
 		 "trap also in memory that user space or the page cache can reach, where legal races exist (default: N)");
-module_param_cb(off_types, &filter_ops, &off_types, 0600);
+module_param_cb(off_types, &list_ops, &off_types, 0600);
 MODULE_PARM_DESC(off_types,
 		 "report types to switch off, comma-separated (default: none)");
-module_param_cb(off_drivers, &filter_ops, &off_drivers, 0600);
+module_param_cb(off_drivers, &list_ops, &off_drivers, 0600);
 MODULE_PARM_DESC(off_drivers,
 		 "drivers not to report, as [type:]glob, comma-separated (default: none)");
-module_param_cb(off_devices, &filter_ops, &off_devices, 0600);
+module_param_cb(off_devices, &list_ops, &off_devices, 0600);
 MODULE_PARM_DESC(off_devices,
 		 "devices not to report, as [type:]glob, comma-separated (default: none)");
 module_param_cb(dedup, &dedup_ops, &dod_params.dedup, 0600);
@@ -258,14 +228,13 @@ module_param_cb(untested_after, &param_ops_uint, &dod_params.untested_after,
 		0600);
 MODULE_PARM_DESC(untested_after,
 		 "seconds of use without an address above 4 GiB, after which a wider mask is noted as untested (default: 60)");
-module_param_cb(wires, &wires_ops, NULL, 0600);
+module_param_cb(wires, &list_ops, &wires, 0600);
 MODULE_PARM_DESC(wires,
 		 "address lines that devices really have, as <device or driver glob>:<bits>, comma-separated (default: none)");
 module_param_cb(content, &content_ops, NULL, 0600);
 MODULE_PARM_DESC(content,
 		 "notice what changes content unseen: \"off\", \"sample\" for one mapping in content_sample, \"on\" for all (default: on)");
-module_param_cb(content_sample, &content_sample_ops, &dod_params.content_sample,
-		0600);
+module_param_cb(content_sample, &count_ops, &dod_params.content_sample, 0600);
 MODULE_PARM_DESC(content_sample,
 		 "with content=sample, look at one mapping in so many (default: 16)");
 module_param_cb(content_max, &content_max_ops, &dod_params.content_max, 0600);
@@ -277,10 +246,10 @@ MODULE_PARM_DESC(watch_writes,
 module_param_cb(canary, &param_ops_bool, &dod_params.canary, 0600);
 MODULE_PARM_DESC(canary,
 		 "fill DMA_FROM_DEVICE memory with a pattern when a device gets it, and report what comes back untouched: changes what drivers find in buffers that the device did not use (default: N)");
-module_param_cb(pool_reserve, &reserve_ops, &pool_reserve, 0400);
+module_param_cb(pool_reserve, &count_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");
-module_param_cb(pool_max, &reserve_ops, &pool_max, 0400);
+module_param_cb(pool_max, &count_ops, &pool_max, 0400);
 MODULE_PARM_DESC(pool_max,
 		 "most records to allocate (default: 1048576)");
 

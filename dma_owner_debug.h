@@ -37,6 +37,7 @@
  */
 enum dod_counter {
 	DOD_C_MAPS,
+	DOD_C_MAPS_BOUNCED,
 	DOD_C_UNMAPS,
 	DOD_C_SYNCS_FOR_CPU,
 	DOD_C_SYNCS_FOR_DEVICE,
@@ -440,6 +441,7 @@ struct dod_call {
 	unsigned long frames[DOD_MAP_FRAMES];
 };
 
+void dod_owner_note_who(struct dod_who *who);
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		   bool not_ram, bool bounced);
@@ -553,7 +555,7 @@ struct dod_finding {
 
 void dod_checks_start(const struct dod_guard *guard);
 u16 dod_checks_line(struct device *dev);
-bool dod_checks_stack_magic(const void *addr);
+bool dod_checks_on_stack(const struct page *page);
 bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);

@@ -200,27 +200,6 @@ static void paint(u64 start, u64 end, u8 value)
 
 /* === What may be painted ================================================== */
 
-/*
- * Every function on a painted stack would trap. A stack in the linear map ends
- * with a magic value; that a buffer looks like one by chance costs a detection.
- * One in vmalloc space has a shadow of its own, so that painting would trap
- * nothing: it is only recognised to be counted, and only the current task's.
- */
-static bool on_task_stack(const struct page *page, const void *addr)
-{
-#ifdef CONFIG_VMAP_STACK
-	const struct vm_struct *vm = task_stack_vm_area(current);
-	unsigned int i;
-
-	for (i = 0; vm && i < vm->nr_pages; i++)
-		if (vm->pages[i] == page)
-			return true;
-	return false;
-#else
-	return dod_checks_stack_magic(addr);
-#endif
-}
-
 /* Can user space or the page cache reach it behind the driver's back? Rule 8 */
 static bool is_user_reachable(struct folio *folio)
 {
@@ -242,7 +221,8 @@ static enum dod_counter untrapped(u64 phys)
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
 		return DOD_C_UNTRAPPED_RESERVED;
-	if (on_task_stack(page, addr))
+	/* Every function on a painted stack would trap. */
+	if (dod_checks_on_stack(page))
 		return DOD_C_UNTRAPPED_STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
 		return DOD_C_UNTRAPPED_USER;

@@ -44,6 +44,7 @@ enum hook_id {
 enum presence {
 	REQUIRED,
 	OPTIONAL,
+	FALLBACK,	/* hooked only where the row before is missing */
 	ABSENT,		/* not hooked in this kernel */
 };
 
@@ -196,11 +197,13 @@ static bool take_wrong(u64 phys)
 static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 {
 	bool ram = !call->wrong && is_ram(phys, size);
+	bool bounced = may_bounce(call->dev, phys, bus);
 
 	if (!ram)
 		dod_count(DOD_C_UNTRACKED_NOT_RAM);
-	dod_owner_map(call, phys, size, bus, !ram,
-		      may_bounce(call->dev, phys, bus));
+	else if (bounced && dod_maps_directly(call->dev))
+		dod_count(DOD_C_MAPS_BOUNCED);
+	dod_owner_map(call, phys, size, bus, !ram, bounced);
 }
 
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
@@ -281,11 +284,11 @@ static void map_one(struct hook *hook, unsigned long caller,
 	bool is_wrong = take_wrong(phys);
 	struct dod_call call;
 
+	note_seen(hook, dev, phys, bus, size, dir, attrs);
 	if (bus == DMA_MAPPING_ERROR) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
 	}
-	note_seen(hook, dev, phys, bus, size, dir, attrs);
 	if (is_ignored(attrs)) {
 		count_ignored(attrs);
 		return;
@@ -437,8 +440,6 @@ static void on_api_free_pages(struct hook *hook, unsigned long caller,
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
 	dma_addr_t bus = dod_arg(fregs, 3);
 
-	if (!hooks[FREE_PAGES].missing)
-		return;
 	note_seen(&hooks[FREE_PAGES], call.dev, phys, bus, size, call.dir, 0);
 	dod_owner_unmap(&call, bus, size, NULL, 0);
 }
@@ -645,7 +646,8 @@ static struct hook hooks[NR_HOOKS] = {
 			     .gives = true, .presence = OPTIONAL },
 	[FREE_PAGES]	 = { "debug_dma_free_pages", on_free_pages,
 			     .presence = OPTIONAL },
-	[API_FREE_PAGES] = { "dma_free_pages", on_api_free_pages },
+	[API_FREE_PAGES] = { "dma_free_pages", on_api_free_pages,
+			     .presence = FALLBACK },
 	[NEED_SYNC]	 = { DOD_NEED_SYNC, on_need_sync },
 	[MAP_RESOURCE]	 = { "debug_dma_map_resource", on_map_resource,
 			     .presence = DOD_MAPS_PHYS ? ABSENT : REQUIRED },
@@ -1013,7 +1015,9 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 	for (i = 0; i < NR_HOOKS; i++) {
 		char name[64];
 
-		hooks[i].missing = hooks[i].presence == ABSENT;
+		hooks[i].missing = hooks[i].presence == ABSENT ||
+				   (hooks[i].presence == FALLBACK &&
+				    !hooks[i - 1].missing);
 		if (hooks[i].missing)
 			continue;
 		/* ftrace_set_filter() wants a buffer that it may write to. */

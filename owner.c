@@ -794,6 +794,21 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 
 /* === Events =============================================================== */
 
+/**
+ * dod_owner_note_who() - who does something now
+ * @who: filled in, but for the number of frames
+ *
+ * Context: any.
+ */
+void dod_owner_note_who(struct dod_who *who)
+{
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	memcpy(who->comm, current->comm, sizeof(who->comm));
+	who->comm[sizeof(who->comm) - 1] = '\0';
+}
+
 /*
  * Who calls, and the stack from the return address of the hooked function
  * outwards: what lies inside is ours and ftrace's.
@@ -804,12 +819,7 @@ static void note_caller(struct dod_call *call, unsigned int depth)
 	struct dod_who *who = &call->who;
 	unsigned int nr, i;
 
-	who->when = local_clock();
-	who->pid = task_pid_nr(current);
-	who->cpu = raw_smp_processor_id();
-	memcpy(who->comm, current->comm, sizeof(who->comm));
-	who->comm[sizeof(who->comm) - 1] = '\0';
-
+	dod_owner_note_who(who);
 	nr = stack_trace_save(frames, depth + 8, 0);
 	for (i = 0; i < nr && frames[i] != call->caller; i++)
 		;

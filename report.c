@@ -465,6 +465,24 @@ static const char * const dma_core[] = {
 	"dma_alloc_", "dma_free_", "debug_dma_", "dmam_",
 };
 
+/*
+ * A bus' core that maps for its drivers, built in or as that module: named, it would
+ * stand for all of them.
+ */
+static const struct {
+	const char *prefix, *module;
+} bus_core[] = {
+	{ "virtqueue_", "virtio_ring" },
+	{ "usb_hcd_map_urb_", "usbcore" },
+	{ "usb_hcd_submit_urb", "usbcore" },
+	{ "usb_submit_urb", "usbcore" },
+	{ "usb_start_wait_urb", "usbcore" },
+	{ "usb_control_msg", "usbcore" },
+	{ "usb_internal_control_msg", "usbcore" },
+	{ "usb_bulk_msg", "usbcore" },
+	{ "scsi_dma_map", "scsi_mod" },
+};
+
 static const char * const helpers[] = {
 	"memcpy", "__memcpy", "memmove", "__memmove", "memset", "__memset",
 	"memcmp", "memchr", "str", "__asan_", "kasan_", "__kasan_",
@@ -511,6 +529,24 @@ static bool is_inline(const char *name)
 	return false;
 }
 
+/* @name as "function" or "function [module]" */
+static bool is_bus_core(const char *name)
+{
+	const char *module = strchr(name, '[');
+	unsigned int i;
+	size_t len;
+
+	for (i = 0; i < ARRAY_SIZE(bus_core); i++) {
+		if (strncmp(name, bus_core[i].prefix, strlen(bus_core[i].prefix)))
+			continue;
+		len = strlen(bus_core[i].module);
+		if (!module || (!strncmp(module + 1, bus_core[i].module, len) &&
+				module[1 + len] == ']'))
+			return true;
+	}
+	return false;
+}
+
 /* A driver may use names that begin so, too: of modules only inlines are skipped. */
 static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
 			    unsigned int nr)
@@ -518,6 +554,8 @@ static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
 	char name[64];
 
 	function_name(ip, name, sizeof(name));
+	if (prefixes == dma_core && is_bus_core(name))
+		return true;
 	if (strchr(name, '['))
 		return is_inline(name);
 	return has_prefix(name, prefixes, nr);
@@ -1151,11 +1189,8 @@ bool dod_report_note_write(const struct dod_access *access,
 		return false;
 	write->addr = access->addr;
 	write->size = access->size;
-	who->when = local_clock();
-	who->pid = task_pid_nr(current);
-	who->cpu = raw_smp_processor_id();
+	dod_owner_note_who(who);
 	who->nr_frames = min(nr, DOD_MAP_FRAMES);
-	strscpy(who->comm, current->comm, sizeof(who->comm));
 	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
 	return true;
 }
