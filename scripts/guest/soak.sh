@@ -1,17 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/soak runs in the guest: sh soak.sh SECONDS y|n [PARAMETER]...: with the
-# tool or not, and the tool's parameters.
+# What scripts/soak runs in the guest: sh soak.sh SECONDS y|n HOW [PARAMETER]...: with
+# the tool or not, how devices reach memory (direct, iommu, swiotlb, highmem), and the
+# tool's parameters.
 #
 # Every line that starts with "soak: ok:" or "soak: FAILED:" is one thing required.
 
 seconds=$1
 tool=$2
-shift 2
+how=$3
+shift 3
 params=$*
 ref=/tmp/ref
 res=/tmp/res
 stats=/sys/kernel/debug/dma_owner_debug/stats
+tool_devices=/sys/kernel/debug/dma_owner_debug/devices
 devices=/tmp/devices
 mb=4
 failed=/tmp/failed
@@ -464,6 +467,23 @@ is_zero()
 	return 1
 }
 
+# as_asked: is memory reached as the command line wants it?
+as_asked()
+{
+	case $how in
+	iommu)
+		while read -r label _ d; do
+			grep -q '^DMA' "/sys/bus/pci/devices/$d/iommu_group/type" || {
+				say "$label: no translating IOMMU"
+				return 1
+			}
+		done <$devices ;;
+	swiotlb|highmem) [ "$(stat maps_bounced)" -gt 100 ] ;;
+	# kmalloc() memory bounces where devices are not coherent.
+	direct) ! grep -q '^[^#].* yes ' $tool_devices || is_zero maps_bounced ;;
+	esac
+}
+
 # ---- run -------------------------------------------------------------------
 
 mkdir -p $ref/small $res
@@ -503,9 +523,10 @@ if [ "$tool" = y ]; then
 		require "phase 1: $name: 0" is_zero $name
 	done
 	require "phase 1: no reports" no_reports
+	require "phase 1: devices reach memory as asked: $how" as_asked
 	require "phase 1: maps seen" [ "$(stat maps)" -gt 1000 ]
 	require "phase 1: every map unmapped: $(stat maps)" [ "$(stat maps)" = "$(stat unmaps)" ]
-	say "phase 1: $(grep -E '^(maps|unmaps|syncs.*|allowed_.*|untr.*):' $stats | tr '\n' ' ')"
+	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*):' $stats | tr '\n' ' ')"
 fi
 
 # Phase 2: unloaded and loaded again under load.

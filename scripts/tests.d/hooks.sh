@@ -15,7 +15,8 @@ mistaken()
 
 mistaken gone 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"no_such_function"/' || fail "cannot build the case 'gone'"
 mistaken silent 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"dma_max_mapping_size"/' || fail "cannot build the case 'silent'"
-mistaken wrong 's/\(define dod_arg(fregs, n)\).*/\1 ftrace_regs_get_argument(fregs, (n) == 3 ? 2 : (n))/' ||
+mistaken wrong 's/define dod_arg(/define right_arg(/
+	/^#endif.*_COMPAT_H/i #define dod_arg(fregs, n) right_arg(fregs, (n) == 3 ? 2 : (n))' ||
 	fail "cannot build the case 'wrong'"
 
 kos=()
