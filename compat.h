@@ -75,12 +75,19 @@
 /* "dma-mapping: Implement link/unlink ranges API" in v6.16. */
 #ifdef DMA_IOVA_USE_SWIOTLB
 #define DOD_LINKS_IOVA		true
-typedef struct dma_iova_state dod_iova_state;
-#define dod_iova_size(state)	dma_iova_size(state)
 #else
 #define DOD_LINKS_IOVA		false
-typedef struct { dma_addr_t addr; } dod_iova_state;
-#define dod_iova_size(state)	0
+struct dma_iova_state {
+	dma_addr_t addr;
+};
+
+#define dma_iova_size(state)					((void)(state), 0)
+#define dma_iova_try_alloc(dev, state, phys, size)		((void)(phys), false)
+#define dma_iova_free(dev, state)				((void)(state))
+#define dma_iova_destroy(dev, state, len, dir, attrs)		((void)(state))
+#define dma_iova_sync(dev, state, offset, size)			(-EOPNOTSUPP)
+#define dma_iova_link(dev, state, phys, offset, size, dir, attrs) (-EOPNOTSUPP)
+#define dma_iova_unlink(dev, state, offset, size, dir, attrs)	((void)(state))
 #endif
 
 /*

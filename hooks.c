@@ -464,6 +464,11 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 
 /* === iova ================================================================= */
 
+static struct dma_iova_state *arg_iova(struct ftrace_regs *fregs)
+{
+	return (struct dma_iova_state *)dod_arg(fregs, 1);
+}
+
 /*
  * dma_iova_link(dev, state, phys, offset, size, dir, attrs)
  *
@@ -473,7 +478,7 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 static void on_iova_link(struct hook *hook, unsigned long caller,
 			 struct ftrace_regs *fregs)
 {
-	dod_iova_state *state = (dod_iova_state *)dod_arg(fregs, 1);
+	struct dma_iova_state *state = arg_iova(fregs);
 	unsigned long attrs = dod_arg(fregs, 6);
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 5), DOD_IOVA,
@@ -493,7 +498,7 @@ static void on_iova_link(struct hook *hook, unsigned long caller,
 static void on_iova_sync(struct hook *hook, unsigned long caller,
 			 struct ftrace_regs *fregs)
 {
-	dod_iova_state *state = (dod_iova_state *)dod_arg(fregs, 1);
+	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
 					  caller);
 
@@ -505,7 +510,7 @@ static void on_iova_sync(struct hook *hook, unsigned long caller,
 static void on_iova_unlink(struct hook *hook, unsigned long caller,
 			   struct ftrace_regs *fregs)
 {
-	dod_iova_state *state = (dod_iova_state *)dod_arg(fregs, 1);
+	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
 					  caller);
 
@@ -520,11 +525,11 @@ static void on_iova_unlink(struct hook *hook, unsigned long caller,
 static void on_iova_end(struct hook *hook, unsigned long caller,
 			struct ftrace_regs *fregs)
 {
-	dod_iova_state *state = (dod_iova_state *)dod_arg(fregs, 1);
+	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
 					  caller);
 
-	dod_owner_iova_end(&call, state->addr, dod_iova_size(state));
+	dod_owner_iova_end(&call, state->addr, dma_iova_size(state));
 }
 
 /* === sync ================================================================= */

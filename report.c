@@ -35,24 +35,31 @@
  * @hint:	what to do; "%s" becomes the family of calls that made the
  *		mapping, "single" or "sg"
  * @hint_receiving: what to do where the device only writes, if that is different
+ * @hint_linked: what to do with memory of dma_iova_link(), if that is different
  * @advice:	no fault: a line per device, never a report
  */
 struct report_type {
 	const char *name;
 	const char *hint;
 	const char *hint_receiving;
+	const char *hint_linked;
 	bool advice;
 };
+
+#define HINT_LINKED \
+	"memory of dma_iova_link() cannot be synced for the CPU: make this access before dma_iova_link(), or after dma_iova_unlink() or dma_iova_destroy()."
 
 static const struct report_type types[] = {
 	[DOD_R_CPU_READ] = {
 		"cpu-read",
 		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap.",
+		.hint_linked = HINT_LINKED,
 	},
 	[DOD_R_CPU_WRITE] = {
 		"cpu-write",
 		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.",
 		"the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap.",
+		.hint_linked = HINT_LINKED,
 	},
 	[DOD_R_SHARED_LINE_WRITE] = {
 		"shared-line-write",
@@ -462,7 +469,7 @@ static bool has_prefix(const char *name, const char * const *prefixes,
  */
 static const char * const dma_core[] = {
 	"dma_map_", "__dma_map_", "dma_unmap_", "dma_sync_", "__dma_sync_",
-	"dma_alloc_", "dma_free_", "debug_dma_", "dmam_",
+	"dma_alloc_", "dma_free_", "dma_iova_", "debug_dma_", "dmam_",
 };
 
 /*
@@ -830,8 +837,11 @@ static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
 	return true;
 }
 
-static const char *hint_of(enum dod_report_type type, u8 dir)
+static const char *hint_of(enum dod_report_type type, u8 dir,
+			   enum dod_kind kind)
 {
+	if (kind == DOD_IOVA && types[type].hint_linked)
+		return types[type].hint_linked;
 	if (dir == DMA_FROM_DEVICE && types[type].hint_receiving)
 		return types[type].hint_receiving;
 	return types[type].hint;
@@ -1003,7 +1013,8 @@ static void print_report(const struct report *r, u64 now)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
-	snprintf(hint, sizeof(hint), hint_of(r->type, dir), family(m), family(m));
+	snprintf(hint, sizeof(hint), hint_of(r->type, dir, m->kind), family(m),
+		 family(m));
 	pr_err("Hint: %s\n", hint);
 	pr_err("\n");
 	pr_err("CPU: %d PID: %d Comm: %s %s %s\n",

@@ -33,6 +33,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
+#include "../compat.h"
+
 #define EDU_VENDOR_ID		0x1234
 #define EDU_DEVICE_ID		0x11e8
 
@@ -1018,6 +1020,157 @@ free:
 	return err;
 }
 
+/* Two pages at one range of bus addresses, of which a transfer takes the middle. */
+struct edu_linked {
+	struct dma_iova_state state;
+	enum dma_data_direction dir;
+	u32 *pages[2];
+};
+
+#define EDU_HALF	(EDU_LEN / 2)
+#define EDU_MIDDLE	(PAGE_SIZE - EDU_HALF)
+
+static bool edu_can_link(struct edu *edu)
+{
+	struct dma_iova_state state = {};
+
+	if (!dma_iova_try_alloc(edu->dev, &state, 0, PAGE_SIZE))
+		return false;
+	dma_iova_free(edu->dev, &state);
+	return true;
+}
+
+static u32 *edu_linked_half(const struct edu_linked *linked, int i)
+{
+	return i ? linked->pages[1] : linked->pages[0] + EDU_MIDDLE / sizeof(u32);
+}
+
+static void edu_linked_free(struct edu_linked *linked)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		free_page((unsigned long)linked->pages[i]);
+}
+
+/* Gives two new pages to the device, with the data of @words in their middle. */
+static __always_inline int edu_link(struct edu *edu, struct edu_linked *linked,
+				    enum dma_data_direction dir, const u32 *words)
+{
+	int i, err = 0;
+
+	linked->dir = dir;
+	for (i = 0; i < 2; i++)
+		linked->pages[i] = (u32 *)get_zeroed_page(GFP_KERNEL);
+	if (!linked->pages[0] || !linked->pages[1]) {
+		edu_linked_free(linked);
+		return -ENOMEM;
+	}
+	for (i = 0; i < 2; i++)
+		memcpy(edu_linked_half(linked, i), (char *)words + i * EDU_HALF, EDU_HALF);
+
+	if (!dma_iova_try_alloc(edu->dev, &linked->state,
+				virt_to_phys(linked->pages[0]), 2 * PAGE_SIZE)) {
+		edu_linked_free(linked);
+		return -EOPNOTSUPP;
+	}
+	for (i = 0; i < 2 && !err; i++)
+		err = dma_iova_link(edu->dev, &linked->state,
+				    virt_to_phys(linked->pages[i]), i * PAGE_SIZE,
+				    PAGE_SIZE, dir, 0);
+	if (err)
+		i--;
+	else
+		err = dma_iova_sync(edu->dev, &linked->state, 0, 2 * PAGE_SIZE);
+	if (err) {
+		dma_iova_destroy(edu->dev, &linked->state, i * PAGE_SIZE, dir, 0);
+		edu_linked_free(linked);
+	}
+
+	return err;
+}
+
+static int edu_linked_dma(struct edu *edu, struct edu_linked *linked)
+{
+	return edu_dma(edu, linked->dir, linked->state.addr + EDU_MIDDLE, 0, EDU_LEN);
+}
+
+static void edu_linked_read(const struct edu_linked *linked, u32 *words)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		memcpy((char *)words + i * EDU_HALF, edu_linked_half(linked, i), EDU_HALF);
+}
+
+/* Out with dma_iova_unlink(), and in with dma_iova_destroy(). */
+static int edu_step_right_linked(struct edu *edu)
+{
+	u32 seed = ++edu->seed, *words = edu_alloc(EDU_LEN);
+	struct edu_linked linked;
+	int err;
+
+	if (!words)
+		return -ENOMEM;
+
+	edu_fill(words, seed);
+	err = edu_link(edu, &linked, DMA_TO_DEVICE, words);
+	if (err)
+		goto free;
+	err = edu_linked_dma(edu, &linked);
+	edu_linked_read(&linked, words);
+	dma_iova_unlink(edu->dev, &linked.state, 0, PAGE_SIZE, linked.dir, 0);
+	memset(linked.pages[0], 0, PAGE_SIZE);
+	dma_iova_unlink(edu->dev, &linked.state, PAGE_SIZE, PAGE_SIZE, linked.dir, 0);
+	memset(linked.pages[1], 0, PAGE_SIZE);
+	dma_iova_free(edu->dev, &linked.state);
+	edu_linked_free(&linked);
+	if (err)
+		goto free;
+
+	memset(words, 0, EDU_LEN);
+	err = edu_link(edu, &linked, DMA_FROM_DEVICE, words);
+	if (err)
+		goto free;
+	err = edu_linked_dma(edu, &linked);
+	dma_iova_destroy(edu->dev, &linked.state, 2 * PAGE_SIZE, linked.dir, 0);
+	edu_linked_read(&linked, words);
+	edu_linked_free(&linked);
+	if (!err)
+		err = edu_verify(edu, words, seed);
+free:
+	kfree(words);
+	return err;
+}
+
+/* The driver unlinks what it thinks is all. */
+static int edu_step_read_linked(struct edu *edu)
+{
+	u32 seed, *words = edu_alloc(EDU_LEN);
+	struct edu_linked linked;
+	int err;
+
+	if (!words)
+		return -ENOMEM;
+
+	err = edu_store(edu, 0, &seed);
+	if (!err)
+		err = edu_link(edu, &linked, DMA_FROM_DEVICE, words);
+	if (err)
+		goto free;
+	err = edu_linked_dma(edu, &linked);
+	dma_iova_unlink(edu->dev, &linked.state, 0, PAGE_SIZE, linked.dir, 0);
+	edu_linked_read(&linked, words);
+	dma_iova_unlink(edu->dev, &linked.state, PAGE_SIZE, PAGE_SIZE, linked.dir, 0);
+	dma_iova_free(edu->dev, &linked.state);
+	edu_linked_free(&linked);
+	if (!err)
+		err = edu_verify(edu, words, seed);
+free:
+	kfree(words);
+	return err;
+}
+
 /* Is there memory that the device's wires do not reach, and that it is given? */
 static bool edu_can_exceed_wires(struct edu *edu)
 {
@@ -1280,6 +1433,20 @@ static const struct edu_step edu_steps[] = {
 			"Wrong: the driver reads the second entry of a scatterlist before dma_unmap_sg().",
 		.expect = "cpu-read",
 		.run = edu_step_sg_read_before_unmap,
+	}, {
+		.name = "right-linked",
+		.what =
+			"Right: link two pages to one range of bus addresses, let the device read across both, unlink; once more the other way, compare.",
+		.expect = "none",
+		.possible = edu_can_link,
+		.run = edu_step_right_linked,
+	}, {
+		.name = "read-linked",
+		.what =
+			"Wrong: the driver reads the result from two pages, and has called dma_iova_unlink() for only the first.",
+		.expect = "cpu-read",
+		.possible = edu_can_link,
+		.run = edu_step_read_linked,
 	}, {
 		.name = "cacheline-sharing",
 		.what =
