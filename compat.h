@@ -24,6 +24,10 @@
 #include <linux/iommu-dma.h>
 #endif
 
+/* The oldest and the newest kernel that this was tried with. */
+#define DOD_TRIED_FIRST		KERNEL_VERSION(6, 1, 0)
+#define DOD_TRIED_LAST		KERNEL_VERSION(7, 3, 255)
+
 /*
  * Argument n of a hooked function, at its entry. Since "ftrace: abstract
  * DYNAMIC_FTRACE_WITH_ARGS accesses" in v6.2 the few registers that ftrace saves

@@ -18,9 +18,11 @@ mistaken silent 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"dma_max_mapping_size"/
 mistaken wrong 's/define dod_arg(/define right_arg(/
 	/^#endif.*_COMPAT_H/i #define dod_arg(fregs, n) right_arg(fregs, (n) == 3 ? 2 : (n))' ||
 	fail "cannot build the case 'wrong'"
+mistaken untried 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION(99, 0, 0)/' ||
+	fail "cannot build the case 'untried'"
 
 kos=()
-for case in gone silent wrong; do
+for case in gone silent wrong untried; do
 	mv "$tmp/$case/dma-owner-debug.ko" "$tmp/$case.ko" || continue
 	kos+=(--ko "$tmp/$case.ko")
 done
@@ -28,12 +30,15 @@ done
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
 	'for case in gone silent wrong; do
 		if insmod /ko/$case.ko; then exit 1; fi
-	done' 'insmod /ko/dma-owner-debug.ko'
+	done' 'insmod /ko/untried.ko' 'rmmod dma_owner_debug' \
+	'insmod /ko/dma-owner-debug.ko'
 check "a function that the kernel does not have" \
 	grep -q 'cannot load: .* no function no_such_function() to hook' "$console"
 check "a hook that does not fire" \
 	grep -q 'cannot load: hook dma_max_mapping_size ran 0 times instead of once' "$console"
 check "a hook that reads wrong arguments" \
 	grep -qE 'cannot load: hook debug_dma_map_(page|phys) read ' "$console"
+check "a kernel that was not tried yet: it loads, and says so" \
+	count_is 1 'not tried with this kernel yet' "$console"
 check "one line each" distinct 3 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
