@@ -157,6 +157,22 @@ static inline const void *dod_image_alias(u64 phys)
 #endif
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
 
+/*
+ * Who asked for the size of an object may have used all of it, in v6.1: ksize()
+ * takes the redzone away, and what we have painted. v6.6 only answers.
+ */
+#define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0))
+
+/*
+ * For tests. The suites of a module run before it is in sysfs, in v6.1, where its
+ * drivers would be. v6.12 has them later.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define dod_test_driver_register(drv)	__platform_driver_register(drv, NULL)
+#else
+#define dod_test_driver_register(drv)	platform_driver_register(drv)
+#endif
+
 /* For tests. Elsewhere all devices are coherent. */
 static inline void dod_set_coherent(struct device *dev)
 {

@@ -488,6 +488,9 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 	if (!folio_test_slab(folio))
 		return first + folio_size(folio);
 	*redzone = SHADOW_SLAB_REDZONE;
+	/* The rest of the last granule is the object's for sure. */
+	if (DOD_KSIZE_UNPOISONS)
+		return round_up(m->last + 1, GRANULE);
 	object = run_start(m->start, first);
 	return object + ksize(phys_to_virt(object));
 }

@@ -895,6 +895,9 @@ static void test_pages(struct test *t)
 
 	page = dma_alloc_pages(t->dev, PAGE_SIZE, &bus, dir, GFP_KERNEL);
 	if (page) {
+		/* Where debug_dma_map_page() announces it, it wants to be asked. */
+		if (hooks[ALLOC_PAGES].missing && dma_mapping_error(t->dev, bus))
+			fail(t, "dma_alloc_pages() has no bus address");
 		t->buf = page_address(page);
 		expect(t, hooks[ALLOC_PAGES].missing ? MAP_PAGE : ALLOC_PAGES,
 		       page_to_phys(page), bus, PAGE_SIZE, dir);

@@ -510,7 +510,8 @@ static const char * const inlines[] = {
 
 /* What stands between a driver and the tracepoints of the allocators. */
 static const char * const freeing[] = {
-	"__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree", "kmem_cache_free",
+	"__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree",
+	"__vfree", "__vunmap", "kmem_cache_free",
 	"mempool_", "free_", "__free_", "___free_", "slab_free", "put_page",
 	"__put_page", "folio_", "__folio_", "release_pages", "page_frag_free",
 	"skb_", "__skb_", "sk_skb_", "consume_skb", "__consume_", "napi_consume_",

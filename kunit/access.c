@@ -132,7 +132,7 @@ struct odd_field {
 	u32 value:24;
 } __packed;
 
-static noinline u32 test_read_odd_field(const volatile struct odd_field *field)
+static kt_noinline u32 test_read_odd_field(const volatile struct odd_field *field)
 {
 	return field->value;
 }
@@ -168,7 +168,7 @@ static void write_goes_ahead(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 64, dir);
 }
 
-static noinline u32 test_load(const u32 *p)
+static kt_noinline u32 test_load(const u32 *p)
 {
 	OPTIMIZER_HIDE_VAR(p);
 	return READ_ONCE(*p);
@@ -191,17 +191,17 @@ static void read_goes_ahead(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 64, dir);
 }
 
-static noinline int test_atomic_read(atomic_t *v)
+static kt_noinline int test_atomic_read(atomic_t *v)
 {
 	return atomic_read(v);
 }
 
-static noinline void test_atomic_inc(atomic_t *v)
+static kt_noinline void test_atomic_inc(atomic_t *v)
 {
 	atomic_inc(v);
 }
 
-static noinline void test_set_bit(unsigned long *word)
+static kt_noinline void test_set_bit(unsigned long *word)
 {
 	set_bit(3, word);
 }

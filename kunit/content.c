@@ -19,7 +19,7 @@
 KT_DIRECTIONS;
 
 /* The device, or a part of the kernel that is not instrumented. */
-static noinline __no_sanitize_address void device_writes(void *p, size_t size, u8 value)
+static kt_noinline __no_sanitize_address void device_writes(void *p, size_t size, u8 value)
 {
 	u8 *byte = p;
 
@@ -30,7 +30,7 @@ static noinline __no_sanitize_address void device_writes(void *p, size_t size, u
 #define EXPECT_CHANGED(test, size)					\
 	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, size)
 
-static noinline void unmap(dma_addr_t dma, size_t size, enum dma_data_direction dir)
+static kt_noinline void unmap(dma_addr_t dma, size_t size, enum dma_data_direction dir)
 {
 	dma_unmap_single(kt_dev, dma, size, dir);
 }
@@ -125,7 +125,7 @@ static void written_by_cpu(struct kunit *test)
 	EXPECT_CHANGED(test, SIZE);
 }
 
-static noinline void arm_lpae_kunit_write(u64 *pte)
+static kt_noinline void arm_lpae_kunit_write(u64 *pte)
 {
 	WRITE_ONCE(*pte, 0x5a5a);
 }
@@ -335,7 +335,7 @@ static void switched_off(struct kunit *test)
 	KUNIT_EXPECT_LE(test, found, 8);
 }
 
-static noinline int test_map_sg(struct device *dev, struct scatterlist *sg, int nents,
+static kt_noinline int test_map_sg(struct device *dev, struct scatterlist *sg, int nents,
 				enum dma_data_direction dir)
 {
 	return dma_map_sg(dev, sg, nents, dir);
@@ -364,7 +364,7 @@ static void entry_of_a_list(struct kunit *test)
 static void from_alloc_pages(struct kunit *test)
 {
 	dma_addr_t dma;
-	struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_TO_DEVICE, GFP_KERNEL);
+	struct page *page = kt_dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_TO_DEVICE);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);

@@ -322,13 +322,13 @@ KT_SUITE(kt_context_suite, "context", context_cases);
 
 /* === Nothing wrong ======================================================== */
 
-static noinline void test_fill(u8 *buf, u8 value, size_t size)
+static kt_noinline void test_fill(u8 *buf, u8 value, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memset(buf, value, size);
 }
 
-static noinline bool test_all(const u8 *buf, u8 value, size_t size)
+static kt_noinline bool test_all(const u8 *buf, u8 value, size_t size)
 {
 	size_t i;
 

@@ -18,19 +18,19 @@
 KT_DIRECTIONS;
 
 /* noinline and with a hidden size, so that the compiler must call memcpy(). */
-static noinline void test_memcpy(void *to, const void *from, size_t size)
+static kt_noinline void test_memcpy(void *to, const void *from, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memcpy(to, from, size);
 }
 
-static noinline void test_memmove(void *to, const void *from, size_t size)
+static kt_noinline void test_memmove(void *to, const void *from, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memmove(to, from, size);
 }
 
-static noinline void test_memset(void *to, int c, size_t size)
+static kt_noinline void test_memset(void *to, int c, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memset(to, c, size);
@@ -167,13 +167,13 @@ static void memcpy_between(struct kunit *test)
  */
 #define NOWHERE ((void __user *)16)
 
-static noinline unsigned long test_copy_to_user(const void *from, size_t size)
+static kt_noinline unsigned long test_copy_to_user(const void *from, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	return copy_to_user(NOWHERE, from, size);
 }
 
-static noinline unsigned long test_copy_from_user(void *to, size_t size)
+static kt_noinline unsigned long test_copy_from_user(void *to, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	return __copy_from_user_inatomic(to, NOWHERE, size);
@@ -212,7 +212,7 @@ static void from_user(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static noinline size_t test_copy_to_iter(const void *from, size_t size, void *to)
+static kt_noinline size_t test_copy_to_iter(const void *from, size_t size, void *to)
 {
 	struct kvec vec = { .iov_base = to, .iov_len = size };
 	struct iov_iter iter;
@@ -240,7 +240,7 @@ static void to_iter(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, is_filled(to));
 }
 
-static noinline u32 test_jhash(const void *buf, size_t size)
+static kt_noinline u32 test_jhash(const void *buf, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	return jhash(buf, size, 0);

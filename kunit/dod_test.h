@@ -20,6 +20,21 @@
 		kunit_skip((test), "Test requires: " #cond);		\
 } while (0)
 
+/* With the name that it has in the source, whatever the compiler makes of it. */
+#define kt_noinline noinline __noclone
+
+/*
+ * dma_alloc_pages(), the result of which v6.1's dma-debug takes for one of
+ * dma_map_page(), which has to be checked.
+ */
+static inline struct page *kt_dma_alloc_pages(struct device *dev, size_t size, dma_addr_t *dma,
+					      enum dma_data_direction dir)
+{
+	struct page *page = dma_alloc_pages(dev, size, dma, dir, GFP_KERNEL);
+
+	return page && !dma_mapping_error(dev, *dma) ? page : NULL;
+}
+
 /* Two platform devices with a driver and a 64-bit mask: same rules, no wires. */
 #define KT_NAME "dma_owner_kunit"
 extern struct device *kt_dev, *kt_dev2;

@@ -42,7 +42,7 @@ static struct page *page_alloc(struct kunit *test, gfp_t gfp, unsigned int order
 	return page;
 }
 
-static noinline dma_addr_t test_map_page(struct kunit *test, struct page *page, size_t offset,
+static kt_noinline dma_addr_t test_map_page(struct kunit *test, struct page *page, size_t offset,
 					 size_t size, enum dma_data_direction dir)
 {
 	dma_addr_t dma = dma_map_page(kt_dev, page, offset, size, dir);
@@ -51,25 +51,25 @@ static noinline dma_addr_t test_map_page(struct kunit *test, struct page *page, 
 	return dma;
 }
 
-static noinline void test_free(const void *buf)
+static kt_noinline void test_free(const void *buf)
 {
 	kfree(buf);
 	barrier();
 }
 
-static noinline void test_cache_free(struct kmem_cache *cache, void *buf)
+static kt_noinline void test_cache_free(struct kmem_cache *cache, void *buf)
 {
 	kmem_cache_free(cache, buf);
 	barrier();
 }
 
-static noinline void test_free_pages(struct page *page, unsigned int order)
+static kt_noinline void test_free_pages(struct page *page, unsigned int order)
 {
 	__free_pages(page, order);
 	barrier();
 }
 
-static noinline void test_vfree(const void *buf)
+static kt_noinline void test_vfree(const void *buf)
 {
 	vfree(buf);
 	barrier();
@@ -417,8 +417,7 @@ static void pages_after_the_unmap(struct kunit *test)
 static void dma_pages(struct kunit *test)
 {
 	dma_addr_t dma;
-	struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE,
-					    GFP_KERNEL);
+	struct page *page = kt_dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
@@ -525,7 +524,7 @@ static void late_sync_of_the_cpus(struct kunit *test)
 /* === Network buffers ====================================================== */
 
 #if IS_ENABLED(CONFIG_NET)
-static noinline void test_skb_free(struct sk_buff *skb)
+static kt_noinline void test_skb_free(struct sk_buff *skb)
 {
 	kfree_skb(skb);
 	barrier();
@@ -595,7 +594,7 @@ static struct device *leaver_get(struct kunit *test)
 {
 	struct platform_device *pdev;
 
-	KUNIT_ASSERT_EQ(test, platform_driver_register(&leaver_driver), 0);
+	KUNIT_ASSERT_EQ(test, dod_test_driver_register(&leaver_driver), 0);
 	pdev = platform_device_register_simple(LEAVER, PLATFORM_DEVID_NONE, NULL, 0);
 	if (IS_ERR(pdev))
 		platform_driver_unregister(&leaver_driver);
@@ -622,7 +621,7 @@ static void unbind(struct kunit *test, struct device *dev)
 		*budget = was;
 }
 
-static noinline dma_addr_t leaver_map_rx(struct kunit *test, struct device *dev, void *buf)
+static kt_noinline dma_addr_t leaver_map_rx(struct kunit *test, struct device *dev, void *buf)
 {
 	dma_addr_t dma = dma_map_single(dev, buf, SIZE, DMA_FROM_DEVICE);
 
@@ -630,7 +629,7 @@ static noinline dma_addr_t leaver_map_rx(struct kunit *test, struct device *dev,
 	return dma;
 }
 
-static noinline dma_addr_t leaver_map_tx(struct kunit *test, struct device *dev, void *buf)
+static kt_noinline dma_addr_t leaver_map_tx(struct kunit *test, struct device *dev, void *buf)
 {
 	dma_addr_t dma = dma_map_single(dev, buf, 64, DMA_TO_DEVICE);
 

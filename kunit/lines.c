@@ -97,7 +97,7 @@ static dma_addr_t map_skip_sync(struct kunit *test, struct device *dev, void *bu
 	return dma;
 }
 
-static noinline int test_map_list(struct scatterlist *sg, int nents, enum dma_data_direction dir)
+static kt_noinline int test_map_list(struct scatterlist *sg, int nents, enum dma_data_direction dir)
 {
 	return dma_map_sg(kt_dev, sg, nents, dir);
 }
@@ -873,7 +873,7 @@ static void redzones_stay(struct kunit *test)
 	}
 }
 
-static noinline void test_fill(void *p, size_t size)
+static kt_noinline void test_fill(void *p, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memset(p, 0, size);
@@ -1048,13 +1048,13 @@ static void expect_overlap(struct kunit *test, int bytes, int from, const struct
 	EXPECT_TEXT(test, line);
 }
 
-static noinline dma_addr_t test_map_first(struct kunit *test, u8 *buf, size_t size,
+static kt_noinline dma_addr_t test_map_first(struct kunit *test, u8 *buf, size_t size,
 					  enum dma_data_direction dir)
 {
 	return test_dma_map(test, kt_dev, buf, size, dir);
 }
 
-static noinline dma_addr_t test_map_second(struct kunit *test, u8 *buf, size_t size,
+static kt_noinline dma_addr_t test_map_second(struct kunit *test, u8 *buf, size_t size,
 					   enum dma_data_direction dir)
 {
 	return test_dma_map(test, kt_dev2, buf, size, dir);
@@ -1223,7 +1223,7 @@ static void overlap_of_wide_mappings(struct kunit *test)
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 
-static noinline int test_export(struct device *dev, struct sg_table *sgt,
+static kt_noinline int test_export(struct device *dev, struct sg_table *sgt,
 				enum dma_data_direction dir)
 {
 	return dma_map_sgtable(dev, sgt, dir, 0);

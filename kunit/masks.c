@@ -108,7 +108,7 @@ static void wires_in_all_directions(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-static noinline int test_map_list(struct scatterlist *sg, int nents)
+static kt_noinline int test_map_list(struct scatterlist *sg, int nents)
 {
 	return dma_map_sg(kt_dev, sg, nents, DMA_TO_DEVICE);
 }

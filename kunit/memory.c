@@ -53,7 +53,7 @@ struct target {
 };
 
 /* The function that titles name. */
-static noinline bool test_map(struct target *t)
+static kt_noinline bool test_map(struct target *t)
 {
 	if (t->nents)
 		return dma_map_sg(kt_dev, t->sg, t->nents, t->dir);
@@ -766,7 +766,7 @@ static void map_kernel_image(struct kunit *test, const void *addr, size_t size,
  * dma_map_single() maps what virt_to_page() returns, which can be anybody's memory.
  * The first report is about the address; what is said about that memory depends.
  */
-static noinline void test_map_own(struct kunit *test, const void *addr, size_t size)
+static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_t size)
 {
 	u32 *budget = quiet(test), saved;
 	dma_addr_t dma;
@@ -1074,7 +1074,7 @@ static void allocated_for_dma(struct kunit *test)
 	dma_addr_t dma;
 
 	quiet(test);
-	page = dma_alloc_pages(kt_dev2, SZ_32K, &dma, DMA_BIDIRECTIONAL, GFP_KERNEL);
+	page = kt_dma_alloc_pages(kt_dev2, SZ_32K, &dma, DMA_BIDIRECTIONAL);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	map_page(test, page, 0, SZ_32K, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);

@@ -306,7 +306,7 @@ const char *kt_take_free_report(void *fn, const void *addr, size_t size)
  * @p: where
  * @size: 1, 2, 4, 8 or 16
  */
-noinline void test_dma_read(const void *p, size_t size)
+kt_noinline void test_dma_read(const void *p, size_t size)
 {
 	SIXTEEN_BYTES v;
 
@@ -335,7 +335,7 @@ noinline void test_dma_read(const void *p, size_t size)
  * @p: where
  * @size: 1, 2, 4, 8 or 16
  */
-noinline void test_dma_write(void *p, size_t size)
+kt_noinline void test_dma_write(void *p, size_t size)
 {
 	SIXTEEN_BYTES v;
 
@@ -363,7 +363,7 @@ noinline void test_dma_write(void *p, size_t size)
  * kt_peek() - Read a byte of a buffer behind the sanitizer's back.
  * @p: where
  */
-noinline __no_sanitize_address u8 kt_peek(const void *p)
+kt_noinline __no_sanitize_address u8 kt_peek(const void *p)
 {
 	return READ_ONCE(*(const u8 *)p);
 }
@@ -372,7 +372,7 @@ noinline __no_sanitize_address u8 kt_peek(const void *p)
  * kt_shadow() - KASAN's shadow byte of an address.
  * @p: the address
  */
-noinline __no_sanitize_address u8 kt_shadow(const void *p)
+kt_noinline __no_sanitize_address u8 kt_shadow(const void *p)
 {
 	return READ_ONCE(*(const u8 *)kasan_mem_to_shadow(p));
 }
@@ -462,7 +462,7 @@ struct page *kt_page(struct kunit *test, unsigned int order)
  *
  * Return: the bus address.
  */
-noinline dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
+kt_noinline dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
 			     enum dma_data_direction dir)
 {
 	dma_addr_t dma = dma_map_single(dev, buf, size, dir);
@@ -634,7 +634,7 @@ int kt_suite_init(struct kunit_suite *suite)
 	err = tracepoint_probe_register(console_tp, probe_console, NULL);
 	if (err)
 		return err;
-	err = platform_driver_register(&kt_driver);
+	err = dod_test_driver_register(&kt_driver);
 	if (err)
 		goto no_driver;
 	kt_dev = add_device(0);

@@ -157,7 +157,7 @@ static void alloc_pages_starts_with_cpu(struct kunit *test)
 	u8 *buf;
 	int i;
 
-	page = dma_alloc_pages(kt_dev, size, &dma, dir, GFP_KERNEL);
+	page = kt_dma_alloc_pages(kt_dev, size, &dma, dir);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
 	buf = page_address(page);
 	EXPECT_CPU_OWNS(test, buf, 8);
@@ -212,8 +212,7 @@ static void alloc_again(struct kunit *test)
 	int i;
 
 	for (i = 0; i < 64; i++) {
-		struct page *page = dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE,
-						    GFP_KERNEL);
+		struct page *page = kt_dma_alloc_pages(kt_dev, PAGE_SIZE, &dma, DMA_FROM_DEVICE);
 
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
 		EXPECT_CPU_OWNS(test, page_address(page), 8);

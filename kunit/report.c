@@ -100,7 +100,7 @@ static void text_of_a_write(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static noinline void test_hand_over(dma_addr_t dma, size_t offset, size_t size)
+static kt_noinline void test_hand_over(dma_addr_t dma, size_t offset, size_t size)
 {
 	dma_sync_single_range_for_device(kt_dev, dma, offset, size, DMA_FROM_DEVICE);
 }
@@ -135,7 +135,7 @@ static void text_of_a_read(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-static noinline void test_copy(void *to, const void *from, size_t size)
+static kt_noinline void test_copy(void *to, const void *from, size_t size)
 {
 	OPTIMIZER_HIDE_VAR(size);
 	memcpy(to, from, size);
@@ -160,10 +160,10 @@ static void title_skips_memcpy(struct kunit *test)
 }
 
 /* As compilers do to the inline functions of dma-mapping.h; not used here. */
-static noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
+static kt_noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
 	__asm__("dma_map_sgtable");
 
-static noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
+static kt_noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
 {
 	dma_addr_t dma = dma_map_single(kt_dev, buf, size, DMA_TO_DEVICE);
 
@@ -172,7 +172,7 @@ static noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
 }
 
 /* A driver's own. */
-static noinline dma_addr_t dma_map_sgtable_kunit(void *buf, size_t size)
+static kt_noinline dma_addr_t dma_map_sgtable_kunit(void *buf, size_t size)
 {
 	dma_addr_t dma = dma_map_single(kt_dev, buf, size, DMA_TO_DEVICE);
 
@@ -180,7 +180,7 @@ static noinline dma_addr_t dma_map_sgtable_kunit(void *buf, size_t size)
 	return dma;
 }
 
-static noinline void test_map_inline(struct kunit *test, void *buf, size_t size)
+static kt_noinline void test_map_inline(struct kunit *test, void *buf, size_t size)
 {
 	dma_addr_t dma = inline_of_a_header(buf, size);
 
@@ -188,7 +188,7 @@ static noinline void test_map_inline(struct kunit *test, void *buf, size_t size)
 	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
 }
 
-static noinline void test_map_own(struct kunit *test, void *buf, size_t size)
+static kt_noinline void test_map_own(struct kunit *test, void *buf, size_t size)
 {
 	dma_addr_t dma = dma_map_sgtable_kunit(buf, size);
 
@@ -231,7 +231,7 @@ static void title_is_stable(struct kunit *test)
 
 /* === Whether there is one ================================================= */
 
-static noinline void test_other_write(u8 *p)
+static kt_noinline void test_other_write(u8 *p)
 {
 	OPTIMIZER_HIDE_VAR(p);
 	WRITE_ONCE(*p, 1);
