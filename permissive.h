@@ -38,6 +38,14 @@ static const struct dod_idiom dod_idioms[] = {
 	 */
 	{ "swiotlb_", DOD_ANY_DIR, .core = true },
 	{ "__swiotlb_", DOD_ANY_DIR, .core = true },
+	/* The same, where that copy is a tail call of kernel/dma/mapping.c's. */
+	{ "dma_map_", DOD_ANY_DIR, .core = true },
+	{ "__dma_map_", DOD_ANY_DIR, .core = true },
+	{ "dma_unmap_", DOD_ANY_DIR, .core = true },
+	{ "dma_sync_", DOD_ANY_DIR, .core = true },
+	{ "__dma_sync_", DOD_ANY_DIR, .core = true },
+	{ "dma_direct_", DOD_ANY_DIR, .core = true },
+	{ "iommu_dma_", DOD_ANY_DIR, .core = true },
 	/*
 	 * drivers/iommu/io-pgtable-arm.c and -arm-v7s.c map a page table
 	 * TO_DEVICE once, write entries whenever they change, and then call
