@@ -1,22 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/soak runs in the guest: sh soak.sh SECONDS y|n HOW [PARAMETER]...: with
-# the tool or not, how devices reach memory (direct, iommu, swiotlb, highmem), and the
+# What scripts/soak runs in the guest: sh soak.sh SECONDS MB y|n HOW [PARAMETER]...: the
+# size of its files, with the tool or not, how devices reach memory (direct, iommu, swiotlb, highmem), and the
 # tool's parameters.
 #
 # Every line that starts with "soak: ok:" or "soak: FAILED:" is one thing required.
 
 seconds=$1
-tool=$2
-how=$3
-shift 3
+mb=$2
+tool=$3
+how=$4
+shift 4
 params=$*
 ref=/tmp/ref
 res=/tmp/res
 stats=/sys/kernel/debug/dma_owner_debug/stats
 tool_devices=/sys/kernel/debug/dma_owner_debug/devices
 devices=/tmp/devices
-mb=4
 failed=/tmp/failed
 
 say()
@@ -493,8 +493,8 @@ say "devices: $(cut -d' ' -f1 $devices | tr '\n' ' ')"
 require "all seven drivers are bound" [ "$(wc -l <$devices)" = 7 ]
 [ ! -e $failed ] || exit 1
 
-dd if=/dev/urandom of=$ref/a bs=1M count=$mb status=none
-dd if=/dev/urandom of=$ref/b bs=1M count=$mb status=none
+dd if=/dev/urandom of=$ref/a bs=1M count="$mb" status=none
+dd if=/dev/urandom of=$ref/b bs=1M count="$mb" status=none
 sum_a=$(sha256sum <$ref/a | cut -d' ' -f1)
 sum_b=$(sha256sum <$ref/b | cut -d' ' -f1)
 sum_a512=$(head -c 262144 $ref/a | sha256sum | cut -d' ' -f1)

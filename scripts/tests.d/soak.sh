@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
-# The soak in its short form; each thing it requires is a test. The steps soak-iommu,
-# soak-swiotlb and soak-highmem are the same with that option of scripts/soak.
+# A minute of load; each thing it requires is a test. The steps soak-direct, soak-iommu,
+# soak-swiotlb and soak-highmem are its short form, with that option of scripts/soak.
 
-soak_log=$logs/$step.console soak_options=("${vm_options[@]}")
-[ "$step" = soak ] || soak_options+=("--${step#soak-}")
-"$DOD_TOP/scripts/soak" --minutes 1 --target "$build" "${soak_options[@]}" \
+soak_log=$logs/$step.console soak_options=(--minutes 1)
+[ "$step" = soak ] || soak_options=(--short "--${step#soak-}")
+soak_options+=("${vm_options[@]}")
+"$DOD_TOP/scripts/soak" --target "$build" "${soak_options[@]}" \
 	</dev/null >"$soak_log" 2>"$logs/$step.err" ||
 	{ cat "$logs/$step.err" >&2; fail "scripts/soak"; }
 while IFS= read -r line; do
