@@ -14,6 +14,7 @@
 static const char * const counter_names[] = {
 	[DOD_C_MAPS] = "maps",
 	[DOD_C_MAPS_BOUNCED] = "maps_bounced",
+	[DOD_C_MAPS_LINKED] = "maps_linked",
 	[DOD_C_UNMAPS] = "unmaps",
 	[DOD_C_SYNCS_FOR_CPU] = "syncs_for_cpu",
 	[DOD_C_SYNCS_FOR_DEVICE] = "syncs_for_device",

@@ -489,6 +489,7 @@ static void on_iova_link(struct hook *hook, unsigned long caller,
 		return;
 	}
 	call.attrs = attrs;
+	dod_count(DOD_C_MAPS_LINKED);
 	map(&call, dod_arg(fregs, 2), (size_t)dod_arg(fregs, 4),
 	    state->addr + (size_t)dod_arg(fregs, 3));
 	dod_owner_map_end(&call);

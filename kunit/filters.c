@@ -261,8 +261,9 @@ static void unknown_names(struct kunit *test)
 static void known_counters(struct kunit *test)
 {
 	static const char * const names[] = {
-		"maps", "maps_bounced", "unmaps", "syncs_for_cpu", "syncs_for_device", "live", "pool_free",
-		"pool_records", "allowed_reads", "allowed_idioms", "traps_too_late",
+		"maps", "maps_bounced", "maps_linked", "unmaps", "syncs_for_cpu",
+		"syncs_for_device", "live", "pool_free", "pool_records", "allowed_reads", "allowed_idioms",
+		"traps_too_late",
 		"reports_cpu_read", "reports_cpu_write", "reports_shown",
 		"reports_deduplicated", "reports_ratelimited", "reports_filtered",
 		"untracked_pool_empty", "untracked_failed_map", "untracked_mmio",

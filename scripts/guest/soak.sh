@@ -477,7 +477,9 @@ as_asked()
 				say "$label: no translating IOMMU"
 				return 1
 			}
-		done <$devices ;;
+		done <$devices
+		# nvme's requests.
+		! grep -q ' dma_iova_link$' /proc/kallsyms || [ "$(stat maps_linked)" -gt 0 ] ;;
 	swiotlb|highmem) [ "$(stat maps_bounced)" -gt 100 ] ;;
 	# kmalloc() memory bounces where devices are not coherent.
 	direct) ! grep -q '^[^#].* yes ' $tool_devices || is_zero maps_bounced ;;
