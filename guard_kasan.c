@@ -475,12 +475,12 @@ static u64 run_start(u64 phys, u64 first)
 }
 
 /*
- * Where the memory ends that the allocator gave out: the rest of a slab object or
- * of the pages of a large one. Behind a slab object is what KASAN and the slab
+ * Where the memory ends that the allocator gave out, if @from on is padding: the
+ * rest of a slab object or of the pages of a large one. Behind a slab object is what KASAN and the slab
  * allocator know of it, with the same values in the shadow.
  */
 static u64 object_end(const struct dod_mapping *m, struct folio *folio,
-		      u8 *redzone)
+		      u64 from, u8 *redzone)
 {
 	u64 first = PFN_PHYS(folio_pfn(folio)), object;
 
@@ -488,9 +488,9 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 	if (!folio_test_slab(folio))
 		return first + folio_size(folio);
 	*redzone = SHADOW_SLAB_REDZONE;
-	/* The rest of the last granule is the object's for sure. */
+	/* The rest of its last granule is the object's for sure. */
 	if (DOD_KSIZE_UNPOISONS)
-		return round_up(m->last + 1, GRANULE);
+		return round_up(from, GRANULE);
 	object = run_start(m->start, first);
 	return object + ksize(phys_to_virt(object));
 }
@@ -514,7 +514,7 @@ static unsigned int padding(const struct dod_mapping *m, unsigned int most,
 	if (!value || (value >= GRANULE && value != SHADOW_SLAB_REDZONE &&
 		       value != SHADOW_PAGE_REDZONE))
 		return 0;
-	end = min(end, object_end(m, folio, &redzone));
+	end = min(end, object_end(m, folio, from, &redzone));
 	for (to = from; to < end; to = round_down(to, GRANULE) + GRANULE)
 		if (state(to) != redzone && !(to == from && value < GRANULE))
 			break;

@@ -1303,7 +1303,8 @@ static int edu_step_device_overrun(struct edu *edu)
 	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN);
 	dma_unmap_single(edu->dev, dma, EDU_ODD_LEN, DMA_FROM_DEVICE);
 	if (!err)
-		err = edu_verify_part(edu, words, EDU_ODD_LEN, seed);
+		err = edu_verify_part(edu, words, round_down(EDU_ODD_LEN, 4),
+				      seed);
 
 free:
 	kfree(words);
