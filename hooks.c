@@ -24,6 +24,7 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 /* What a hook saw of the self-test's device. */
 struct seen {
@@ -120,6 +121,25 @@ static void note_seen(struct hook *hook, const struct device *dev, u64 phys,
 	hook->seen.nents = nents;
 }
 
+/*
+ * What firmware reserved, at the edge of the memory that the kernel knows, need not
+ * be in the linear map, and has no shadow then.
+ */
+static bool is_mapped(struct page *page)
+{
+	unsigned long word;
+
+	if (likely(!PageReserved(page)))
+		return true;
+	pagefault_disable();
+	__get_kernel_nofault(&word, page_address(page), unsigned long, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
 /* Rule 7: memory that is not ours to look at. */
 static bool is_ram(u64 phys, u64 size)
 {
@@ -127,7 +147,7 @@ static bool is_ram(u64 phys, u64 size)
 
 	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++)
 		if (!pfn_valid(pfn) || is_zone_device_page(pfn_to_page(pfn)) ||
-		    PageHighMem(pfn_to_page(pfn)))
+		    PageHighMem(pfn_to_page(pfn)) || !is_mapped(pfn_to_page(pfn)))
 			return false;
 	return true;
 }

@@ -15,6 +15,7 @@
 #include <linux/nodemask.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #ifdef CONFIG_KASAN_GENERIC
 
@@ -64,6 +65,22 @@ static void scan_page(struct page *page, struct found *found)
 	}
 }
 
+/* What firmware reserved may have no shadow. */
+static bool has_shadow(struct page *page)
+{
+	u8 byte;
+
+	if (!PageReserved(page))
+		return true;
+	pagefault_disable();
+	__get_kernel_nofault(&byte, kasan_mem_to_shadow(page_address(page)), u8, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
 /*
  * Reserved pages and holes may share KASAN's page of zeroes, which is harmless
  * to read. Highmem has no shadow, device memory only that page of zeroes.
@@ -79,7 +96,8 @@ static struct found scan_ram(void)
 		for (; pfn < end; pfn++) {
 			struct page *page = pfn_valid(pfn) ? pfn_to_online_page(pfn) : NULL;
 
-			if (page && !PageHighMem(page) && !is_zone_device_page(page))
+			if (page && !PageHighMem(page) && !is_zone_device_page(page) &&
+			    has_shadow(page))
 				scan_page(page, &found);
 			if (!(pfn % 1024))
 				cond_resched();

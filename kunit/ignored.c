@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/swiotlb.h>
+#include <linux/uaccess.h>
 
 #include "dod_test.h"
 
@@ -40,6 +41,42 @@ static void failed_map(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + size - 8, 8);
 	for (i = 0; i < size; i += PAGE_SIZE)
 		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+}
+
+/* A page that firmware reserved, of which the kernel has no mapping. */
+static struct page *unmapped_page(struct kunit *test)
+{
+	unsigned long pfn, word;
+
+	for (pfn = 1; pfn < PHYS_PFN(SZ_4G); pfn++) {
+		if (!pfn_valid(pfn) || !PageReserved(pfn_to_page(pfn)) ||
+		    is_zone_device_page(pfn_to_page(pfn)))
+			continue;
+		pagefault_disable();
+		__get_kernel_nofault(&word, page_address(pfn_to_page(pfn)), unsigned long, fault);
+		pagefault_enable();
+		continue;
+fault:
+		pagefault_enable();
+		return pfn_to_page(pfn);
+	}
+	kunit_skip(test, "the kernel has a mapping of every page");
+	return NULL;
+}
+
+static void reserved_by_firmware(struct kunit *test)
+{
+	struct page *page = unmapped_page(test);
+	long not_ram = dma_owner_debug_count("untracked_not_ram");
+	dma_addr_t dma;
+
+	/* A bounce buffer would have to be filled from it. */
+	KT_REQUIRES(test, !dma_owner_debug_count("maps_bounced"));
+	dma = dma_map_page(kt_dev, page, 0, PAGE_SIZE, DMA_FROM_DEVICE);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("untracked_not_ram"), not_ram + 1);
+	dma_unmap_page(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
 }
 
 /* The first address where no memory is, nor ever will be. */
@@ -131,6 +168,7 @@ static void unmatched_unmap(struct kunit *test)
 
 static struct kunit_case ignored_cases[] = {
 	KUNIT_CASE(failed_map),
+	KUNIT_CASE(reserved_by_firmware),
 	KUNIT_CASE(mmio),
 	KUNIT_CASE(coherent),
 	KUNIT_CASE(unmatched_sync),
