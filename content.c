@@ -78,9 +78,14 @@ void dod_content_doubt(void)
 	WRITE_ONCE(doubted, local_clock());
 }
 
+/* The clocks of CPUs may differ, by no more than a tick or two. */
+#define SKEW	(20 * NSEC_PER_MSEC)
+
 static bool is_doubtful(const struct dod_mapping *m, u64 margin)
 {
-	return m->map.when <= READ_ONCE(doubted) + margin;
+	u64 when = READ_ONCE(doubted);
+
+	return when && m->map.when <= when + max(margin, SKEW);
 }
 
 /* === Fingerprints ========================================================= */

@@ -150,7 +150,7 @@ struct dod_device {
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	unsigned long noted;		/* bits: advice given, by type; atomic */
-	u64 unbound;			/* local_clock(); for lifecycle.c */
+	u16 binding;			/* counts unbinds; written by lifecycle.c */
 	bool coherent;
 };
 
@@ -203,6 +203,7 @@ struct dod_range {
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock)
+ * @binding:	@device's when it was mapped: which of its drivers did; constant
  * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
  * @sync:	who last gave a part of it to the device, with @sync_frames
@@ -229,6 +230,7 @@ struct dod_mapping {
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
 	bool slab, freed;
+	u16 binding;
 	u32 mark;
 
 	struct dod_who map, sync;

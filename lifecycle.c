@@ -201,18 +201,20 @@ static int by_size(const void *a, const void *b)
 }
 
 /*
- * The live mappings of a device that were made from a time on; only what it may
- * write to, and owns, if @writable. What was freed was reported then.
+ * The live mappings of a device, of its present driver if it is given, and else of
+ * all; only what it may write to, and owns, if @writable. What was freed was reported
+ * then.
  */
 static void find_leaks(struct dod_leaks *l, const struct device *dev,
-		       const char *name, u64 since, bool writable)
+		       const char *name, const u16 *binding, bool writable)
 {
 	u64 start = 0, owned, written;
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &owned, &written)) {
-		if (m.dev != dev || m.freed || m.map.when < since ||
+		if (m.dev != dev || m.freed ||
+		    (binding && m.binding != *binding) ||
 		    strncmp(m.device->name, name, sizeof(m.device->name) - 1) ||
 		    (writable && !written) ||
 		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
@@ -233,16 +235,15 @@ static void unbound(const struct device *dev)
 {
 	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
 	struct dod_device *d;
-	u64 since;
 
 	if (!l)
 		return;
 	l->type = DOD_R_LEAK_AT_UNBIND;
 	d = dod_owner_device(dev, dev_name(dev));
 	if (d) {
-		since = d->unbound;
-		d->unbound = local_clock();
-		find_leaks(l, dev, d->name, since, false);
+		/* Not by the time: the clocks of CPUs may differ. */
+		find_leaks(l, dev, d->name, &d->binding, false);
+		WRITE_ONCE(d->binding, d->binding + 1);
 	}
 	if (l->nr) {
 		snprintf(l->text, sizeof(l->text),
@@ -409,7 +410,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 		return;
 	memset(l, 0, sizeof(*l));
 	l->type = DOD_R_OWNED_AT_SHUTDOWN;
-	find_leaks(l, d->dev, d->name, 0, true);
+	find_leaks(l, d->dev, d->name, NULL, true);
 	if (!l->nr)
 		return;
 	snprintf(l->text, sizeof(l->text),

@@ -1047,6 +1047,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
 	m->freed = false;
+	m->binding = READ_ONCE(device->binding);
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
 	       call->who.nr_frames * sizeof(m->map_frames[0]));

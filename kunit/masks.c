@@ -250,8 +250,11 @@ static struct device *new_device(struct kunit *test, struct device *parent)
 
 static void use(struct kunit *test, struct device *dev)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	/* Within 32 bits, whatever the machine has. */
+	u8 *buf = kunit_kmalloc(test, SIZE, GFP_KERNEL | GFP_DMA);
 	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
 
 	kt_reset();
 	dma = test_dma_map(test, dev, buf, SIZE, DMA_TO_DEVICE);
