@@ -26,6 +26,7 @@
 static const struct dod_guard *guard;
 static struct dod_pool pool;
 static u64 doubted;	/* local_clock() of the last such event */
+static atomic_t doubts;	/* how many there were */
 
 static DEFINE_PER_CPU(unsigned int, content_turn);
 static DEFINE_PER_CPU(unsigned int, watch_turn);
@@ -59,10 +60,12 @@ static struct dod_content *content_get(void)
 {
 	struct dod_content *c = dod_pool_get(&pool);
 
-	if (c)
-		memset(c, 0, offsetof(struct dod_content, block));
-	else
+	if (!c) {
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
+		return NULL;
+	}
+	memset(c, 0, offsetof(struct dod_content, block));
+	c->doubts = atomic_read(&doubts);
 	return c;
 }
 
@@ -76,16 +79,19 @@ static struct dod_content *content_get(void)
 void dod_content_doubt(void)
 {
 	WRITE_ONCE(doubted, local_clock());
+	atomic_inc(&doubts);
 }
 
-/* The clocks of CPUs may differ, by no more than a tick or two. */
-#define SKEW	(20 * NSEC_PER_MSEC)
-
-static bool is_doubtful(const struct dod_mapping *m, u64 margin)
+/* Is the mapping so young that what is doubted may still go on? */
+static bool is_doubtful(const struct dod_mapping *m)
 {
-	u64 when = READ_ONCE(doubted);
+	return m->map.when <= READ_ONCE(doubted) + DOUBT;
+}
 
-	return when && m->map.when <= when + max(margin, SKEW);
+/* By counting: the clocks of CPUs may differ. */
+static bool was_doubted(const struct dod_content *c)
+{
+	return c->doubts != atomic_read(&doubts);
 }
 
 /* === Fingerprints ========================================================= */
@@ -139,7 +145,7 @@ static void begin_prints(struct dod_mapping *m)
 
 	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !chosen())
 		return;
-	if (is_doubtful(m, DOUBT)) {
+	if (is_doubtful(m)) {
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
@@ -192,7 +198,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 			   struct dod_found *found)
 {
 	struct dod_content *c = m->content;
-	bool doubtful = is_doubtful(m, 0);
+	bool doubtful = was_doubted(c);
 	u64 from, to, valid = c->valid;
 	unsigned int slot;
 
@@ -247,7 +253,7 @@ static bool is_judged_behind(const struct dod_call *call,
 			     const struct dod_mapping *m)
 {
 	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
-	       !is_bounced(call, m) && !is_doubtful(m, DOUBT);
+	       !is_bounced(call, m) && !is_doubtful(m);
 }
 
 static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
@@ -289,7 +295,7 @@ static void compare_behind(struct dod_mapping *m, struct dod_found *found)
 		if (c->state[(c->behind % GRANULE + i) / GRANULE] !=
 		    guard->state(at))
 			continue;
-		if (is_doubtful(m, 0)) {
+		if (was_doubted(c)) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			return;
 		}
@@ -368,7 +374,7 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 	c->filled = false;
 	if ((start == c->fill && last == c->fill_last) ||
 	    (unmap && start <= c->fill && last >= c->fill_last)) {
-		if (is_doubtful(m, 0) || !is_untouched(c))
+		if (was_doubted(c) || !is_untouched(c))
 			return;
 		found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
 		found->from = c->fill - m->start;

@@ -268,6 +268,7 @@ struct dod_write {
  * @slots:	how many slots there are; constant
  * @head:	how many of them are blocks from the start on, the others are those
  *		at the end; constant
+ * @doubts:	how often content was doubted before it was mapped; constant
  * @skipped:	how many blocks in the middle have none; constant
  * @nr_behind:	how many bytes of @bytes hold
  * @watching:	the CPU's next write to [@watch, @watch_last] is to be known
@@ -290,6 +291,7 @@ struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
 	bool watching, written, canary, filled;
+	u32 doubts;
 	u64 skipped, behind;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
