@@ -533,7 +533,7 @@ u16 dod_checks_line(struct device *dev)
 	u16 line = READ_ONCE(dod_params.noncoherent);
 
 	if (!line && !dev_is_dma_coherent(dev))
-		line = min(dma_get_cache_alignment(), (int)PAGE_SIZE);
+		line = min_t(int, dod_cache_line(), PAGE_SIZE);
 	return line;
 }
 

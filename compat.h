@@ -175,13 +175,24 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_test_driver_register(drv)	platform_driver_register(drv)
 #endif
 
+/*
+ * The cache lines that are really there. On arm64 before kmalloc() buffers were bounced
+ * (CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC), dma_get_cache_alignment() is the longest line
+ * that any processor has; since then it is this.
+ */
+#ifdef CONFIG_ARM64
+#define dod_cache_line()	cache_line_size()
+#else
+#define dod_cache_line()	dma_get_cache_alignment()
+#endif
+
 /* For tests. Elsewhere all devices are coherent. */
-static inline void dod_set_coherent(struct device *dev)
+static inline void dod_set_coherent(struct device *dev, bool coherent)
 {
 #if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
 	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
 	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
-	dev->dma_coherent = true;
+	dev->dma_coherent = coherent;
 #endif
 }
 
