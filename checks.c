@@ -84,6 +84,11 @@ static void say_whose_stack(struct dod_finding *f, const char *comm, pid_t pid)
 	say(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
 }
 
+static void say_wrong_page(struct dod_finding *f)
+{
+	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+}
+
 /* Variables have names only with CONFIG_KALLSYMS_ALL. */
 static void say_which_module_memory(struct dod_finding *f, const void *addr)
 {
@@ -92,7 +97,7 @@ static void say_which_module_memory(struct dod_finding *f, const void *addr)
 	snprintf(name, sizeof(name), "%ps", addr);
 	say(f, "The buffer is in the image of a module: %s.\n",
 	    strstarts(name, "0x") ? "a static variable or constant" : name);
-	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	say_wrong_page(f);
 }
 
 /* vmalloc() memory that was never in the linear map, and so maps to nothing. */
@@ -126,20 +131,91 @@ static bool vmalloc_buffer(const struct dod_call *call,
 	if (!in_vmalloc(m))
 		return false;
 	say(f, "The address is in vmalloc space: vmalloc(), vmap(), ioremap() or percpu memory.\n");
-	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	say_wrong_page(f);
 	return true;
+}
+
+/* With KASLR, arm64 has modules in vmalloc space, too. In the error path only. */
+static bool is_module(const void *addr)
+{
+	char name[64];
+
+	if (dod_is_module_addr(addr))
+		return true;
+	if (!is_vmalloc_addr(addr))
+		return false;
+	snprintf(name, sizeof(name), "%ps", addr);
+	return strchr(name, '[');
 }
 
 static bool module_image(const struct dod_call *call,
 			 const struct dod_mapping *m, struct dod_finding *f)
 {
-	const void *addr = dod_image_alias(m->start);
+	const void *addr = dod_wrong_addr(m->start);
 
-	if (!dod_is_module_addr(addr) || !vmalloc_to_page(addr))
+	if (pfn_valid(PHYS_PFN(m->start)) || !is_module(addr) ||
+	    !vmalloc_to_page(addr))
 		return false;
 	f->addr = (unsigned long)addr;
 	say_which_module_memory(f, addr);
 	return true;
+}
+
+/* Where the kernel's image is; constant after load. */
+static struct image {
+	u64 start, last;
+	const char *what;
+	bool data;
+} image[4];
+static unsigned int nr_image;
+
+static void add_image(const struct resource *res)
+{
+	/* Only x86 has resources of their own for constants and bss. */
+	static const struct {
+		const char *name, *what;
+		bool data;
+	} kinds[] = {
+		{ "Kernel code", IS_ENABLED(CONFIG_X86) ? "text" :
+							  "text or constants" },
+		{ "Kernel rodata", "read-only data" },
+		{ "Kernel data", "data", true },
+		{ "Kernel bss", "bss", true },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds) && nr_image < ARRAY_SIZE(image); i++)
+		if (res->name && !strcmp(res->name, kinds[i].name)) {
+			image[nr_image].start = res->start;
+			image[nr_image].last = res->end;
+			image[nr_image].what = kinds[i].what;
+			image[nr_image++].data = kinds[i].data;
+		}
+}
+
+static void say_which_image(struct dod_finding *f, const struct image *in,
+			    const void *addr)
+{
+	say(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
+	    in->what, addr);
+}
+
+/* On arm64 it is in vmalloc space. Where it is not, virt_to_page() is right. */
+static bool image_in_vmalloc(const struct dod_call *call,
+			     const struct dod_mapping *m, struct dod_finding *f)
+{
+	const void *addr = in_vmalloc(m);
+	unsigned int i;
+
+	for (i = 0; addr && i < nr_image; i++) {
+		if (addr < dod_image_addr(image[i].start) ||
+		    addr > dod_image_addr(image[i].last))
+			continue;
+		say_which_image(f, &image[i], addr);
+		say_wrong_page(f);
+		return true;
+	}
+	return false;
 }
 
 /* === Memory that must not be mapped ======================================= */
@@ -196,36 +272,6 @@ static bool page_of_stack(const struct dod_call *call,
 	return true;
 }
 
-/* Where the kernel's image is; constant after load. */
-static struct {
-	u64 start, last;
-	const char *what;
-	bool data;
-} image[4];
-static unsigned int nr_image;
-
-static void add_image(const struct resource *res)
-{
-	static const struct {
-		const char *name, *what;
-		bool data;
-	} kinds[] = {
-		{ "Kernel code", "text" },
-		{ "Kernel rodata", "read-only data" },
-		{ "Kernel data", "data", true },
-		{ "Kernel bss", "bss", true },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(kinds) && nr_image < ARRAY_SIZE(image); i++)
-		if (res->name && !strcmp(res->name, kinds[i].name)) {
-			image[nr_image].start = res->start;
-			image[nr_image].last = res->end;
-			image[nr_image].what = kinds[i].what;
-			image[nr_image++].data = kinds[i].data;
-		}
-}
-
 /*
  * Documentation/core-api/dma-api-howto.rst, "What memory is DMA'able?": "you may
  * use neither kernel image addresses (items in data/text/bss segments), nor module
@@ -249,23 +295,27 @@ static bool kernel_image(const struct dod_call *call,
 			continue;
 		if (image[i].data && m->dir == DMA_TO_DEVICE)
 			return false;
-		say(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
-		    image[i].what, dod_image_alias(m->start));
+		say_which_image(f, &image[i], dod_image_addr(m->start));
 		return true;
 	}
 	return false;
 }
 
-/* Looked at once for both rows. */
-static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
-		       bool want_freed)
+/* Looked at once, for both rows and for what follows the checks. */
+static bool is_accessible(const struct dod_mapping *m, struct dod_finding *f)
 {
 	if (!f->looked) {
 		f->looked = true;
 		f->what = guard->inaccessible(m->start, m->last, &f->bad,
 					      &f->freed);
 	}
-	if (likely(!f->what) || f->freed != want_freed)
+	return !f->what;
+}
+
+static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
+		       bool want_freed)
+{
+	if (likely(is_accessible(m, f)) || f->freed != want_freed)
 		return false;
 	say(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
 	    size_of(m), f->what);
@@ -483,7 +533,7 @@ u16 dod_checks_line(struct device *dev)
 	u16 line = READ_ONCE(dod_params.noncoherent);
 
 	if (!line && !dev_is_dma_coherent(dev))
-		line = min(dma_get_cache_alignment(), (int)PAGE_SIZE);
+		line = min_t(int, dod_cache_line(), PAGE_SIZE);
 	return line;
 }
 
@@ -771,8 +821,9 @@ static const struct check {
 		     struct dod_finding *f);
 } checks[] = {
 	{ NO_MEMORY, DOD_R_STACK_BUFFER, vmalloc_stack },
-	{ NO_MEMORY, DOD_R_VMALLOC_BUFFER, vmalloc_buffer },
 	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, module_image },
+	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, image_in_vmalloc },
+	{ NO_MEMORY, DOD_R_VMALLOC_BUFFER, vmalloc_buffer },
 	{ MEMORY, DOD_R_STACK_BUFFER, page_of_stack },
 	{ MEMORY, DOD_R_IMAGE_BUFFER, kernel_image },
 	{ MEMORY, DOD_R_USE_AFTER_FREE_MAP, use_after_free },
@@ -788,29 +839,29 @@ static const struct check {
 	{ ADVICE, DOD_R_CONFIG_NOT_INHERITED, config_not_inherited },
 };
 
-/* @other: room for the other party. Returns whether there was a report. */
+/* Returns whether there was a report. */
 static bool run(enum stage stage, const struct dod_call *call,
-		const struct dod_mapping *m, struct dod_mapping *other)
+		const struct dod_mapping *m, struct dod_finding *f)
 {
-	struct dod_finding f = { .other = other };
 	unsigned int i;
 
+	f->text[0] = '\0';
 	for (i = 0; i < ARRAY_SIZE(checks); i++) {
 		if (checks[i].stage != stage ||
 		    dod_report_is_off(checks[i].type))
 			continue;
-		f.type = checks[i].type;
-		if (stage == ADVICE && test_bit(f.type, &m->device->noted))
+		f->type = checks[i].type;
+		if (stage == ADVICE && test_bit(f->type, &m->device->noted))
 			continue;
-		if (!checks[i].find(call, m, &f))
+		if (!checks[i].find(call, m, f))
 			continue;
 		if (stage == ADVICE)
-			dod_report_note(f.type, m->device, "%s", f.text);
+			dod_report_note(f->type, m->device, "%s", f->text);
 		else
-			dod_report_mapping(&f, m);
+			dod_report_mapping(f, m);
 		if (stage != ADVICE)
 			return true;
-		f.text[0] = '\0';
+		f->text[0] = '\0';
 	}
 	return false;
 }
@@ -852,11 +903,17 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr)
  * @m: the mapping, in no index yet
  *
  * Context: any but NMI, no lock held.
+ *
+ * Return: whether all of its memory is allocated; if not, an allocator may write to
+ * it, and nobody knows what belongs there.
  */
-void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
+bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
 {
-	run(m->not_ram ? NO_MEMORY : MEMORY, call, m, NULL);
-	run(ADVICE, call, m, NULL);
+	struct dod_finding f = {};
+
+	run(m->not_ram ? NO_MEMORY : MEMORY, call, m, &f);
+	run(ADVICE, call, m, &f);
+	return m->not_ram || is_accessible(m, &f);
 }
 
 /**
@@ -869,9 +926,12 @@ void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
 {
 	struct dod_mapping other;
+	struct dod_finding f = { .other = &other };
 
-	if (m->line && !run(OTHERS, call, m, &other))
-		run(ALONE, call, m, NULL);
+	if (!m->line || run(OTHERS, call, m, &f))
+		return;
+	f.other = NULL;
+	run(ALONE, call, m, &f);
 }
 
 /**

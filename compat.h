@@ -123,23 +123,25 @@ static inline bool dod_is_module_addr(const void *addr)
 }
 
 /*
- * Where the kernel's or a module's image would have the address whose virt_to_page()
- * led to @phys. On x86 both are one mapping, at an offset from physical memory; on
- * arm64 modules are as far from the linear map as vmalloc space is.
+ * The images of the kernel and of modules are not in the linear map. On x86 both are
+ * one mapping, at an offset from physical memory that virt_to_page() knows; on arm64
+ * it knows none, and takes every address for one in the linear map.
+ *
+ * dod_image_addr() is where the kernel's image has its memory at @phys, and
+ * dod_wrong_addr() the address in an image whose virt_to_page() led to @phys, where
+ * no memory is.
  */
-static inline const void *dod_image_alias(u64 phys)
-{
 #ifdef CONFIG_X86_64
-	return (const void *)(phys - phys_base + __START_KERNEL_map);
+#define dod_image_addr(phys)	\
+	((const void *)((phys) - phys_base + __START_KERNEL_map))
+#define dod_wrong_addr(phys)	dod_image_addr(phys)
 #elif defined(CONFIG_ARM64)
-	const void *addr = phys_to_virt(phys);
-
-	return pfn_valid(PHYS_PFN(phys)) ?
-	       (const void *)__phys_to_kimg(phys) : addr;
+#define dod_image_addr(phys)	((const void *)__phys_to_kimg(phys))
+#define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
 #else
-	return phys_to_virt(phys);
+#define dod_image_addr(phys)	((const void *)phys_to_virt(phys))
+#define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
 #endif
-}
 
 /*
  * "I know that I share these cache lines, and never dirty them": v7.3 has the one
@@ -173,13 +175,24 @@ static inline const void *dod_image_alias(u64 phys)
 #define dod_test_driver_register(drv)	platform_driver_register(drv)
 #endif
 
+/*
+ * The cache lines that are really there. On arm64 before kmalloc() buffers were bounced
+ * (CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC), dma_get_cache_alignment() is the longest line
+ * that any processor has; since then it is this.
+ */
+#ifdef CONFIG_ARM64
+#define dod_cache_line()	cache_line_size()
+#else
+#define dod_cache_line()	dma_get_cache_alignment()
+#endif
+
 /* For tests. Elsewhere all devices are coherent. */
-static inline void dod_set_coherent(struct device *dev)
+static inline void dod_set_coherent(struct device *dev, bool coherent)
 {
 #if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
 	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
 	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
-	dev->dma_coherent = true;
+	dev->dma_coherent = coherent;
 #endif
 }
 

@@ -564,7 +564,7 @@ bool dod_checks_on_stack(const struct page *page);
 bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);
-void dod_checks_before(const struct dod_call *call, const struct dod_mapping *m);
+bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m);
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);

@@ -353,11 +353,9 @@ static u64 alive(u64 start, u64 last, bool behind)
 		}
 		return last + 1 - start;
 	}
-	/* The mapping goes on behind: a granule it shares exists up to there. */
 	for (phys = last + 1; phys > start; phys = granule) {
 		granule = round_down(phys - 1, GRANULE);
-		if (IS_ALIGNED(phys, GRANULE) &&
-		    existing(shadow_of(granule)) < GRANULE)
+		if (granule + existing(shadow_of(granule)) < phys)
 			return last + 1 - phys;
 	}
 	return last + 1 - start;

@@ -1058,9 +1058,9 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, m->bus_end);
-	if (to_be_judged() && !call->wrong)
-		dod_checks_before(call, m);
-	dod_content_begin(call, m);
+	/* What changes memory that is not allocated is no device. */
+	if (!to_be_judged() || call->wrong || dod_checks_before(call, m))
+		dod_content_begin(call, m);
 
 	if (call->leader)
 		call->tail->next = m;

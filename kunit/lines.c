@@ -3,14 +3,17 @@
  * Rules 9 and 10: what is legal on a coherent device and not on another one. Cache
  * lines that a device-writable buffer shares with something else, at the map and
  * at a write, and memory that is mapped twice. The devices of these tests are
- * coherent on x86; the parameter noncoherent has them judged as if they were not.
+ * coherent, and the parameter noncoherent has them judged as if they were not; but
+ * for the last tests, for machines on which devices need not be coherent.
  *
  * dma-debug warns of two device-writable mappings that start in one cache line;
  * where that cannot be avoided it is kept quiet.
  */
 
 #include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
 #include <linux/file.h>
+#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/scatterlist.h>
@@ -1380,6 +1383,186 @@ static void bad_line_sizes(struct kunit *test)
 	kt_set(test, "noncoherent", "1024");
 }
 
+/* === Devices that are really not coherent ================================= */
+
+/*
+ * The first device is not, until the test ends. Nothing is done with it, so that
+ * cache maintenance changes nothing on a machine that is coherent.
+ */
+static void requires_noncoherent(struct kunit *test)
+{
+	dod_set_coherent(kt_dev, false);
+	KT_REQUIRES(test, !dev_is_dma_coherent(kt_dev));
+	KUNIT_ASSERT_GE(test, dod_cache_line(), 16);
+	kt_set(test, "noncoherent", "0");
+}
+
+/* Of two lines and more in a row the kernel bounces nothing. */
+#define LARGE(line)	(4 * max((line), 128))
+
+static u8 *lines_of(struct kunit *test, size_t size)
+{
+	u8 *buf = kt_buf(test, roundup_pow_of_two(size));
+
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(virt_to_phys(buf), dod_cache_line()));
+	return buf;
+}
+
+static void real_lines(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	int line = dod_cache_line(), size = LARGE(line);
+	dma_addr_t dma;
+	char text[128];
+	u8 *buf;
+
+	requires_noncoherent(test);
+	buf = lines_of(test, size + 2 * line);
+	dma = test_dma_map(test, kt_dev, buf + line - 8, size, dir);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, size);
+	snprintf(text, sizeof(text),
+		 "Its first cache line, of %d bytes, also holds %d bytes" BEFORE, line, line - 8);
+	EXPECT_TEXT(test, text);
+	snprintf(text, sizeof(text),
+		 "Its last cache line, of %d bytes, also holds 8 bytes" BEHIND, line);
+	EXPECT_TEXT(test, text);
+	EXPECT_TEXT(test, "The device is not cache-coherent, its mask is 0x*ffffffff.");
+	dma_unmap_single(kt_dev, dma, size, dir);
+	map_legally(test, buf + line, size, dir);
+	map_legally(test, buf + line - 8, size, DMA_TO_DEVICE);
+	EXPECT_CLEAN(test, buf, size + 2 * line);
+}
+
+static void write_beside_real_lines(struct kunit *test)
+{
+	int line = dod_cache_line(), size = LARGE(line);
+	dma_addr_t dma;
+	u8 *page;
+
+	requires_noncoherent(test);
+	page = page_buf(test);
+	dma = test_dma_map(test, kt_dev, page + line + 8, size, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_EDGE(test, page + line, 8);
+	EXPECT_EDGE(test, page + line + 8 + size, 8);
+	EXPECT_CPU_OWNS(test, page + line - 8, 8);
+	EXPECT_CPU_OWNS(test, page + 2 * line + size, 8);
+	dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
+	EXPECT_CLEAN(test, page, PAGE_SIZE);
+}
+
+/*
+ * As small as to be bounced, kmalloc()ed or not: the device does not write to these
+ * lines. What it cannot write to is not bounced, and dirties no line.
+ */
+static void small_and_bounced(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	int line = dod_cache_line();
+	u8 *buf, *page;
+	dma_addr_t dma;
+	bool bounced;
+
+	requires_noncoherent(test);
+	buf = lines_of(test, 4 * line);
+	dma = test_dma_map(test, kt_dev, buf, 16, dir);
+	bounced = dma_to_phys(kt_dev, dma) != virt_to_phys(buf);
+	dma_unmap_single(kt_dev, dma, 16, dir);
+	if (!bounced) {
+		kt_reset();
+		kunit_skip(test, "this kernel does not bounce small buffers");
+	}
+	EXPECT_SILENCE(test);
+	map_legally(test, buf + line - 8, 16, dir);
+	map_legally(test, buf + line + 1, line / 2 - 1, dir);
+	map_legally(test, buf + line - 8, 16, DMA_TO_DEVICE);
+	page = page_buf(test);
+	dma = test_dma_map(test, kt_dev, page + 8, 16, dir);
+	EXPECT_CPU_OWNS(test, page, 8);
+	EXPECT_CPU_OWNS(test, page + 24, 8);
+	EXPECT_DEVICE_OWNS(test, dir, page + 8, 16);
+	dma_unmap_single(kt_dev, dma, 16, dir);
+	/* Of a size that kmalloc() would align is not bounced, aligned or not. */
+	dma = test_dma_map(test, kt_dev, buf + line - 8, line, dir);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, line);
+	dma_unmap_single(kt_dev, dma, line, dir);
+}
+
+/* What kmalloc() returns has its lines for itself, or is bounced. */
+static void real_kmalloc(struct kunit *test)
+{
+	static const int slack[] = { 0, 1, 7, 8, 33 };
+	enum dma_data_direction dir = dir_of(test);
+	int size, i;
+
+	requires_noncoherent(test);
+	for (size = 8; size <= 4096; size += size < 512 ? 8 : 128) {
+		for (i = 0; i < ARRAY_SIZE(slack) && slack[i] < size; i++) {
+			u8 *buf = kmalloc(size - slack[i], GFP_KERNEL);
+
+			KUNIT_ASSERT_NOT_NULL(test, buf);
+			map_legally(test, buf, size - slack[i], dir);
+			kfree(buf);
+		}
+	}
+}
+
+/* Whether any two of the objects share a line. */
+static bool map_neighbours(struct kunit *test, u8 **obj, int nr, int size)
+{
+	int line = dod_cache_line(), i, j;
+	bool any = false;
+
+	for (i = 0; i < nr; i++) {
+		u8 *first = PTR_ALIGN_DOWN(obj[i], line);
+		u8 *end = PTR_ALIGN(obj[i] + size, line);
+		bool shares = false;
+		dma_addr_t dma;
+
+		if (is_kfence_address(obj[i]))
+			continue;
+		for (j = 0; j < nr; j++)
+			if (j != i && obj[j] < end && obj[j] + size > first)
+				shares = true;
+		dma = test_dma_map(test, kt_dev, obj[i], size, DMA_FROM_DEVICE);
+		if (shares)
+			EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, size);
+		else
+			EXPECT_SILENCE(test);
+		any |= shares;
+		dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
+	}
+	return any;
+}
+
+/*
+ * Objects of a cache that nobody asked to align: the next one may begin in the last
+ * line, behind a redzone, and only here does that count. KASAN leaves less than a line
+ * between the small ones, and more between the others. Neither are bounced: kmalloc()
+ * would have returned whole lines.
+ */
+static void real_neighbours(struct kunit *test)
+{
+	const int sizes[] = { dod_cache_line() - 24, LARGE(dod_cache_line()) + 8 };
+	struct kmem_cache *cache;
+	bool shared = false;
+	u8 *obj[24];
+	int s, i;
+
+	requires_noncoherent(test);
+	for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+		cache = kmem_cache_create("dma_owner_lines", sizes[s], 8, 0, NULL);
+		KUNIT_ASSERT_NOT_NULL(test, cache);
+		for (i = 0; i < ARRAY_SIZE(obj); i++)
+			obj[i] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOFAIL);
+		shared |= map_neighbours(test, obj, ARRAY_SIZE(obj), sizes[s]);
+		for (i = 0; i < ARRAY_SIZE(obj); i++)
+			kmem_cache_free(cache, obj[i]);
+		kmem_cache_destroy(cache);
+	}
+	KUNIT_EXPECT_TRUE(test, shared);
+}
+
 #define TWO_CASE(_fn) KUNIT_CASE_PARAM(_fn, two_gen_params)
 #define WRITTEN_CASE(_fn) KUNIT_CASE_PARAM(_fn, direction_gen_params)
 
@@ -1432,6 +1615,11 @@ static struct kunit_case lines_cases[] = {
 	KUNIT_CASE(overlap_of_wide_mappings),
 	KUNIT_CASE(importers),
 	KUNIT_CASE(bad_line_sizes),
+	WRITTEN_CASE(real_lines),
+	KUNIT_CASE(write_beside_real_lines),
+	WRITTEN_CASE(small_and_bounced),
+	WRITTEN_CASE(real_kmalloc),
+	KUNIT_CASE(real_neighbours),
 	{}
 };
 

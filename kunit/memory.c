@@ -431,6 +431,36 @@ static void freed_object(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* As an allocator does, which the sanitizer does not look at. */
+static noinline __no_sanitize_address u8 allocator_writes(u8 *p, u8 value)
+{
+	u8 old = READ_ONCE(*p);
+
+	WRITE_ONCE(*p, value);
+	return old;
+}
+
+/*
+ * What leaves KASAN's quarantine, or is allocated anew, while it is mapped is written
+ * to by the allocator. That is no other fault.
+ */
+static void freed_object_that_changes(struct kunit *test)
+{
+	u8 *buf = own_buf(test, 100), *at = buf + 24, old;
+	struct target t = prepare(test, virt_to_page(buf), offset_in_page(buf), 100,
+				  DMA_TO_DEVICE);
+
+	kfree(buf);
+	OPTIMIZER_HIDE_VAR(buf);
+	KUNIT_ASSERT_TRUE(test, test_map(&t));
+	EXPECT_MISUSE(test, "use-after-free-map", 100);
+	/* Not where a link of the quarantine or of a free list may be. */
+	old = allocator_writes(at, 0x5a);
+	test_unmap(&t);
+	allocator_writes(at, old);
+	EXPECT_SILENCE(test);
+}
+
 /* Freed by the time of the map, with interrupts off: nobody else can get it yet. */
 static void freed_page(struct kunit *test)
 {
@@ -824,6 +854,29 @@ static void own_page(struct kunit *test)
 	says_where(test, own_data, 16);
 }
 
+/*
+ * virt_to_page() of the kernel's own variables: right on x86. On arm64 no direction
+ * works, and dma_map_single() refuses to try.
+ */
+static void wrong_page_of_the_kernel(struct kunit *test)
+{
+	const void *var = &system_state, *fn = kfree;
+
+	OPTIMIZER_HIDE_VAR(var);
+	OPTIMIZER_HIDE_VAR(fn);
+	KT_REQUIRES(test, is_vmalloc_addr(var));
+	requires_no_page(test);
+	map_no_page(test, var, sizeof(system_state));
+	EXPECT_MISUSE(test, "image-buffer", sizeof(system_state));
+	says(test, "The buffer is in the image of the kernel, in its data: *");
+	says(test, "virt_to_page() is wrong there: *");
+	says_where(test, var, sizeof(system_state));
+	map_no_page(test, fn, 16);
+	EXPECT_MISUSE(test, "image-buffer", 16);
+	says(test, "The buffer is in the image of the kernel, in its text or constants: kfree.");
+	says_where(test, fn, 16);
+}
+
 static void copy_of_image(struct kunit *test)
 {
 	char *copy = kt_buf(test, sizeof(own_data));
@@ -840,7 +893,7 @@ static void kernel_text(struct kunit *test)
 	OPTIMIZER_HIDE_VAR(fn);
 	map_kernel_image(test, fn, 16, DMA_TO_DEVICE);
 	EXPECT_MISUSE(test, "image-buffer", 16);
-	says(test, "The buffer is in the image of the kernel, in its text: kfree.");
+	says(test, "The buffer is in the image of the kernel, in its text*: kfree.");
 	says(test, "Hint: copy the data to kmalloc() memory with kmemdup(): *");
 }
 
@@ -850,7 +903,7 @@ static void kernel_rodata(struct kunit *test)
 	EXPECT_MISUSE(test, "image-buffer", 256);
 	says(test, IS_ENABLED(CONFIG_X86) ?
 	     "The buffer is in the image of the kernel, in its read-only data: *" :
-	     "The buffer is in the image of the kernel, in its *: *");
+	     "The buffer is in the image of the kernel, in its text or constants: *");
 	says(test, "Device * is given these 256 bytes, DMA_TO_DEVICE, *");
 }
 
@@ -1162,6 +1215,7 @@ static struct kunit_case memory_cases[] = {
 	KUNIT_CASE(all_entries),
 	KUNIT_CASE(entries_not_mapped),
 	BOTH_WAYS(freed_object),
+	BOTH_WAYS(freed_object_that_changes),
 	BOTH_WAYS(freed_page),
 	BOTH_WAYS(runs_into_freed_page),
 	BOTH_WAYS(vmalloc_memory),
@@ -1173,6 +1227,7 @@ static struct kunit_case memory_cases[] = {
 	BOTH_WAYS(stack_of_another),
 	KUNIT_CASE(own_image),
 	BOTH_WAYS(own_page),
+	BOTH_WAYS(wrong_page_of_the_kernel),
 	BOTH_WAYS(copy_of_image),
 	BOTH_WAYS(kernel_text),
 	BOTH_WAYS(kernel_rodata),

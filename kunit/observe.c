@@ -612,8 +612,6 @@ static struct device *add_device(int id)
 	if (IS_ERR(p))
 		return ERR_CAST(p);
 	pdev[id] = p;
-	/* The rules are those of a coherent device, until a test says otherwise. */
-	dod_set_coherent(&p->dev);
 	err = dma_coerce_mask_and_coherent(&p->dev, DMA_BIT_MASK(64));
 	return err ? ERR_PTR(err) : &p->dev;
 }
@@ -690,6 +688,9 @@ int kt_test_init(struct kunit *test)
 
 	for (i = 0; !err && i < ARRAY_SIZE(params); i++)
 		err = dma_owner_debug_param_set(params[i].name, params[i].for_tests);
+	/* The rules are those of a coherent device, until a test says otherwise. */
+	dod_set_coherent(kt_dev, true);
+	dod_set_coherent(kt_dev2, true);
 	kt_reset();
 	return err;
 }

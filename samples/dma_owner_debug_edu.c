@@ -17,6 +17,7 @@
 
 #include <linux/completion.h>
 #include <linux/debugfs.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
@@ -101,7 +102,7 @@ struct edu_buf {
 /* Parameters of dma_owner_debug without which a step would not be reported. */
 enum edu_param {
 	EDU_PARAM_NONE,
-	EDU_PARAM_NONCOHERENT,	/* machines with QEMU's edu are coherent */
+	EDU_PARAM_NONCOHERENT,	/* most machines with QEMU's edu are coherent */
 	EDU_PARAM_WATCH,	/* the same, and it looks at few writes otherwise */
 	EDU_PARAM_CANARY,	/* it leaves memory alone otherwise */
 	EDU_PARAM_WIRES,	/* only we know how many the device has */
@@ -712,14 +713,19 @@ free:
 	return err;
 }
 
-/* What a driver may keep of a channel: the device writes to @rx only. */
+/*
+ * What a driver may keep of a channel: the device writes to @rx only. On machines that
+ * are not coherent some kernels have the device write smaller buffers elsewhere, and
+ * copy them (CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC).
+ */
 struct edu_channel {
 	u64 packets;
-	u32 rx[8];
+	u32 rx[EDU_LEN / 4 / sizeof(u32)];
 	u64 errors;
 };
 
-static int edu_step_cacheline_sharing(struct edu *edu)
+/* The first @len bytes of what the device has received, while nobody counts. */
+static __always_inline int edu_receive_packet(struct edu *edu, size_t len)
 {
 	struct edu_channel *ch;
 	dma_addr_t dma;
@@ -734,17 +740,33 @@ static int edu_step_cacheline_sharing(struct edu *edu)
 	if (err)
 		goto free;
 
-	err = edu_map_at(edu, ch->rx, sizeof(ch->rx), DMA_FROM_DEVICE, &dma);
+	err = edu_map_at(edu, ch->rx, len, DMA_FROM_DEVICE, &dma);
 	if (err)
 		goto free;
-	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, sizeof(ch->rx));
-	dma_unmap_single(edu->dev, dma, sizeof(ch->rx), DMA_FROM_DEVICE);
+	err = edu_dma(edu, DMA_FROM_DEVICE, dma, 0, len);
+	dma_unmap_single(edu->dev, dma, len, DMA_FROM_DEVICE);
 	if (!err)
-		err = edu_verify_part(edu, ch->rx, sizeof(ch->rx), seed);
+		err = edu_verify_part(edu, ch->rx, len, seed);
 
 free:
 	kfree(ch);
 	return err;
+}
+
+static bool edu_bounces_small(struct edu *edu)
+{
+	return !dev_is_dma_coherent(edu->dev) &&
+	       IS_ENABLED(CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC);
+}
+
+static int edu_step_right_bounced(struct edu *edu)
+{
+	return edu_receive_packet(edu, 32);
+}
+
+static int edu_step_cacheline_sharing(struct edu *edu)
+{
+	return edu_receive_packet(edu, sizeof_field(struct edu_channel, rx));
 }
 
 static noinline void edu_count_packet_while_receiving(struct edu_channel *ch)
@@ -1402,6 +1424,13 @@ static const struct edu_step edu_steps[] = {
 		.expect = "none",
 		.run = edu_step_right_no_sync,
 	}, {
+		.name = "right-bounced",
+		.what =
+			"Right on this kernel: let the device write 32 bytes into the middle of a struct: so few are bounced.",
+		.expect = "none",
+		.possible = edu_bounces_small,
+		.run = edu_step_right_bounced,
+	}, {
 		.name = "read-before-sync",
 		.what =
 			"Wrong: the device wrote its result; the driver reads it before dma_sync_single_for_cpu().",
@@ -1633,10 +1662,15 @@ static void edu_show_param(struct seq_file *seq, struct edu *edu, enum edu_param
 		seq_puts(seq, "-");
 		break;
 	case EDU_PARAM_NONCOHERENT:
-		seq_printf(seq, "noncoherent=%d", EDU_CACHE_LINE);
+		if (dev_is_dma_coherent(edu->dev))
+			seq_printf(seq, "noncoherent=%d", EDU_CACHE_LINE);
+		else
+			seq_puts(seq, "-");
 		break;
 	case EDU_PARAM_WATCH:
-		seq_printf(seq, "noncoherent=%d watch_writes=1", EDU_CACHE_LINE);
+		if (dev_is_dma_coherent(edu->dev))
+			seq_printf(seq, "noncoherent=%d ", EDU_CACHE_LINE);
+		seq_puts(seq, "watch_writes=1");
 		break;
 	case EDU_PARAM_CANARY:
 		seq_puts(seq, "canary=1");

@@ -439,12 +439,21 @@ most_live()
 		$(cat /sys/kernel/debug/dma-api/min_free_entries)))
 }
 
+# What is known of these drivers: see "True findings" in the documentation. QEMU's
+# e1000e, to a back end without checksum offload, writes the checksum into the buffer
+# that it sends: a device that writes what it may only read.
+filters=to-device-changed:e1000e
+filtered='^reports_(filtered|to_device_changed)$'
+if [ -d /proc/device-tree ] && ! ls /proc/device-tree/pcie@*/dma-coherent >/dev/null 2>&1; then
+	# Not coherent, and so judged by its cache lines.
+	filters=$filters,cacheline-sharing:e1000e,cacheline-sharing:xhci_hcd
+	filtered='^reports_(filtered|to_device_changed|cacheline_sharing)$'
+fi
+
 load_tool()
 {
-	# QEMU's e1000e, to a back end without checksum offload, writes the checksum
-	# into the buffer that it sends: a device that writes what it may only read.
 	# shellcheck disable=SC2086	# a list
-	insmod /ko/dma-owner-debug.ko off_drivers=to-device-changed:e1000e $params
+	insmod /ko/dma-owner-debug.ko off_drivers=$filters $params
 }
 
 # no_reports: none at all but what load_tool filters; with filters, none but what
@@ -455,8 +464,8 @@ no_reports()
 	*off_*) counted='^reports_(shown|deduplicated|ratelimited|nested)$' ;;
 	*) counted='^reports_' ;;
 	esac
-	awk -F': ' -v c="$counted" '
-		$1 ~ /^reports_(filtered|to_device_changed)$/ { next }
+	awk -F': ' -v c="$counted" -v f="$filtered" '
+		$1 ~ f { next }
 		$1 ~ c && $2 != 0 { print "soak: " $0; bad = 1 } END { exit bad }' $stats
 }
 
