@@ -20,16 +20,18 @@ endif
 
 all: modules
 
-modules modules_install clean:
+modules modules_install clean dma-owner-debug.ko:
 	@test -e $(KDIR)/Makefile || \
 		{ echo "no kernel build directory at $(KDIR): say make KDIR=<dir>" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 help:
 	@echo 'make [KDIR=<kernel build dir>] [W=1] [C=1]  build the modules'
-	@echo 'make modules_install                        install them'
+	@echo 'make [...] dma-owner-debug.ko               only the tool'
+	@echo 'make [...] [INSTALL_MOD_PATH=<root>] modules_install'
+	@echo '                                            install them, as root'
 	@echo 'make clean                                  remove what was built'
 	@echo 'scripts/test                                run all tests in QEMU'
 	@echo 'scripts/demo                                show the reports in QEMU'
 
-.PHONY: all modules modules_install clean help
+.PHONY: all modules modules_install clean dma-owner-debug.ko help
