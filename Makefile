@@ -13,8 +13,9 @@ LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
 endif
 
-ifeq ($(shell grep -s '^CONFIG_ARM64=y' $(KDIR)/.config),CONFIG_ARM64=y)
-ARCH ?= arm64
+KERNEL_ARCH := $(shell sed -n 's/^CONFIG_\(ARM\|ARM64\)=y$$/\L\1/p' $(KDIR)/.config 2>/dev/null)
+ifneq ($(KERNEL_ARCH),)
+ARCH ?= $(KERNEL_ARCH)
 export ARCH
 endif
 
