@@ -142,7 +142,8 @@ series()
 		esac
 		n=$((n + 1))
 		name=$(basename "$patch" .patch)
-		git -C "$farm" -c user.name=test -c user.email=test am -q "$patch" >>"$log" 2>&1 ||
+		git -C "$farm" -c user.name=test -c user.email=test am -q --whitespace=error \
+			"$patch" >>"$log" 2>&1 ||
 			{ fail "git am $name"; return; }
 		# Kconfig lets nothing be chosen before the tool is complete: ask make.
 		check "builds: $name" build_series CONFIG_DMA_OWNER_DEBUG=m \
