@@ -13,23 +13,26 @@ LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
 endif
 
-ifeq ($(shell grep -s '^CONFIG_ARM64=y' $(KDIR)/.config),CONFIG_ARM64=y)
-ARCH ?= arm64
+KERNEL_ARCH := $(shell sed -n 's/^CONFIG_\(ARM\|ARM64\)=y$$/\L\1/p' $(KDIR)/.config 2>/dev/null)
+ifneq ($(KERNEL_ARCH),)
+ARCH ?= $(KERNEL_ARCH)
 export ARCH
 endif
 
 all: modules
 
-modules modules_install clean:
+modules modules_install clean dma-owner-debug.ko:
 	@test -e $(KDIR)/Makefile || \
 		{ echo "no kernel build directory at $(KDIR): say make KDIR=<dir>" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 help:
 	@echo 'make [KDIR=<kernel build dir>] [W=1] [C=1]  build the modules'
-	@echo 'make modules_install                        install them'
+	@echo 'make [...] dma-owner-debug.ko               only the tool'
+	@echo 'make [...] [INSTALL_MOD_PATH=<root>] modules_install'
+	@echo '                                            install them, as root'
 	@echo 'make clean                                  remove what was built'
 	@echo 'scripts/test                                run all tests in QEMU'
 	@echo 'scripts/demo                                show the reports in QEMU'
 
-.PHONY: all modules modules_install clean help
+.PHONY: all modules modules_install clean dma-owner-debug.ko help

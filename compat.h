@@ -42,6 +42,15 @@
 #endif
 
 /*
+ * Without it, as on 32-bit arm, the module builds and refuses to load. There compilers
+ * call the tracer behind the prologue of a function: which arguments came on the stack
+ * is known, but not how far the stack pointer has gone since.
+ */
+#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+#define regs_get_kernel_argument(regs, n)	((void)(regs), (void)(n), 0UL)
+#endif
+
+/*
  * The out-of-line sync functions. Commit f406c8e4b770 ("dma: avoid redundant
  * calls for sync operations") in v6.10 put inline wrappers before them, and made
  * CONFIG_DMA_NEED_SYNC, which DMA_API_DEBUG selects.
@@ -221,6 +230,8 @@ static inline void dod_set_coherent(struct device *dev, bool coherent)
 /* Where a function returns to, at its first instruction. */
 #ifdef CONFIG_X86
 #define dod_return_address(regs)	regs_get_kernel_stack_nth(regs, 0)
+#elif defined(CONFIG_ARM)
+#define dod_return_address(regs)	((regs)->ARM_lr)
 #else
 #define dod_return_address(regs)	procedure_link_pointer(regs)
 #endif

@@ -309,7 +309,8 @@ static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
 int dod_report_set_filter(enum dod_filter_by by, const char *val)
 {
 	static struct filter new;
-	char copy[512], *rest = copy, *item;
+	static char copy[512];
+	char *rest = copy, *item;
 	unsigned long flags;
 	unsigned int i;
 	u32 off = 0;

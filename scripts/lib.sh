@@ -39,7 +39,13 @@ toolchain_of()
 # arch_of BUILD: as make and kunit.py call it.
 arch_of()
 {
-	if grep -q '^CONFIG_ARM64=y' "$1/.config"; then echo arm64; else echo x86_64; fi
+	if grep -q '^CONFIG_ARM64=y' "$1/.config"; then
+		echo arm64
+	elif grep -q '^CONFIG_ARM=y' "$1/.config"; then
+		echo arm
+	else
+		echo x86_64
+	fi
 }
 
 die()

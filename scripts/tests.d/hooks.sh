@@ -10,7 +10,7 @@ mistaken()
 	cp -a "$modules" "$tmp/$1"
 	sed -i "$2" "$tmp/$1/compat.h"
 	! cmp -s "$tmp/$1/compat.h" "$modules/compat.h" || return 1
-	make -C "$tmp/$1" KDIR="$build" -j"$(nproc)" >"$logs/hooks-$1.log" 2>&1 </dev/null
+	make -C "$tmp/$1" KDIR="$build" -j"$(nproc)" dma-owner-debug.ko >"$logs/hooks-$1.log" 2>&1 </dev/null
 }
 
 mistaken gone 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"no_such_function"/' || fail "cannot build the case 'gone'"
@@ -20,15 +20,18 @@ mistaken wrong 's/define dod_arg(/define right_arg(/
 	fail "cannot build the case 'wrong'"
 mistaken untried 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION(99, 0, 0)/' ||
 	fail "cannot build the case 'untried'"
+# As on 32-bit arm.
+mistaken noargs 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/' ||
+	fail "cannot build the case 'noargs'"
 
 kos=()
-for case in gone silent wrong untried; do
+for case in gone silent wrong noargs untried; do
 	mv "$tmp/$case/dma-owner-debug.ko" "$tmp/$case.ko" || continue
 	kos+=(--ko "$tmp/$case.ko")
 done
 # shellcheck disable=SC2016	# expanded in the guest
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
-	'for case in gone silent wrong; do
+	'for case in gone silent wrong noargs; do
 		if insmod /ko/$case.ko; then exit 1; fi
 	done' 'insmod /ko/untried.ko' 'rmmod dma_owner_debug' \
 	'insmod /ko/dma-owner-debug.ko'
@@ -38,7 +41,9 @@ check "a hook that does not fire" \
 	grep -q 'cannot load: hook dma_max_mapping_size ran 0 times instead of once' "$console"
 check "a hook that reads wrong arguments" \
 	grep -qE 'cannot load: hook debug_dma_map_(page|phys) read ' "$console"
+check "an architecture that does not pass arguments" \
+	grep -q 'cannot load: this kernel lacks .* HAVE_FUNCTION_ARG_ACCESS_API ' "$console"
 check "a kernel that was not tried yet: it loads, and says so" \
 	count_is 1 'not tried with this kernel yet' "$console"
-check "one line each" distinct 3 'dma_owner_debug: cannot load' "$console"
+check "one line each" distinct 4 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
