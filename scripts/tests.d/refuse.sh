@@ -29,5 +29,6 @@ refused()
 version=$(basename "$build" | cut -d- -f 1,2)
 refused "$version-nodmadebug" CONFIG_DMA_API_DEBUG=y
 refused "$version-nokasan" CONFIG_KASAN_GENERIC=y
-refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
 refused "$version-nokprobes" CONFIG_KPROBES=y
+# The last: it has little in common with the others, which start from a copy.
+refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
