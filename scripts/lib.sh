@@ -208,7 +208,7 @@ copy_build()
 	# $1 may be a symbolic link: what is copied is what it leads to.
 	cp -a "$1/." "$2.copy"
 	rm -f "$2.copy/.dod-built" "$2.copy/.dod-prepared"
-	find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
+	[ ! -d "$2.copy/tools" ] || find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
 	mv "$2.copy" "$2"
 }
 
