@@ -14,8 +14,11 @@ kunit_builtin()
 
 	# Most of the kernel is built already: start from a copy.
 	[ -d "$dir" ] || copy_build "$build" "$dir"
+	# Without what kunit.py itself sets for its virtual machine.
 	{
-		cat "$build/.config"
+		grep -vwFf <(grep -o 'CONFIG_[A-Z0-9_]*' \
+			"$source_tree/tools/testing/kunit/qemu_configs/$(arch_of "$build").py") \
+			"$build/.config"
 		echo CONFIG_DMA_OWNER_DEBUG=y
 		echo CONFIG_DMA_OWNER_DEBUG_KUNIT_TEST=y
 		echo CONFIG_DMA_OWNER_DEBUG_SAMPLE_EDU=y
