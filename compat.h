@@ -195,15 +195,19 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_cache_line()	dma_get_cache_alignment()
 #endif
 
-/* For tests. Elsewhere all devices are coherent. */
-static inline void dod_set_coherent(struct device *dev, bool coherent)
-{
-#if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
-	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
-	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
-	dev->dma_coherent = coherent;
+/*
+ * For tests. Elsewhere all devices are coherent. That it is a bit of device.flags no
+ * macro tells: kunit/Kbuild looks.
+ */
+#if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
+	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \
+	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
+#define dod_set_coherent(dev, coherent)	do { } while (0)
+#elif defined(DOD_DEVICE_FLAGS)
+#define dod_set_coherent(dev, coherent)	dev_assign_dma_coherent(dev, coherent)
+#else
+#define dod_set_coherent(dev, coherent)	((dev)->dma_coherent = (coherent))
 #endif
-}
 
 /*
  * Before "entry, kasan, x86: Disallow overriding mem*() functions" in v6.3 KASAN's

@@ -234,11 +234,12 @@ static size_t edu_right_bytes(const u32 *words, size_t len, u32 seed)
 	return i * sizeof(*words);
 }
 
+/* Whole words only. */
 static int edu_verify_part(struct edu *edu, const u32 *words, size_t len, u32 seed)
 {
 	size_t at = edu_right_bytes(words, len, seed), i = at / sizeof(*words);
 
-	if (at == len)
+	if (i == len / sizeof(*words))
 		return 0;
 
 	dev_err(edu->dev, "wrong data at byte %zu: %08x instead of %08x\n",
