@@ -27,6 +27,8 @@
 /* The oldest and the newest kernel that this was tried with. */
 #define DOD_TRIED_FIRST		KERNEL_VERSION(6, 1, 0)
 #define DOD_TRIED_LAST		KERNEL_VERSION(7, 3, 255)
+#define DOD_UNTRIED		(LINUX_VERSION_CODE < DOD_TRIED_FIRST || \
+				 LINUX_VERSION_CODE > DOD_TRIED_LAST)
 
 /*
  * Argument n of a hooked function, at its entry. Since "ftrace: abstract

@@ -395,8 +395,7 @@ static int __init dma_owner_debug_init(void)
 	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s\n",
 		guard->name, nr_hooks, min(pool_reserve, pool_max),
 		sizeof(struct dod_mapping), memcpy_note());
-	if (LINUX_VERSION_CODE < DOD_TRIED_FIRST ||
-	    LINUX_VERSION_CODE > DOD_TRIED_LAST)
+	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 	return 0;
 
