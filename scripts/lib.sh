@@ -203,12 +203,18 @@ progress()
 # commands that built objtool, make would build that again and then everything.
 copy_build()
 {
+	local old new
+
 	rm -rf "$2" "$2.copy"
 	mkdir "$2.copy"
 	# $1 may be a symbolic link: what is copied is what it leads to.
 	cp -a "$1/." "$2.copy"
 	rm -f "$2.copy/.dod-built" "$2.copy/.dod-prepared"
-	[ ! -d "$2.copy/tools" ] || find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$1|$2|g" {} +
+	# make has resolved symbolic links.
+	old=$(cd "$1" && pwd -P)
+	new=$(cd "$(dirname "$2")" && pwd -P)/$(basename "$2")
+	[ ! -d "$2.copy/tools" ] ||
+		find "$2.copy/tools" -name '.*.cmd' -exec sed -i "s|$old|$new|g" {} +
 	mv "$2.copy" "$2"
 }
 
