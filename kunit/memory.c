@@ -843,7 +843,8 @@ static void own_image(struct kunit *test)
 /* virt_to_page() of a module's address: no memory, or somebody else's. */
 static void own_page(struct kunit *test)
 {
-	KT_REQUIRES(test, is_vmalloc_addr(own_data) || dod_is_module_addr(own_data));
+	KT_REQUIRES(test, __is_defined(MODULE) &&
+		    (is_vmalloc_addr(own_data) || dod_is_module_addr(own_data)));
 	requires_no_page(test);
 	if (pfn_valid(PHYS_PFN(phys_of(own_data))))
 		kunit_skip(test, "there is memory at what virt_to_page() returns");
