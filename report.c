@@ -511,7 +511,7 @@ static const char * const inlines[] = {
 
 /* What stands between a driver and the tracepoints of the allocators. */
 static const char * const freeing[] = {
-	"__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree",
+	"trace_", "__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree",
 	"__vfree", "__vunmap", "kmem_cache_free",
 	"mempool_", "free_", "__free_", "___free_", "slab_free", "put_page",
 	"__put_page", "folio_", "__folio_", "release_pages", "page_frag_free",

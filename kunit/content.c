@@ -33,6 +33,8 @@ static kt_noinline __no_sanitize_address void device_writes(void *p, size_t size
 static kt_noinline void unmap(dma_addr_t dma, size_t size, enum dma_data_direction dir)
 {
 	dma_unmap_single(kt_dev, dma, size, dir);
+	/* Not the last call, or its frame is not in the stack. */
+	barrier();
 }
 
 /* === to-device-changed ==================================================== */
