@@ -213,6 +213,13 @@ bytes_of()
 	awk '{ print ($3 + $7) * 512 }' "/sys/block/$1/stat"
 }
 
+# QEMU's AHCI wants the list of a request's segments in one piece of its own memory.
+# Behind an IOMMU a list that crosses a page is in two if the pages are not neighbours
+# there: ahci_populate_sglist() fails, the request never ends, and its repetition ends
+# QEMU. Command tables are multiples of 256 bytes apart, with the list at 128: 8 segments
+# of 16 bytes do not cross, so many as 28 KiB of pages can have.
+ahci_max_kb=28
+
 # disk_worker LABEL END REBIND
 disk_worker()
 {
@@ -220,6 +227,8 @@ disk_worker()
 	mkdir -p /mnt/"$label"
 	while :; do
 		dev=$(wait_for "$label" /sys/block) || give_up "$label" "no disk appeared"
+		[ "$how-$label" != iommu-ahci ] ||
+			echo $ahci_max_kb >"/sys/block/$dev/queue/max_sectors_kb"
 		from=$(bytes_of "$dev")
 		mount -t ext4 "/dev/$dev" /mnt/"$label" || give_up "$label" "cannot mount"
 		while :; do
