@@ -9,6 +9,7 @@
 
 #include <linux/completion.h>
 #include <linux/ctype.h>
+#include <linux/ioport.h>
 #include <linux/irqflags.h>
 #include <linux/kfence.h>
 #include <linux/mm.h>
@@ -861,17 +862,17 @@ static void own_page(struct kunit *test)
  */
 static void wrong_page_of_the_kernel(struct kunit *test)
 {
-	const void *var = &system_state, *fn = kfree;
+	const void *var = &iomem_resource, *fn = kfree;
 
 	OPTIMIZER_HIDE_VAR(var);
 	OPTIMIZER_HIDE_VAR(fn);
 	KT_REQUIRES(test, is_vmalloc_addr(var));
 	requires_no_page(test);
-	map_no_page(test, var, sizeof(system_state));
-	EXPECT_MISUSE(test, "image-buffer", sizeof(system_state));
+	map_no_page(test, var, sizeof(iomem_resource));
+	EXPECT_MISUSE(test, "image-buffer", sizeof(iomem_resource));
 	says(test, "The buffer is in the image of the kernel, in its data: *");
 	says(test, "virt_to_page() is wrong there: *");
-	says_where(test, var, sizeof(system_state));
+	says_where(test, var, sizeof(iomem_resource));
 	map_no_page(test, fn, 16);
 	EXPECT_MISUSE(test, "image-buffer", 16);
 	says(test, "The buffer is in the image of the kernel, in its text or constants: kfree.");
@@ -911,16 +912,16 @@ static void kernel_rodata(struct kunit *test)
 /* What is only sent works everywhere, and is tolerated. */
 static void kernel_data(struct kunit *test)
 {
-	const void *var = &system_state;
+	const void *var = &iomem_resource;
 
 	OPTIMIZER_HIDE_VAR(var);
-	map_kernel_image(test, var, sizeof(system_state), DMA_TO_DEVICE);
+	map_kernel_image(test, var, sizeof(iomem_resource), DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	map_kernel_image(test, var, sizeof(system_state), DMA_FROM_DEVICE);
-	EXPECT_MISUSE(test, "image-buffer", sizeof(system_state));
+	map_kernel_image(test, var, sizeof(iomem_resource), DMA_FROM_DEVICE);
+	EXPECT_MISUSE(test, "image-buffer", sizeof(iomem_resource));
 	says(test, "The buffer is in the image of the kernel, in its data: *");
-	map_kernel_image(test, var, sizeof(system_state), DMA_BIDIRECTIONAL);
-	EXPECT_MISUSE(test, "image-buffer", sizeof(system_state));
+	map_kernel_image(test, var, sizeof(iomem_resource), DMA_BIDIRECTIONAL);
+	EXPECT_MISUSE(test, "image-buffer", sizeof(iomem_resource));
 }
 
 /* The zero page is in the image as well, and mapped by everybody who pads. */
