@@ -14,7 +14,7 @@
 #include <linux/stacktrace.h>
 #include <linux/version.h>
 #include <linux/vmalloc.h>
-/* Moved from <asm/unaligned.h> in v6.12. */
+/* Moved by "move asm/unaligned.h to linux/unaligned.h" in v6.12. */
 #if __has_include(<linux/unaligned.h>)
 #include <linux/unaligned.h>
 #else
@@ -80,7 +80,10 @@
 #define DOD_ATTR_MMIO		0
 #endif
 
-/* User space's memory, and coherent by contract; newer than v6.18. */
+/*
+ * User space's memory, and coherent by contract: "dma-mapping: Introduce DMA require
+ * coherency attribute" in v7.1.
+ */
 #ifdef DMA_ATTR_REQUIRE_COHERENT
 #define DOD_ATTR_COHERENT	DMA_ATTR_REQUIRE_COHERENT
 #else
@@ -155,8 +158,9 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * "I know that I share these cache lines, and never dirty them": v7.3 has the one
- * name; the other is looked for, too.
+ * "I know that I share these cache lines, and never dirty them": "dma-mapping: add
+ * DMA_ATTR_CPU_CACHE_CLEAN" in v7.0, which "dma-mapping: Clarify valid conditions for
+ * CPU cache line overlap" in v7.1 gave another name.
  */
 #ifdef DMA_ATTR_CPU_CACHE_CLEAN
 #define DOD_ATTR_CACHE_CLEAN	DMA_ATTR_CPU_CACHE_CLEAN
@@ -171,10 +175,11 @@ static inline bool dod_is_module_addr(const void *addr)
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
 
 /*
- * Who asked for the size of an object may have used all of it, in v6.1: ksize()
- * takes the redzone away, and what we have painted. v6.6 only answers.
+ * Who asked for the size of an object may have used all of it, before "mm: Make ksize()
+ * a reporting-only function" in v6.2: ksize() takes the redzone away, and what we have
+ * painted.
  */
-#define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0))
+#define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
 
 /*
  * For tests. The suites of a module run before it is in sysfs, in v6.1, where its
@@ -198,8 +203,9 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * For tests. Elsewhere all devices are coherent. That it is a bit of device.flags no
- * macro tells: kunit/Kbuild looks.
+ * For tests. Elsewhere all devices are coherent. That it is a bit of device.flags, since
+ * "driver core: Replace dev->dma_coherent with dev_dma_coherent()" in v7.2, no macro
+ * tells: kunit/Kbuild looks.
  */
 #if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
 	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \
@@ -223,10 +229,10 @@ static inline bool dod_is_module_addr(const void *addr)
 				 IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
 #endif
 
-/* Functions take a bus as const since v6.4 and its successors. */
+/* As const since "driver core: bus: constify bus_register/unregister_notifier()", v6.3. */
 #define dod_bus(bus)		((struct bus_type *)(bus))
 
-/* The flags of shmem_file_setup() became a type of their own before v7.3. */
+/* "mm: update shmem_[kernel]_file_*() functions to use vma_flags_t" in v7.0. */
 #ifdef EMPTY_VMA_FLAGS
 #define DOD_NO_VMA_FLAGS	EMPTY_VMA_FLAGS
 #else
