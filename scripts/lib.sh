@@ -218,14 +218,20 @@ copy_build()
 	mv "$2.copy" "$2"
 }
 
+# modules_dir BUILD: where build_modules leaves them. Neither several kernels nor
+# several checkouts mix.
+modules_dir()
+{
+	echo "$(cache_dir modules)/$(basename "$1")-$(echo "$DOD_TOP" | cksum | cut -d ' ' -f 1)"
+}
+
 # build_modules BUILD: the tool, its tests and its samples for that kernel. Built
-# from a copy, so that several kernels do not mix; prints the directory, where
-# build.log has the warnings.
+# from a copy; prints the directory, where build.log has the warnings.
 build_modules()
 {
 	local dir log f options=()
 
-	dir=$(cache_dir modules)/$(basename "$1")
+	dir=$(modules_dir "$1")
 	log=$dir/build.log
 	mkdir -p "$dir/kunit" "$dir/samples"
 	# Sources that are gone must not be built; the rest keeps its time stamp.
