@@ -216,8 +216,8 @@ bytes_of()
 # QEMU's AHCI wants the list of a request's segments in one piece of its own memory.
 # Behind an IOMMU a list that crosses a page is in two if the pages are not neighbours
 # there: ahci_populate_sglist() fails, the request never ends, and its repetition ends
-# QEMU. Command tables are multiples of 256 bytes apart, with the list at 128: 8 segments
-# of 16 bytes do not cross, so many as 28 KiB of pages can have.
+# QEMU. Lists begin at multiples of 128 bytes, so that 8 segments of 16 bytes do not
+# cross: so many can 28 KiB of pages have.
 ahci_max_kb=28
 
 # disk_worker LABEL END REBIND
