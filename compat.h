@@ -143,18 +143,27 @@ static inline bool dod_is_module_addr(const void *addr)
  *
  * dod_image_addr() is where the kernel's image has its memory at @phys, and
  * dod_wrong_addr() the address in an image whose virt_to_page() led to @phys, where
- * no memory is.
+ * no memory is. dod_wrong_phys() is where virt_to_page() of any address leads, without
+ * what CONFIG_DEBUG_VIRTUAL thinks of such: it checks each on x86, and on arm64 makes
+ * virt_to_page() know about images.
  */
 #ifdef CONFIG_X86_64
 #define dod_image_addr(phys)	\
 	((const void *)((phys) - phys_base + __START_KERNEL_map))
 #define dod_wrong_addr(phys)	dod_image_addr(phys)
+#define dod_wrong_phys(addr)	((u64)__phys_addr_nodebug((unsigned long)(addr)))
 #elif defined(CONFIG_ARM64)
 #define dod_image_addr(phys)	((const void *)__phys_to_kimg(phys))
 #define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
+#define dod_wrong_phys(addr)						\
+	((u64)(IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&			\
+	       !IS_ENABLED(CONFIG_DEBUG_VIRTUAL) ?			\
+	       __lm_to_phys((unsigned long)(addr)) :			\
+	       __virt_to_phys_nodebug((unsigned long)(addr))))
 #else
 #define dod_image_addr(phys)	((const void *)phys_to_virt(phys))
 #define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
+#define dod_wrong_phys(addr)	((u64)virt_to_phys((void *)(addr)))
 #endif
 
 /*

@@ -308,6 +308,8 @@ static const struct {
 	  "CONFIG_STACKTRACE=y: reports show who mapped the memory" },
 	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
 	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
+	{ !IS_ENABLED(CONFIG_LTO),
+	  "CONFIG_LTO_NONE=y: linking with optimisation makes copies of the functions that are hooked" },
 };
 
 static const struct dod_guard *choose_guard(void)

@@ -217,12 +217,26 @@ static bool take_wrong(u64 phys)
 
 /* === map ================================================================== */
 
+/* Rule 7: by its attributes not memory that changes hands. */
+static bool is_ignored(unsigned long attrs)
+{
+	return attrs & (DOD_ATTR_MMIO | DOD_ATTR_COHERENT);
+}
+
+static void count_ignored(unsigned long attrs)
+{
+	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO :
+					  DOD_C_UNTRACKED_COHERENT);
+}
+
 static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 {
 	bool ram = !call->wrong && is_ram(phys, size);
 	bool bounced = may_bounce(call->dev, phys, bus);
 
-	if (!ram)
+	if (is_ignored(call->attrs))
+		count_ignored(call->attrs);
+	else if (!ram)
 		dod_count(DOD_C_UNTRACKED_NOT_RAM);
 	else if (bounced && dod_maps_directly(call->dev))
 		dod_count(DOD_C_MAPS_BOUNCED);
@@ -240,7 +254,7 @@ static void on_map_single(struct hook *hook, unsigned long caller,
 
 	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
 	if (dod_owner_map_single(&call, addr, size))
-		note_wrong(virt_to_phys((void *)addr));
+		note_wrong(dod_wrong_phys(addr));
 }
 
 /*
@@ -286,18 +300,6 @@ static enum announcer announcer_of(unsigned long caller)
 		}
 	raw_spin_unlock_irqrestore(&cache_lock, flags);
 	return kind;
-}
-
-/* Rule 7: by its attributes not memory that changes hands. */
-static bool is_ignored(unsigned long attrs)
-{
-	return attrs & (DOD_ATTR_MMIO | DOD_ATTR_COHERENT);
-}
-
-static void count_ignored(unsigned long attrs)
-{
-	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO :
-					  DOD_C_UNTRACKED_COHERENT);
 }
 
 static void map_one(struct hook *hook, unsigned long caller,
@@ -399,11 +401,18 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	note_seen(hook, dev, sg_phys(sg), sg_dma_address(sg), sg->length, dir,
 		  nents);
 	call.attrs = attrs;
+	/* The unmap does not have the attributes in all kernels, and must find it. */
+	call.wrong = is_ignored(attrs);
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) &&
 			 announcer_of(caller) == MAPS;
 	for_each_sg(sg, s, nents, i) {
 		if (!s->length)
 			continue;
+		/* What an IOMMU made of entries that are empty. */
+		while (mapped > 1 && !sg_dma_len(bus)) {
+			bus = sg_next(bus);
+			mapped--;
+		}
 		if (!merged) {
 			map(&call, sg_phys(s), s->length, sg_dma_address(s));
 			continue;
@@ -480,13 +489,20 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 					  caller);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
+	struct scatterlist *first;
+	int i;
 
 	/* Nothing to look at: there may be no list. */
 	if (nents <= 0)
 		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
 		  call.dir, nents);
-	dod_owner_unmap(&call, sg_dma_address(sg), 0, sg, nents);
+	for_each_sg(sg, first, nents, i)
+		if (sg_dma_len(first))
+			break;
+	/* The mapping begins where the first entry does that is not empty. */
+	if (i < nents)
+		dod_owner_unmap(&call, sg_dma_address(first), 0, sg, nents);
 }
 
 /* === iova ================================================================= */

@@ -978,7 +978,7 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 	m.device = get_device_names(call->dev);
 	if (!m.device)
 		return true;
-	m.start = virt_to_phys((void *)addr);
+	m.start = dod_wrong_phys(addr);
 	m.last = m.start + size - 1;
 	note_caller(call, DOD_MAP_FRAMES);
 	m.map = call->who;

@@ -5,6 +5,7 @@
  */
 
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/sizes.h>
 #include <linux/swiotlb.h>
 #include <linux/uaccess.h>
@@ -106,6 +107,36 @@ static void mmio(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* Rule 7: user space's memory, coherent by contract, as RDMA maps it. */
+static void require_coherent(struct kunit *test)
+{
+	long ignored = dma_owner_debug_count("untracked_require_coherent");
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	u8 *buf[2] = { kt_buf(test, 64), kt_buf(test, 64) };
+	struct scatterlist sg[2];
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_ATTR_COHERENT != 0);
+	KT_REQUIRES(test, dev_is_dma_coherent(kt_dev));
+	dma = dma_map_single_attrs(kt_dev, buf[0], 64, DMA_BIDIRECTIONAL, DOD_ATTR_COHERENT);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("untracked_require_coherent"), ignored + 1);
+	EXPECT_CPU_OWNS(test, buf[0], 8);
+	dma_unmap_single_attrs(kt_dev, dma, 64, DMA_BIDIRECTIONAL, DOD_ATTR_COHERENT);
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], buf[0], 64);
+	sg_set_buf(&sg[1], buf[1], 64);
+	KUNIT_ASSERT_NE(test, dma_map_sg_attrs(kt_dev, sg, 2, DMA_BIDIRECTIONAL,
+					       DOD_ATTR_COHERENT), 0);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("untracked_require_coherent"), ignored + 3);
+	EXPECT_CPU_OWNS(test, buf[0], 8);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+	dma_unmap_sg_attrs(kt_dev, sg, 2, DMA_BIDIRECTIONAL, DOD_ATTR_COHERENT);
+	EXPECT_CPU_OWNS(test, buf[1], 8);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+}
+
 /* Coherent memory belongs to both at any time. */
 static void coherent(struct kunit *test)
 {
@@ -170,6 +201,7 @@ static struct kunit_case ignored_cases[] = {
 	KUNIT_CASE(failed_map),
 	KUNIT_CASE(reserved_by_firmware),
 	KUNIT_CASE(mmio),
+	KUNIT_CASE(require_coherent),
 	KUNIT_CASE(coherent),
 	KUNIT_CASE(unmatched_sync),
 	KUNIT_CASE(unmatched_unmap),

@@ -7,6 +7,7 @@
 
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
+#include <linux/swiotlb.h>
 
 #include "dod_test.h"
 
@@ -57,6 +58,38 @@ static void part_of_the_list(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf[3], 8);
 	dma_unmap_sg(kt_dev, sg, 2, dir);
 	EXPECT_CPU_OWNS(test, buf[1], 8);
+}
+
+/* As in requests for ciphers without associated data: the list begins with nothing. */
+static void empty_entries(struct kunit *test)
+{
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	enum dma_data_direction dir = dir_of(test);
+	struct scatterlist sg[4];
+	u8 *buf[4];
+	int i;
+
+	/* A bounce buffer cannot be empty. */
+	KT_REQUIRES(test, !is_swiotlb_force_bounce(kt_dev));
+	sg_init_table(sg, 4);
+	for (i = 0; i < 4; i++) {
+		buf[i] = kt_buf(test, SIZE);
+		sg_set_buf(&sg[i], buf[i] + 8, i % 2 ? SIZE - 8 : 0);
+	}
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 4, dir), 0);
+	for (i = 0; i < 4; i++)
+		if (i % 2)
+			EXPECT_DEVICE_OWNS(test, dir, buf[i] + 8, 8);
+		else
+			EXPECT_CPU_OWNS(test, buf[i] + 8, 8);
+	dma_sync_sg_for_cpu(kt_dev, sg, 4, dir);
+	EXPECT_CPU_OWNS(test, buf[1] + 8, 8);
+	dma_sync_sg_for_device(kt_dev, sg, 4, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf[3] + 8, 8);
+	dma_unmap_sg(kt_dev, sg, 4, dir);
+	for (i = 0; i < 4; i++)
+		EXPECT_CPU_OWNS(test, buf[i] + 8, 8);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
 }
 
 static void sync_the_list(struct kunit *test)
@@ -287,6 +320,7 @@ static struct kunit_case sg_cases[] = {
 	DIRECTION_CASE(sync_over_entries),
 	DIRECTION_CASE(map_and_unmap),
 	DIRECTION_CASE(part_of_the_list),
+	DIRECTION_CASE(empty_entries),
 	DIRECTION_CASE(sync_the_list),
 	DIRECTION_CASE(sync_one_entry),
 	DIRECTION_CASE(table),

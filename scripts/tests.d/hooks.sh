@@ -24,14 +24,18 @@ mistaken untried 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION(99, 0, 0)/' |
 mistaken noargs 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/' ||
 	fail "cannot build the case 'noargs'"
 
+# With link-time optimisation, a built-in caller may have its own copy of what is hooked.
+mistaken lto 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#define CONFIG_LTO 1/' ||
+	fail "cannot build the case 'lto'"
+
 kos=()
-for case in gone silent wrong noargs untried; do
+for case in gone silent wrong noargs lto untried; do
 	mv "$tmp/$case/dma-owner-debug.ko" "$tmp/$case.ko" || continue
 	kos+=(--ko "$tmp/$case.ko")
 done
 # shellcheck disable=SC2016	# expanded in the guest
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
-	'for case in gone silent wrong noargs; do
+	'for case in gone silent wrong noargs lto; do
 		if insmod /ko/$case.ko; then exit 1; fi
 	done' 'insmod /ko/untried.ko' 'rmmod dma_owner_debug' \
 	'insmod /ko/dma-owner-debug.ko'
@@ -43,7 +47,9 @@ check "a hook that reads wrong arguments" \
 	grep -qE 'cannot load: hook debug_dma_map_(page|phys) read ' "$console"
 check "an architecture that does not pass arguments" \
 	grep -q 'cannot load: this kernel lacks .* HAVE_FUNCTION_ARG_ACCESS_API ' "$console"
+check "a kernel with link-time optimisation" \
+	grep -q 'cannot load: this kernel lacks CONFIG_LTO_NONE=y' "$console"
 check "a kernel that was not tried yet: it loads, and says so" \
 	count_is 1 'not tried with this kernel yet' "$console"
-check "one line each" distinct 4 'dma_owner_debug: cannot load' "$console"
+check "one line each" distinct 5 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
