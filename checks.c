@@ -278,13 +278,17 @@ static bool page_of_stack(const struct dod_call *call,
  * image addresses, nor stack addresses for DMA." What goes to the device from a
  * static variable of built-in code works on every machine all the same, and is
  * not reported; what comes from the device overwrites its neighbours' lines.
+ *
+ * arm64 has its data not in the linear map since 7.x (arch/arm64/mm/mmu.c: "Map the
+ * kernel data/bss as invalid in the linear map"): no memory to look at, and still it.
  */
 static bool kernel_image(const struct dod_call *call,
 			 const struct dod_mapping *m, struct dod_finding *f)
 {
 	unsigned int i;
 
-	if (!PageReserved(pfn_to_page(PHYS_PFN(m->start))))
+	if (!pfn_valid(PHYS_PFN(m->start)) ||
+	    !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	/* Made to be mapped: lists are padded with it. Read-only data in newer kernels. */
 	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) &&
@@ -821,6 +825,7 @@ static const struct check {
 		     struct dod_finding *f);
 } checks[] = {
 	{ NO_MEMORY, DOD_R_STACK_BUFFER, vmalloc_stack },
+	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, kernel_image },
 	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, module_image },
 	{ NO_MEMORY, DOD_R_IMAGE_BUFFER, image_in_vmalloc },
 	{ NO_MEMORY, DOD_R_VMALLOC_BUFFER, vmalloc_buffer },

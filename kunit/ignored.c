@@ -4,6 +4,7 @@
  * memory. Each is counted by its reason, none leaves anything behind.
  */
 
+#include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
@@ -44,6 +45,19 @@ static void failed_map(struct kunit *test)
 		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
 }
 
+/* Of the kernel's image, which on arm64 need not be in the linear map, either. */
+static bool is_image(u64 phys)
+{
+	const struct resource *ram, *part;
+
+	for (ram = iomem_resource.child; ram; ram = ram->sibling)
+		for (part = ram->child; part; part = part->sibling)
+			if (phys >= part->start && phys <= part->end && part->name &&
+			    strstarts(part->name, "Kernel "))
+				return true;
+	return false;
+}
+
 /* A page that firmware reserved, of which the kernel has no mapping. */
 static struct page *unmapped_page(struct kunit *test)
 {
@@ -51,7 +65,7 @@ static struct page *unmapped_page(struct kunit *test)
 
 	for (pfn = 1; pfn < PHYS_PFN(SZ_4G); pfn++) {
 		if (!pfn_valid(pfn) || !PageReserved(pfn_to_page(pfn)) ||
-		    is_zone_device_page(pfn_to_page(pfn)))
+		    is_zone_device_page(pfn_to_page(pfn)) || is_image(PFN_PHYS(pfn)))
 			continue;
 		pagefault_disable();
 		__get_kernel_nofault(&word, page_address(pfn_to_page(pfn)), unsigned long, fault);
