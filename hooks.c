@@ -58,8 +58,11 @@ struct hook {
 	u8 presence;		/* enum presence */
 	bool missing;		/* set at load: not hooked */
 	unsigned long ip;	/* of the hooked function, once it was called */
-	unsigned long nested;	/* return address into another hooked function, that
-				 * calls this one for the same event; constant after load */
+	/*
+	 * Return address into another hooked function, that calls this one for the same
+	 * event; constant after load.
+	 */
+	unsigned long nested;
 	struct seen seen;
 };
 

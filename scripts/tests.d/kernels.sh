@@ -10,7 +10,8 @@ done < <(booted_rows)
 
 while read -r row; do
 	# The one that is tested anyway, or the same with options.
-	[ "$row" != "$target" ] && [ "${row% *}" = "$row" ] || continue
+	[ "$row" != "$target" ] || continue
+	[ "${row% *}" = "$row" ] || continue
 	prepared=$("$DOD_TOP/scripts/kernel" "$row" --prepare </dev/null | tail -n 1) || true
 	check "$row: prepared" [ -n "$prepared" ]
 	[ -n "$prepared" ] || continue
