@@ -48,6 +48,18 @@ arch_of()
 	fi
 }
 
+# sanitizer_of BUILD: what guards there: kasan, kcsan or none.
+sanitizer_of()
+{
+	if grep -q '^CONFIG_KASAN_GENERIC=y' "$1/.config"; then
+		echo kasan
+	elif grep -q '^CONFIG_KCSAN=y' "$1/.config"; then
+		echo kcsan
+	else
+		echo none
+	fi
+}
+
 die()
 {
 	echo "$me: $*" >&2
@@ -218,14 +230,20 @@ copy_build()
 	mv "$2.copy" "$2"
 }
 
+# modules_dir BUILD: where build_modules leaves them. Neither several kernels nor
+# several checkouts mix.
+modules_dir()
+{
+	echo "$(cache_dir modules)/$(basename "$1")-$(echo "$DOD_TOP" | cksum | cut -d ' ' -f 1)"
+}
+
 # build_modules BUILD: the tool, its tests and its samples for that kernel. Built
-# from a copy, so that several kernels do not mix; prints the directory, where
-# build.log has the warnings.
+# from a copy; prints the directory, where build.log has the warnings.
 build_modules()
 {
 	local dir log f options=()
 
-	dir=$(cache_dir modules)/$(basename "$1")
+	dir=$(modules_dir "$1")
 	log=$dir/build.log
 	mkdir -p "$dir/kunit" "$dir/samples"
 	# Sources that are gone must not be built; the rest keeps its time stamp.

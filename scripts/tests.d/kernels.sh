@@ -18,5 +18,5 @@ while read -r row; do
 	(build_modules "$prepared") >/dev/null || true
 	check "$row: the modules build without a warning" \
 		lacks 'warning:|WARNING:|rror:|Error ' \
-		"$(cache_dir modules)/$(basename "$prepared")/build.log"
+		"$(modules_dir "$prepared")/build.log"
 done < <(all_rows; echo arm-6.12-kasan)
