@@ -232,7 +232,9 @@ static inline bool dod_is_module_addr(const void *addr)
 
 /*
  * Before "entry, kasan, x86: Disallow overriding mem*() functions" in v6.3 KASAN's
- * own memcpy() checked whatever the compiler did.
+ * own memcpy() checked whatever the compiler did. Since then, on x86_64, compilers
+ * without the prefix option leave memcpy() and memset() unchecked (select GENERIC_ENTRY
+ * in arch/x86/Kconfig).
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define DOD_MEMCPY_CHECKED	1

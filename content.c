@@ -145,6 +145,10 @@ static void begin_prints(struct dod_mapping *m)
 
 	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !chosen())
 		return;
+	if (!guard->traps && dod_guard_may_change(m->start)) {
+		dod_count(DOD_C_UNJUDGED_CONTENT);
+		return;
+	}
 	if (is_doubtful(m)) {
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
@@ -262,7 +266,7 @@ static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
 	unsigned int nr, i;
 	u64 start;
 
-	if (!chosen() || !is_judged_behind(call, m))
+	if (!guard->padding || !chosen() || !is_judged_behind(call, m))
 		return;
 	nr = guard->padding(m, DOD_BEHIND, &start);
 	if (!nr)
@@ -593,7 +597,7 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 	unsigned int every = READ_ONCE(dod_params.watch_writes);
 	struct dod_content *c = m->content;
 
-	if (likely(!m->line) || !every || m->dir == DMA_TO_DEVICE ||
+	if (likely(!m->line) || !guard->watch || !every || m->dir == DMA_TO_DEVICE ||
 	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->wide ||
 	    !READ_ONCE(dod_armed) ||
 	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
@@ -666,9 +670,9 @@ static void report_changed(const struct dod_found *found,
 			  "Bytes %llu to %llu (%u blocks of %u bytes) of its %llu bytes",
 			  found->from, found->to, found->blocks, BLOCK,
 			  size_of(m));
-	strlcat(f.text,
-		" changed while the device owned them and no CPU access was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias).\n",
-		sizeof(f.text));
+	strlcat(f.text, " changed while the device owned them", sizeof(f.text));
+	strlcat(f.text, guard->unseen, sizeof(f.text));
+	strlcat(f.text, ".\n", sizeof(f.text));
 	dod_report_mapping(&f, m);
 }
 

@@ -40,6 +40,7 @@ static const char * const counter_names[] = {
 	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
 	[DOD_C_UNJUDGED_FREE] = "unjudged_free",
+	[DOD_C_UNJUDGED_CONTENT] = "unjudged_content",
 	[DOD_C_UNJUDGED_SHADOW] = "unjudged_shadow",
 	[DOD_C_CONTENT_MAPPINGS] = "content_mappings",
 	[DOD_C_CONTENT_PARTIAL] = "content_partial",
@@ -56,6 +57,11 @@ static const char * const counter_names[] = {
 	[DOD_C_REPORTS_NESTED] = "reports_nested",
 	[DOD_C_NOTES_SHOWN] = "notes_shown",
 	[DOD_C_KASAN_ANNOTATED] = "kasan_reports_annotated",
+	[DOD_C_KCSAN_ANNOTATED] = "kcsan_reports_annotated",
+	[DOD_C_WATCHES] = "kcsan_watches",
+	[DOD_C_WATCHES_UNFIT] = "kcsan_watches_unfit",
+	[DOD_C_WATCH_WAITS] = "kcsan_waits",
+	[DOD_C_WATCH_GIVE_UPS] = "kcsan_wait_give_ups",
 };
 
 static_assert(ARRAY_SIZE(counter_names) == DOD_COUNTER_COUNT);
@@ -89,6 +95,32 @@ long dod_counter_read(enum dod_counter counter)
 	for_each_possible_cpu(cpu)
 		sum += READ_ONCE(per_cpu(counters, cpu)[counter]);
 	return sum;
+}
+
+static atomic64_t longest_wait;
+
+/**
+ * dod_count_wait() - a hook has waited for a guard that acts by itself
+ * @ns: how long
+ *
+ * Context: any.
+ */
+void dod_count_wait(u64 ns)
+{
+	s64 longest = atomic64_read(&longest_wait);
+
+	dod_count(DOD_C_WATCH_WAITS);
+	while (longest < (s64)ns &&
+	       !atomic64_try_cmpxchg(&longest_wait, &longest, ns))
+		;
+}
+
+static long longest_wait_us(void)
+{
+	u64 us = atomic64_read(&longest_wait);
+
+	do_div(us, NSEC_PER_USEC);
+	return us;
 }
 
 /**
@@ -129,6 +161,7 @@ static const struct gauge {
 	{ "live", mappings_live },
 	{ "pool_free", pool_free },
 	{ "pool_records", pool_records },
+	{ "kcsan_longest_wait_us", longest_wait_us },
 };
 
 /* The name of the type, spelt like the other counters; advice is no report. */

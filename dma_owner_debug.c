@@ -24,6 +24,8 @@ struct dod_params dod_params = {
 	.untested_after = 60,
 	.content_max = DOD_BLOCK * DOD_BLOCKS,
 	.watch_writes = 64,
+	.watch_cpu = 20,
+	.watch_recent = 75,
 };
 
 bool dod_armed;
@@ -118,6 +120,16 @@ static int count_set(const char *val, const struct kernel_param *kp)
 
 static const struct kernel_param_ops count_ops = {
 	.set = count_set,
+	.get = param_get_uint,
+};
+
+static int percent_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, 100);
+}
+
+static const struct kernel_param_ops percent_ops = {
+	.set = percent_set,
 	.get = param_get_uint,
 };
 
@@ -246,6 +258,12 @@ MODULE_PARM_DESC(watch_writes,
 module_param_cb(canary, &param_ops_bool, &dod_params.canary, 0600);
 MODULE_PARM_DESC(canary,
 		 "fill DMA_FROM_DEVICE memory with a pattern when a device gets it, and report what comes back untouched: changes what drivers find in buffers that the device did not use (default: N)");
+module_param_cb(watch_cpu, &percent_ops, &dod_params.watch_cpu, 0600);
+MODULE_PARM_DESC(watch_cpu,
+		 "with KCSAN, percent of a CPU's time that looking for wrong accesses may take, 0 to stop (default: 20)");
+module_param_cb(watch_recent, &percent_ops, &dod_params.watch_recent, 0600);
+MODULE_PARM_DESC(watch_recent,
+		 "with KCSAN, percent of the looks that go to what devices got last, the others to any mapping (default: 75)");
 module_param_cb(pool_reserve, &count_ops, &pool_reserve, 0400);
 MODULE_PARM_DESC(pool_reserve,
 		 "records kept free for new mappings (default: 8192)");
@@ -294,7 +312,7 @@ static const struct {
 } needs[] = {
 	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
 	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
-	{ IS_ENABLED(CONFIG_KPROBES),
+	{ !IS_ENABLED(CONFIG_KASAN_GENERIC) || IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are judged in a probe of kasan_report()" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),
 	  "CONFIG_FUNCTION_TRACER=y, CONFIG_DYNAMIC_FTRACE=y: the hooks are ftrace's" },
@@ -306,20 +324,9 @@ static const struct {
 	  "CONFIG_TRACEPOINTS=y: frees are seen by the kernel's tracepoints" },
 	{ IS_ENABLED(CONFIG_STACKTRACE),
 	  "CONFIG_STACKTRACE=y: reports show who mapped the memory" },
-	{ IS_ENABLED(CONFIG_KASAN_GENERIC),
-	  "CONFIG_KASAN_GENERIC=y: it traps the accesses" },
 	{ !IS_ENABLED(CONFIG_LTO),
 	  "CONFIG_LTO_NONE=y: linking with optimisation makes copies of the functions that are hooked" },
 };
-
-static const struct dod_guard *choose_guard(void)
-{
-#if IS_ENABLED(CONFIG_KASAN_GENERIC) && IS_ENABLED(CONFIG_KPROBES)
-	return &dod_guard_kasan;
-#else
-	return NULL;
-#endif
-}
 
 /*
  * Our own mistake must not be reported as a driver's. After the first one,
@@ -349,20 +356,9 @@ void dod_broken(const char *what)
 	schedule_work(&broken_work);
 }
 
-/*
- * On x86_64 6.12 and later, compilers without the prefix option leave
- * memcpy() and memset() unchecked (select GENERIC_ENTRY in arch/x86/Kconfig).
- */
-static const char *memcpy_note(void)
-{
-	if (!DOD_MEMCPY_CHECKED)
-		return "; memcpy() is not checked: build the kernel with gcc 13 or clang 15";
-	return "";
-}
-
 static int __init dma_owner_debug_init(void)
 {
-	const struct dod_guard *guard = choose_guard();
+	const struct dod_guard *guard = &dod_guard;
 	unsigned int i, nr_hooks;
 	int err;
 
@@ -372,8 +368,6 @@ static int __init dma_owner_debug_init(void)
 			       needs[i].text);
 			return -EOPNOTSUPP;
 		}
-	if (!guard)
-		return -EOPNOTSUPP;
 
 	dod_checks_start(guard);
 	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
@@ -394,9 +388,10 @@ static int __init dma_owner_debug_init(void)
 		goto err_hooks;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
-	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s\n",
 		guard->name, nr_hooks, min(pool_reserve, pool_max),
-		sizeof(struct dod_mapping), memcpy_note());
+		sizeof(struct dod_mapping), guard->means ? "; " : "",
+		guard->means ?: "");
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 	return 0;
@@ -427,7 +422,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 	dod_lifecycle_stop();
-	choose_guard()->stop();
+	dod_guard.stop();
 	/* Who was about to find an inconsistency has done so. */
 	cancel_work_sync(&broken_work);
 	dod_owner_stop();

@@ -65,6 +65,7 @@ enum dod_counter {
 	DOD_C_UNJUDGED_SHARED_PAGE,
 	DOD_C_UNJUDGED_SHADOW,
 	DOD_C_UNJUDGED_FREE,
+	DOD_C_UNJUDGED_CONTENT,
 	DOD_C_CONTENT_MAPPINGS,
 	DOD_C_CONTENT_PARTIAL,
 	DOD_C_CONTENT_SHARED,
@@ -80,6 +81,11 @@ enum dod_counter {
 	DOD_C_REPORTS_NESTED,
 	DOD_C_NOTES_SHOWN,
 	DOD_C_KASAN_ANNOTATED,
+	DOD_C_KCSAN_ANNOTATED,
+	DOD_C_WATCHES,
+	DOD_C_WATCHES_UNFIT,
+	DOD_C_WATCH_WAITS,
+	DOD_C_WATCH_GIVE_UPS,
 	DOD_COUNTER_COUNT
 };
 
@@ -203,6 +209,8 @@ struct dod_range {
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock)
+ * @shared:	another mapping gave some of its memory to a device, or it some of
+ *		the other's, while both were live (phys lock)
  * @binding:	@device's when it was mapped: which of its drivers did; constant
  * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
@@ -229,7 +237,7 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed;
+	bool slab, freed, shared;
 	u16 binding;
 	u32 mark;
 
@@ -361,49 +369,64 @@ void dod_content_stop(void);
 /* === Guard ================================================================ */
 
 enum dod_trap {
-	DOD_TRAP_ALL,	/* every page may be poisoned */
+	DOD_TRAP_ALL,	/* every page may be guarded */
 	DOD_TRAP_SOME,	/* ask for each page */
-	DOD_TRAP_NONE,	/* no page may be poisoned */
+	DOD_TRAP_NONE,	/* no page may be guarded */
 };
 
 /**
  * struct dod_guard - what notices an access to memory that a device owns
  *
+ * One in each kernel; guard_*.c and Kbuild say which. What has a default may be NULL.
+ *
  * @name:	as the load banner shows it
+ * @means:	and behind that, what it means; NULL if everything works
+ * @unseen:	what is to be said of content that it did not see being changed
+ * @traps:	each access traps at once, and @guarded can be asked
  * @start:	get ready to notice; called before the first @own
  * @stop:	after the last @disown; returns when no trap can run any more
  * @classify:	which memory of a new mapping may be guarded; counts what may not
  * @own:	guard what the device owns of [start, last] from now on. Only whole
  *		granules inside the range, and the partial granule in which the
- *		mapping ends. Phys lock held
+ *		mapping ends. Phys lock held, in the context of who hands it over
  * @disown:	stop guarding every granule that [start, last] touches. Phys lock
  *		held
+ * @settle:	after @disown, when no lock of ours is held and before the CPU may
+ *		access [start, last]: return when nothing notices that any more.
+ *		Default: that is so at once
  * @guarded:	whether the granule of a linear-map address is guarded
  * @own_edge:	let nobody write what is alive of [start, last], which touches the
- *		mapping on one side, from there on outwards. Phys lock held
+ *		mapping on one side, from there on outwards. Phys lock held.
+ *		Default: they may
  * @alive:	how many bytes on that side of [start, last] are accessible, from
- *		the mapping outwards; guarded ones are
+ *		the mapping outwards; guarded ones are. Too few where that is not
+ *		known
+ * @object:	how many bytes an object has that is being freed; 0 if it is not alive
  * @inaccessible: the first byte of a range that must not be accessed for a
  *		reason of the sanitizer's own, and what it is; NULL if there is
  *		none, or if that cannot be told
  * @padding:	how many bytes behind a mapping nobody may write to, and which is
- *		the first; not what the allocator or the sanitizer keeps there
+ *		the first; not what the allocator or the sanitizer keeps there.
+ *		Default: it is not known
  * @state:	what the sanitizer itself makes of the granule of a byte: to be
- *		compared only
+ *		compared only. Comes with @padding
  * @watch:	tell dod_owner_watched_write() of writes to the whole granules of
  *		[start, last], unless they are guarded; or not any more. Phys lock
- *		held
+ *		held. Default: it cannot
  */
 struct dod_guard {
-	const char *name;
+	const char *name, *means, *unseen;
+	bool traps;
 	int (*start)(void);
 	void (*stop)(void);
 	enum dod_trap (*classify)(const struct dod_mapping *m);
 	void (*own)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
 	void (*disown)(u64 start, u64 last);
+	void (*settle)(u64 start, u64 last);
 	bool (*guarded)(const void *addr);
 	void (*own_edge)(const struct dod_mapping *m, u64 start, u64 last);
 	u64 (*alive)(u64 start, u64 last, bool behind);
+	u64 (*object)(const void *addr);
 	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
 	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
 				u64 *start);
@@ -411,7 +434,25 @@ struct dod_guard {
 	void (*watch)(u64 start, u64 last, bool on);
 };
 
-extern const struct dod_guard dod_guard_kasan;
+extern const struct dod_guard dod_guard;
+
+enum dod_counter dod_guard_untrapped(u64 phys);
+u64 dod_guard_page_end(u64 phys, u64 last);
+enum dod_trap dod_guard_classify(const struct dod_mapping *m);
+bool dod_guard_may_change(u64 phys);
+
+/* Of guards that mark nothing. */
+#define DOD_BLIND_MEANS \
+	"checks that read KASAN's shadow are off (out-of-bounds-map, use-after-free-map, shared-line-write, device-overrun, missing-sync-for-device, cacheline-sharing with slab objects)"
+
+void dod_guard_blind_own(const struct dod_mapping *m, u64 start, u64 last,
+			 u8 dir);
+void dod_guard_blind_disown(u64 start, u64 last);
+bool dod_guard_blind_guarded(const void *addr);
+u64 dod_guard_blind_alive(u64 start, u64 last, bool behind);
+u64 dod_guard_blind_object(const void *addr);
+const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
+					 bool *freed);
 
 /* === Events, hooks.c to owner.c =========================================== */
 
@@ -470,6 +511,8 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
+bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
+			      struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
 void dod_owner_watched_write(u64 phys, const struct dod_write *write);
@@ -606,9 +649,36 @@ struct dod_access {
 	unsigned long ip;
 };
 
+#define DOD_RACE_FRAMES	32
+#define DOD_RACE_CHARS	120
+
+/**
+ * struct dod_race - the CPU access of a race that KCSAN has reported
+ *
+ * @addr:	first byte accessed
+ * @size:	bytes accessed
+ * @write:	a write
+ * @pid:	of the task that did it, -1 in an interrupt
+ * @cpu:	where
+ * @nr_frames:	how many of @frames there are
+ * @frames:	as KCSAN printed them, from the access outwards
+ */
+struct dod_race {
+	unsigned long addr;
+	size_t size;
+	bool write;
+	int pid, cpu;
+	unsigned int nr_frames;
+	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
+};
+
 void dod_report_access(const struct dod_access *access,
 		       const struct dod_mapping *m,
 		       const struct dod_range *range);
+void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range);
+bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir);
+void dod_report_blame(void);
 void dod_report_shared_line(const struct dod_access *access,
 			    const struct dod_mapping *m,
 			    const struct dod_range *range);
@@ -706,6 +776,8 @@ enum dod_content_param {
  * @content_sample: of one in so many, where @content says so
  * @content_max: of so many bytes
  * @canary:	fill what devices are to write with a pattern
+ * @watch_cpu:	percent of a CPU that a guard that acts by itself may use
+ * @watch_recent: percent of its looks that go to what devices got last
  * @watch_writes: remember what the CPU writes to one of so many ranges that it gets
  *		by a sync; 0 for none
  */
@@ -723,6 +795,8 @@ struct dod_params {
 	unsigned int content_max;
 	unsigned int watch_writes;
 	bool canary;
+	unsigned int watch_cpu;
+	unsigned int watch_recent;
 };
 
 extern struct dod_params dod_params;
@@ -735,6 +809,7 @@ void dod_broken(const char *what);
 void dod_count(enum dod_counter counter);
 void dod_counters_reset(void);
 long dod_counter_read(enum dod_counter counter);
+void dod_count_wait(u64 ns);
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
 int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr);

@@ -198,63 +198,6 @@ static void paint(u64 start, u64 end, u8 value)
 	}
 }
 
-/* === What may be painted ================================================== */
-
-/* Can user space or the page cache reach it behind the driver's back? Rule 8 */
-static bool is_user_reachable(struct folio *folio)
-{
-	/* A slab folio uses the words of ->mapping for itself. */
-	if (folio_test_slab(folio))
-		return false;
-	return folio->mapping || folio_test_swapcache(folio);
-}
-
-/* Why the page at an address is not guarded, DOD_COUNTER_COUNT if it is. */
-static enum dod_counter untrapped(u64 phys)
-{
-	struct page *page = pfn_to_page(PHYS_PFN(phys));
-	const void *addr = phys_to_virt(phys);
-
-	/* KFENCE's pool is reserved memory as well: name the closer reason. */
-	if (is_kfence_address(addr))
-		return DOD_C_UNTRAPPED_KFENCE;
-	/* Memory holes are reserved; their shadow is one read-only page. */
-	if (PageReserved(page))
-		return DOD_C_UNTRAPPED_RESERVED;
-	/* Every function on a painted stack would trap. */
-	if (dod_checks_on_stack(page))
-		return DOD_C_UNTRAPPED_STACK;
-	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
-		return DOD_C_UNTRAPPED_USER;
-	return DOD_COUNTER_COUNT;
-}
-
-static u64 page_end(u64 phys, u64 last)
-{
-	return min(phys | (PAGE_SIZE - 1), last);
-}
-
-static enum dod_trap classify(const struct dod_mapping *m)
-{
-	bool some = false, all = true;
-	u64 phys;
-
-	for (phys = m->start; phys <= m->last;
-	     phys = page_end(phys, m->last) + 1) {
-		enum dod_counter why = untrapped(phys);
-
-		if (why == DOD_COUNTER_COUNT) {
-			some = true;
-		} else {
-			all = false;
-			dod_count(why);
-		}
-	}
-	if (all)
-		return DOD_TRAP_ALL;
-	return some ? DOD_TRAP_SOME : DOD_TRAP_NONE;
-}
-
 /* === Guard interface ====================================================== */
 
 /* The mapping ends in a granule of which not all bytes exist. */
@@ -262,7 +205,8 @@ static bool own_tail(const struct dod_mapping *m, u8 value)
 {
 	u64 granule = round_down(m->last + 1, GRANULE);
 
-	if (m->trap == DOD_TRAP_SOME && untrapped(granule) != DOD_COUNTER_COUNT)
+	if (m->trap == DOD_TRAP_SOME &&
+	    dod_guard_untrapped(granule) != DOD_COUNTER_COUNT)
 		return false;
 	return paint_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
 			  m->last + 1 - granule);
@@ -285,9 +229,11 @@ static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 		paint(from, to, value);
 		return;
 	}
-	for (phys = from; phys < to; phys = page_end(phys, to - 1) + 1)
-		if (untrapped(phys) == DOD_COUNTER_COUNT)
-			paint(phys, page_end(phys, to - 1) + 1, value);
+	for (phys = from; phys < to;
+	     phys = dod_guard_page_end(phys, to - 1) + 1)
+		if (dod_guard_untrapped(phys) == DOD_COUNTER_COUNT)
+			paint(phys, dod_guard_page_end(phys, to - 1) + 1,
+			      value);
 }
 
 static void disown(u64 start, u64 last)
@@ -359,6 +305,15 @@ static u64 alive(u64 start, u64 last, bool behind)
 			return last + 1 - phys;
 	}
 	return last + 1 - start;
+}
+
+/* As long as it is accessible; nothing of it is if it was freed before. */
+static u64 object(const void *addr)
+{
+	struct folio *folio = virt_to_folio(addr);
+
+	return alive(virt_to_phys((void *)addr),
+		     PFN_PHYS(folio_pfn(folio)) + folio_size(folio) - 1, true);
 }
 
 static void own_edge(const struct dod_mapping *m, u64 start, u64 last)
@@ -865,16 +820,24 @@ static void stop(void)
 	synchronize_rcu();
 }
 
-const struct dod_guard dod_guard_kasan = {
+/* Where the compiler leaves memcpy() and memset() unchecked: see compat.h. */
+#define MEMCPY_NOTE \
+	"memcpy() is not checked: build the kernel with gcc 13 or clang 15"
+
+const struct dod_guard dod_guard = {
 	.name = "KASAN",
+	.means = DOD_MEMCPY_CHECKED ? NULL : MEMCPY_NOTE,
+	.unseen = " and no CPU access was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias)",
+	.traps = true,
 	.start = start,
 	.stop = stop,
-	.classify = classify,
+	.classify = dod_guard_classify,
 	.own = own,
 	.disown = disown,
 	.guarded = guarded,
 	.own_edge = own_edge,
 	.alive = alive,
+	.object = object,
 	.inaccessible = inaccessible,
 	.padding = padding,
 	.state = state,

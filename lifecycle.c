@@ -124,18 +124,13 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 	}
 }
 
-/*
- * How long the object is, KASAN knows: as long as it is accessible. Nothing of it
- * is if it was freed before, and that is KASAN's to report.
- */
-static noinline void free_object(const void *ptr, struct folio *folio,
-				 unsigned long ip)
+/* Where the guard knows that it was freed before, that is the sanitizer's to report. */
+static noinline void free_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr);
-	u64 end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio), size;
+	u64 size = in_nmi() ? 0 : guard->object(ptr);
 
-	size = guard->alive(start, end - 1, true);
-	if (size && !in_nmi())
+	if (size)
 		report_frees(start, start + size - 1, true, ip);
 }
 
@@ -149,7 +144,7 @@ static void on_free_object(void *data, unsigned long call_site, const void *ptr)
 	folio = virt_to_folio(ptr);
 	if (is_marked(folio_pfn(folio)) || is_marked(PHYS_PFN(virt_to_phys((void *)ptr))) ||
 	    atomic_read(&nr_unmarked))
-		free_object(ptr, folio, _RET_IP_);
+		free_object(ptr, _RET_IP_);
 }
 
 /* mm_page_free(page, order): of a folio, or of pages that never were one */

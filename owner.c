@@ -475,7 +475,7 @@ static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
 {
 	u64 from, to;
 
-	if (!has_edges(m))
+	if (!has_edges(m) || !guard->own_edge)
 		return;
 	head_edge(m, &from, &to);
 	if (from <= to && from <= last && to >= start && written_at(m, false))
@@ -567,6 +567,17 @@ static void begin_wide(void)
 	smp_mb__after_atomic();
 }
 
+/*
+ * The CPU may access [start, last] as soon as we return, and a guard that acts by
+ * itself may be looking at it. No lock of ours is held: who it waits for may be
+ * printing, to a console whose driver waits for us.
+ */
+static void settle(u64 start, u64 last)
+{
+	if (guard->settle)
+		guard->settle(start, last);
+}
+
 /* === Content ============================================================== */
 
 /*
@@ -575,7 +586,7 @@ static void begin_wide(void)
  *
  * Returns whether there is one, and in *writable whether one's device may write.
  */
-static bool share_content(struct index_part *part, const struct dod_mapping *m,
+static bool share_content(struct index_part *part, struct dod_mapping *m,
 			  u64 start, u64 last, bool *writable)
 {
 	struct dod_mapping *other;
@@ -586,6 +597,8 @@ static bool share_content(struct index_part *part, const struct dod_mapping *m,
 		if (other == m)
 			continue;
 		shared = true;
+		m->shared = true;
+		other->shared = true;
 		*writable |= other->dir != DMA_TO_DEVICE;
 		if (other->content)
 			dod_content_overlap(other, start, last,
@@ -627,6 +640,8 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 
 		for (m = first_touching(shard, from, to); m;
 		     m = next_touching(m, from, to)) {
+			m->shared = true;
+			w->shared = true;
 			if (m->content)
 				dod_content_overlap(m, from, to,
 						    w->dir != DMA_TO_DEVICE);
@@ -891,17 +906,18 @@ static void take_back_all(struct dod_mapping *m)
 		take_narrow(part, m, r->start, r->last);
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	dod_lifecycle_unmark(m);
-	if (!m->wide)
-		return;
-
-	/* It is reachable by nobody now; its ranges are ours alone. */
-	while ((r = range_tree_iter_first(&m->owned, m->start, m->last))) {
-		range_tree_remove(r, &m->owned);
-		if (m->trap != DOD_TRAP_NONE)
-			guard_wide(r->start, r->last);
-		range_put(m, r);
+	if (m->wide) {
+		/* It is reachable by nobody now; its ranges are ours alone. */
+		while ((r = range_tree_iter_first(&m->owned, m->start,
+						  m->last))) {
+			range_tree_remove(r, &m->owned);
+			if (m->trap != DOD_TRAP_NONE)
+				guard_wide(r->start, r->last);
+			range_put(m, r);
+		}
+		atomic_dec(&wide_changes);
 	}
-	atomic_dec(&wide_changes);
+	settle(m->start, m->last);
 }
 
 static void end_one(struct dod_mapping *m, unsigned long caller, bool count)
@@ -1047,6 +1063,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
 	m->freed = false;
+	m->shared = false;
 	m->binding = READ_ONCE(device->binding);
 	m->map = call->who;
 	memcpy(m->map_frames, call->frames,
@@ -1409,6 +1426,8 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	raw_spin_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);
+	if (s.done)
+		settle(s.start, s.last);
 	report_found(call, &found);
 	return s.done;
 }
@@ -1496,6 +1515,7 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	if (wide)
 		end_wide(start, last);
+	settle(start, last);
 	report_found(call, &found);
 	if (!m && !wider)
 		count_unmatched(change);
@@ -1812,6 +1832,49 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		found = false;
 	if (stale)
 		dod_broken("poison without an owner");
+	return found;
+}
+
+static bool find_guardable(struct index_part *part, u64 start, u64 *last,
+			   struct dod_mapping *copy, struct dod_range *range)
+{
+	if (!find_owner(part, start, false, copy, range) ||
+	    copy->trap == DOD_TRAP_NONE || copy->shared)
+		return false;
+	*last = min(*last, range->last);
+	return true;
+}
+
+/**
+ * dod_owner_find_guardable() - does a device own a byte, and how many behind it?
+ * @start: the byte
+ * @last: the last one of interest; the last one that is owned likewise, if it does
+ * @copy: filled in if there is one
+ * @range: what the device owns around them; filled in with it
+ *
+ * For a guard that acts by itself. Not of memory that is, or was, mapped several
+ * times: what the kernel does for one of the mappings, as to copy to and from its
+ * bounce buffer, is legal, and cannot be told from what is not.
+ *
+ * Context: any but NMI, no lock of ours held.
+ *
+ * Return: whether a device owns the byte, and it may be guarded.
+ */
+bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
+			      struct dod_range *range)
+{
+	struct index_part *shard = phys_shard(start), *wide = &by_phys->wide;
+	unsigned long flags;
+	bool found;
+
+	raw_spin_lock_irqsave(&shard->lock, flags);
+	found = find_guardable(shard, start, last, copy, range);
+	if (!found && READ_ONCE(wide->nr)) {
+		raw_spin_lock(&wide->lock);
+		found = find_guardable(wide, start, last, copy, range);
+		raw_spin_unlock(&wide->lock);
+	}
+	raw_spin_unlock_irqrestore(&shard->lock, flags);
 	return found;
 }
 
@@ -2163,8 +2226,10 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 		while (!owned && (m = find_unfreed(part, *start, to, first)))
 			owned = free_one(part, m, *start, last, copy, range);
 		raw_spin_unlock_irqrestore(&part->lock, flags);
-		if (owned)
+		if (owned) {
+			settle(copy->start, copy->last);
 			return true;
+		}
 
 		part = &by_phys->wide;
 		while (!owned && READ_ONCE(part->nr)) {
@@ -2177,8 +2242,10 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 				break;
 			end_wide(copy->start, copy->last);
 		}
-		if (owned)
+		if (owned) {
+			settle(copy->start, copy->last);
 			return true;
+		}
 	}
 	return false;
 }
@@ -2365,6 +2432,7 @@ void dod_owner_stop_guarding(void)
 	disown_part(&by_phys->wide);
 	for (i = 0; i < NR_SHARDS; i++)
 		disown_part(&by_phys->shard[i]);
+	settle(0, U64_MAX);
 }
 
 /* Ends every mapping of a part of the bus index; no hook runs. */

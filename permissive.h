@@ -91,6 +91,24 @@ static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 	return false;
 }
 
+/* Has a function that is one of the rows mapped the memory, for itself? */
+static inline bool dod_mapped_by_idiom(const unsigned long *frames,
+				       unsigned int nr, u8 dir)
+{
+	unsigned int f, i;
+	char name[64];
+
+	for (f = 0; f < nr; f++) {
+		snprintf(name, sizeof(name), "%ps", (void *)frames[f]);
+		for (i = 0; i < ARRAY_SIZE(dod_idioms); i++)
+			if (!dod_idioms[i].core &&
+			    (dod_idioms[i].dirs & BIT(dir)) &&
+			    strstarts(name, dod_idioms[i].prefix))
+				return true;
+	}
+	return false;
+}
+
 /**
  * struct dod_map_idiom - a mapping that is not reported
  *

@@ -17,6 +17,8 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/panic.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched/clock.h>
 #include <linux/utsname.h>
 
@@ -526,10 +528,10 @@ static const char *function_name(unsigned long ip, char *buf, size_t size)
 	return buf;
 }
 
-/* @name as "function.suffix [module]": what a compiler appends does not count. */
+/* @name as "function.suffix [module]": what is appended does not count. */
 static bool is_inline(const char *name)
 {
-	size_t len = strcspn(name, ". ");
+	size_t len = strcspn(name, "+. ");
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(inlines); i++)
@@ -806,6 +808,42 @@ static void end_report(void)
 	lockdep_on();
 }
 
+/**
+ * struct report - all that a report shows
+ *
+ * @type:	its type
+ * @m:		the mapping
+ * @range:	what the device owns of it; NULL for a finding
+ * @access:	the access; NULL if it is not that
+ * @race:	the access, as another has reported it; NULL if it is not that
+ * @finding:	what was found at the map; NULL if it is not that
+ * @free:	the memory that is being freed; NULL if it is not that
+ * @leaks:	mappings that are left; NULL if it is not that
+ * @write:	the CPU's write that was lost; NULL if it is not that
+ * @synced_by:	return address of the sync before it
+ * @lost_by:	return address of the call that discards it
+ * @frames:	stack of the access, the map, the free
+ * @nr:		its length
+ * @guilty:	the frame that the title names
+ */
+struct report {
+	enum dod_report_type type;
+	const struct dod_mapping *m;
+	const struct dod_range *range;
+	const struct dod_access *access;
+	const struct dod_race *race;
+	const struct dod_finding *finding;
+	const struct dod_free *free;
+	const struct dod_leaks *leaks;
+	const struct dod_write *write;
+	unsigned long synced_by, lost_by;
+	const unsigned long *frames;
+	unsigned int nr, guilty;
+};
+
+/* The task of the last race; its test, if it runs one, is its own alone to fail. */
+static int blamed = -1;
+
 static void fail_kunit_test(void)
 {
 #if IS_ENABLED(CONFIG_KUNIT)
@@ -816,18 +854,45 @@ static void fail_kunit_test(void)
 #endif
 }
 
-/* Whether a report is to be printed; counts why not. report_lock held. */
-static bool to_be_shown(enum dod_report_type type, const struct dod_mapping *m,
-			unsigned long frame, unsigned long map_frame, u64 now)
+/**
+ * dod_report_blame() - fail the KUnit test of a task that a race was about
+ *
+ * Context: any but NMI, of a call of the DMA API.
+ */
+void dod_report_blame(void)
 {
-	if (filtered(type, m->device)) {
+	if (likely(READ_ONCE(blamed) < 0) || !in_task() ||
+	    READ_ONCE(blamed) != task_pid_nr(current))
+		return;
+	WRITE_ONCE(blamed, -1);
+	fail_kunit_test();
+}
+
+/* What makes a fault another one of its type: where it is. */
+static unsigned long frame_of(const struct report *r)
+{
+	const char *frame;
+
+	if (!r->race)
+		return r->frames[r->guilty];
+	frame = r->race->frames[r->guilty];
+	return jhash(frame, strlen(frame), 0);
+}
+
+/* Whether a report is to be printed; counts why not. report_lock held. */
+static bool to_be_shown(const struct report *r, unsigned long map_frame, u64 now)
+{
+	if (filtered(r->type, r->m->device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
 		return false;
 	}
 	/* A repeated fault still fails the test that runs now. */
-	fail_kunit_test();
+	if (r->race)
+		WRITE_ONCE(blamed, r->race->pid);
+	else
+		fail_kunit_test();
 	if (READ_ONCE(dod_params.dedup) &&
-	    seen_before(type, frame, map_frame)) {
+	    seen_before(r->type, frame_of(r), map_frame)) {
 		dod_count(DOD_C_REPORTS_DEDUPLICATED);
 		return false;
 	}
@@ -849,37 +914,6 @@ static const char *hint_of(enum dod_report_type type, u8 dir,
 	return types[type].hint;
 }
 
-/**
- * struct report - all that a report shows
- *
- * @type:	its type
- * @m:		the mapping
- * @range:	what the device owns of it; NULL for a finding
- * @access:	the access; NULL if it is not that
- * @finding:	what was found at the map; NULL if it is not that
- * @free:	the memory that is being freed; NULL if it is not that
- * @leaks:	mappings that are left; NULL if it is not that
- * @write:	the CPU's write that was lost; NULL if it is not that
- * @synced_by:	return address of the sync before it
- * @lost_by:	return address of the call that discards it
- * @frames:	stack of the access, the map, the free
- * @nr:		its length
- * @guilty:	the frame that the title names
- */
-struct report {
-	enum dod_report_type type;
-	const struct dod_mapping *m;
-	const struct dod_range *range;
-	const struct dod_access *access;
-	const struct dod_finding *finding;
-	const struct dod_free *free;
-	const struct dod_leaks *leaks;
-	const struct dod_write *write;
-	unsigned long synced_by, lost_by;
-	const unsigned long *frames;
-	unsigned int nr, guilty;
-};
-
 static void print_access(const struct report *r)
 {
 	pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
@@ -892,6 +926,35 @@ static void print_access(const struct report *r)
 	print_place(r->m, r->access->bad);
 	if (r->type == DOD_R_SHARED_LINE_WRITE)
 		print_object((void *)r->access->addr);
+}
+
+static void print_race(const struct report *r)
+{
+	const struct dod_race *race = r->race;
+	u64 phys = virt_to_phys((void *)race->addr);
+	char comm[TASK_COMM_LEN] = "?";
+	struct task_struct *task;
+	unsigned int i;
+
+	/* It has gone on since. */
+	rcu_read_lock();
+	task = pid_task(find_pid_ns(race->pid, &init_pid_ns), PIDTYPE_PID);
+	if (task)
+		strscpy(comm, task->comm, sizeof(comm));
+	rcu_read_unlock();
+	if (race->pid < 0)
+		pr_err("%s of size %zu at %lx by an interrupt on cpu %d:\n",
+		       race->write ? "Write" : "Read", race->size, race->addr,
+		       race->cpu);
+	else
+		pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
+		       race->write ? "Write" : "Read", race->size, race->addr,
+		       comm, race->pid, race->cpu);
+	for (i = 0; i < race->nr_frames; i++)
+		pr_err(" %s\n", race->frames[i]);
+	pr_err("\n");
+	print_mapping(r->m, r->range);
+	print_place(r->m, max(phys, r->range->start));
 }
 
 static void print_free(const struct report *r)
@@ -994,11 +1057,17 @@ static void print_report(const struct report *r, u64 now)
 	char hint[320];
 
 	print_bar();
-	pr_err("BUG: DMA_OWNER: %s in %pS\n", types[r->type].name,
-	       (void *)r->frames[r->guilty]);
+	if (r->race)
+		pr_err("BUG: DMA_OWNER: %s in %s\n", types[r->type].name,
+		       r->race->frames[r->guilty]);
+	else
+		pr_err("BUG: DMA_OWNER: %s in %pS\n", types[r->type].name,
+		       (void *)r->frames[r->guilty]);
 	pr_err("\n");
 	if (r->access)
 		print_access(r);
+	else if (r->race)
+		print_race(r);
 	else if (r->free)
 		print_free(r);
 	else if (r->leaks)
@@ -1041,7 +1110,7 @@ static void make_report(const struct report *r, unsigned long other_frame)
 	}
 	begin_report();
 	atomic_long_inc(&type_counts[r->type]);
-	if (to_be_shown(r->type, r->m, r->frames[r->guilty], other_frame, now)) {
+	if (to_be_shown(r, other_frame, now)) {
 		print_report(r, now);
 		shown = true;
 	}
@@ -1093,6 +1162,82 @@ void dod_report_access(const struct dod_access *access,
 {
 	report_access(access->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ, access,
 		      m, range);
+}
+
+static unsigned int race_guilty(const struct dod_race *race)
+{
+	unsigned int i;
+
+	for (i = 0; i < race->nr_frames; i++) {
+		const char *name = race->frames[i];
+
+		if (strchr(name, '[') ? !is_inline(name) :
+		    !has_prefix(name, helpers, ARRAY_SIZE(helpers)))
+			return i;
+	}
+	return 0;
+}
+
+/**
+ * dod_report_race() - report a CPU access that raced with a device's
+ * @race: the access, with at least one frame
+ * @m: a copy of the mapping
+ * @range: what the device owned of it
+ *
+ * Context: process, no lock of ours held. As dod_report_access().
+ */
+void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range)
+{
+	struct report r = {
+		.type = race->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ,
+		.m = m,
+		.range = range,
+		.race = race,
+		.guilty = race_guilty(race),
+	};
+
+	if (dod_permitted(race->frames[0], range->dir,
+			  READ_ONCE(dod_params.strict))) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return;
+	}
+	make_report(&r, dod_report_map_frame(m));
+}
+
+/**
+ * dod_report_is_watchable() - would every access to a mapping be reported?
+ * @m: a copy of the mapping
+ * @dir: how the device owns it
+ *
+ * Who reports before it asks cannot go by who accesses: not where somebody may
+ * whose accesses permissive.h lets pass.
+ *
+ * Context: one thread.
+ */
+bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir)
+{
+	static struct {
+		u32 key;
+		bool known, watchable;
+	} cache[64];
+	bool strict = READ_ONCE(dod_params.strict);
+	u32 key = jhash(m->map_frames,
+			m->map.nr_frames * sizeof(m->map_frames[0]),
+			dir << 1 | strict);
+	typeof(cache[0]) *c = &cache[key % ARRAY_SIZE(cache)];
+
+	if (c->known && c->key == key)
+		return c->watchable;
+	c->known = true;
+	c->key = key;
+	c->watchable = strict ||
+		(!dod_mapped_by_idiom(m->map_frames, m->map.nr_frames, dir) &&
+		 !dod_map_permitted(DOD_R_CPU_READ, m->map_frames,
+				    m->map.nr_frames) &&
+		 !dod_map_permitted(DOD_R_CPU_WRITE, m->map_frames,
+				    m->map.nr_frames));
+	return c->watchable;
 }
 
 /**

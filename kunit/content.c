@@ -19,7 +19,7 @@
 KT_DIRECTIONS;
 
 /* The device, or a part of the kernel that is not instrumented. */
-static kt_noinline __no_sanitize_address void device_writes(void *p, size_t size, u8 value)
+static kt_noinline kt_unchecked void device_writes(void *p, size_t size, u8 value)
 {
 	u8 *byte = p;
 

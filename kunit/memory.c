@@ -433,7 +433,7 @@ static void freed_object(struct kunit *test)
 }
 
 /* As an allocator does, which the sanitizer does not look at. */
-static noinline __no_sanitize_address u8 allocator_writes(u8 *p, u8 value)
+static noinline kt_unchecked u8 allocator_writes(u8 *p, u8 value)
 {
 	u8 old = READ_ONCE(*p);
 

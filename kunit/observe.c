@@ -41,6 +41,7 @@ static struct {
 	/* Whose report is being read; lines of other tasks in between are not its. */
 	struct task_struct *reporter;
 	int nreports;	/* Complete ones since the last check, kept or not. */
+	int nraces;	/* What KCSAN said of the guard's own accesses. */
 	struct seen_report report[REPORTS_KEPT];
 	char note[512];	/* The tool's last line outside of a report. */
 } seen = {
@@ -80,6 +81,9 @@ static void probe_console(void *ignore, const char *text, size_t len)
 		len--;
 
 	raw_spin_lock_irqsave(&seen.lock, flags);
+	if (starts_with(text, len, "BUG: KCSAN: ") &&
+	    strnstr(text, "dma_owner_device_access", len))
+		seen.nraces++;
 	if (seen.reporter) {
 		if (seen.reporter == current) {
 			keep_line(text, len);
@@ -115,6 +119,7 @@ void kt_reset(void)
 
 	raw_spin_lock_irqsave(&seen.lock, flags);
 	seen.nreports = 0;
+	seen.nraces = 0;
 	seen.reporter = NULL;
 	seen.bar_by = NULL;
 	seen.note[0] = '\0';
@@ -142,6 +147,14 @@ int kt_take_all(void)
 	seen.reporter = NULL;
 	raw_spin_unlock_irqrestore(&seen.lock, flags);
 	return n;
+}
+
+/**
+ * kt_pending() - Has there been a report since the last check?
+ */
+bool kt_pending(void)
+{
+	return READ_ONCE(seen.nreports);
 }
 
 /**
@@ -194,12 +207,14 @@ static char why[2 * LINE_LENGTH];
  */
 const char *kt_take_silence(void)
 {
-	int n = kt_take_all();
+	int n = kt_take_all(), races = xchg(&seen.nraces, 0);
 
 	why[0] = '\0';
 	if (n)
 		scnprintf(why, sizeof(why), "%d report(s), first: %s / %s", n,
 			  kt_line(0), kt_line(2));
+	else if (races)
+		scnprintf(why, sizeof(why), "%d report(s) of KCSAN's", races);
 	return why;
 }
 
@@ -256,7 +271,8 @@ const char *kt_take_report(const char *type, void *fn, const void *addr, size_t 
 	char third[LINE_LENGTH];
 
 	scnprintf(third, sizeof(third), "%s of size %zu at %lx by task ",
-		  strstr(type, "read") ? "Read" : "Write", size, (unsigned long)addr);
+		  strstr(type, "read") ? "Read" : "Write", size,
+		  (unsigned long)kasan_reset_tag(addr));
 	return take_report(type, fn, third);
 }
 
@@ -287,10 +303,19 @@ const char *kt_take_map_report(const char *type, void *fn, size_t size)
 const char *kt_take_free_report(void *fn, const void *addr, size_t size)
 {
 	char third[LINE_LENGTH];
+	const char *wrong;
 
 	scnprintf(third, sizeof(third), "Free of %zu bytes at %lx by task ", size,
-		  (unsigned long)addr);
-	return take_report("free-while-mapped", fn, third);
+		  (unsigned long)kasan_reset_tag(addr));
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return take_report("free-while-mapped", fn, third);
+
+	/* What the allocator gave out, which is no less. */
+	wrong = take_report("free-while-mapped", fn, "Free of ");
+	if (!*wrong && !strstr(kt_line(2), strstr(third, " bytes at ")))
+		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'",
+			  kt_line(2), third);
+	return why;
 }
 
 /* === Accesses ============================================================= */
@@ -363,18 +388,22 @@ kt_noinline void test_dma_write(void *p, size_t size)
  * kt_peek() - Read a byte of a buffer behind the sanitizer's back.
  * @p: where
  */
-kt_noinline __no_sanitize_address u8 kt_peek(const void *p)
+kt_noinline kt_unchecked u8 kt_peek(const void *p)
 {
 	return READ_ONCE(*(const u8 *)p);
 }
 
 /**
- * kt_shadow() - KASAN's shadow byte of an address.
+ * kt_shadow() - KASAN's shadow byte of an address, 0 if there is no shadow.
  * @p: the address
  */
-kt_noinline __no_sanitize_address u8 kt_shadow(const void *p)
+kt_noinline kt_unchecked u8 kt_shadow(const void *p)
 {
+#ifdef CONFIG_KASAN_GENERIC
 	return READ_ONCE(*(const u8 *)kasan_mem_to_shadow(p));
+#else
+	return 0;
+#endif
 }
 
 /**
@@ -565,6 +594,96 @@ void kt_dir_desc(const enum dma_data_direction *dir, char *desc)
 	strscpy(desc, names[*dir], KUNIT_PARAM_DESC_SIZE);
 }
 
+/* === Kernels without KASAN ================================================= */
+
+#define NO_TRAPS "Test requires: accesses that trap (CONFIG_KASAN_GENERIC)"
+#define NO_SHADOW "Test requires: KASAN's shadow (CONFIG_KASAN_GENERIC)"
+
+/*
+ * Cases that cannot be run where accesses do not trap, by suite and name: they make
+ * wrong ones themselves, or are about what only the shadow tells.
+ */
+static const struct {
+	const char *glob, *why;
+} need_kasan[] = {
+	{ "access.tail_shared_with_cpu", NO_SHADOW },
+	{ "access.write_goes_ahead", NO_TRAPS },
+	{ "access.read_goes_ahead", NO_TRAPS },
+	{ "access.atomics", NO_TRAPS },
+	{ "access.large_kmalloc", NO_SHADOW },
+	{ "copy.*", NO_TRAPS },
+	{ "content.written_by_idiom", NO_TRAPS },
+	{ "content.written_filtered", NO_TRAPS },
+	/* Not of slab memory. */
+	{ "content.long_buffer", NO_TRAPS },
+	{ "wide.content_changes", NO_TRAPS },
+	{ "content.overrun*", NO_SHADOW },
+	{ "content.kasan_metadata*", NO_SHADOW },
+	{ "content.lost_*", NO_TRAPS },
+	{ "context.irq_wrong", NO_TRAPS },
+	{ "context.irq_map", NO_TRAPS },
+	{ "context.irqs_off", NO_TRAPS },
+	{ "filters.by_*", NO_TRAPS },
+	{ "idioms.page_table*", NO_TRAPS },
+	{ "idioms.bounce_copy", NO_TRAPS },
+	{ "lifecycle.neighbour_of_a_long_mapping", NO_SHADOW },
+	/* A device must not get the address of the one before. */
+	{ "lifecycle.iommu_fault", NO_SHADOW },
+	{ "lines.middle_of_an_object", NO_SHADOW },
+	{ "lines.start_of_an_object", NO_SHADOW },
+	{ "lines.end_of_an_object", NO_SHADOW },
+	{ "lines.one_byte", NO_SHADOW },
+	{ "lines.other_line_sizes", NO_SHADOW },
+	{ "lines.entries_are_checked", NO_SHADOW },
+	{ "lines.list_*", NO_SHADOW },
+	{ "lines.two_*", NO_SHADOW },
+	{ "lines.parts_of_an_object", NO_SHADOW },
+	{ "lines.write_beside*", NO_TRAPS },
+	{ "lines.edges_of_other_sizes", NO_TRAPS },
+	{ "lines.beside_what_goes_to_a_device", NO_SHADOW },
+	{ "lines.redzones_stay", NO_SHADOW },
+	{ "lines.bad_line_sizes", NO_SHADOW },
+	{ "memory.be*", NO_SHADOW },
+	{ "memory.from_within_the_object", NO_SHADOW },
+	{ "memory.smallest_object", NO_SHADOW },
+	{ "memory.rounded_up", NO_SHADOW },
+	{ "memory.large_kmalloc", NO_SHADOW },
+	{ "memory.shrunk", NO_SHADOW },
+	{ "memory.every_direction", NO_SHADOW },
+	{ "memory.while_mapped", NO_SHADOW },
+	{ "memory.the_bad_entry", NO_SHADOW },
+	{ "memory.all_entries", NO_SHADOW },
+	{ "memory.freed_*", NO_SHADOW },
+	{ "memory.runs_into_freed_page", NO_SHADOW },
+	{ "negative.many_live", NO_SHADOW },
+	{ "overlap.names_the_right_device", NO_TRAPS },
+	{ "overlap.unmap_of_the_other_device", NO_TRAPS },
+	{ "overlap.odd_tails", NO_SHADOW },
+	{ "pages.alloc_again", NO_SHADOW },
+	{ "report.*", NO_TRAPS },
+	{ "sg.table", NO_SHADOW },
+	{ "sg.report_speaks_of_sg", NO_TRAPS },
+	{ "sub_range.parts_merge", NO_SHADOW },
+	{ "sub_range.random_ranges", NO_SHADOW },
+	{ "sub_range.many_parts", NO_SHADOW },
+	{ "sync.odd_size", NO_SHADOW },
+};
+
+static const char *suite_name;
+
+static void skip_without_kasan(struct kunit *test)
+{
+	char name[96];
+	int i;
+
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return;
+	snprintf(name, sizeof(name), "%s.%s", suite_name, test->name);
+	for (i = 0; i < ARRAY_SIZE(need_kasan); i++)
+		if (glob_match(need_kasan[i].glob, name))
+			kunit_skip(test, "%s", need_kasan[i].why);
+}
+
 /* === Suites =============================================================== */
 
 struct device *kt_dev, *kt_dev2;
@@ -596,6 +715,8 @@ static const struct {
 	{ "content_max", "4096", "4096" },
 	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },
+	{ "watch_cpu", "20", "20" },
+	{ "watch_recent", "75", "75" },
 };
 
 static void find_console(struct tracepoint *tp, void *ignore)
@@ -626,6 +747,7 @@ int kt_suite_init(struct kunit_suite *suite)
 {
 	int i, err;
 
+	suite_name = suite->name + strlen("dma_owner_");
 	for_each_kernel_tracepoint(find_console, NULL);
 	if (!console_tp)
 		return -ENOENT;
@@ -677,6 +799,19 @@ void kt_suite_exit(struct kunit_suite *suite)
 }
 
 /**
+ * kt_traps() - Does an access to what a device owns trap at once?
+ * @test: the test that asks; if not, it counts as skipped, though it goes on
+ */
+bool kt_traps(struct kunit *test)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return true;
+	if (test->status == KUNIT_SUCCESS)
+		kunit_mark_skipped(test, NO_TRAPS);
+	return false;
+}
+
+/**
  * kt_test_init() - Start a test with known parameters and an empty log.
  * @test: the test
  *
@@ -686,6 +821,7 @@ int kt_test_init(struct kunit *test)
 {
 	int i, err = 0;
 
+	skip_without_kasan(test);
 	for (i = 0; !err && i < ARRAY_SIZE(params); i++)
 		err = dma_owner_debug_param_set(params[i].name, params[i].for_tests);
 	/* The rules are those of a coherent device, until a test says otherwise. */

@@ -162,7 +162,7 @@ static void touched_while_it_changes(struct kunit *test)
 }
 
 /* The device, where it must not write. */
-static kt_noinline __no_sanitize_address void device_writes(u8 *p)
+static kt_noinline kt_unchecked void device_writes(u8 *p)
 {
 	WRITE_ONCE(*p, READ_ONCE(*p) + 1);
 }

@@ -17,6 +17,8 @@
 
 #include <linux/completion.h>
 #include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
@@ -595,6 +597,44 @@ free_buf:
 	edu_unmap_and_free(edu, &buf);
 free_next:
 	kfree(next);
+	return err;
+}
+
+/* Whether a device is done, its registers say, or its interrupt. */
+static noinline bool edu_poll_result(const u32 *words)
+{
+	return READ_ONCE(words[EDU_LEN / sizeof(*words) - 1]);
+}
+
+static int edu_receive_polling(struct edu *edu)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(300);
+	struct edu_buf buf;
+	int err;
+
+	err = edu_receive_begin(edu, &buf);
+	if (err)
+		return err;
+
+	edu_dma_start(edu, DMA_FROM_DEVICE, buf.dma, 0, EDU_LEN);
+	/* It never comes if the transfer is bounced. */
+	while (!edu_poll_result(buf.words) && time_before(jiffies, end)) {
+		udelay(10);
+		cond_resched();
+	}
+	err = edu_dma_wait(edu);
+
+	return edu_receive_end(edu, &buf, err);
+}
+
+/* So often that one who looks now and then sees it. */
+static int edu_step_poll_memory(struct edu *edu)
+{
+	int round, err = 0;
+
+	for (round = 0; round < 25 && !err; round++)
+		err = edu_receive_polling(edu);
+
 	return err;
 }
 
@@ -1405,6 +1445,23 @@ static int edu_step_free_while_mapped(struct edu *edu)
 
 /* === Steps ================================================================ */
 
+/* A single access is noticed; so is what is wrong with memory, by KASAN's shadow. */
+static bool edu_traps(struct edu *edu)
+{
+	return IS_ENABLED(CONFIG_KASAN_GENERIC);
+}
+
+static bool edu_traps_linked(struct edu *edu)
+{
+	return edu_traps(edu) && edu_can_link(edu);
+}
+
+/* One of many accesses is, by chance. */
+static bool edu_races(struct edu *edu)
+{
+	return IS_ENABLED(CONFIG_KCSAN);
+}
+
 static const struct edu_step edu_steps[] = {
 	{
 		.name = "right",
@@ -1436,36 +1493,49 @@ static const struct edu_step edu_steps[] = {
 		.what =
 			"Wrong: the device wrote its result; the driver reads it before dma_sync_single_for_cpu().",
 		.expect = "cpu-read",
+		.possible = edu_traps,
 		.run = edu_step_read_before_sync,
 	}, {
 		.name = "write-after-map",
 		.what =
 			"Wrong: the driver maps a message for the device and then changes it.",
 		.expect = "cpu-write",
+		.possible = edu_traps,
 		.run = edu_step_write_after_map,
 	}, {
 		.name = "forgotten-sync",
 		.what =
 			"Wrong: the driver copies its second message into a long-lived mapping without dma_sync_single_for_cpu().",
 		.expect = "cpu-write",
+		.possible = edu_traps,
 		.run = edu_step_forgotten_sync,
 	}, {
 		.name = "write-while-receiving",
 		.what =
 			"Wrong: the driver writes into a buffer that the device is writing to.",
 		.expect = "cpu-write",
+		.possible = edu_traps,
 		.run = edu_step_write_while_receiving,
+	}, {
+		.name = "poll-memory",
+		.what =
+			"Wrong: the driver reads each of 25 buffers again and again, until what the device writes last is there.",
+		.expect = "cpu-read",
+		.possible = edu_races,
+		.run = edu_step_poll_memory,
 	}, {
 		.name = "memcpy-before-unmap",
 		.what =
 			"Wrong: the driver copies the device's result with memcpy() before dma_unmap_single().",
 		.expect = "cpu-read",
+		.possible = edu_traps,
 		.run = edu_step_memcpy_before_unmap,
 	}, {
 		.name = "sg-read-before-unmap",
 		.what =
 			"Wrong: the driver reads the second entry of a scatterlist before dma_unmap_sg().",
 		.expect = "cpu-read",
+		.possible = edu_traps,
 		.run = edu_step_sg_read_before_unmap,
 	}, {
 		.name = "right-linked",
@@ -1479,7 +1549,7 @@ static const struct edu_step edu_steps[] = {
 		.what =
 			"Wrong: the driver reads the result from two pages, and has called dma_iova_unlink() for only the first.",
 		.expect = "cpu-read",
-		.possible = edu_can_link,
+		.possible = edu_traps_linked,
 		.run = edu_step_read_linked,
 	}, {
 		.name = "cacheline-sharing",
@@ -1487,6 +1557,7 @@ static const struct edu_step edu_steps[] = {
 			"Wrong: the driver lets the device write into the middle of a struct, between counters.",
 		.expect = "cacheline-sharing",
 		.param = EDU_PARAM_NONCOHERENT,
+		.possible = edu_traps,
 		.run = edu_step_cacheline_sharing,
 	}, {
 		.name = "shared-line-write",
@@ -1494,6 +1565,7 @@ static const struct edu_step edu_steps[] = {
 			"Wrong: the driver counts a packet beside the buffer that the device is writing to.",
 		.expect = "shared-line-write",
 		.param = EDU_PARAM_NONCOHERENT,
+		.possible = edu_traps,
 		.run = edu_step_shared_line_write,
 	}, {
 		.name = "overlapping-mapping",
@@ -1507,12 +1579,14 @@ static const struct edu_step edu_steps[] = {
 		.what =
 			"Wrong: the driver rounds the length of its message up, and maps more than it has allocated.",
 		.expect = "out-of-bounds-map",
+		.possible = edu_traps,
 		.run = edu_step_out_of_bounds_map,
 	}, {
 		.name = "use-after-free-map",
 		.what =
 			"Wrong: the driver maps a message that it has freed.",
 		.expect = "use-after-free-map",
+		.possible = edu_traps,
 		.run = edu_step_use_after_free_map,
 	}, {
 		.name = "stack-buffer",
@@ -1559,6 +1633,7 @@ static const struct edu_step edu_steps[] = {
 		.what =
 			"Wrong: the driver allocates and maps 1001 bytes, and tells the device to write 1024.",
 		.expect = "device-overrun",
+		.possible = edu_traps,
 		.run = edu_step_device_overrun,
 	}, {
 		.name = "missing-sync-for-device",
@@ -1566,6 +1641,7 @@ static const struct edu_step edu_steps[] = {
 			"Wrong: the driver gets the result with dma_sync_single_for_cpu(), writes a mark into it, and unmaps it without giving it back.",
 		.expect = "missing-sync-for-device",
 		.param = EDU_PARAM_WATCH,
+		.possible = edu_traps,
 		.run = edu_step_missing_sync_for_device,
 	}, {
 		.name = "device-wrote-nothing",

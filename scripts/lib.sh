@@ -48,6 +48,18 @@ arch_of()
 	fi
 }
 
+# sanitizer_of BUILD: what guards there: kasan, kcsan or none.
+sanitizer_of()
+{
+	if grep -q '^CONFIG_KASAN_GENERIC=y' "$1/.config"; then
+		echo kasan
+	elif grep -q '^CONFIG_KCSAN=y' "$1/.config"; then
+		echo kcsan
+	else
+		echo none
+	fi
+}
+
 die()
 {
 	echo "$me: $*" >&2

@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guard on KCSAN: a thread that accesses for the devices what they own, so that
+ * KCSAN finds the CPU's accesses to be races. It looks at a little memory at a time,
+ * and so at each access by chance only.
+ *
+ * What has been handed back must not be looked at. The thread announces a range,
+ * then asks the owner whether it is still a device's, and looks, all with interrupts
+ * off; who takes memory back does so under the owner's lock, and then waits in
+ * settle() until no announced range overlaps it. Whoever comes first under that lock,
+ * the other sees it.
+ *
+ * seen.lock protects what was read of KCSAN's report. It is taken inside printk(), in
+ * any context but NMI, with any lock of the kernel held, and nests nothing.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+
+#include <linux/delay.h>
+#include <linux/irq_work.h>
+#include <linux/irqflags.h>
+#include <linux/kcsan-checks.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/prandom.h>
+#include <linux/sched/clock.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+/* Calls with interrupts off; KCSAN takes one in some thousand (kcsan.skip_watch). */
+#define BATCH		64
+/* The thread works so long, and then rests as long as its share demands. */
+#define SLICE		(1ULL * NSEC_PER_MSEC)
+#define LONGEST_REST	(100U * USEC_PER_MSEC)
+#define IDLE_REST	(5U * USEC_PER_MSEC)
+/* It is rather a bug of ours than a look that takes so long. */
+#define LONGEST_WAIT	USEC_PER_SEC
+
+/* === What devices got last ================================================ */
+
+#define NR_RECENT	16
+
+/* Lossy, and read without a lock: what comes out is checked. */
+struct recent {
+	struct {
+		u64 start, last;
+	} range[NR_RECENT];
+	unsigned int next;
+};
+
+static DEFINE_PER_CPU(struct recent, recent);
+
+static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
+{
+	struct recent *r = this_cpu_ptr(&recent);
+	unsigned int i = r->next++ % NR_RECENT;
+
+	/*
+	 * With CONFIG_KCSAN_WEAK_MEMORY an access is looked at until the next
+	 * barrier, as if it came only then. Those before the map do not.
+	 */
+	__kcsan_mb();
+	WRITE_ONCE(r->range[i].start, start);
+	WRITE_ONCE(r->range[i].last, last);
+}
+
+/* === The look and the hand-back =========================================== */
+
+/*
+ * What is looked at now; nothing if @start > @last. Written by the thread, but for
+ * @given_up, and read without a lock.
+ */
+static struct {
+	u64 start, last;
+	bool printing;	/* KCSAN has found something, and looks no more */
+	bool given_up;	/* somebody did not wait for the end */
+} look = {
+	.start = U64_MAX,
+};
+
+static struct task_struct *watcher;
+
+static bool is_looked_at(u64 start, u64 last)
+{
+	return READ_ONCE(look.start) <= last && READ_ONCE(look.last) >= start;
+}
+
+/*
+ * The wait ends at once where KCSAN prints what it has found: to a console whose
+ * driver may be who waits here.
+ */
+static void wait_for_look(u64 start, u64 last)
+{
+	unsigned int us = 0;
+
+	while (is_looked_at(start, last) && !READ_ONCE(look.printing) &&
+	       us < LONGEST_WAIT) {
+		udelay(1);
+		us++;
+	}
+	if (us == LONGEST_WAIT) {
+		WRITE_ONCE(look.given_up, true);
+		dod_count(DOD_C_WATCH_GIVE_UPS);
+	}
+	dod_count_wait(us * NSEC_PER_USEC);
+}
+
+static void settle(u64 start, u64 last)
+{
+	if (unlikely(is_looked_at(start, last)))
+		wait_for_look(start, last);
+	dod_report_blame();
+}
+
+/* === What KCSAN prints ==================================================== */
+
+/* Its function is in the titles of KCSAN: race in <this> / <the driver's>. */
+#define LOOKER "dma_owner_device_access"
+
+static struct {
+	raw_spinlock_t lock;
+	/* Who printed a bar last, and whose report is being read. */
+	const struct task_struct *bar_by, *reporter;
+	bool ours;		/* it is about one of our looks */
+	bool in_access;		/* and the lines that come are about the CPU's access */
+	bool complete;		/* @race is, and was not reported yet */
+	struct dod_race race;
+	char line[256];
+	unsigned long unknown;	/* where something of unknown origin wrote */
+} seen = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(seen.lock),
+};
+
+static bool starts_with(const char *text, size_t len, const char *prefix)
+{
+	return len >= strlen(prefix) && !memcmp(text, prefix, strlen(prefix));
+}
+
+static bool is_bar(const char *text, size_t len)
+{
+	static const char bar[] =
+		"==================================================================";
+
+	return len == sizeof(bar) - 1 && !memcmp(text, bar, len);
+}
+
+/* In interrupt context, when KCSAN has let go of its lock. */
+static void on_unknown(struct irq_work *work)
+{
+	unsigned long addr = READ_ONCE(seen.unknown);
+	struct dod_mapping m;
+	struct dod_range range;
+	u64 phys;
+
+	if (!READ_ONCE(dod_armed) || !virt_addr_valid((void *)addr))
+		return;
+	phys = virt_to_phys((void *)addr);
+	if (!dod_owner_find(phys, false, &m, &range))
+		return;
+	pr_err("the unknown origin is this device, if not code that KCSAN does not see:\n");
+	dod_report_annotate(&m, phys);
+	dod_count(DOD_C_KCSAN_ANNOTATED);
+}
+
+static DEFINE_IRQ_WORK(unknown_work, on_unknown);
+
+/* "<kind of access> to 0x<address> of <n> bytes by <task n or interrupt> on cpu <n>:" */
+static void read_access(const char *line)
+{
+	const char *to = strstr(line, " to 0x"), *by = strstr(line, " bytes by ");
+	struct dod_race *r = &seen.race;
+
+	/* The look itself, or a check that memory is nobody else's, as before a free. */
+	if (strstarts(line, "assert ") || !to || !by ||
+	    sscanf(to, " to 0x%lx of %zu bytes", &r->addr, &r->size) != 2)
+		return;
+	r->write = !strstarts(line, "read ");
+	r->pid = -1;
+	r->cpu = 0;
+	if (sscanf(by, " bytes by task %d on cpu %d", &r->pid, &r->cpu) != 2)
+		sscanf(by, " bytes by interrupt on cpu %d", &r->cpu);
+	r->nr_frames = 0;
+	seen.in_access = true;
+}
+
+static void read_line(const char *line)
+{
+	static const char unknown[] = "race at unknown origin, with ";
+	struct dod_race *r = &seen.race;
+
+	if (strstarts(line, unknown)) {
+		const char *to = strstr(line, " to 0x");
+
+		if (to && sscanf(to, " to 0x%lx", &seen.unknown) == 1)
+			irq_work_queue(&unknown_work);
+		seen.reporter = NULL;
+	} else if (!seen.ours) {
+		return;
+	} else if (strstr(line, " bytes by ")) {
+		read_access(line);
+	} else if (!line[0]) {
+		seen.in_access = false;
+	} else if (seen.in_access && line[0] == ' ' && line[1] != ' ' &&
+		   r->nr_frames < DOD_RACE_FRAMES) {
+		strscpy(r->frames[r->nr_frames++], line + 1, DOD_RACE_CHARS);
+	}
+}
+
+static void read_text(const char *text, size_t len)
+{
+	if (is_bar(text, len)) {
+		if (seen.reporter == current) {
+			seen.reporter = NULL;
+			seen.complete |= seen.ours;
+		} else {
+			seen.bar_by = current;
+		}
+	} else if (seen.reporter == current) {
+		memcpy(seen.line, text, min(len, sizeof(seen.line) - 1));
+		seen.line[min(len, sizeof(seen.line) - 1)] = '\0';
+		read_line(seen.line);
+	} else if (seen.bar_by == current &&
+		   starts_with(text, len, "BUG: KCSAN: ") && !seen.complete) {
+		seen.reporter = current;
+		seen.bar_by = NULL;
+		seen.in_access = false;
+		seen.ours = strnstr(text, LOOKER, len);
+		if (seen.ours)
+			seen.race.nr_frames = 0;
+	}
+}
+
+/* Tracepoint console, of each line of the log; @text is not terminated. */
+static void on_console(void *data, const char *text, size_t len)
+{
+	unsigned long flags;
+
+	if (in_nmi())
+		return;
+	while (len && text[len - 1] == '\n')
+		len--;
+	/* Others print without waiting for one another. */
+	if (likely(READ_ONCE(seen.reporter) != current &&
+		   !starts_with(text, len, "=====") &&
+		   !starts_with(text, len, "BUG: KCSAN: ")))
+		return;
+	if (current == READ_ONCE(watcher) && is_bar(text, len))
+		WRITE_ONCE(look.printing, true);
+	raw_spin_lock_irqsave(&seen.lock, flags);
+	read_text(text, len);
+	raw_spin_unlock_irqrestore(&seen.lock, flags);
+}
+
+/* === The thread =========================================================== */
+
+/* All of these are the thread's alone. */
+static struct rnd_state rnd;
+static struct dod_mapping mapping;
+static struct dod_range range;
+static struct dod_race race;
+
+static u64 below(u64 limit)
+{
+	u64 r = prandom_u32_state(&rnd);
+
+	return limit > U32_MAX ? r : (r * limit) >> 32;
+}
+
+/*
+ * KCSAN itself remembers an access by its first page, and finds it from there and
+ * from the next one.
+ */
+static void shorten(u64 *start, u64 *last)
+{
+	u64 size = *last - *start + 1;
+
+	/* Of a long one, the page of any byte and the next. */
+	if (size > PAGE_SIZE)
+		*start = max(*start, round_down(*start + below(size), PAGE_SIZE));
+	*last = min(*last, (*start | (PAGE_SIZE - 1)) + PAGE_SIZE);
+}
+
+static bool pick_recent(u64 *start, u64 *last)
+{
+	unsigned int cpu = below(nr_cpu_ids);
+	struct recent *r;
+
+	if (!cpu_possible(cpu))
+		return false;
+	r = per_cpu_ptr(&recent, cpu);
+	cpu = below(NR_RECENT);
+	*start = READ_ONCE(r->range[cpu].start);
+	*last = READ_ONCE(r->range[cpu].last);
+	return *last > *start;
+}
+
+/* Each mapping in its turn. */
+static bool pick_any(u64 *start, u64 *last)
+{
+	static unsigned int shard, skip;
+	static u64 at;
+	u64 owned;
+
+	if (!dod_owner_next(&shard, &at, &skip, &mapping, &owned, NULL)) {
+		shard = 0;
+		skip = 0;
+		at = 0;
+		return false;
+	}
+	*start = mapping.start;
+	*last = mapping.last;
+	return owned;
+}
+
+/* May what a device owns be looked at, and how much of it? */
+static bool is_fit(u64 start, u64 *last)
+{
+	u64 phys;
+
+	if (range.dir == DMA_TO_DEVICE && dod_guard_may_change(start))
+		return false;
+	for (phys = start; phys <= *last;
+	     phys = dod_guard_page_end(phys, *last) + 1) {
+		if (dod_guard_untrapped(phys) == DOD_COUNTER_COUNT)
+			continue;
+		if (phys == start)
+			return false;
+		*last = phys - 1;
+	}
+	/*
+	 * Of 1, 2, 4 and 8 bytes KCSAN compares the value as well, and would find
+	 * that the device has written, as it should.
+	 */
+	if (*last - start + 1 == 4 || *last - start + 1 == 8)
+		--*last;
+	return *last - start + 1 > 2 &&
+	       dod_report_is_watchable(&mapping, range.dir);
+}
+
+/* The device's access. Not inlined: KCSAN names it. */
+static noinline __noclone void dma_owner_device_access(const void *memory,
+						       size_t size, int type)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH && !READ_ONCE(look.printing); i++)
+		__kcsan_check_access(memory, size, type);
+}
+
+/* [start, last] is where @mapping was looked at; empty if it was not just now. */
+static void report_race(u64 start, u64 last)
+{
+	unsigned long flags;
+	bool complete;
+	u64 phys;
+
+	raw_spin_lock_irqsave(&seen.lock, flags);
+	complete = seen.complete;
+	if (complete)
+		race = seen.race;
+	seen.complete = false;
+	raw_spin_unlock_irqrestore(&seen.lock, flags);
+	if (!complete || !READ_ONCE(dod_armed))
+		return;
+	if (!race.nr_frames) {
+		/* A free that has no tracepoint checks that nobody uses the memory. */
+		if (start <= last) {
+			dod_report_annotate(&mapping, start);
+			dod_count(DOD_C_KCSAN_ANNOTATED);
+		}
+		return;
+	}
+	phys = virt_to_phys((void *)race.addr);
+	if (phys > last || phys + race.size <= start) {
+		/* Another look's, that another CPU has reported. */
+		if (!dod_owner_find_mapping(phys, 0, &mapping)) {
+			dod_count(DOD_C_TRAPS_TOO_LATE);
+			return;
+		}
+		range.start = mapping.start;
+		range.last = mapping.last;
+		range.dir = mapping.dir;
+	}
+	if (race.write)
+		dod_owner_seen_write(phys, race.size);
+	dod_report_race(&race, &mapping, &range);
+}
+
+/* Returns whether a device owns some of it. */
+static bool look_at(u64 start, u64 last)
+{
+	unsigned long flags;
+	bool found, printed, given_up;
+
+	WRITE_ONCE(look.printing, false);
+	WRITE_ONCE(look.given_up, false);
+	local_irq_save(flags);
+	WRITE_ONCE(look.last, last);
+	WRITE_ONCE(look.start, start);
+	/* With the lock of whoever takes it back: it is seen there, or we see that. */
+	smp_mb();
+	found = dod_owner_find_guardable(start, &last, &mapping, &range);
+	if (found && is_fit(start, &last)) {
+		dod_count(DOD_C_WATCHES);
+		dma_owner_device_access(phys_to_virt(start), last - start + 1,
+					KCSAN_ACCESS_ASSERT |
+					(range.dir == DMA_TO_DEVICE ?
+					 0 : KCSAN_ACCESS_WRITE));
+	} else if (found) {
+		dod_count(DOD_C_WATCHES_UNFIT);
+	}
+	printed = READ_ONCE(look.printing);
+	/* Nobody waits any more once this is seen. */
+	smp_store_release(&look.start, U64_MAX);
+	local_irq_restore(flags);
+
+	given_up = READ_ONCE(look.given_up);
+	if (unlikely(READ_ONCE(seen.complete))) {
+		if (printed && given_up)
+			/* Perhaps the memory was not the device's any more. */
+			WRITE_ONCE(seen.complete, false);
+		else
+			report_race(printed ? start : 1, printed ? last : 0);
+	}
+	return found;
+}
+
+/* Returns whether there was something to look at. */
+static bool work(void)
+{
+	u64 begin = local_clock(), start, last;
+	unsigned int missed = 0;
+	bool any = false;
+
+	while (local_clock() - begin < SLICE && missed < 4 * NR_RECENT) {
+		bool from_recent = below(100) <
+				   READ_ONCE(dod_params.watch_recent);
+
+		if (!(from_recent ? pick_recent(&start, &last) :
+				    pick_any(&start, &last))) {
+			missed++;
+			continue;
+		}
+		shorten(&start, &last);
+		if (look_at(start, last))
+			any = true;
+		else
+			missed++;
+	}
+	return any;
+}
+
+static int watch_main(void *unused)
+{
+	while (!kthread_should_stop()) {
+		unsigned int share = READ_ONCE(dod_params.watch_cpu);
+		u64 begin = local_clock(), rest = LONGEST_REST;
+
+		if (READ_ONCE(seen.complete))
+			report_race(1, 0);
+		if (share) {
+			bool any = work();
+			u64 spent = local_clock() - begin;
+
+			rest = div_u64(spent * (100 - share), share);
+			rest = div_u64(rest, NSEC_PER_USEC);
+			rest = any ? rest : max_t(u64, rest, IDLE_REST);
+		}
+		rest = min_t(u64, rest, LONGEST_REST);
+		if (rest)
+			usleep_range(rest, rest + rest / 8 + 1);
+		else
+			cond_resched();
+	}
+	return 0;
+}
+
+/* === Start and stop ======================================================= */
+
+static struct tracepoint *console;
+
+static void find_console(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "console"))
+		console = tp;
+}
+
+static int start(void)
+{
+	struct task_struct *task;
+	int err = -ENOENT;
+
+	prandom_seed_state(&rnd, local_clock());
+	for_each_kernel_tracepoint(find_console, NULL);
+	if (console)
+		err = tracepoint_probe_register(console, on_console, NULL);
+	if (err) {
+		pr_err("cannot load: no tracepoint console to read KCSAN's reports at, error %d\n",
+		       err);
+		return err;
+	}
+	task = kthread_run(watch_main, NULL, "dma_owner_watch");
+	if (IS_ERR(task)) {
+		pr_err("cannot load: no thread to act for the devices, error %ld\n",
+		       PTR_ERR(task));
+		tracepoint_probe_unregister(console, on_console, NULL);
+		tracepoint_synchronize_unregister();
+		return PTR_ERR(task);
+	}
+	WRITE_ONCE(watcher, task);
+	return 0;
+}
+
+static void stop(void)
+{
+	kthread_stop(watcher);
+	WRITE_ONCE(watcher, NULL);
+	tracepoint_probe_unregister(console, on_console, NULL);
+	tracepoint_synchronize_unregister();
+	irq_work_sync(&unknown_work);
+}
+
+const struct dod_guard dod_guard = {
+	.name = "KCSAN",
+	.means = "accesses are found by chance (watch_cpu, watch_recent), and " DOD_BLIND_MEANS,
+	.unseen = " and no CPU access was seen: the device wrote to them, or the CPU did, of whose accesses KCSAN sees few",
+	.start = start,
+	.stop = stop,
+	.classify = dod_guard_classify,
+	.own = own,
+	.disown = dod_guard_blind_disown,
+	.settle = settle,
+	.guarded = dod_guard_blind_guarded,
+	.alive = dod_guard_blind_alive,
+	.object = dod_guard_blind_object,
+	.inaccessible = dod_guard_blind_inaccessible,
+};

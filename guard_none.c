@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guard of kernels in which nothing can trap an access: what is wrong is seen by
+ * the calls of the DMA API, by content, and by frees.
+ *
+ * KASAN with tags is such a kernel, too. It compares the tag in a pointer with that
+ * of the memory; with software tags a byte per 16, and all its values are KASAN's own:
+ * 0 to 0xfd are given to memory at random, 0xfe is memory that was freed and redzones
+ * as well, and a pointer with 0xff, as from page_address(), is never checked
+ * (include/linux/kasan-tags.h, kasan_check_range() in mm/kasan/sw_tags.c). A tag of
+ * ours could not be told from KASAN's: clearing it would revive what was freed
+ * meanwhile. Hardware has four bits for it, all of them used likewise, and after its
+ * first find does not look any more (do_tag_recovery() in arch/arm64/mm/fault.c).
+ *
+ * No locks here.
+ */
+#include "dma_owner_debug.h"
+
+#define TAGS (IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS))
+
+static int start(void)
+{
+	return 0;
+}
+
+static void stop(void)
+{
+}
+
+const struct dod_guard dod_guard = {
+	.name = TAGS ? "nothing (KASAN with tags: no tag is free to mark a device's "
+		       "memory with)" : "nothing",
+	.means = "accesses are not trapped, and " DOD_BLIND_MEANS,
+	.unseen = ": the device wrote to them, or the CPU did, whose accesses this kernel does not trap",
+	.start = start,
+	.stop = stop,
+	.classify = dod_guard_classify,
+	.own = dod_guard_blind_own,
+	.disown = dod_guard_blind_disown,
+	.guarded = dod_guard_blind_guarded,
+	.alive = dod_guard_blind_alive,
+	.object = dod_guard_blind_object,
+	.inaccessible = dod_guard_blind_inaccessible,
+};
