@@ -35,9 +35,10 @@
  *
  * @name:	in the title and in the parameters
  * @hint:	what to do; "%s" becomes the family of calls that made the
- *		mapping, "single" or "sg"
+ *		mapping, "single" or "sg", or the function that ends it
  * @hint_receiving: what to do where the device only writes, if that is different
  * @hint_linked: what to do with memory of dma_iova_link(), if that is different
+ * @ending:	"%s" is that function
  * @advice:	no fault: a line per device, never a report
  */
 struct report_type {
@@ -45,6 +46,7 @@ struct report_type {
 	const char *hint;
 	const char *hint_receiving;
 	const char *hint_linked;
+	bool ending;
 	bool advice;
 };
 
@@ -54,7 +56,7 @@ struct report_type {
 static const struct report_type types[] = {
 	[DOD_R_CPU_READ] = {
 		"cpu-read",
-		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap.",
+		"when the device is done, call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap.",
 		.hint_linked = HINT_LINKED,
 	},
 	[DOD_R_CPU_WRITE] = {
@@ -105,7 +107,7 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_TO_DEVICE_CHANGED] = {
 		"to-device-changed",
-		"if the device is to write to the buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
+		"check the address that the device was told; if it is to write to this buffer, map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL; if code of the kernel does, call dma_sync_%s_for_cpu() before and dma_sync_%s_for_device() after it, and flush what it writes through another alias.",
 	},
 	[DOD_R_DEVICE_OVERRUN] = {
 		"device-overrun",
@@ -117,7 +119,7 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_DEVICE_WROTE_NOTHING] = {
 		"device-wrote-nothing",
-		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, name the driver in off_drivers=device-wrote-nothing:*.",
+		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, switch this off for the driver, off_drivers=device-wrote-nothing:<driver>.",
 	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
@@ -141,15 +143,18 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_FREE_WHILE_MAPPED] = {
 		"free-while-mapped",
-		"unmap it with dma_unmap_%s() before freeing it; stop the device first.",
+		"unmap it with %s() before freeing it; stop the device first.",
+		.ending = true,
 	},
 	[DOD_R_LEAK_AT_UNBIND] = {
 		"leak-at-unbind",
-		"stop the device and unmap all that was mapped, with dma_unmap_%s(), before remove() returns.",
+		"stop the device and unmap all that was mapped, with %s(), before remove() returns.",
+		.ending = true,
 	},
 	[DOD_R_OWNED_AT_SHUTDOWN] = {
 		"owned-at-shutdown",
-		"stop the device in the driver's shutdown(), and call pci_clear_master() if it is a PCI device: what boots next uses this memory for something else. dma_unmap_%s() is not needed there.",
+		"stop the device in the driver's shutdown(), and call pci_clear_master() if it is a PCI device: what boots next uses this memory for something else. %s() is not needed there.",
+		.ending = true,
 	},
 };
 
@@ -653,6 +658,20 @@ static const char *family(const struct dod_mapping *m)
 	return m->kind == DOD_SG ? "sg" : "single";
 }
 
+static const char *ending(const struct dod_mapping *m)
+{
+	switch (m->kind) {
+	case DOD_SG:
+		return "dma_unmap_sg";
+	case DOD_PAGES:
+		return "dma_free_pages";
+	case DOD_IOVA:
+		return "dma_iova_destroy";
+	default:
+		return "dma_unmap_single";
+	}
+}
+
 static void print_frames(const unsigned long *frames, unsigned int nr)
 {
 	unsigned int i;
@@ -1008,7 +1027,7 @@ static void print_map(const struct report *r)
 	print_new_mapping(m, f);
 	print_text(f->text);
 	if (f->at)
-		pr_err("It was found when the CPU got them back, at %pS.\n",
+		pr_err("It was found when the CPU got them back, at %pS\n",
 		       (void *)f->at);
 	print_device(m);
 	print_object(f->object);
@@ -1037,8 +1056,8 @@ static void print_write(const struct report *r)
 	if (w->addr >= virt(m->start))
 		pr_err("The write is %lu bytes into the buffer.\n",
 		       w->addr - virt(m->start));
-	pr_err("The CPU got it for reading, at %pS,\n", (void *)r->synced_by);
-	pr_err("and it was not given back when its content was discarded, at %pS.\n",
+	pr_err("The CPU got it for reading, at %pS\n", (void *)r->synced_by);
+	pr_err("and it was not given back when its content was discarded, at %pS\n",
 	       (void *)r->lost_by);
 	print_device(m);
 }
@@ -1055,6 +1074,7 @@ static void print_report(const struct report *r, u64 now)
 	const struct dod_mapping *m = r->m;
 	u8 dir = r->range ? r->range->dir : m->dir;
 	char hint[320];
+	const char *name;
 
 	print_bar();
 	if (r->race)
@@ -1084,8 +1104,8 @@ static void print_report(const struct report *r, u64 now)
 		print_who("Mapped", &r->finding->other->map, now,
 			  r->finding->other->map_frames);
 	pr_err("\n");
-	snprintf(hint, sizeof(hint), hint_of(r->type, dir, m->kind), family(m),
-		 family(m));
+	name = types[r->type].ending ? ending(m) : family(m);
+	snprintf(hint, sizeof(hint), hint_of(r->type, dir, m->kind), name, name);
 	pr_err("Hint: %s\n", hint);
 	pr_err("\n");
 	pr_err("CPU: %d PID: %d Comm: %s %s %s\n",

@@ -131,7 +131,7 @@ static void text(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("The access is 16 bytes into the buffer."));
 	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
 	KUNIT_EXPECT_TRUE(test, kt_has(" test_dma_map+0x*"));
-	KUNIT_EXPECT_TRUE(test, kt_has("Hint: call dma_sync_single_for_cpu() before*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *call dma_sync_single_for_cpu() before*"));
 	kt_reset();
 }
 

@@ -4,6 +4,27 @@
 # The KUnit suites built in, run by the kernel's own kunit.py on the tree that the
 # tool was grafted into.
 
+# emulated: a directory with a QEMU that is not told to try KVM, as kunit.py of 7.x does on
+# x86_64: see scripts/vm.
+emulated()
+{
+	mkdir -p "$tmp/bin"
+	cat >"$tmp/bin/qemu-system-x86_64" <<-END
+		#!/bin/bash
+		args=()
+		while [ \$# -gt 0 ]; do
+			case "\$1 \$2" in
+			'-accel kvm'|'-accel hvf') shift ;;
+			*) args+=("\$1") ;;
+			esac
+			shift
+		done
+		exec $(command -v qemu-system-x86_64) "\${args[@]}"
+	END
+	chmod +x "$tmp/bin/qemu-system-x86_64"
+	echo "$tmp/bin"
+}
+
 kunit_builtin()
 {
 	local dir config log status=0 options=() opt
@@ -12,6 +33,10 @@ kunit_builtin()
 	config=$dir.config
 	log=$logs/kunit-builtin.log
 
+	case $(arch_of "$build") in
+	x86_64) need_packages qemu-system-x86 ;;
+	arm64) need_packages qemu-system-arm ;;
+	esac
 	# Most of the kernel is built already: start from a copy.
 	[ -d "$dir" ] || copy_build "$build" "$dir"
 	# Without what kunit.py itself sets for its virtual machine.
@@ -32,7 +57,7 @@ kunit_builtin()
 
 	note "kunit.py run, log in $log"
 	rm -f "$tmp/builtin.json"
-	"$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
+	PATH=$(emulated):$PATH "$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
 		--kernel_args=nohz=off --kernel_args=highres=off \
 		--kernel_args=kfence.sample_interval=100 --jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \
