@@ -59,7 +59,7 @@ kunit_builtin()
 	rm -f "$tmp/builtin.json"
 	PATH=$(emulated):$PATH "$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
-		--kernel_args=nohz=off --kernel_args=highres=off \
+		--kernel_args=nohz=off --kernel_args=highres=off --kernel_args=kunit.autorun=1 \
 		--kernel_args=kfence.sample_interval=100 --jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \
 		--json="$tmp/builtin.json" 'dma_owner*' </dev/null >"$log" 2>&1 &
 	progress "kunit.py" "$log" '^\[' $!
