@@ -129,7 +129,7 @@ static void text_of_a_read(struct kunit *test)
 	n = line_is(test, n, "Last given to the device by dma_sync_single_for_device() "
 		    WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_hand_over"));
-	n = line_is(test, n, "Hint: call dma_sync_single_for_cpu() *");
+	n = line_is(test, n, "Hint: when the device is done, call dma_sync_single_for_cpu() *");
 	n = line_is_blank(test, n);
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);

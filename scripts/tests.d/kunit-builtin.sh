@@ -55,11 +55,13 @@ kunit_builtin()
 	done < <("$DOD_TOP/scripts/graft" "$source_tree"
 		printf '%s\n' "${DOD_MAKE_OPTIONS[@]}")
 
+	# In 7.x the serial console has a thread of its own, and lags behind.
 	note "kunit.py run, log in $log"
 	rm -f "$tmp/builtin.json"
 	PATH=$(emulated):$PATH "$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
 		--kernel_args=nohz=off --kernel_args=highres=off --kernel_args=kunit.autorun=1 \
+		--kernel_args=log_buf_len=16M \
 		--kernel_args=kfence.sample_interval=100 --jobs="$(nproc)" --timeout=600 --qemu_args='-smp 2' \
 		--json="$tmp/builtin.json" 'dma_owner*' </dev/null >"$log" 2>&1 &
 	progress "kunit.py" "$log" '^\[' $!
