@@ -309,7 +309,7 @@ static void freed(struct kunit *test)
 		dma_addr_t dma;
 
 		KUNIT_ASSERT_NOT_NULL(test, buf);
-		dma = dma_map_single(kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+		dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 		udelay(100 + round);
 		kfree(buf);
 		buf = kmalloc(SIZE, GFP_KERNEL);
