@@ -551,7 +551,9 @@ if [ "$tool" = y ]; then
 	require "phase 1: devices reach memory as asked: $how" as_asked
 	require "phase 1: maps seen" [ "$(stat maps)" -gt 1000 ]
 	require "phase 1: every map unmapped: $(stat maps)" [ "$(stat maps)" = "$(stat unmaps)" ]
-	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*):' $stats | tr '\n' ' ')"
+	[ ! -e /sys/kernel/debug/kcsan ] ||
+		require "phase 1: looked for races" [ "$(stat kcsan_watches)" -gt 100 ]
+	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*|kcsan.*):' $stats | tr '\n' ' ')"
 fi
 
 # Phase 2: unloaded and loaded again under load.
