@@ -544,15 +544,21 @@ static u64 phys_of(const void *addr)
 static const bool any_page_has_a_pointer =
 	!IS_ENABLED(CONFIG_SPARSEMEM) || IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP);
 
+/* page_to_virt() asks struct page for its memory's tag. */
+static const bool page_has_a_tag =
+	IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS);
+
 /*
  * Such a page may not exist, and then only some memory models have a pointer to it,
- * which P2PDMA would follow. Without a pointer, it is at an offset from another page.
+ * which P2PDMA would follow, and dma-debug where it has a tag. Without a pointer, it is
+ * at an offset from another page.
  */
 static void requires_no_page(struct kunit *test)
 {
 	if (is_list(test)) {
 		KT_REQUIRES(test, any_page_has_a_pointer);
 		KT_REQUIRES(test, !IS_ENABLED(CONFIG_PCI_P2PDMA));
+		KT_REQUIRES(test, !page_has_a_tag);
 	}
 	quiet(test);
 }
@@ -803,7 +809,8 @@ static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, !IS_ENABLED(CONFIG_DEBUG_VIRTUAL));
-	KT_REQUIRES(test, any_page_has_a_pointer || pfn_valid(PHYS_PFN(phys_of(addr))));
+	KT_REQUIRES(test, (any_page_has_a_pointer && !page_has_a_tag) ||
+		    pfn_valid(PHYS_PFN(phys_of(addr))));
 	saved = xchg(budget, 0);
 	dma = dma_map_single_attrs(kt_dev, (void *)addr, size, DMA_TO_DEVICE,
 				   DMA_ATTR_SKIP_CPU_SYNC);
