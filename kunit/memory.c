@@ -11,6 +11,7 @@
 #include <linux/ctype.h>
 #include <linux/ioport.h>
 #include <linux/irqflags.h>
+#include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -146,7 +147,8 @@ static __printf(2, 3) void says(struct kunit *test, const char *fmt, ...)
 /* Where it was mapped, and what the device is given there. */
 static void says_where(struct kunit *test, const void *addr, size_t size)
 {
-	unsigned long at = (unsigned long)addr;
+	/* Of memory, not of a pointer to it. */
+	unsigned long at = (unsigned long)kasan_reset_tag(addr);
 
 	says(test, "Map of size %zu at %lx by task *", size, at);
 	says(test, GIVEN ", DMA_*, \\[%lx, %lx), dma 0x*", size, at, at + size);
