@@ -6,10 +6,10 @@
 set -eu
 seconds=10
 watch_cpu=/sys/module/dma_owner_debug/parameters/watch_cpu
-watcher=$(pgrep dma_owner_watch)
+watcher=$(grep -lx dma_owner_watch /proc/[0-9]*/comm | cut -d/ -f3)
 udelay=$(cat /sys/module/kcsan/parameters/udelay_task)
 
-# Of the thread, in ticks; of KCSAN, in watches.
+# Of the thread, in ticks, 100 a second; of KCSAN, in watches.
 spent()
 {
 	awk '{ print $14 + $15 }' "/proc/$watcher/stat"
@@ -20,7 +20,6 @@ watches()
 	sed -n 's/^setup_watchpoints: //p' /sys/kernel/debug/kcsan
 }
 
-hz=$(getconf CLK_TCK 2>/dev/null || echo 100)
 own=0
 echo "watch_cpu, CPU used, watches per second, chance of one access"
 for share in 0 5 20 50 100; do
@@ -33,6 +32,6 @@ for share in 0 5 20 50 100; do
 	n=$((($(watches) - n) / seconds))
 	# KCSAN's own, of whatever runs.
 	[ $share != 0 ] || { own=$n; echo "(KCSAN by itself: $own watches per second)"; continue; }
-	awk -v s=$share -v t=$ticks -v n=$((n - own)) -v d="$udelay" -v hz="$hz" -v sec=$seconds 'BEGIN {
-		printf "%d, %.1f %%, %d, %.1f %%\n", s, t * 100 / hz / sec, n, n * d / 10000 }'
+	awk -v s=$share -v t=$ticks -v n=$((n - own)) -v d="$udelay" -v sec=$seconds 'BEGIN {
+		printf "%d, %.1f %%, %d, %.1f %%\n", s, t / sec, n, n * d / 10000 }'
 done
