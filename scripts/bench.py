@@ -316,7 +316,8 @@ def show_memory(results):
 def show_targets(rows):
     table("Targets", ["", "limit", "measured", "", "verdict"],
           [[row["name"], f"{row['sense']} {number(row['limit'], row['unit'])}",
-            number(row["value"], row["unit"]), row["unit"], row["verdict"]] for row in rows],
+            number(row["value"], row["unit"]), row["unit"], row["verdict"]]
+           for row in rows if row["met"] is not None],
           words=(0, 3, 4))
 
 
