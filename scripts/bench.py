@@ -216,17 +216,28 @@ def number(value, unit):
     return f"{value:,.0f}"
 
 
+def verdict(value, unit, sense, limit, busy):
+    """In words, and whether it is met: None if that cannot be said."""
+    if value is None:
+        return "not measured", None
+    if busy and unit in ("times", "of without") and sense == AT_LEAST:
+        return "not judged: the machine is busy", None
+    excess = value - limit if sense == AT_MOST else limit - value
+    if excess <= 0:
+        return "met", True
+    return f"MISSED by {number(excess, unit)}", False
+
+
 def judge(results):
+    # Without the tool nothing but the machine keeps the CPUs from each other.
+    scale = results.median(("threads_2_apart", "out"), ("threads_1", "out"))
+    busy = scale is not None and scale < 1.8
     rows = []
     for name, unit, sense, limit, figure in TARGETS:
         value = figure(results)
-        excess = None
-        if value is not None:
-            excess = value - limit if sense == AT_MOST else limit - value
+        text, met = verdict(value, unit, sense, limit, busy)
         rows.append({"name": name, "unit": unit, "sense": sense, "limit": limit,
-                     "value": value, "met": None if value is None else excess <= 0,
-                     "verdict": "not measured" if value is None else "met" if excess <= 0
-                     else f"MISSED by {number(excess, unit)}"})
+                     "value": value, "met": met, "verdict": text})
     return rows
 
 
@@ -317,7 +328,7 @@ def show_targets(rows):
     table("Targets", ["", "limit", "measured", "", "verdict"],
           [[row["name"], f"{row['sense']} {number(row['limit'], row['unit'])}",
             number(row["value"], row["unit"]), row["unit"], row["verdict"]]
-           for row in rows if row["met"] is not None],
+           for row in rows if row["value"] is not None],
           words=(0, 3, 4))
 
 
@@ -439,7 +450,7 @@ def main():
     show_targets(targets)
     missed = sum(row["met"] is False for row in targets)
     print(f"{sum(row['met'] is True for row in targets)} met, {missed} missed, "
-          f"{sum(row['met'] is None for row in targets)} not measured")
+          f"{sum(row['met'] is None for row in targets)} not measured or not judged")
 
     try:
         with open(args[1], "w", encoding="utf-8") as f:
