@@ -660,6 +660,7 @@ struct dod_access {
  * @write:	a write
  * @pid:	of the task that did it, -1 in an interrupt
  * @cpu:	where
+ * @when:	local_clock() when KCSAN began to say so
  * @nr_frames:	how many of @frames there are
  * @frames:	as KCSAN printed them, from the access outwards
  */
@@ -668,6 +669,7 @@ struct dod_race {
 	size_t size;
 	bool write;
 	int pid, cpu;
+	u64 when;
 	unsigned int nr_frames;
 	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
 };

@@ -36,6 +36,10 @@
 #define IDLE_REST	(5U * USEC_PER_MSEC)
 /* It is rather a bug of ours than a look that takes so long. */
 #define LONGEST_WAIT	USEC_PER_SEC
+/* So long no race is reported then: a report of KCSAN's takes less, on any console. */
+#define DOUBT		(10ULL * NSEC_PER_SEC)
+/* Of KASAN, and of what copying code rounds up to. */
+#define GRANULE		8ULL
 
 /* === What devices got last ================================================ */
 
@@ -67,23 +71,28 @@ static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 
 /* === The look and the hand-back =========================================== */
 
+#define NOWHERE		U64_MAX
+
 /*
- * What is looked at now; nothing if @start > @last. Written by the thread, but for
- * @given_up, and read without a lock.
+ * What is looked at now; @start may be NOWHERE. Written by the thread, but for
+ * @wanted and @given_up, and read without a lock.
  */
 static struct {
 	u64 start, last;
 	bool printing;	/* KCSAN has found something, and looks no more */
-	bool given_up;	/* somebody did not wait for the end */
+	bool wanted;	/* somebody waits for the end */
+	u64 given_up;	/* local_clock() when somebody did not any more */
 } look = {
-	.start = U64_MAX,
+	.start = NOWHERE,
 };
 
 static struct task_struct *watcher;
 
 static bool is_looked_at(u64 start, u64 last)
 {
-	return READ_ONCE(look.start) <= last && READ_ONCE(look.last) >= start;
+	u64 at = READ_ONCE(look.start);
+
+	return at != NOWHERE && at <= last && READ_ONCE(look.last) >= start;
 }
 
 /*
@@ -94,13 +103,14 @@ static void wait_for_look(u64 start, u64 last)
 {
 	unsigned int us = 0;
 
+	WRITE_ONCE(look.wanted, true);
 	while (is_looked_at(start, last) && !READ_ONCE(look.printing) &&
 	       us < LONGEST_WAIT) {
 		udelay(1);
 		us++;
 	}
 	if (us == LONGEST_WAIT) {
-		WRITE_ONCE(look.given_up, true);
+		WRITE_ONCE(look.given_up, local_clock());
 		dod_count(DOD_C_WATCH_GIVE_UPS);
 	}
 	dod_count_wait(us * NSEC_PER_USEC);
@@ -226,8 +236,10 @@ static void read_text(const char *text, size_t len)
 		seen.bar_by = NULL;
 		seen.in_access = false;
 		seen.ours = strnstr(text, LOOKER, len);
-		if (seen.ours)
+		if (seen.ours) {
 			seen.race.nr_frames = 0;
+			seen.race.when = local_clock();
+		}
 	}
 }
 
@@ -313,10 +325,34 @@ static bool pick_any(u64 *start, u64 *last)
 	return owned;
 }
 
+/*
+ * Code that copies rounds up what was synced for it, and so reads some bytes that the
+ * device still owns, for nothing (atlantic, fm10k, wangxun). As for KASAN's guard, what
+ * shares a granule with the rest of its mapping does not count.
+ */
+static void leave_granules(u64 *start, u64 *last)
+{
+	if (range.start > mapping.start)
+		*start = max(*start, round_up(range.start, GRANULE));
+	if (range.last < mapping.last)
+		*last = min(*last, round_down(range.last + 1, GRANULE) - 1);
+}
+
+/* Would what KCSAN finds there be filtered? It prints its own report in any case. */
+static bool is_filtered(const struct dod_device *device, u8 dir)
+{
+	return dod_report_is_filtered(DOD_R_CPU_WRITE, device) ||
+	       (dir != DMA_TO_DEVICE &&
+		dod_report_is_filtered(DOD_R_CPU_READ, device));
+}
+
 /* May what a device owns be looked at, and how much of it? */
 static bool is_fit(u64 start, u64 *last)
 {
 	u64 phys;
+
+	if (start > *last)
+		return false;
 
 	if (range.dir == DMA_TO_DEVICE && dod_guard_may_change(start))
 		return false;
@@ -344,8 +380,33 @@ static noinline __noclone void dma_owner_device_access(const void *memory,
 {
 	unsigned int i;
 
-	for (i = 0; i < BATCH && !READ_ONCE(look.printing); i++)
+	for (i = 0; i < BATCH && !READ_ONCE(look.printing) &&
+	     !READ_ONCE(look.wanted); i++)
 		__kcsan_check_access(memory, size, type);
+}
+
+/* Was the memory a device's when KCSAN began to say that somebody accesses it? */
+static bool was_owned(u64 phys)
+{
+	if (!dod_owner_find_mapping(phys, 0, &mapping) ||
+	    mapping.map.when > race.when ||
+	    (mapping.handed_len && mapping.sync.when > race.when) ||
+	    (mapping.ended && mapping.ended < race.when) ||
+	    (mapping.dir == DMA_TO_DEVICE && !race.write))
+		return false;
+	range.start = mapping.start;
+	range.last = mapping.last;
+	range.dir = mapping.dir;
+	return true;
+}
+
+/* Somebody did not wait for the end of a look: perhaps not this one, and perhaps so. */
+static bool is_doubtful(void)
+{
+	u64 given_up = READ_ONCE(look.given_up);
+
+	return given_up && race.when + DOUBT > given_up &&
+	       race.when < given_up + DOUBT;
 }
 
 /* [start, last] is where @mapping was looked at; empty if it was not just now. */
@@ -363,6 +424,10 @@ static void report_race(u64 start, u64 last)
 	raw_spin_unlock_irqrestore(&seen.lock, flags);
 	if (!complete || !READ_ONCE(dod_armed))
 		return;
+	if (is_doubtful()) {
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+		return;
+	}
 	if (!race.nr_frames) {
 		/* A free that has no tracepoint checks that nobody uses the memory. */
 		if (start <= last) {
@@ -372,15 +437,10 @@ static void report_race(u64 start, u64 last)
 		return;
 	}
 	phys = virt_to_phys((void *)race.addr);
-	if (phys > last || phys + race.size <= start) {
-		/* Another look's, that another CPU has reported. */
-		if (!dod_owner_find_mapping(phys, 0, &mapping)) {
-			dod_count(DOD_C_TRAPS_TOO_LATE);
-			return;
-		}
-		range.start = mapping.start;
-		range.last = mapping.last;
-		range.dir = mapping.dir;
+	/* Another look's, that another CPU has reported. */
+	if ((phys > last || phys + race.size <= start) && !was_owned(phys)) {
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+		return;
 	}
 	if (race.write)
 		dod_owner_seen_write(phys, race.size);
@@ -390,17 +450,33 @@ static void report_race(u64 start, u64 last)
 /* Returns whether a device owns some of it. */
 static bool look_at(u64 start, u64 last)
 {
+	const struct dod_device *device;
+	u64 end = last;
 	unsigned long flags;
-	bool found, printed, given_up;
+	bool found, printed;
+	u8 dir;
+
+	/* A lock that is held while printing: not to be taken in the look. */
+	if (!dod_owner_find_guardable(start, &end, &mapping, &range))
+		return false;
+	device = mapping.device;
+	dir = range.dir;
+	if (is_filtered(device, dir)) {
+		dod_count(DOD_C_WATCHES_UNFIT);
+		return true;
+	}
 
 	WRITE_ONCE(look.printing, false);
-	WRITE_ONCE(look.given_up, false);
+	WRITE_ONCE(look.wanted, false);
 	local_irq_save(flags);
 	WRITE_ONCE(look.last, last);
 	WRITE_ONCE(look.start, start);
 	/* With the lock of whoever takes it back: it is seen there, or we see that. */
 	smp_mb();
-	found = dod_owner_find_guardable(start, &last, &mapping, &range);
+	found = dod_owner_find_guardable(start, &last, &mapping, &range) &&
+		mapping.device == device && range.dir == dir;
+	if (found)
+		leave_granules(&start, &last);
 	if (found && is_fit(start, &last)) {
 		dod_count(DOD_C_WATCHES);
 		dma_owner_device_access(phys_to_virt(start), last - start + 1,
@@ -410,19 +486,13 @@ static bool look_at(u64 start, u64 last)
 	} else if (found) {
 		dod_count(DOD_C_WATCHES_UNFIT);
 	}
-	printed = READ_ONCE(look.printing);
+	printed = found && READ_ONCE(look.printing);
 	/* Nobody waits any more once this is seen. */
-	smp_store_release(&look.start, U64_MAX);
+	smp_store_release(&look.start, NOWHERE);
 	local_irq_restore(flags);
 
-	given_up = READ_ONCE(look.given_up);
-	if (unlikely(READ_ONCE(seen.complete))) {
-		if (printed && given_up)
-			/* Perhaps the memory was not the device's any more. */
-			WRITE_ONCE(seen.complete, false);
-		else
-			report_race(printed ? start : 1, printed ? last : 0);
-	}
+	if (unlikely(READ_ONCE(seen.complete)))
+		report_race(printed ? start : 1, printed ? last : 0);
 	return found;
 }
 
@@ -469,7 +539,7 @@ static int watch_main(void *unused)
 		}
 		rest = min_t(u64, rest, LONGEST_REST);
 		if (rest)
-			usleep_range(rest, rest + rest / 8 + 1);
+			usleep_range_state(rest, rest + rest / 8 + 1, TASK_IDLE);
 		else
 			cond_resched();
 	}
@@ -484,6 +554,17 @@ static void find_console(struct tracepoint *tp, void *unused)
 {
 	if (!strcmp(tp->name, "console"))
 		console = tp;
+}
+
+/* What keeps KCSAN from finding anything, or from being right. */
+static void say_limits(void)
+{
+	if (!IS_ENABLED(CONFIG_KCSAN_EARLY_ENABLE))
+		pr_info("KCSAN is off until \"on\" is written to /sys/kernel/debug/kcsan\n");
+	if (num_possible_cpus() == 1)
+		pr_info("there is one CPU: the thread that looks for wrong accesses meets none\n");
+	if (IS_ENABLED(CONFIG_KCSAN_WEAK_MEMORY))
+		pr_info("with CONFIG_KCSAN_WEAK_MEMORY an access before a map in an interrupt can be reported\n");
 }
 
 static int start(void)
@@ -509,6 +590,7 @@ static int start(void)
 		return PTR_ERR(task);
 	}
 	WRITE_ONCE(watcher, task);
+	say_limits();
 	return 0;
 }
 
