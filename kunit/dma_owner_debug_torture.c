@@ -16,6 +16,7 @@
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
+#include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -69,7 +70,8 @@ MODULE_PARM_DESC(go_on, "do not stop at the first failure (default: N)");
 
 enum counter {
 	MAPS, LISTS, TWINS, UNMAPS, SYNCS, DEVICE_WRITES, LEGAL, ILLEGAL, FREES,
-	REPORTS, ILLEGAL_UNKNOWN, ILLEGAL_IN_GRANULE, ILLEGAL_EITHER, EITHER_REPORTED,
+	REPORTS, ILLEGAL_UNKNOWN, ILLEGAL_IN_GRANULE, ILLEGAL_UNCHECKED, ILLEGAL_EITHER,
+	EITHER_REPORTED,
 	MISSES, FALSE_REPORTS, WRONG_DATA, MAP_ERRORS, BUFFERS, NO_MEMORY, NR_COUNTERS
 };
 
@@ -89,6 +91,8 @@ static const char * const counter_names[NR_COUNTERS] = {
 	[ILLEGAL_UNKNOWN] = "illegal_unknown",
 	/* To be silent: only of a part of 8 bytes. */
 	[ILLEGAL_IN_GRANULE] = "illegal_in_granule",
+	/* To be silent: in an interrupt of code that KASAN is not to check. */
+	[ILLEGAL_UNCHECKED] = "illegal_unchecked",
 	/* While the tool comes or goes: either is right. */
 	[ILLEGAL_EITHER] = "illegal_either",
 	[EITHER_REPORTED] = "illegal_either_reported",
@@ -497,6 +501,16 @@ static noinline torture_unchecked u8 peek(const u8 *p)
 	return READ_ONCE(*p);
 }
 
+/* For a failure: what the guard has made of a granule. */
+static noinline torture_unchecked u8 shadow_of(const u8 *p)
+{
+#ifdef CONFIG_KASAN_GENERIC
+	return READ_ONCE(*(const u8 *)kasan_mem_to_shadow(p));
+#else
+	return 0;
+#endif
+}
+
 enum op { OP_READ, OP_WRITE, OP_ATOMIC, OP_COPY_FROM, OP_COPY_TO, OP_FILL, NR_OPS };
 
 static const struct {
@@ -515,6 +529,19 @@ struct access {
 	enum op op;
 	size_t start, size;
 };
+
+/*
+ * Is KASAN off for the code that runs here? In an interrupt that is the task's that was
+ * interrupted, as while it clears new pages: KASAN keeps count by task.
+ */
+static bool is_unchecked(void)
+{
+#ifdef CONFIG_KASAN_GENERIC
+	return READ_ONCE(current->kasan_depth);
+#else
+	return true;
+#endif
+}
 
 static void perform(struct worker *w, struct buffer *b, const struct access *a)
 {
@@ -685,7 +712,11 @@ static int describe(char *text, size_t size, const struct buffer *b,
 			n += scnprintf(text + n, size - n, " %02x", m->owned[g]);
 		n += scnprintf(text + n, size - n, "\n");
 	}
-	return n;
+	n += scnprintf(text + n, size - n, "shadow now:");
+	for (g = a->start / GRANULE;
+	     g <= (a->start + a->size - 1) / GRANULE && g < a->start / GRANULE + 16; g++)
+		n += scnprintf(text + n, size - n, " %02x", shadow_of(b->mem + g * GRANULE));
+	return n + scnprintf(text + n, size - n, "\n");
 }
 
 static void fail_access(struct worker *w, const char *what, const struct buffer *b,
@@ -739,6 +770,7 @@ static bool random_access(struct worker *w, const struct buffer *b, struct acces
 static void step_access(struct worker *w, struct buffer *b)
 {
 	bool wanted = rnd(w, 6) != 0;
+	bool unchecked = is_unchecked();
 	struct answer answer;
 	struct access a;
 	u32 before, after;
@@ -755,8 +787,13 @@ static void step_access(struct worker *w, struct buffer *b)
 	if (i == 6)
 		return;
 	/* A write that nobody sees to what a device may only read is another fault. */
-	if (!answer.legal && answer.unseen && !answer.must && ops[a.op].write)
+	if (!answer.legal && ops[a.op].write &&
+	    (unchecked || (answer.unseen && !answer.must)))
 		return;
+	if (unchecked) {
+		answer.must = false;
+		answer.may = false;
+	}
 
 	begin_want(w, ops[a.op].write ? "cpu-write" : "cpu-read", ops[a.op].fn,
 		   b->mem + a.start, a.size);
@@ -772,6 +809,8 @@ static void step_access(struct worker *w, struct buffer *b)
 		}
 	} else if (answer.legal) {
 		count(w, LEGAL);
+	} else if (unchecked) {
+		count(w, ILLEGAL_UNCHECKED);
 	} else if (answer.may) {
 		count(w, ILLEGAL_EITHER);
 		w->counters[EITHER_REPORTED] += !!reports;

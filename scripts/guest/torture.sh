@@ -387,6 +387,11 @@ esac
 if [ "$(result failures)" != 0 ]; then
 	say "the first failures:"
 	cat $torture/failures
+	if [ -e $stats ]; then
+		say "what the tool knows:"
+		grep dma_owner_torture $debugfs/dma_owner_debug/mappings
+		cat $stats
+	fi
 	say "the end of the log:"
 	dmesg | tail -n 250
 fi
