@@ -334,11 +334,11 @@ run_reload()
 			# Too little memory: what is known is not known.
 			load pool_reserve=16 pool_max=64 || exit 1
 		else
-			load || exit 1
+			load pool_reserve=4096 || exit 1
 			tell strict
 		fi
 		tell resume
-		usleep $((500000 + $(random 2000000)))
+		usleep $((1000000 + $(random 3000000)))
 		[ $((round % 2)) = 1 ] || { tell pause; quiet=$((quiet + 1)); }
 		tell loose
 		usleep "$(random 100000)"
