@@ -247,6 +247,17 @@ static inline bool dod_is_module_addr(const void *addr)
 /* As const since "driver core: bus: constify bus_register/unregister_notifier()", v6.3. */
 #define dod_bus(bus)		((struct bus_type *)(bus))
 
+/* For tests. "hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()" in v6.13. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define dod_hrtimer_setup(timer, fn, clock, mode)			\
+	do {								\
+		hrtimer_init(timer, clock, mode);			\
+		(timer)->function = fn;					\
+	} while (0)
+#else
+#define dod_hrtimer_setup(timer, fn, clock, mode) hrtimer_setup(timer, fn, clock, mode)
+#endif
+
 /* "mm: update shmem_[kernel]_file_*() functions to use vma_flags_t" in v7.0. */
 #ifdef EMPTY_VMA_FLAGS
 #define DOD_NO_VMA_FLAGS	EMPTY_VMA_FLAGS

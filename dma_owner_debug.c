@@ -159,14 +159,21 @@ static DEFINE_MUTEX(param_lock);
 static int list_set(const char *val, const struct kernel_param *kp)
 {
 	struct list_param *param = kp->arg;
+	char text[sizeof(param->text)];
+	size_t len = strcspn(val, "\n");
 	int err;
 
-	mutex_lock(&param_lock);
-	err = param->set(param->by, val);
-	if (!err) {
-		strscpy(param->text, val, sizeof(param->text));
-		strreplace(param->text, '\n', '\0');
+	/* What is read must be what is in force, and can be written again. */
+	if (len >= sizeof(text) || (val[len] && val[len + 1])) {
+		pr_err("%s is one line of at most %zu characters\n", kp->name,
+		       sizeof(text) - 1);
+		return -EINVAL;
 	}
+	strscpy(text, val, len + 1);
+	mutex_lock(&param_lock);
+	err = param->set(param->by, text);
+	if (!err)
+		strscpy(param->text, text, sizeof(param->text));
 	mutex_unlock(&param_lock);
 	return err;
 }

@@ -12,6 +12,8 @@ while read -r row; do
 	# The one that is tested anyway, or the same with options.
 	[ "$row" != "$target" ] || continue
 	[ "${row% *}" = "$row" ] || continue
+	# The target's kernel with other options.
+	[ "${row%-small}" = "$row" ] || continue
 	prepared=$("$DOD_TOP/scripts/kernel" "$row" --prepare </dev/null | tail -n 1) || true
 	check "$row: prepared" [ -n "$prepared" ]
 	[ -n "$prepared" ] || continue

@@ -10,10 +10,4 @@ soak_options+=("${vm_options[@]}")
 "$DOD_TOP/scripts/soak" --target "$build" "${soak_options[@]}" \
 	</dev/null >"$soak_log" 2>"$logs/$step.err" ||
 	{ cat "$logs/$step.err" >&2; fail "scripts/soak"; }
-while IFS= read -r line; do
-	case $line in
-	'soak: ok: '*) pass "${line#soak: ok: }" ;;
-	'soak: FAILED: '*) fail "${line#soak: FAILED: }" ;;
-	esac
-done <"$soak_log"
-check "it ran to its end" grep -qx 'soak: passed' "$soak_log"
+requirements soak "$soak_log"
