@@ -248,8 +248,11 @@ static void *mappings_start(struct seq_file *seq, loff_t *pos)
 {
 	struct cursor *c = seq->private;
 
-	if (!*pos)
+	/* Read from the start again, the list is made anew. */
+	if (!*pos) {
+		memset(c, 0, sizeof(*c));
 		return SEQ_START_TOKEN;
+	}
 	return *pos == c->pos ? c : NULL;
 }
 

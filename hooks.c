@@ -1100,11 +1100,14 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 			hooks[i].missing = true;
 			continue;
 		}
-		if (err) {
-			pr_err("cannot load: this kernel has no function %s() to hook, error %d\n",
+		if (err == -EINVAL)
+			pr_err("cannot load: this kernel has no function %s() to hook\n",
+			       hooks[i].function);
+		else if (err)
+			pr_err("cannot load: function %s() cannot be hooked, error %d\n",
 			       hooks[i].function, err);
+		if (err)
 			goto err_filter;
-		}
 		++*nr;
 	}
 	err = register_ftrace_function(&ops);
