@@ -178,6 +178,7 @@ static int stats_show(struct seq_file *seq, void *v)
 	unsigned int i;
 	char name[64];
 
+	seq_printf(seq, "guard: %s\n", dod_guard.name);
 	for (i = 0; i < ARRAY_SIZE(gauges); i++)
 		seq_printf(seq, "%s: %ld\n", gauges[i].name, gauges[i].read());
 	for (i = 0; i < DOD_COUNTER_COUNT; i++)

@@ -560,9 +560,9 @@ static void find_console(struct tracepoint *tp, void *unused)
 static void say_limits(void)
 {
 	if (!IS_ENABLED(CONFIG_KCSAN_EARLY_ENABLE))
-		pr_info("KCSAN is off until \"on\" is written to /sys/kernel/debug/kcsan\n");
+		pr_info("no access is found before \"on\" is written to /sys/kernel/debug/kcsan: CONFIG_KCSAN_EARLY_ENABLE is not set\n");
 	if (num_possible_cpus() == 1)
-		pr_info("there is one CPU: the thread that looks for wrong accesses meets none\n");
+		pr_info("no access is found: there is one CPU, and the thread that looks for them needs another\n");
 	if (IS_ENABLED(CONFIG_KCSAN_WEAK_MEMORY))
 		pr_info("with CONFIG_KCSAN_WEAK_MEMORY an access before a map in an interrupt can be reported\n");
 }
@@ -605,7 +605,7 @@ static void stop(void)
 
 const struct dod_guard dod_guard = {
 	.name = "KCSAN",
-	.means = "accesses are found by chance (watch_cpu, watch_recent), and " DOD_BLIND_MEANS,
+	.means = "accesses are found by chance (parameters watch_cpu, watch_recent), and " DOD_BLIND_MEANS,
 	.unseen = " and no CPU access was seen: the device wrote to them, or the CPU did, of whose accesses KCSAN sees few",
 	.start = start,
 	.stop = stop,

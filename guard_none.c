@@ -29,8 +29,9 @@ static void stop(void)
 
 const struct dod_guard dod_guard = {
 	.name = TAGS ? "nothing (KASAN with tags: no tag is free to mark a device's "
-		       "memory with)" : "nothing",
-	.means = "accesses are not trapped, and " DOD_BLIND_MEANS,
+		       "memory with, CONFIG_KASAN_GENERIC would do)" : "nothing",
+	.means = "accesses are not trapped (no cpu-read, no cpu-write); mappings, "
+		 "content, frees and leaks are checked, but " DOD_BLIND_MEANS,
 	.unseen = ": the device wrote to them, or the CPU did, whose accesses this kernel does not trap",
 	.start = start,
 	.stop = stop,
