@@ -243,13 +243,24 @@ inject_faults()
 	no_faults
 }
 
+# unload: once nobody has a file of the tool's open any more.
+unload()
+{
+	for _ in $(seq 1 100); do
+		rmmod dma_owner_debug 2>/tmp/rmmod.err && return
+		usleep 50000
+	done
+	cat /tmp/rmmod.err
+	return 1
+}
+
 # load_without_memory: one allocation of insmod's fails, a random one.
 load_without_memory()
 {
 	nth=$(($(random 2500) + 1))
 	if sh -c "echo $nth >/proc/self/fail-nth; exec insmod /ko/dma-owner-debug.ko pool_reserve=64" 2>/tmp/insmod.err; then
 		count good_loads
-		rmmod dma_owner_debug
+		unload
 	elif grep -q "can't insert" /tmp/insmod.err; then
 		count failed_loads
 	fi
@@ -342,7 +353,7 @@ run_reload()
 		[ $((round % 2)) = 1 ] || { tell pause; quiet=$((quiet + 1)); }
 		tell loose
 		usleep "$(random 100000)"
-		rmmod dma_owner_debug || exit 1
+		unload || exit 1
 		tell out
 		tell resume
 		usleep "$(random 500000)"
