@@ -56,3 +56,21 @@ check "graft: refuses what is not a kernel tree" status 1 "$DOD_TOP/scripts/graf
 check "kernel: refuses an unknown target" status 1 "$DOD_TOP/scripts/kernel" no-such-target
 check "kernel --list: names the compiler" grep -qxE 'x86_64-6.12-kasan +clang-19' \
 	<("$DOD_TOP/scripts/kernel" --list)
+
+# Of one figure that is at its target, and of one that is above.
+bench()
+{
+	printf '%s\n' 'kernel test 1' 'case off out 1 pair_64_to 700' "case off guard 1 pair_64_to $1" \
+		>"$tmp/results"
+	shift
+	"$DOD_TOP/scripts/bench.py" "$@" "$tmp/results" "$tmp/bench.json" "$tmp/bench.svg" >"$tmp/bench"
+}
+
+check "bench: a target that is met" status 0 bench 3700 --check
+check "bench: says so" grep -qE 'guard only, map and unmap 64 B .* 3,000 .* met$' "$tmp/bench"
+check "bench: a target that is missed" status 0 bench 3701
+check "bench: says by how much" grep -qE '64 B .* 3,001 .* MISSED by 1$' "$tmp/bench"
+check "bench: what is not measured is not met" grep -q '^0 met, 1 missed, [0-9]* not measured or not judged$' "$tmp/bench"
+check "bench --check: fails" status 1 bench 3701 --check
+check "bench: the chart is XML" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$tmp/bench.svg"
+check "bench: refuses an unknown argument" status 2 "$DOD_TOP/scripts/bench" --nonsense
