@@ -29,6 +29,33 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "dma_owner_debug: " fmt
 
+/* === Locks ================================================================ */
+
+/*
+ * raw_spin_lock_irqsave() and its like, but in line: the kernel's functions have KASAN
+ * check each access to the lock itself, which is two thirds of what they cost. Where
+ * locks are debugged they are the kernel's. All of ours are taken with interrupts off.
+ */
+#if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
+#define dod_lock(lock)				raw_spin_lock(lock)
+#define dod_unlock(lock)			raw_spin_unlock(lock)
+#define dod_lock_irqsave(lock, flags)		raw_spin_lock_irqsave(lock, flags)
+#define dod_unlock_irqrestore(lock, flags)	raw_spin_unlock_irqrestore(lock, flags)
+#else
+#define dod_lock(lock)				arch_spin_lock(&(lock)->raw_lock)
+#define dod_unlock(lock)			arch_spin_unlock(&(lock)->raw_lock)
+#define dod_lock_irqsave(lock, flags)					\
+do {									\
+	local_irq_save(flags);						\
+	dod_lock(lock);							\
+} while (0)
+#define dod_unlock_irqrestore(lock, flags)				\
+do {									\
+	dod_unlock(lock);						\
+	local_irq_restore(flags);					\
+} while (0)
+#endif
+
 /* === Counters ============================================================= */
 
 /*

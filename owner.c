@@ -127,7 +127,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	if (likely(d && READ_ONCE(d->driver) == dev->driver))
 		return d;
 
-	raw_spin_lock_irqsave(&devices_lock, flags);
+	dod_lock_irqsave(&devices_lock, flags);
 	d = find_device(dev, name);
 	if (!d) {
 		d = dod_pool_get(&device_pool);
@@ -144,7 +144,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	} else if (d->driver != dev->driver) {
 		note_driver(d, dev);
 	}
-	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	dod_unlock_irqrestore(&devices_lock, flags);
 	if (first)
 		dod_lifecycle_see(dev->bus);
 	return d;
@@ -181,11 +181,11 @@ void dod_owner_set_wires(void)
 	unsigned long flags;
 	unsigned int i;
 
-	raw_spin_lock_irqsave(&devices_lock, flags);
+	dod_lock_irqsave(&devices_lock, flags);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry(d, &devices[i], node)
 			WRITE_ONCE(d->wires, dod_checks_wires(d));
-	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	dod_unlock_irqrestore(&devices_lock, flags);
 }
 
 /**
@@ -263,11 +263,11 @@ static void index_bus(struct dod_mapping *m)
 	struct index_part *part = bus_part(m);
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	bus_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	m->in_bus = true;
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 }
 
 /* Takes a mapping out of the index: it is the caller's to end now. Bus lock held */
@@ -285,11 +285,11 @@ static bool claim(struct dod_mapping *m)
 	unsigned long flags;
 	bool claimed;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	claimed = m->in_bus;
 	if (claimed)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return claimed;
 }
 
@@ -522,13 +522,13 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	}
 
 	if (READ_ONCE(by_phys->wide.nr)) {
-		raw_spin_lock(&by_phys->wide.lock);
+		dod_lock(&by_phys->wide.lock);
 		for (m = first_touching(&by_phys->wide, from, to); m;
 		     m = next_touching(m, from, to)) {
 			guard_ranges(m, start, last);
 			guard_edges(m, start, last);
 		}
-		raw_spin_unlock(&by_phys->wide.lock);
+		dod_unlock(&by_phys->wide.lock);
 	}
 }
 
@@ -547,10 +547,10 @@ static void guard_wide(u64 start, u64 last)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		guard->disown(from, to);
 		guard_region(shard, from, to);
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -617,9 +617,9 @@ static void give_content(struct index_part *part, struct dod_mapping *m,
 	shared = share_content(part, m, start, last, &writable);
 
 	if (part != wide && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		shared |= share_content(wide, m, start, last, &writable);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m->content)
 		dod_content_give(m, start, last,
@@ -633,7 +633,7 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 	struct index_part *wide = &by_phys->wide;
 	struct dod_mapping *m, *w;
 
-	raw_spin_lock(&wide->lock);
+	dod_lock(&wide->lock);
 	for (w = first_touching(wide, start, last); w;
 	     w = next_touching(w, start, last)) {
 		u64 from = max(start, w->start), to = min(last, w->last);
@@ -650,7 +650,7 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 						    m->dir != DMA_TO_DEVICE);
 		}
 	}
-	raw_spin_unlock(&wide->lock);
+	dod_unlock(&wide->lock);
 }
 
 /* [start, last] of a wide mapping was given to its device. */
@@ -662,9 +662,9 @@ static void share_wide(u64 start, u64 last)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		share_region(shard, from, to);
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -701,10 +701,10 @@ static void judge_content(const struct dod_call *call, struct dod_mapping *m)
 	unsigned long flags;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	if (m->content)
 		dod_content_take(call, m, m->start, m->last, true, &found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (unlikely(found.types))
 		dod_content_report(&found, m, call->caller);
 }
@@ -856,11 +856,11 @@ static void history_put(struct dod_mapping *m, unsigned long caller)
 
 	m->ended = local_clock();
 	m->ended_by = caller;
-	raw_spin_lock_irqsave(&e->lock, flags);
+	dod_lock_irqsave(&e->lock, flags);
 	old = e->ring[e->head];
 	e->ring[e->head] = m;
 	e->head = (e->head + 1) % NR_ENDED;
-	raw_spin_unlock_irqrestore(&e->lock, flags);
+	dod_unlock_irqrestore(&e->lock, flags);
 	if (old)
 		dod_pool_put(&dod_mapping_pool, old);
 }
@@ -875,10 +875,10 @@ static struct dod_mapping *history_take(void)
 		struct ended *e = &ended[cpu];
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&e->lock, flags);
+		dod_lock_irqsave(&e->lock, flags);
 		for (i = 0; !m && i < NR_ENDED; i++)
 			m = xchg(&e->ring[(e->head + i) % NR_ENDED], NULL);
-		raw_spin_unlock_irqrestore(&e->lock, flags);
+		dod_unlock_irqrestore(&e->lock, flags);
 		if (m)
 			break;
 	}
@@ -895,7 +895,7 @@ static void take_back_all(struct dod_mapping *m)
 	if (m->not_ram)
 		return;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	if (m->wide)
 		begin_wide();
 	dod_content_end(m);
@@ -904,7 +904,7 @@ static void take_back_all(struct dod_mapping *m)
 	while (!m->wide &&
 	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	dod_lifecycle_unmark(m);
 	if (m->wide) {
 		/* It is reachable by nobody now; its ranges are ours alone. */
@@ -1089,7 +1089,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 
 	dod_lifecycle_mark(m);
 	part = phys_part(m);
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	if (call->to_device) {
@@ -1102,7 +1102,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 			give_narrow(part, m, m->start, last, m->dir);
 		}
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (call->to_device && m->wide) {
 		share_wide(phys, phys + size - 1);
 		if (m->trap != DOD_TRAP_NONE)
@@ -1220,18 +1220,18 @@ static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
 	unsigned long flags;
 	int best = 0;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_unmap(part, call, bus, size, sg, nents, &best);
 	if (READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		wider = find_unmap(wide, call, bus, size, sg, nents, &best);
 		if (wider)
 			claim_locked(wide, wider);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m && !wider)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return wider ?: m;
 }
 
@@ -1289,11 +1289,11 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
 
 	if (!READ_ONCE(part->nr))
 		return false;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_iova(part, call, start, last);
 	if (m)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (!m)
 		return false;
 	if (READ_ONCE(m->content))
@@ -1355,9 +1355,9 @@ static struct dod_mapping *find_sync(struct index_part *part,
 
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
-		raw_spin_lock(&phys->lock);
+		dod_lock(&phys->lock);
 		fits = sync_fits(m, call, start, start + size - 1, change);
-		raw_spin_unlock(&phys->lock);
+		dod_unlock(&phys->lock);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -1386,9 +1386,9 @@ static struct synced sync_mapping(const struct dod_call *call,
 		s.start = m->start;
 		s.last = m->last;
 	}
-	raw_spin_lock(&phys->lock);
+	dod_lock(&phys->lock);
 	s.wide = change_owner(call, m, s.start, &s.last, change, found);
-	raw_spin_unlock(&phys->lock);
+	dod_unlock(&phys->lock);
 	return s;
 }
 
@@ -1408,22 +1408,22 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	int best = 0;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
 	if (READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		wider = find_sync(wide, call, bus, size, change, *group, &best);
 		if (wider) {
 			s = sync_mapping(call, wider, bus, size, change, &found);
 			*group = wider->group;
 		}
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m && !wider) {
 		s = sync_mapping(call, m, bus, size, change, &found);
 		*group = m->group;
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);
 	if (s.done)
@@ -1495,24 +1495,24 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 	int best = 0;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock(&part->lock);
+		dod_lock(&part->lock);
 		wider = find_sync_phys(part, call, start, last, change, &best);
 		if (wider) {
 			last = min(last, wider->last);
 			wide = change_owner(call, wider, start, &last, change,
 					    &found);
 		}
-		raw_spin_unlock(&part->lock);
+		dod_unlock(&part->lock);
 	}
 	/* The wide lock nests in here, and must not be held. */
 	if (m && !wider) {
 		last = min(last, m->last);
 		change_owner(call, m, start, &last, change, &found);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	if (wide)
 		end_wide(start, last);
 	settle(start, last);
@@ -1591,7 +1591,7 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 	while (next <= last && READ_ONCE(part->nr)) {
 		struct synced s = {};
 
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		m = find_iova(part, call, next, last);
 		if (m) {
 			next = m->bus + 1;
@@ -1601,7 +1601,7 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 						 m->last - m->start + 1, GIVE,
 						 &found);
 		}
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 		if (s.wide)
 			end_wide(s.start, s.last);
 		if (!m)
@@ -1760,9 +1760,9 @@ static bool is_edge(struct index_part *shard, u64 phys, struct dod_mapping *copy
 	bool found = find_edge(shard, phys, copy, range);
 
 	if (!found && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found = find_edge(wide, phys, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	return found;
 }
@@ -1784,9 +1784,9 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 	unsigned long flags;
 	bool found;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = is_edge(shard, phys, copy, range);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	return found;
 }
 
@@ -1808,12 +1808,12 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	bool found, stale = false;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = find_owner(shard, phys, write, copy, range);
 	if (READ_ONCE(wide->nr) && (!found || allows(range, write))) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found |= find_owner(wide, phys, write, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
@@ -1826,7 +1826,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		smp_rmb();
 		stale = !atomic_read(&wide_changes);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	/* The one that forbade it has ended meanwhile. */
 	if (found && allows(range, write))
 		found = false;
@@ -1867,14 +1867,14 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 	unsigned long flags;
 	bool found;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = find_guardable(shard, start, last, copy, range);
 	if (!found && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found = find_guardable(wide, start, last, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	return found;
 }
 
@@ -1889,9 +1889,9 @@ void dod_owner_guard_again(u64 phys)
 	struct index_part *shard = phys_shard(phys);
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	guard_region(shard, phys, phys);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
 static void written_content(struct index_part *part, u64 start, u64 last)
@@ -1919,14 +1919,14 @@ void dod_owner_seen_write(u64 phys, u64 size)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		written_content(shard, from, to);
 		if (READ_ONCE(by_phys->wide.nr)) {
-			raw_spin_lock(&by_phys->wide.lock);
+			dod_lock(&by_phys->wide.lock);
 			written_content(&by_phys->wide, from, to);
-			raw_spin_unlock(&by_phys->wide.lock);
+			dod_unlock(&by_phys->wide.lock);
 		}
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -1943,7 +1943,7 @@ void dod_owner_watched_write(u64 phys, const struct dod_write *write)
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	for (m = first_touching(shard, phys, phys); m;
 	     m = next_touching(m, phys, phys))
 		if (m->content && dod_content_watched_write(m, phys, write))
@@ -1952,7 +1952,7 @@ void dod_owner_watched_write(u64 phys, const struct dod_write *write)
 	if (!m)
 		guard->watch(round_down(phys, GRANULE), phys | (GRANULE - 1),
 			     false);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
 static bool find_other(struct index_part *part, const struct dod_mapping *m,
@@ -1998,17 +1998,17 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 	u64 from, to;
 
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		found = find_other(part, m, start, last, writable, copy);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	for_each_region(from, to, start, last) {
 		if (found)
 			break;
 		part = phys_shard(from);
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		found = find_other(part, m, from, to, writable, copy);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	return found;
 }
@@ -2049,15 +2049,15 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
 	unsigned long flags;
 	u64 nr;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	nr = up_to_group(part, m, start, last, behind);
 	part = &by_phys->wide;
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock(&part->lock);
+		dod_lock(&part->lock);
 		nr = min(nr, up_to_group(part, m, start, last, behind));
-		raw_spin_unlock(&part->lock);
+		dod_unlock(&part->lock);
 	}
-	raw_spin_unlock_irqrestore(&phys_shard(start)->lock, flags);
+	dod_unlock_irqrestore(&phys_shard(start)->lock, flags);
 	return nr;
 }
 
@@ -2098,7 +2098,7 @@ static bool copy_ended(const struct place *p, struct dod_mapping *copy)
 		struct ended *e = &ended[cpu];
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&e->lock, flags);
+		dod_lock_irqsave(&e->lock, flags);
 		for (i = 0; i < NR_ENDED; i++) {
 			struct dod_mapping *m = e->ring[i];
 
@@ -2110,7 +2110,7 @@ static bool copy_ended(const struct place *p, struct dod_mapping *copy)
 			*copy = *m;
 			found = true;
 		}
-		raw_spin_unlock_irqrestore(&e->lock, flags);
+		dod_unlock_irqrestore(&e->lock, flags);
 	}
 	return found;
 }
@@ -2122,11 +2122,11 @@ static bool copy_nearest(struct index_part *part, const struct place *p,
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, start, last); m;
 	     m = next_touching(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
 
@@ -2222,10 +2222,10 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 		unsigned long flags;
 
 		to = min(region_last(*start), last);
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		while (!owned && (m = find_unfreed(part, *start, to, first)))
 			owned = free_one(part, m, *start, last, copy, range);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 		if (owned) {
 			settle(copy->start, copy->last);
 			return true;
@@ -2233,11 +2233,11 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 
 		part = &by_phys->wide;
 		while (!owned && READ_ONCE(part->nr)) {
-			raw_spin_lock_irqsave(&part->lock, flags);
+			dod_lock_irqsave(&part->lock, flags);
 			m = find_unfreed(part, *start, to, first);
 			if (m)
 				owned = free_one(part, m, *start, last, copy, range);
-			raw_spin_unlock_irqrestore(&part->lock, flags);
+			dod_unlock_irqrestore(&part->lock, flags);
 			if (!m)
 				break;
 			end_wide(copy->start, copy->last);
@@ -2259,11 +2259,11 @@ static bool copy_nearest_bus(struct index_part *part, const struct place *p,
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = bus_tree_iter_first(&part->root, start, last); m;
 	     m = bus_tree_iter_next(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
 
@@ -2322,7 +2322,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		struct dod_range *r;
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		for (m = first_touching(part, *start, U64_MAX); m;
 		     m = next_touching(m, *start, U64_MAX)) {
 			if (m->start < *start)
@@ -2342,10 +2342,10 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 				if (r->dir != DMA_TO_DEVICE)
 					*written += r->last - r->start + 1;
 			}
-			raw_spin_unlock_irqrestore(&part->lock, flags);
+			dod_unlock_irqrestore(&part->lock, flags);
 			return true;
 		}
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	return false;
 }
@@ -2400,7 +2400,7 @@ static void disown_part(struct index_part *part)
 	struct dod_range *r;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, 0, U64_MAX); m;
 	     m = next_touching(m, 0, U64_MAX)) {
 		dod_content_end(m);
@@ -2414,7 +2414,7 @@ static void disown_part(struct index_part *part)
 			range_put(m, r);
 		}
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 }
 
 /**
