@@ -481,7 +481,25 @@ u64 dod_guard_blind_object(const void *addr);
 const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
 					 bool *freed);
 
+/* === Stacks =============================================================== */
+
+/* Where a function was called, and the caller's registers when it has returned. */
+struct dod_site {
+	unsigned long ip, sp, bp;
+};
+
+unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames,
+			    unsigned int depth);
+int dod_stack_start(void);
+void dod_stack_stop(void);
+
 /* === Events, hooks.c to owner.c =========================================== */
+
+/* A call of dma_sync_*_for_device(). */
+struct dod_sync {
+	struct dod_who who;
+	unsigned long frames[DOD_SYNC_FRAMES];
+};
 
 /**
  * struct dod_call - one call of the DMA API, as the hooks saw it
@@ -494,11 +512,12 @@ const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
  * @caller:	return address of the hooked function
+ * @sp:		the caller's stack pointer after the call
+ * @bp:		and its frame pointer
  * @leader:	first record of this call, NULL before it
  * @tail:	last record of this call
  * @dropped:	records ran out in the middle: nothing of this call is tracked
- * @who:	filled in by the first event
- * @frames:	with it
+ * @sync:	who calls, if it gives memory to the device, and is no map call
  */
 struct dod_call {
 	struct device *dev;
@@ -506,12 +525,11 @@ struct dod_call {
 	enum dod_kind kind;
 	unsigned long attrs;
 	bool to_device, wrong;
-	unsigned long caller;
+	unsigned long caller, sp, bp;
 
 	struct dod_mapping *leader, *tail;
 	bool dropped;
-	struct dod_who who;
-	unsigned long frames[DOD_MAP_FRAMES];
+	const struct dod_sync *sync;
 };
 
 void dod_owner_note_who(struct dod_who *who);

@@ -697,7 +697,7 @@ static void report_found(const struct dod_call *call, struct dod_found *found)
 static void judge_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct index_part *part = phys_part(m);
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 
 	found.types = 0;
@@ -740,9 +740,8 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last)
 {
-	m->sync = call->who;
-	m->sync.nr_frames = min_t(u16, m->sync.nr_frames, DOD_SYNC_FRAMES);
-	memcpy(m->sync_frames, call->frames,
+	m->sync = call->sync->who;
+	memcpy(m->sync_frames, call->sync->frames,
 	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
 	m->handed = start - m->start;
 	m->handed_len = last - start + 1;
@@ -824,28 +823,28 @@ void dod_owner_note_who(struct dod_who *who)
 	who->comm[sizeof(who->comm) - 1] = '\0';
 }
 
-/*
- * Who calls, and the stack from the return address of the hooked function
- * outwards: what lies inside is ours and ftrace's.
- */
-static void note_caller(struct dod_call *call, unsigned int depth)
+/* Who calls, and the stack from the return address of the hooked function outwards. */
+static void note_caller(const struct dod_call *call, struct dod_who *who,
+			unsigned long *frames, unsigned int depth)
 {
-	unsigned long frames[DOD_MAP_FRAMES + 8];
-	struct dod_who *who = &call->who;
-	unsigned int nr, i;
+	struct dod_site site = { call->caller, call->sp, call->bp };
 
 	dod_owner_note_who(who);
-	nr = stack_trace_save(frames, depth + 8, 0);
-	for (i = 0; i < nr && frames[i] != call->caller; i++)
-		;
-	if (i == nr) {
-		/* An unreliable unwinder: the caller at least is known. */
-		call->frames[0] = call->caller;
-		who->nr_frames = 1;
+	who->nr_frames = dod_stack_save(&site, frames, depth);
+}
+
+/* All entries of a scatterlist are mapped by the same call. */
+static void note_map(const struct dod_call *call, struct dod_mapping *m)
+{
+	const struct dod_mapping *leader = call->leader;
+
+	if (!leader) {
+		note_caller(call, &m->map, m->map_frames, DOD_MAP_FRAMES);
 		return;
 	}
-	who->nr_frames = min(nr - i, depth);
-	memcpy(call->frames, frames + i, who->nr_frames * sizeof(frames[0]));
+	m->map = leader->map;
+	memcpy(m->map_frames, leader->map_frames,
+	       leader->map.nr_frames * sizeof(m->map_frames[0]));
 }
 
 static void history_put(struct dod_mapping *m, unsigned long caller)
@@ -965,6 +964,26 @@ static bool to_be_judged(void)
 	return READ_ONCE(dod_armed);
 }
 
+/* Kept apart: the record on the stack is large, and hardly ever needed. */
+static noinline void judge_single(const struct dod_call *call, const void *addr,
+				  u64 size)
+{
+	struct dod_mapping m = {
+		.dev = call->dev,
+		.bus = DMA_MAPPING_ERROR,
+		.kind = DOD_SINGLE,
+		.dir = DMA_NONE,
+	};
+
+	m.device = get_device_names(call->dev);
+	if (!m.device)
+		return;
+	m.start = dod_wrong_phys(addr);
+	m.last = m.start + size - 1;
+	note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
+	dod_checks_single(&m, addr);
+}
+
 /**
  * dod_owner_map_single() - dma_map_single() is about to map memory
  * @call: the call
@@ -980,26 +999,10 @@ static bool to_be_judged(void)
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
-	struct dod_mapping m = {
-		.dev = call->dev,
-		.bus = DMA_MAPPING_ERROR,
-		.kind = DOD_SINGLE,
-		.dir = DMA_NONE,
-	};
-
-	if (dod_checks_linear(addr))
+	if (likely(dod_checks_linear(addr)))
 		return false;
-	if (!size || !to_be_judged())
-		return true;
-	m.device = get_device_names(call->dev);
-	if (!m.device)
-		return true;
-	m.start = dod_wrong_phys(addr);
-	m.last = m.start + size - 1;
-	note_caller(call, DOD_MAP_FRAMES);
-	m.map = call->who;
-	memcpy(m.map_frames, call->frames, sizeof(m.map_frames));
-	dod_checks_single(&m, addr);
+	if (size && to_be_judged())
+		judge_single(call, addr, size);
 	return true;
 }
 
@@ -1038,8 +1041,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
 		goto drop;
 	}
-	if (!call->leader)
-		note_caller(call, DOD_MAP_FRAMES);
 
 	m->start = phys;
 	m->last = phys + size - 1;
@@ -1065,9 +1066,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->freed = false;
 	m->shared = false;
 	m->binding = READ_ONCE(device->binding);
-	m->map = call->who;
-	memcpy(m->map_frames, call->frames,
-	       call->who.nr_frames * sizeof(m->map_frames[0]));
+	note_map(call, m);
 	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
 	m->line = not_ram ? 0 : dod_checks_line(call->dev);
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
@@ -1402,7 +1401,7 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	struct index_part *part = bus_shard(call->dev, bus);
 	struct index_part *wide = &by_bus->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	struct synced s = {};
 	unsigned long flags;
 	int best = 0;
@@ -1444,9 +1443,12 @@ static void sync_single(struct dod_call *call, u64 bus, u64 size,
 			enum change change)
 {
 	const struct dod_mapping *group = NULL;
+	struct dod_sync sync DOD_UNINITIALIZED;
 
-	if (change == TO_DEVICE)
-		note_caller(call, DOD_SYNC_FRAMES);
+	if (change == TO_DEVICE) {
+		note_caller(call, &sync.who, sync.frames, DOD_SYNC_FRAMES);
+		call->sync = &sync;
+	}
 	while (size) {
 		u64 done = sync_one(call, bus, size, change, &group);
 
@@ -1489,7 +1491,7 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 {
 	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 	bool wide = false;
 	int best = 0;
@@ -1524,11 +1526,14 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 		    enum change change)
 {
+	struct dod_sync sync DOD_UNINITIALIZED;
 	struct scatterlist *s;
 	int i;
 
-	if (change == TO_DEVICE)
-		note_caller(call, DOD_SYNC_FRAMES);
+	if (change == TO_DEVICE) {
+		note_caller(call, &sync.who, sync.frames, DOD_SYNC_FRAMES);
+		call->sync = &sync;
+	}
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, sg_phys(s),
