@@ -64,8 +64,8 @@
 #define dod_caller_bp(fregs)	(dod_saved_regs(fregs)->bp)
 #else
 #define dod_arg6(fregs)		dod_arg(fregs, 6)
-#define dod_caller_sp(fregs)	0
-#define dod_caller_bp(fregs)	0
+#define dod_caller_sp(fregs)	((void)(fregs), 0UL)
+#define dod_caller_bp(fregs)	((void)(fregs), 0UL)
 #endif
 
 /*

@@ -207,6 +207,7 @@ struct dod_range {
  * @bus:	first byte as the device sees it; constant
  * @bus_end:	last byte as the device sees it; constant
  * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
+ * @ended_by:	return address of the unmap call, once it has ended
  * @owned:	what the device owns now, as disjoint &struct dod_range, none of
  *		which touches another of the same direction (phys lock)
  * @first:	the first range, so that most mappings need no other
@@ -219,7 +220,6 @@ struct dod_range {
  * @content:	what is known of its content, NULL if nothing is; never to be
  *		followed in a copy (phys lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live
- * @ended_by:	return address of the unmap call
  * @handed:	where the last sync_for_device began, as offset into the mapping
  * @handed_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
@@ -250,7 +250,11 @@ struct dod_mapping {
 	struct rb_node phys_rb;
 	u64 start, last, phys_last;
 	struct rb_node bus_rb;
-	u64 bus, bus_end, bus_last;
+	u64 bus, bus_end;
+	union {
+		u64 bus_last;
+		unsigned long ended_by;
+	};
 	struct rb_root_cached owned;
 	struct dod_range first;
 
@@ -259,7 +263,6 @@ struct dod_mapping {
 	struct dod_mapping *group, *next;
 	struct dod_content *content;
 	u64 ended;
-	unsigned long ended_by;
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap;
@@ -273,7 +276,7 @@ struct dod_mapping {
 	unsigned long sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 512);
+static_assert(sizeof(struct dod_mapping) < 512);
 
 /* === Content ============================================================== */
 

@@ -343,7 +343,7 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
 
 	map_one(hook, caller, fregs, arg_dev(fregs), phys, dod_arg(fregs, 3),
-		(int)dod_arg(fregs, 4), dod_arg(fregs, 5), dod_arg(fregs, 6));
+		(int)dod_arg(fregs, 4), dod_arg(fregs, 5), dod_arg6(fregs));
 }
 
 /* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
@@ -737,17 +737,31 @@ static struct hook *hook_by_name(unsigned long ip)
 	return NULL;
 }
 
+/* Most rows are found at once; those that share a place with another are looked for. */
+static struct hook *find_hook(unsigned long ip)
+{
+	static struct hook *by_ip[4 * NR_HOOKS];
+	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
+	struct hook *hook = READ_ONCE(*slot);
+	unsigned int i;
+
+	if (likely(hook && READ_ONCE(hook->ip) == ip))
+		return hook;
+	for (i = 0; i < NR_HOOKS; i++)
+		if (READ_ONCE(hooks[i].ip) == ip)
+			break;
+	if (i == NR_HOOKS)
+		return hook_by_name(ip);
+	if (!hook)
+		WRITE_ONCE(*slot, &hooks[i]);
+	return &hooks[i];
+}
+
 static void on_call(unsigned long ip, unsigned long parent_ip,
 		    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct hook *hook = NULL;
-	unsigned int i;
+	struct hook *hook = find_hook(ip);
 
-	for (i = 0; i < NR_HOOKS && !hook; i++)
-		if (READ_ONCE(hooks[i].ip) == ip)
-			hook = &hooks[i];
-	if (unlikely(!hook))
-		hook = hook_by_name(ip);
 	if (likely(hook && !hook->missing) && wanted(hook, arg_dev(fregs)))
 		hook->event(hook, parent_ip, fregs);
 }

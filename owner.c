@@ -52,6 +52,9 @@ static struct index *by_phys, *by_bus;
 static struct ended *ended;
 static struct dod_pool range_pool, device_pool;
 
+/* Some memory that was mapped may have a bounce buffer: else nothing is prepared. */
+static bool any_bounced;
+
 /* The widest cache line that was ever in force; edges are looked for so far. */
 static u16 widest_line;
 
@@ -73,6 +76,38 @@ INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 
 /* === Devices ============================================================== */
 
+#define LOW_BITS	(~0UL / 0xff)
+#define HIGH_BITS	(LOW_BITS << 7)
+
+/*
+ * As strncmp(), but without the kernel's checks, and by words as long as the name goes
+ * on behind them: this is done for each mapping.
+ */
+static bool has_name(const struct dod_device *d, const char *name)
+{
+	unsigned int i = 0;
+
+	while (IS_ALIGNED((unsigned long)name, sizeof(long)) &&
+	       i + sizeof(long) < sizeof(d->name)) {
+		unsigned long word = *(const unsigned long *)(d->name + i);
+
+		/* Has it a byte that is 0? */
+		if ((word - LOW_BITS) & ~word & HIGH_BITS)
+			break;
+		/* Aligned: all of it can be read, even if the other name ends in it. */
+		if (word != *(const unsigned long *)(name + i))
+			return false;
+		i += sizeof(long);
+	}
+	for (; i < sizeof(d->name) - 1; i++) {
+		if (d->name[i] != name[i])
+			return false;
+		if (!name[i])
+			break;
+	}
+	return true;
+}
+
 static struct dod_device *find_device(const struct device *dev,
 				      const char *name)
 {
@@ -80,8 +115,7 @@ static struct dod_device *find_device(const struct device *dev,
 
 	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node,
 				 lockdep_is_held(&devices_lock))
-		if (d->dev == dev &&
-		    !strncmp(d->name, name, sizeof(d->name) - 1))
+		if (d->dev == dev && has_name(d, name))
 			return d;
 	return NULL;
 }
@@ -1053,7 +1087,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->next = NULL;
 	m->content = NULL;
 	m->ended = 0;
-	m->ended_by = 0;
 	m->handed = 0;
 	m->handed_len = 0;
 	m->kind = call->kind;
@@ -1071,6 +1104,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->line = not_ram ? 0 : dod_checks_line(call->dev);
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;
+	if (bounced && !READ_ONCE(any_bounced))
+		WRITE_ONCE(any_bounced, true);
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, m->bus_end);
@@ -1335,6 +1370,19 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	       2 * (owned == (change != TO_DEVICE)) + 32 * !m->freed;
 }
 
+static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
+			    u64 bus, u64 size, enum change change)
+{
+	struct index_part *phys = phys_part(m);
+	u64 start = m->start + (bus - m->bus);
+	int fits;
+
+	dod_lock(&phys->lock);
+	fits = sync_fits(m, call, start, start + size - 1, change);
+	dod_unlock(&phys->lock);
+	return fits;
+}
+
 /*
  * The mapping at a bus address that a sync fits best, of a group if that is
  * known. The part's lock is held, interrupts are off.
@@ -1344,19 +1392,25 @@ static struct dod_mapping *find_sync(struct index_part *part,
 				     u64 size, enum change change,
 				     const struct dod_mapping *group, int *best)
 {
+	bool several = READ_ONCE(by_bus->wide.nr);
 	struct dod_mapping *m, *found = NULL;
 
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
-		struct index_part *phys = phys_part(m);
-		u64 start = m->start + (bus - m->bus);
 		int fits;
 
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
-		dod_lock(&phys->lock);
-		fits = sync_fits(m, call, start, start + size - 1, change);
-		dod_unlock(&phys->lock);
+		/* Nearly always there is no other. */
+		if (!found && !several) {
+			found = m;
+			*best = 1;
+			continue;
+		}
+		if (!several)
+			*best = sync_fits_locked(found, call, bus, size, change);
+		several = true;
+		fits = sync_fits_locked(m, call, bus, size, change);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -1567,7 +1621,8 @@ void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size)
  */
 void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size)
 {
-	sync_single(call, bus, size, PREPARE);
+	if (READ_ONCE(any_bounced))
+		sync_single(call, bus, size, PREPARE);
 }
 
 /**
@@ -1674,7 +1729,8 @@ void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
 void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
 			       int nents)
 {
-	sync_sg(call, sg, nents, PREPARE);
+	if (READ_ONCE(any_bounced))
+		sync_sg(call, sg, nents, PREPARE);
 }
 
 /**
@@ -2498,6 +2554,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 
 	guard = with;
 	widest_line = 0;
+	any_bounced = false;
 	by_phys = index_new(by_phys_keys);
 	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);
