@@ -902,6 +902,17 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr)
 	dod_report_mapping(&f, m);
 }
 
+/* Not the whole text: each mapping is judged, and hardly any has one. */
+static void finding_begin(struct dod_finding *f)
+{
+	f->at = 0;
+	f->text[0] = '\0';
+	f->addr = 0;
+	f->object = NULL;
+	f->other = NULL;
+	f->looked = false;
+}
+
 /**
  * dod_checks_before() - judge a mapping before its memory is guarded
  * @call: the call that makes it
@@ -914,11 +925,15 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr)
  */
 bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
 {
-	struct dod_finding f = {};
+	struct dod_finding f DOD_UNINITIALIZED;
 
+	finding_begin(&f);
 	run(m->not_ram ? NO_MEMORY : MEMORY, call, m, &f);
 	run(ADVICE, call, m, &f);
-	return m->not_ram || is_accessible(m, &f);
+	/* Who asks wants to know its content. */
+	return m->not_ram || (READ_ONCE(dod_params.content) == DOD_CONTENT_OFF &&
+			      !READ_ONCE(dod_params.canary)) ||
+	       is_accessible(m, &f);
 }
 
 /**

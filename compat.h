@@ -48,6 +48,37 @@
 #endif
 
 /*
+ * What stack.c knows how to ask: the registers of the caller of a hooked function, when
+ * that has returned. Frame and stack pointer are among those that ftrace saves anyway.
+ */
+#if defined(CONFIG_X86_64) && defined(CONFIG_UNWINDER_ORC) && defined(CONFIG_STACKTRACE)
+#define DOD_UNWINDS_ORC
+#if __has_include(<linux/ftrace_regs.h>)
+#define dod_saved_regs(fregs)	(&arch_ftrace_regs(fregs)->regs)
+#else
+#define dod_saved_regs(fregs)	(&(fregs)->regs)
+#endif
+#define dod_caller_sp(fregs)	(dod_saved_regs(fregs)->sp + sizeof(long))
+/* The seventh argument lies behind the return address: no need to expect a fault. */
+#define dod_arg6(fregs)		(((unsigned long *)dod_saved_regs(fregs)->sp)[1])
+#define dod_caller_bp(fregs)	(dod_saved_regs(fregs)->bp)
+#else
+#define dod_arg6(fregs)		dod_arg(fregs, 6)
+#define dod_caller_sp(fregs)	((void)(fregs), 0UL)
+#define dod_caller_bp(fregs)	((void)(fregs), 0UL)
+#endif
+
+/*
+ * Large variables that are written before they are read, where
+ * CONFIG_INIT_STACK_ALL_ZERO costs more than all the rest. For gcc since 12.
+ */
+#if __has_attribute(uninitialized)
+#define DOD_UNINITIALIZED	__attribute__((uninitialized))
+#else
+#define DOD_UNINITIALIZED
+#endif
+
+/*
  * Without it, as on 32-bit arm, the module builds and refuses to load. There compilers
  * call the tracer behind the prologue of a function: which arguments came on the stack
  * is known, but not how far the stack pointer has gone since.

@@ -383,10 +383,13 @@ static int __init dma_owner_debug_init(void)
 		       min(pool_reserve, pool_max));
 		return err;
 	}
+	err = dod_stack_start();
+	if (err)
+		goto err_owner;
 	/* The guard before the hooks: poison nobody judges is a KASAN report. */
 	err = guard->start();
 	if (err)
-		goto err_owner;
+		goto err_stack;
 	err = dod_hooks_start(guard, &nr_hooks);
 	if (err)
 		goto err_guard;
@@ -410,6 +413,8 @@ err_hooks:
 err_guard:
 	dod_owner_stop_guarding();
 	guard->stop();
+err_stack:
+	dod_stack_stop();
 err_owner:
 	dod_owner_stop();
 	return err;
@@ -430,6 +435,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop();
 	dod_lifecycle_stop();
 	dod_guard.stop();
+	dod_stack_stop();
 	/* Who was about to find an inconsistency has done so. */
 	cancel_work_sync(&broken_work);
 	dod_owner_stop();

@@ -29,6 +29,33 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "dma_owner_debug: " fmt
 
+/* === Locks ================================================================ */
+
+/*
+ * raw_spin_lock_irqsave() and its like, but in line: the kernel's functions have KASAN
+ * check each access to the lock itself, which is two thirds of what they cost. Where
+ * locks are debugged they are the kernel's. All of ours are taken with interrupts off.
+ */
+#if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
+#define dod_lock(lock)				raw_spin_lock(lock)
+#define dod_unlock(lock)			raw_spin_unlock(lock)
+#define dod_lock_irqsave(lock, flags)		raw_spin_lock_irqsave(lock, flags)
+#define dod_unlock_irqrestore(lock, flags)	raw_spin_unlock_irqrestore(lock, flags)
+#else
+#define dod_lock(lock)				arch_spin_lock(&(lock)->raw_lock)
+#define dod_unlock(lock)			arch_spin_unlock(&(lock)->raw_lock)
+#define dod_lock_irqsave(lock, flags)					\
+do {									\
+	local_irq_save(flags);						\
+	dod_lock(lock);							\
+} while (0)
+#define dod_unlock_irqrestore(lock, flags)				\
+do {									\
+	dod_unlock(lock);						\
+	local_irq_restore(flags);					\
+} while (0)
+#endif
+
 /* === Counters ============================================================= */
 
 /*
@@ -180,6 +207,7 @@ struct dod_range {
  * @bus:	first byte as the device sees it; constant
  * @bus_end:	last byte as the device sees it; constant
  * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
+ * @ended_by:	return address of the unmap call, once it has ended
  * @owned:	what the device owns now, as disjoint &struct dod_range, none of
  *		which touches another of the same direction (phys lock)
  * @first:	the first range, so that most mappings need no other
@@ -192,7 +220,6 @@ struct dod_range {
  * @content:	what is known of its content, NULL if nothing is; never to be
  *		followed in a copy (phys lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live
- * @ended_by:	return address of the unmap call
  * @handed:	where the last sync_for_device began, as offset into the mapping
  * @handed_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
@@ -223,7 +250,11 @@ struct dod_mapping {
 	struct rb_node phys_rb;
 	u64 start, last, phys_last;
 	struct rb_node bus_rb;
-	u64 bus, bus_end, bus_last;
+	u64 bus, bus_end;
+	union {
+		u64 bus_last;
+		unsigned long ended_by;
+	};
 	struct rb_root_cached owned;
 	struct dod_range first;
 
@@ -232,7 +263,6 @@ struct dod_mapping {
 	struct dod_mapping *group, *next;
 	struct dod_content *content;
 	u64 ended;
-	unsigned long ended_by;
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap;
@@ -246,7 +276,7 @@ struct dod_mapping {
 	unsigned long sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 512);
+static_assert(sizeof(struct dod_mapping) < 512);
 
 /* === Content ============================================================== */
 
@@ -454,7 +484,25 @@ u64 dod_guard_blind_object(const void *addr);
 const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
 					 bool *freed);
 
+/* === Stacks =============================================================== */
+
+/* Where a function was called, and the caller's registers when it has returned. */
+struct dod_site {
+	unsigned long ip, sp, bp;
+};
+
+unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames,
+			    unsigned int depth);
+int dod_stack_start(void);
+void dod_stack_stop(void);
+
 /* === Events, hooks.c to owner.c =========================================== */
+
+/* A call of dma_sync_*_for_device(). */
+struct dod_sync {
+	struct dod_who who;
+	unsigned long frames[DOD_SYNC_FRAMES];
+};
 
 /**
  * struct dod_call - one call of the DMA API, as the hooks saw it
@@ -467,11 +515,12 @@ const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
  * @caller:	return address of the hooked function
+ * @sp:		the caller's stack pointer after the call
+ * @bp:		and its frame pointer
  * @leader:	first record of this call, NULL before it
  * @tail:	last record of this call
  * @dropped:	records ran out in the middle: nothing of this call is tracked
- * @who:	filled in by the first event
- * @frames:	with it
+ * @sync:	who calls, if it gives memory to the device, and is no map call
  */
 struct dod_call {
 	struct device *dev;
@@ -479,12 +528,11 @@ struct dod_call {
 	enum dod_kind kind;
 	unsigned long attrs;
 	bool to_device, wrong;
-	unsigned long caller;
+	unsigned long caller, sp, bp;
 
 	struct dod_mapping *leader, *tail;
 	bool dropped;
-	struct dod_who who;
-	unsigned long frames[DOD_MAP_FRAMES];
+	const struct dod_sync *sync;
 };
 
 void dod_owner_note_who(struct dod_who *who);

@@ -154,30 +154,40 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 	return is_tail(old) && tail_bytes(old) == bytes;
 }
 
-/* @shadow is a word, aligned, that lies wholly in the range. */
-static void paint_word(u8 *shadow, u8 value)
+/*
+ * Nearly always all is accessible, or all of a word is ours and alike: a compare and
+ * exchange for each word then, and little else. @p and @e are multiples of words.
+ */
+static void paint_words(u8 *p, const u8 *e, u8 value)
 {
-	u64 old = 0;
+	u64 pattern = repeat(value);
 	int i;
 
-	if (try_cmpxchg((u64 *)shadow, &old, repeat(value)))
-		return;
-	for (i = 0; i < sizeof(u64); i++)
-		paint_byte(shadow + i, value);
+	for (; p < e; p += sizeof(u64)) {
+		if (likely(!cmpxchg((u64 *)p, 0, pattern)))
+			continue;
+		for (i = 0; i < sizeof(u64); i++)
+			paint_byte(p + i, value);
+	}
 }
 
-static void clear_word(u8 *shadow)
+static void clear_words(u8 *p, const u8 *e)
 {
-	u64 old = READ_ONCE(*(u64 *)shadow);
+	u64 alike = repeat(SHADOW_TO_DEVICE), old;
 	int i;
 
-	if (!old)
-		return;
-	if (is_whole(old & 0xff) && old == repeat(old & 0xff) &&
-	    try_cmpxchg((u64 *)shadow, &old, 0))
-		return;
-	for (i = 0; i < sizeof(u64); i++)
-		clear_byte(shadow + i);
+	for (; p < e; p += sizeof(u64)) {
+		old = READ_ONCE(*(u64 *)p);
+		if (!old)
+			continue;
+		if (old != alike && is_whole(old & 0xff) &&
+		    old == repeat(old & 0xff))
+			alike = old;
+		if (old == alike && likely(cmpxchg((u64 *)p, old, 0) == old))
+			continue;
+		for (i = 0; i < sizeof(u64); i++)
+			clear_byte(p + i);
+	}
 }
 
 /* value 0 clears. @start and @end are physical and multiples of GRANULE. */
@@ -185,17 +195,21 @@ static void paint(u64 start, u64 end, u8 value)
 {
 	u8 *p = kasan_mem_to_shadow(phys_to_virt(start));
 	u8 *e = p + (end - start) / GRANULE;
+	u8 *first = PTR_ALIGN(p, sizeof(u64)), *behind = PTR_ALIGN_DOWN(e, sizeof(u64));
 
-	while (p < e) {
-		bool word = IS_ALIGNED((unsigned long)p, sizeof(u64)) &&
-			    e - p >= sizeof(u64);
-
+	if (first < behind) {
 		if (value)
-			word ? paint_word(p, value) : paint_byte(p, value);
+			paint_words(first, behind, value);
 		else
-			word ? clear_word(p) : clear_byte(p);
-		p += word ? sizeof(u64) : 1;
+			clear_words(first, behind);
+	} else {
+		first = e;
+		behind = e;
 	}
+	for (; p < first; p++)
+		value ? paint_byte(p, value) : clear_byte(p);
+	for (p = behind; p < e; p++)
+		value ? paint_byte(p, value) : clear_byte(p);
 }
 
 /* === Guard interface ====================================================== */
@@ -586,14 +600,15 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 	return v;
 }
 
+/* @regs are those at the entry of kasan_report(), if we are not called in its place. */
 static struct verdict judge(const struct dod_access *access,
-			    unsigned long caller)
+			    struct pt_regs *regs, unsigned long caller)
 {
 	unsigned long addr = access->addr;
 	struct verdict v = look(addr, addr + access->size - 1, access->write);
 
 	if (v.foreign && may_be_last_byte(addr, access->size) &&
-	    is_inline_check(caller, access->ip))
+	    is_inline_check(regs ? dod_return_address(regs) : caller, access->ip))
 		v = look(addr, addr, access->write);
 	return v;
 }
@@ -625,14 +640,14 @@ static bool report_access(const void *addr, size_t size, bool write,
 		.write = write,
 		.ip = ip,
 	};
-	struct dod_mapping m;
-	struct dod_range range;
+	struct dod_mapping m DOD_UNINITIALIZED;
+	struct dod_range range DOD_UNINITIALIZED;
 	unsigned long flags;
 	struct verdict v;
 	bool ret = false;
 
 	local_irq_save(flags);
-	v = judge(&access, _RET_IP_);
+	v = judge(&access, NULL, _RET_IP_);
 	if (v.ours && write) {
 		if (in_nmi())
 			dod_content_doubt();
@@ -690,8 +705,10 @@ static bool report_access(const void *addr, size_t size, bool write,
 /* kasan_report() is also called for user and for wild addresses. */
 static bool in_linear_map(unsigned long addr, size_t size)
 {
-	return size && addr + size > addr && virt_addr_valid((void *)addr) &&
-	       virt_addr_valid((void *)(addr + size - 1));
+	unsigned long last = addr + size - 1;
+
+	return size && last >= addr && virt_addr_valid((void *)addr) &&
+	       (!((addr ^ last) & PAGE_MASK) || virt_addr_valid((void *)last));
 }
 
 /* Breakpoint context: only decide. No lock, no printing, no unwinding. */
@@ -708,7 +725,7 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	/* As report_suppressed_sw(): whoever reads poison on purpose. */
 	if (current->kasan_depth || !in_linear_map(access.addr, access.size))
 		return 0;
-	v = judge(&access, dod_return_address(regs));
+	v = judge(&access, regs, 0);
 	if (v.foreign && !v.seen) {
 		/* It goes ahead where KASAN has had its only report. */
 		if (access.write)

@@ -92,13 +92,16 @@ static struct device *arg_dev(struct ftrace_regs *fregs)
 }
 
 static struct dod_call call_begin(struct device *dev, int dir,
-				  enum dod_kind kind, unsigned long caller)
+				  enum dod_kind kind, unsigned long caller,
+				  struct ftrace_regs *fregs)
 {
 	return (struct dod_call) {
 		.dev = dev,
 		.dir = dir,
 		.kind = kind,
 		.caller = caller,
+		.sp = dod_caller_sp(fregs),
+		.bp = dod_caller_bp(fregs),
 	};
 }
 
@@ -251,7 +254,7 @@ static void on_map_single(struct hook *hook, unsigned long caller,
 			  struct ftrace_regs *fregs)
 {
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_SINGLE,
-					  caller);
+					  caller, fregs);
 	const void *addr = (const void *)dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
@@ -306,7 +309,7 @@ static enum announcer announcer_of(unsigned long caller)
 }
 
 static void map_one(struct hook *hook, unsigned long caller,
-		    struct device *dev, u64 phys, size_t size, int dir,
+		    struct ftrace_regs *fregs, struct device *dev, u64 phys, size_t size, int dir,
 		    dma_addr_t bus, unsigned long attrs)
 {
 	bool is_wrong = take_wrong(phys);
@@ -321,7 +324,7 @@ static void map_one(struct hook *hook, unsigned long caller,
 		count_ignored(attrs);
 		return;
 	}
-	call = call_begin(dev, dir, DOD_SINGLE, caller);
+	call = call_begin(dev, dir, DOD_SINGLE, caller, fregs);
 	if (hooks[ALLOC_PAGES].missing && announcer_of(caller) == ALLOCATES)
 		call.kind = DOD_PAGES;
 	call.attrs = attrs;
@@ -339,15 +342,15 @@ static void on_map_page(struct hook *hook, unsigned long caller,
 	struct page *page = (struct page *)dod_arg(fregs, 1);
 	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
 
-	map_one(hook, caller, arg_dev(fregs), phys, dod_arg(fregs, 3),
-		(int)dod_arg(fregs, 4), dod_arg(fregs, 5), dod_arg(fregs, 6));
+	map_one(hook, caller, fregs, arg_dev(fregs), phys, dod_arg(fregs, 3),
+		(int)dod_arg(fregs, 4), dod_arg(fregs, 5), dod_arg6(fregs));
 }
 
 /* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
 static void on_map_phys(struct hook *hook, unsigned long caller,
 			struct ftrace_regs *fregs)
 {
-	map_one(hook, caller, arg_dev(fregs), dod_arg(fregs, 1),
+	map_one(hook, caller, fregs, arg_dev(fregs), dod_arg(fregs, 1),
 		dod_arg(fregs, 2), (int)dod_arg(fregs, 3), dod_arg(fregs, 4),
 		dod_arg(fregs, 5));
 }
@@ -361,7 +364,7 @@ static void on_alloc_pages(struct hook *hook, unsigned long caller,
 	size_t size = dod_arg(fregs, 2);
 	int dir = (int)dod_arg(fregs, 3);
 	dma_addr_t bus = dod_arg(fregs, 4);
-	struct dod_call call = call_begin(dev, dir, DOD_PAGES, caller);
+	struct dod_call call = call_begin(dev, dir, DOD_PAGES, caller, fregs);
 
 	note_seen(hook, dev, phys, bus, size, dir, 0);
 	map(&call, phys, size, bus);
@@ -391,7 +394,7 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3);
 	int dir = (int)dod_arg(fregs, 4);
 	unsigned long attrs = dod_arg(fregs, 5);
-	struct dod_call call = call_begin(dev, dir, DOD_SG, caller);
+	struct dod_call call = call_begin(dev, dir, DOD_SG, caller, fregs);
 	struct scatterlist *bus = sg;
 	bool merged = mapped != nents;
 	unsigned int used = 0;
@@ -439,7 +442,7 @@ static void on_unmap_page(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
-					  caller);
+					  caller, fregs);
 	dma_addr_t bus = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
@@ -459,7 +462,7 @@ static void on_free_pages(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_PAGES,
-					  caller);
+					  caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
 	dma_addr_t bus = dod_arg(fregs, 4);
@@ -474,7 +477,7 @@ static void on_api_free_pages(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 4), DOD_PAGES,
-					  caller);
+					  caller, fregs);
 	size_t size = dod_arg(fregs, 1);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
 	dma_addr_t bus = dod_arg(fregs, 3);
@@ -489,7 +492,7 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SG,
-					  caller);
+					  caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
 	struct scatterlist *first;
@@ -528,7 +531,7 @@ static void on_iova_link(struct hook *hook, unsigned long caller,
 	unsigned long attrs = dod_arg(fregs, 6);
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 5), DOD_IOVA,
-					  caller);
+					  caller, fregs);
 
 	if (is_ignored(attrs)) {
 		count_ignored(attrs);
@@ -547,7 +550,7 @@ static void on_iova_sync(struct hook *hook, unsigned long caller,
 {
 	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
-					  caller);
+					  caller, fregs);
 
 	dod_owner_iova_give(&call, state->addr + (size_t)dod_arg(fregs, 2),
 			    (size_t)dod_arg(fregs, 3));
@@ -559,7 +562,7 @@ static void on_iova_unlink(struct hook *hook, unsigned long caller,
 {
 	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
-					  caller);
+					  caller, fregs);
 
 	dod_owner_iova_end(&call, state->addr + (size_t)dod_arg(fregs, 2),
 			   (size_t)dod_arg(fregs, 3));
@@ -574,7 +577,7 @@ static void on_iova_end(struct hook *hook, unsigned long caller,
 {
 	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
-					  caller);
+					  caller, fregs);
 
 	dod_owner_iova_end(&call, state->addr, dma_iova_size(state));
 }
@@ -588,7 +591,7 @@ static void on_sync(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
-					  caller);
+					  caller, fregs);
 	dma_addr_t bus = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
@@ -604,7 +607,7 @@ static void on_sync_sg(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SG,
-					  caller);
+					  caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
 
@@ -624,7 +627,7 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 			 struct ftrace_regs *fregs)
 {
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_BIDIRECTIONAL,
-					  DOD_SINGLE, caller);
+					  DOD_SINGLE, caller, fregs);
 	dma_addr_t bus = dod_arg(fregs, 1);
 
 	note_seen(hook, call.dev, 0, bus, 0, call.dir, 0);
@@ -734,17 +737,31 @@ static struct hook *hook_by_name(unsigned long ip)
 	return NULL;
 }
 
+/* Most rows are found at once; those that share a place with another are looked for. */
+static struct hook *find_hook(unsigned long ip)
+{
+	static struct hook *by_ip[4 * NR_HOOKS];
+	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
+	struct hook *hook = READ_ONCE(*slot);
+	unsigned int i;
+
+	if (likely(hook && READ_ONCE(hook->ip) == ip))
+		return hook;
+	for (i = 0; i < NR_HOOKS; i++)
+		if (READ_ONCE(hooks[i].ip) == ip)
+			break;
+	if (i == NR_HOOKS)
+		return hook_by_name(ip);
+	if (!hook)
+		WRITE_ONCE(*slot, &hooks[i]);
+	return &hooks[i];
+}
+
 static void on_call(unsigned long ip, unsigned long parent_ip,
 		    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct hook *hook = NULL;
-	unsigned int i;
+	struct hook *hook = find_hook(ip);
 
-	for (i = 0; i < NR_HOOKS && !hook; i++)
-		if (READ_ONCE(hooks[i].ip) == ip)
-			hook = &hooks[i];
-	if (unlikely(!hook))
-		hook = hook_by_name(ip);
 	if (likely(hook && !hook->missing) && wanted(hook, arg_dev(fregs)))
 		hook->event(hook, parent_ip, fregs);
 }

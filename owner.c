@@ -52,6 +52,9 @@ static struct index *by_phys, *by_bus;
 static struct ended *ended;
 static struct dod_pool range_pool, device_pool;
 
+/* Some memory that was mapped may have a bounce buffer: else nothing is prepared. */
+static bool any_bounced;
+
 /* The widest cache line that was ever in force; edges are looked for so far. */
 static u16 widest_line;
 
@@ -73,6 +76,38 @@ INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 
 /* === Devices ============================================================== */
 
+#define LOW_BITS	(~0UL / 0xff)
+#define HIGH_BITS	(LOW_BITS << 7)
+
+/*
+ * As strncmp(), but without the kernel's checks, and by words as long as the name goes
+ * on behind them: this is done for each mapping.
+ */
+static bool has_name(const struct dod_device *d, const char *name)
+{
+	unsigned int i = 0;
+
+	while (IS_ALIGNED((unsigned long)name, sizeof(long)) &&
+	       i + sizeof(long) < sizeof(d->name)) {
+		unsigned long word = *(const unsigned long *)(d->name + i);
+
+		/* Has it a byte that is 0? */
+		if ((word - LOW_BITS) & ~word & HIGH_BITS)
+			break;
+		/* Aligned: all of it can be read, even if the other name ends in it. */
+		if (word != *(const unsigned long *)(name + i))
+			return false;
+		i += sizeof(long);
+	}
+	for (; i < sizeof(d->name) - 1; i++) {
+		if (d->name[i] != name[i])
+			return false;
+		if (!name[i])
+			break;
+	}
+	return true;
+}
+
 static struct dod_device *find_device(const struct device *dev,
 				      const char *name)
 {
@@ -80,8 +115,7 @@ static struct dod_device *find_device(const struct device *dev,
 
 	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node,
 				 lockdep_is_held(&devices_lock))
-		if (d->dev == dev &&
-		    !strncmp(d->name, name, sizeof(d->name) - 1))
+		if (d->dev == dev && has_name(d, name))
 			return d;
 	return NULL;
 }
@@ -127,7 +161,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	if (likely(d && READ_ONCE(d->driver) == dev->driver))
 		return d;
 
-	raw_spin_lock_irqsave(&devices_lock, flags);
+	dod_lock_irqsave(&devices_lock, flags);
 	d = find_device(dev, name);
 	if (!d) {
 		d = dod_pool_get(&device_pool);
@@ -144,7 +178,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	} else if (d->driver != dev->driver) {
 		note_driver(d, dev);
 	}
-	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	dod_unlock_irqrestore(&devices_lock, flags);
 	if (first)
 		dod_lifecycle_see(dev->bus);
 	return d;
@@ -181,11 +215,11 @@ void dod_owner_set_wires(void)
 	unsigned long flags;
 	unsigned int i;
 
-	raw_spin_lock_irqsave(&devices_lock, flags);
+	dod_lock_irqsave(&devices_lock, flags);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry(d, &devices[i], node)
 			WRITE_ONCE(d->wires, dod_checks_wires(d));
-	raw_spin_unlock_irqrestore(&devices_lock, flags);
+	dod_unlock_irqrestore(&devices_lock, flags);
 }
 
 /**
@@ -263,11 +297,11 @@ static void index_bus(struct dod_mapping *m)
 	struct index_part *part = bus_part(m);
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	bus_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	m->in_bus = true;
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 }
 
 /* Takes a mapping out of the index: it is the caller's to end now. Bus lock held */
@@ -285,11 +319,11 @@ static bool claim(struct dod_mapping *m)
 	unsigned long flags;
 	bool claimed;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	claimed = m->in_bus;
 	if (claimed)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return claimed;
 }
 
@@ -522,13 +556,13 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	}
 
 	if (READ_ONCE(by_phys->wide.nr)) {
-		raw_spin_lock(&by_phys->wide.lock);
+		dod_lock(&by_phys->wide.lock);
 		for (m = first_touching(&by_phys->wide, from, to); m;
 		     m = next_touching(m, from, to)) {
 			guard_ranges(m, start, last);
 			guard_edges(m, start, last);
 		}
-		raw_spin_unlock(&by_phys->wide.lock);
+		dod_unlock(&by_phys->wide.lock);
 	}
 }
 
@@ -547,10 +581,10 @@ static void guard_wide(u64 start, u64 last)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		guard->disown(from, to);
 		guard_region(shard, from, to);
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -617,9 +651,9 @@ static void give_content(struct index_part *part, struct dod_mapping *m,
 	shared = share_content(part, m, start, last, &writable);
 
 	if (part != wide && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		shared |= share_content(wide, m, start, last, &writable);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m->content)
 		dod_content_give(m, start, last,
@@ -633,7 +667,7 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 	struct index_part *wide = &by_phys->wide;
 	struct dod_mapping *m, *w;
 
-	raw_spin_lock(&wide->lock);
+	dod_lock(&wide->lock);
 	for (w = first_touching(wide, start, last); w;
 	     w = next_touching(w, start, last)) {
 		u64 from = max(start, w->start), to = min(last, w->last);
@@ -650,7 +684,7 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 						    m->dir != DMA_TO_DEVICE);
 		}
 	}
-	raw_spin_unlock(&wide->lock);
+	dod_unlock(&wide->lock);
 }
 
 /* [start, last] of a wide mapping was given to its device. */
@@ -662,9 +696,9 @@ static void share_wide(u64 start, u64 last)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		share_region(shard, from, to);
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -697,14 +731,14 @@ static void report_found(const struct dod_call *call, struct dod_found *found)
 static void judge_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct index_part *part = phys_part(m);
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	if (m->content)
 		dod_content_take(call, m, m->start, m->last, true, &found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (unlikely(found.types))
 		dod_content_report(&found, m, call->caller);
 }
@@ -740,9 +774,8 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last)
 {
-	m->sync = call->who;
-	m->sync.nr_frames = min_t(u16, m->sync.nr_frames, DOD_SYNC_FRAMES);
-	memcpy(m->sync_frames, call->frames,
+	m->sync = call->sync->who;
+	memcpy(m->sync_frames, call->sync->frames,
 	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
 	m->handed = start - m->start;
 	m->handed_len = last - start + 1;
@@ -824,28 +857,28 @@ void dod_owner_note_who(struct dod_who *who)
 	who->comm[sizeof(who->comm) - 1] = '\0';
 }
 
-/*
- * Who calls, and the stack from the return address of the hooked function
- * outwards: what lies inside is ours and ftrace's.
- */
-static void note_caller(struct dod_call *call, unsigned int depth)
+/* Who calls, and the stack from the return address of the hooked function outwards. */
+static void note_caller(const struct dod_call *call, struct dod_who *who,
+			unsigned long *frames, unsigned int depth)
 {
-	unsigned long frames[DOD_MAP_FRAMES + 8];
-	struct dod_who *who = &call->who;
-	unsigned int nr, i;
+	struct dod_site site = { call->caller, call->sp, call->bp };
 
 	dod_owner_note_who(who);
-	nr = stack_trace_save(frames, depth + 8, 0);
-	for (i = 0; i < nr && frames[i] != call->caller; i++)
-		;
-	if (i == nr) {
-		/* An unreliable unwinder: the caller at least is known. */
-		call->frames[0] = call->caller;
-		who->nr_frames = 1;
+	who->nr_frames = dod_stack_save(&site, frames, depth);
+}
+
+/* All entries of a scatterlist are mapped by the same call. */
+static void note_map(const struct dod_call *call, struct dod_mapping *m)
+{
+	const struct dod_mapping *leader = call->leader;
+
+	if (!leader) {
+		note_caller(call, &m->map, m->map_frames, DOD_MAP_FRAMES);
 		return;
 	}
-	who->nr_frames = min(nr - i, depth);
-	memcpy(call->frames, frames + i, who->nr_frames * sizeof(frames[0]));
+	m->map = leader->map;
+	memcpy(m->map_frames, leader->map_frames,
+	       leader->map.nr_frames * sizeof(m->map_frames[0]));
 }
 
 static void history_put(struct dod_mapping *m, unsigned long caller)
@@ -856,11 +889,11 @@ static void history_put(struct dod_mapping *m, unsigned long caller)
 
 	m->ended = local_clock();
 	m->ended_by = caller;
-	raw_spin_lock_irqsave(&e->lock, flags);
+	dod_lock_irqsave(&e->lock, flags);
 	old = e->ring[e->head];
 	e->ring[e->head] = m;
 	e->head = (e->head + 1) % NR_ENDED;
-	raw_spin_unlock_irqrestore(&e->lock, flags);
+	dod_unlock_irqrestore(&e->lock, flags);
 	if (old)
 		dod_pool_put(&dod_mapping_pool, old);
 }
@@ -875,10 +908,10 @@ static struct dod_mapping *history_take(void)
 		struct ended *e = &ended[cpu];
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&e->lock, flags);
+		dod_lock_irqsave(&e->lock, flags);
 		for (i = 0; !m && i < NR_ENDED; i++)
 			m = xchg(&e->ring[(e->head + i) % NR_ENDED], NULL);
-		raw_spin_unlock_irqrestore(&e->lock, flags);
+		dod_unlock_irqrestore(&e->lock, flags);
 		if (m)
 			break;
 	}
@@ -895,7 +928,7 @@ static void take_back_all(struct dod_mapping *m)
 	if (m->not_ram)
 		return;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	if (m->wide)
 		begin_wide();
 	dod_content_end(m);
@@ -904,7 +937,7 @@ static void take_back_all(struct dod_mapping *m)
 	while (!m->wide &&
 	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	dod_lifecycle_unmark(m);
 	if (m->wide) {
 		/* It is reachable by nobody now; its ranges are ours alone. */
@@ -965,6 +998,26 @@ static bool to_be_judged(void)
 	return READ_ONCE(dod_armed);
 }
 
+/* Kept apart: the record on the stack is large, and hardly ever needed. */
+static noinline void judge_single(const struct dod_call *call, const void *addr,
+				  u64 size)
+{
+	struct dod_mapping m = {
+		.dev = call->dev,
+		.bus = DMA_MAPPING_ERROR,
+		.kind = DOD_SINGLE,
+		.dir = DMA_NONE,
+	};
+
+	m.device = get_device_names(call->dev);
+	if (!m.device)
+		return;
+	m.start = dod_wrong_phys(addr);
+	m.last = m.start + size - 1;
+	note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
+	dod_checks_single(&m, addr);
+}
+
 /**
  * dod_owner_map_single() - dma_map_single() is about to map memory
  * @call: the call
@@ -980,26 +1033,10 @@ static bool to_be_judged(void)
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
-	struct dod_mapping m = {
-		.dev = call->dev,
-		.bus = DMA_MAPPING_ERROR,
-		.kind = DOD_SINGLE,
-		.dir = DMA_NONE,
-	};
-
-	if (dod_checks_linear(addr))
+	if (likely(dod_checks_linear(addr)))
 		return false;
-	if (!size || !to_be_judged())
-		return true;
-	m.device = get_device_names(call->dev);
-	if (!m.device)
-		return true;
-	m.start = dod_wrong_phys(addr);
-	m.last = m.start + size - 1;
-	note_caller(call, DOD_MAP_FRAMES);
-	m.map = call->who;
-	memcpy(m.map_frames, call->frames, sizeof(m.map_frames));
-	dod_checks_single(&m, addr);
+	if (size && to_be_judged())
+		judge_single(call, addr, size);
 	return true;
 }
 
@@ -1038,8 +1075,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
 		goto drop;
 	}
-	if (!call->leader)
-		note_caller(call, DOD_MAP_FRAMES);
 
 	m->start = phys;
 	m->last = phys + size - 1;
@@ -1052,7 +1087,6 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->next = NULL;
 	m->content = NULL;
 	m->ended = 0;
-	m->ended_by = 0;
 	m->handed = 0;
 	m->handed_len = 0;
 	m->kind = call->kind;
@@ -1065,13 +1099,13 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->freed = false;
 	m->shared = false;
 	m->binding = READ_ONCE(device->binding);
-	m->map = call->who;
-	memcpy(m->map_frames, call->frames,
-	       call->who.nr_frames * sizeof(m->map_frames[0]));
+	note_map(call, m);
 	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
 	m->line = not_ram ? 0 : dod_checks_line(call->dev);
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;
+	if (bounced && !READ_ONCE(any_bounced))
+		WRITE_ONCE(any_bounced, true);
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, m->bus_end);
@@ -1089,7 +1123,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 
 	dod_lifecycle_mark(m);
 	part = phys_part(m);
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	if (call->to_device) {
@@ -1102,7 +1136,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 			give_narrow(part, m, m->start, last, m->dir);
 		}
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (call->to_device && m->wide) {
 		share_wide(phys, phys + size - 1);
 		if (m->trap != DOD_TRAP_NONE)
@@ -1220,18 +1254,18 @@ static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
 	unsigned long flags;
 	int best = 0;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_unmap(part, call, bus, size, sg, nents, &best);
 	if (READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		wider = find_unmap(wide, call, bus, size, sg, nents, &best);
 		if (wider)
 			claim_locked(wide, wider);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m && !wider)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return wider ?: m;
 }
 
@@ -1289,11 +1323,11 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
 
 	if (!READ_ONCE(part->nr))
 		return false;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_iova(part, call, start, last);
 	if (m)
 		claim_locked(part, m);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (!m)
 		return false;
 	if (READ_ONCE(m->content))
@@ -1336,6 +1370,19 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 	       2 * (owned == (change != TO_DEVICE)) + 32 * !m->freed;
 }
 
+static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
+			    u64 bus, u64 size, enum change change)
+{
+	struct index_part *phys = phys_part(m);
+	u64 start = m->start + (bus - m->bus);
+	int fits;
+
+	dod_lock(&phys->lock);
+	fits = sync_fits(m, call, start, start + size - 1, change);
+	dod_unlock(&phys->lock);
+	return fits;
+}
+
 /*
  * The mapping at a bus address that a sync fits best, of a group if that is
  * known. The part's lock is held, interrupts are off.
@@ -1345,19 +1392,25 @@ static struct dod_mapping *find_sync(struct index_part *part,
 				     u64 size, enum change change,
 				     const struct dod_mapping *group, int *best)
 {
+	bool several = READ_ONCE(by_bus->wide.nr);
 	struct dod_mapping *m, *found = NULL;
 
 	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
 	     m = bus_tree_iter_next(m, bus, bus)) {
-		struct index_part *phys = phys_part(m);
-		u64 start = m->start + (bus - m->bus);
 		int fits;
 
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
-		raw_spin_lock(&phys->lock);
-		fits = sync_fits(m, call, start, start + size - 1, change);
-		raw_spin_unlock(&phys->lock);
+		/* Nearly always there is no other. */
+		if (!found && !several) {
+			found = m;
+			*best = 1;
+			continue;
+		}
+		if (!several)
+			*best = sync_fits_locked(found, call, bus, size, change);
+		several = true;
+		fits = sync_fits_locked(m, call, bus, size, change);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -1386,9 +1439,9 @@ static struct synced sync_mapping(const struct dod_call *call,
 		s.start = m->start;
 		s.last = m->last;
 	}
-	raw_spin_lock(&phys->lock);
+	dod_lock(&phys->lock);
 	s.wide = change_owner(call, m, s.start, &s.last, change, found);
-	raw_spin_unlock(&phys->lock);
+	dod_unlock(&phys->lock);
 	return s;
 }
 
@@ -1402,28 +1455,28 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	struct index_part *part = bus_shard(call->dev, bus);
 	struct index_part *wide = &by_bus->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	struct synced s = {};
 	unsigned long flags;
 	int best = 0;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
 	if (READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		wider = find_sync(wide, call, bus, size, change, *group, &best);
 		if (wider) {
 			s = sync_mapping(call, wider, bus, size, change, &found);
 			*group = wider->group;
 		}
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	if (m && !wider) {
 		s = sync_mapping(call, m, bus, size, change, &found);
 		*group = m->group;
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);
 	if (s.done)
@@ -1444,9 +1497,12 @@ static void sync_single(struct dod_call *call, u64 bus, u64 size,
 			enum change change)
 {
 	const struct dod_mapping *group = NULL;
+	struct dod_sync sync DOD_UNINITIALIZED;
 
-	if (change == TO_DEVICE)
-		note_caller(call, DOD_SYNC_FRAMES);
+	if (change == TO_DEVICE) {
+		note_caller(call, &sync.who, sync.frames, DOD_SYNC_FRAMES);
+		call->sync = &sync;
+	}
 	while (size) {
 		u64 done = sync_one(call, bus, size, change, &group);
 
@@ -1489,30 +1545,30 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 {
 	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found;
+	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 	bool wide = false;
 	int best = 0;
 
 	found.types = 0;
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock(&part->lock);
+		dod_lock(&part->lock);
 		wider = find_sync_phys(part, call, start, last, change, &best);
 		if (wider) {
 			last = min(last, wider->last);
 			wide = change_owner(call, wider, start, &last, change,
 					    &found);
 		}
-		raw_spin_unlock(&part->lock);
+		dod_unlock(&part->lock);
 	}
 	/* The wide lock nests in here, and must not be held. */
 	if (m && !wider) {
 		last = min(last, m->last);
 		change_owner(call, m, start, &last, change, &found);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	if (wide)
 		end_wide(start, last);
 	settle(start, last);
@@ -1524,11 +1580,14 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 		    enum change change)
 {
+	struct dod_sync sync DOD_UNINITIALIZED;
 	struct scatterlist *s;
 	int i;
 
-	if (change == TO_DEVICE)
-		note_caller(call, DOD_SYNC_FRAMES);
+	if (change == TO_DEVICE) {
+		note_caller(call, &sync.who, sync.frames, DOD_SYNC_FRAMES);
+		call->sync = &sync;
+	}
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, sg_phys(s),
@@ -1562,7 +1621,8 @@ void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size)
  */
 void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size)
 {
-	sync_single(call, bus, size, PREPARE);
+	if (READ_ONCE(any_bounced))
+		sync_single(call, bus, size, PREPARE);
 }
 
 /**
@@ -1591,7 +1651,7 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 	while (next <= last && READ_ONCE(part->nr)) {
 		struct synced s = {};
 
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		m = find_iova(part, call, next, last);
 		if (m) {
 			next = m->bus + 1;
@@ -1601,7 +1661,7 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 						 m->last - m->start + 1, GIVE,
 						 &found);
 		}
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 		if (s.wide)
 			end_wide(s.start, s.last);
 		if (!m)
@@ -1669,7 +1729,8 @@ void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
 void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
 			       int nents)
 {
-	sync_sg(call, sg, nents, PREPARE);
+	if (READ_ONCE(any_bounced))
+		sync_sg(call, sg, nents, PREPARE);
 }
 
 /**
@@ -1760,9 +1821,9 @@ static bool is_edge(struct index_part *shard, u64 phys, struct dod_mapping *copy
 	bool found = find_edge(shard, phys, copy, range);
 
 	if (!found && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found = find_edge(wide, phys, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	return found;
 }
@@ -1784,9 +1845,9 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 	unsigned long flags;
 	bool found;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = is_edge(shard, phys, copy, range);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	return found;
 }
 
@@ -1808,12 +1869,12 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	bool found, stale = false;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = find_owner(shard, phys, write, copy, range);
 	if (READ_ONCE(wide->nr) && (!found || allows(range, write))) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found |= find_owner(wide, phys, write, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
@@ -1826,7 +1887,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		smp_rmb();
 		stale = !atomic_read(&wide_changes);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	/* The one that forbade it has ended meanwhile. */
 	if (found && allows(range, write))
 		found = false;
@@ -1867,14 +1928,14 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 	unsigned long flags;
 	bool found;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	found = find_guardable(shard, start, last, copy, range);
 	if (!found && READ_ONCE(wide->nr)) {
-		raw_spin_lock(&wide->lock);
+		dod_lock(&wide->lock);
 		found = find_guardable(wide, start, last, copy, range);
-		raw_spin_unlock(&wide->lock);
+		dod_unlock(&wide->lock);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	return found;
 }
 
@@ -1889,9 +1950,9 @@ void dod_owner_guard_again(u64 phys)
 	struct index_part *shard = phys_shard(phys);
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	guard_region(shard, phys, phys);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
 static void written_content(struct index_part *part, u64 start, u64 last)
@@ -1919,14 +1980,14 @@ void dod_owner_seen_write(u64 phys, u64 size)
 		struct index_part *shard = phys_shard(from);
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&shard->lock, flags);
+		dod_lock_irqsave(&shard->lock, flags);
 		written_content(shard, from, to);
 		if (READ_ONCE(by_phys->wide.nr)) {
-			raw_spin_lock(&by_phys->wide.lock);
+			dod_lock(&by_phys->wide.lock);
 			written_content(&by_phys->wide, from, to);
-			raw_spin_unlock(&by_phys->wide.lock);
+			dod_unlock(&by_phys->wide.lock);
 		}
-		raw_spin_unlock_irqrestore(&shard->lock, flags);
+		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
@@ -1943,7 +2004,7 @@ void dod_owner_watched_write(u64 phys, const struct dod_write *write)
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	for (m = first_touching(shard, phys, phys); m;
 	     m = next_touching(m, phys, phys))
 		if (m->content && dod_content_watched_write(m, phys, write))
@@ -1952,7 +2013,7 @@ void dod_owner_watched_write(u64 phys, const struct dod_write *write)
 	if (!m)
 		guard->watch(round_down(phys, GRANULE), phys | (GRANULE - 1),
 			     false);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
 static bool find_other(struct index_part *part, const struct dod_mapping *m,
@@ -1998,17 +2059,17 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 	u64 from, to;
 
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		found = find_other(part, m, start, last, writable, copy);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	for_each_region(from, to, start, last) {
 		if (found)
 			break;
 		part = phys_shard(from);
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		found = find_other(part, m, from, to, writable, copy);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	return found;
 }
@@ -2049,15 +2110,15 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
 	unsigned long flags;
 	u64 nr;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	nr = up_to_group(part, m, start, last, behind);
 	part = &by_phys->wide;
 	if (READ_ONCE(part->nr)) {
-		raw_spin_lock(&part->lock);
+		dod_lock(&part->lock);
 		nr = min(nr, up_to_group(part, m, start, last, behind));
-		raw_spin_unlock(&part->lock);
+		dod_unlock(&part->lock);
 	}
-	raw_spin_unlock_irqrestore(&phys_shard(start)->lock, flags);
+	dod_unlock_irqrestore(&phys_shard(start)->lock, flags);
 	return nr;
 }
 
@@ -2098,7 +2159,7 @@ static bool copy_ended(const struct place *p, struct dod_mapping *copy)
 		struct ended *e = &ended[cpu];
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&e->lock, flags);
+		dod_lock_irqsave(&e->lock, flags);
 		for (i = 0; i < NR_ENDED; i++) {
 			struct dod_mapping *m = e->ring[i];
 
@@ -2110,7 +2171,7 @@ static bool copy_ended(const struct place *p, struct dod_mapping *copy)
 			*copy = *m;
 			found = true;
 		}
-		raw_spin_unlock_irqrestore(&e->lock, flags);
+		dod_unlock_irqrestore(&e->lock, flags);
 	}
 	return found;
 }
@@ -2122,11 +2183,11 @@ static bool copy_nearest(struct index_part *part, const struct place *p,
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, start, last); m;
 	     m = next_touching(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
 
@@ -2222,10 +2283,10 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 		unsigned long flags;
 
 		to = min(region_last(*start), last);
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		while (!owned && (m = find_unfreed(part, *start, to, first)))
 			owned = free_one(part, m, *start, last, copy, range);
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 		if (owned) {
 			settle(copy->start, copy->last);
 			return true;
@@ -2233,11 +2294,11 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
 
 		part = &by_phys->wide;
 		while (!owned && READ_ONCE(part->nr)) {
-			raw_spin_lock_irqsave(&part->lock, flags);
+			dod_lock_irqsave(&part->lock, flags);
 			m = find_unfreed(part, *start, to, first);
 			if (m)
 				owned = free_one(part, m, *start, last, copy, range);
-			raw_spin_unlock_irqrestore(&part->lock, flags);
+			dod_unlock_irqrestore(&part->lock, flags);
 			if (!m)
 				break;
 			end_wide(copy->start, copy->last);
@@ -2259,11 +2320,11 @@ static bool copy_nearest_bus(struct index_part *part, const struct place *p,
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = bus_tree_iter_first(&part->root, start, last); m;
 	     m = bus_tree_iter_next(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 	return found;
 }
 
@@ -2322,7 +2383,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		struct dod_range *r;
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&part->lock, flags);
+		dod_lock_irqsave(&part->lock, flags);
 		for (m = first_touching(part, *start, U64_MAX); m;
 		     m = next_touching(m, *start, U64_MAX)) {
 			if (m->start < *start)
@@ -2342,10 +2403,10 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 				if (r->dir != DMA_TO_DEVICE)
 					*written += r->last - r->start + 1;
 			}
-			raw_spin_unlock_irqrestore(&part->lock, flags);
+			dod_unlock_irqrestore(&part->lock, flags);
 			return true;
 		}
-		raw_spin_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	return false;
 }
@@ -2400,7 +2461,7 @@ static void disown_part(struct index_part *part)
 	struct dod_range *r;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&part->lock, flags);
 	for (m = first_touching(part, 0, U64_MAX); m;
 	     m = next_touching(m, 0, U64_MAX)) {
 		dod_content_end(m);
@@ -2414,7 +2475,7 @@ static void disown_part(struct index_part *part)
 			range_put(m, r);
 		}
 	}
-	raw_spin_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&part->lock, flags);
 }
 
 /**
@@ -2493,6 +2554,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 
 	guard = with;
 	widest_line = 0;
+	any_bounced = false;
 	by_phys = index_new(by_phys_keys);
 	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);

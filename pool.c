@@ -22,13 +22,13 @@ static struct dod_pool_object *shard_get(struct dod_pool_shard *shard)
 	struct dod_pool_object *obj;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	obj = shard->free;
 	if (obj) {
 		shard->free = obj->next;
 		WRITE_ONCE(shard->nr, shard->nr - 1);
 	}
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 	return obj;
 }
 
@@ -36,11 +36,11 @@ static void shard_put(struct dod_pool_shard *shard, struct dod_pool_object *obj)
 {
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&shard->lock, flags);
+	dod_lock_irqsave(&shard->lock, flags);
 	obj->next = shard->free;
 	shard->free = obj;
 	WRITE_ONCE(shard->nr, shard->nr + 1);
-	raw_spin_unlock_irqrestore(&shard->lock, flags);
+	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
 static struct dod_pool_shard *emptiest(struct dod_pool *pool)

@@ -9,6 +9,7 @@
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/stacktrace.h>
 #include <linux/string.h>
 
 #include "dod_test.h"
@@ -114,6 +115,145 @@ static void irq_map(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has(" map_in_irq+0x*"));
 	dma_unmap_single(kt_dev, w->dma, SIZE, w->dir);
 	EXPECT_CPU_OWNS(test, w->buf, 8);
+}
+
+/* === Stacks =============================================================== */
+
+/* What the mapping is to be said to come from, as the kernel's unwinder sees it. */
+struct mapper {
+	struct irq_work work;
+	u8 *buf;
+	dma_addr_t dma;
+	unsigned long frames[10];
+	unsigned int nr;
+	bool in_hardirq, failed;
+};
+
+static kt_noinline void map_leaf(struct mapper *w)
+{
+	w->nr = stack_trace_save(w->frames, ARRAY_SIZE(w->frames), 0);
+	w->dma = dma_map_single(kt_dev, w->buf, SIZE, DMA_FROM_DEVICE);
+	w->failed = dma_mapping_error(kt_dev, w->dma);
+}
+
+static kt_noinline void map_middle(struct mapper *w)
+{
+	map_leaf(w);
+}
+
+/* Two ways of the same depth, with the same function at both ends. */
+static kt_noinline void map_one_way(struct mapper *w)
+{
+	map_middle(w);
+}
+
+static kt_noinline void map_other_way(struct mapper *w)
+{
+	map_middle(w);
+}
+
+/* The frame is found by the frame pointer, and how far it is depends on who called. */
+static kt_noinline void map_aligned(struct mapper *w)
+{
+	u8 pad[64] __aligned(64);
+
+	pad[w->nr % sizeof(pad)] = 0;
+	OPTIMIZER_HIDE_VAR(w);
+	map_middle(w);
+	w->failed |= READ_ONCE(pad[w->nr % sizeof(pad)]) == 1;
+}
+
+static kt_noinline void map_deeper(struct mapper *w)
+{
+	unsigned long pad[3];
+
+	pad[0] = w->nr;
+	OPTIMIZER_HIDE_VAR(w);
+	map_aligned(w);
+	w->failed |= READ_ONCE(pad[0]) == ~0UL;
+}
+
+static void (*const ways[])(struct mapper *w) = {
+	map_one_way, map_other_way, map_aligned, map_deeper,
+};
+
+/* All the frames, and of the ways only the one that was taken. */
+static void expect_stack(struct kunit *test, const struct mapper *w, unsigned int way)
+{
+	char line[KSYM_SYMBOL_LEN], *in;
+	unsigned int i;
+
+	KUNIT_ASSERT_FALSE(test, w->failed);
+	EXPECT_WRITE_TRAPS(test, w->buf, 8);
+	/* The first one is that of the call of stack_trace_save(). */
+	for (i = 1; i < w->nr; i++) {
+		snprintf(line, sizeof(line), " %pS", (void *)w->frames[i]);
+		/* Not a class of characters. */
+		in = strchr(line, '[');
+		if (in)
+			*in = '?';
+		KUNIT_EXPECT_TRUE_MSG(test, kt_has(line), "way %u has no line%s", way, line);
+	}
+	KUNIT_EXPECT_TRUE(test, kt_has(" map_leaf+0x*"));
+	KUNIT_EXPECT_EQ(test, kt_has(" map_one_way+0x*"), way == 0);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_other_way+0x*"), way == 1);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_aligned+0x*"), way >= 2);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_deeper+0x*"), way == 3);
+	dma_unmap_single(kt_dev, w->dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static struct mapper *mapper_new(struct kunit *test)
+{
+	struct mapper *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
+	w->buf = kt_buf(test, SIZE);
+	return w;
+}
+
+/* In turn, so that what was found for one is there when the next is asked for. */
+static void stack_own(struct kunit *test)
+{
+	struct mapper *w = mapper_new(test);
+	int i;
+
+	if (!kt_traps(test))
+		return;
+	for (i = 0; i < 5 * ARRAY_SIZE(ways); i++) {
+		ways[i % ARRAY_SIZE(ways)](w);
+		expect_stack(test, w, i % ARRAY_SIZE(ways));
+	}
+	EXPECT_SILENCE(test);
+}
+
+static void map_way_in_irq(struct irq_work *work)
+{
+	struct mapper *w = container_of(work, struct mapper, work);
+
+	w->in_hardirq = in_hardirq();
+	map_other_way(w);
+}
+
+/* In an interrupt, and the same in the task that it interrupts. */
+static void stack_in_irq(struct kunit *test)
+{
+	struct mapper *w = mapper_new(test);
+	int i;
+
+	if (!kt_traps(test))
+		return;
+	for (i = 0; i < 6; i++) {
+		w->work = IRQ_WORK_INIT_HARD(map_way_in_irq);
+		irq_work_queue(&w->work);
+		irq_work_sync(&w->work);
+		KUNIT_EXPECT_TRUE(test, w->in_hardirq);
+		expect_stack(test, w, 1);
+		KUNIT_EXPECT_TRUE(test, kt_has(" map_way_in_irq+0x*"));
+		map_other_way(w);
+		expect_stack(test, w, 1);
+		KUNIT_EXPECT_FALSE(test, kt_has(" map_way_in_irq+0x*"));
+	}
+	EXPECT_SILENCE(test);
 }
 
 static void irqs_off(struct kunit *test)
@@ -310,6 +450,8 @@ static struct kunit_case context_cases[] = {
 	DIRECTION_CASE(irq_legal),
 	DIRECTION_CASE(irq_wrong),
 	DIRECTION_CASE(irq_map),
+	KUNIT_CASE(stack_own),
+	KUNIT_CASE(stack_in_irq),
 	DIRECTION_CASE(irqs_off),
 	KUNIT_CASE(threads_sync_parts),
 	KUNIT_CASE(threads_map_parts),

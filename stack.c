@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The stack of a call of the DMA API, from its caller outwards.
+ *
+ * Of what the kernel's unwinder costs on x86, nearly all is finding the ORC entry of
+ * each return address, and starting inside our own functions. So we start at the
+ * caller, whose registers ftrace has saved, and remember what ORC says of a return
+ * address: where its function's caller left its return address and its frame pointer,
+ * as offsets from the stack pointer or the frame pointer.
+ *
+ * Why the frames are those that the unwinder finds:
+ *
+ * - A rule is not a guess from one stack. The kernel's unwinder itself is asked, with
+ *   a stack of ours on which each word says where it lies, and with the frame pointer
+ *   in two places: what it reads, and from which register it got there, is read off.
+ *   A rule that does not lead from the present frame to just where the unwinder goes
+ *   from there is not kept.
+ * - ORC is a function of the return address, as long as the same code is there. Only
+ *   code of the kernel and of modules has rules, and when a module comes or goes, all
+ *   are forgotten: before its first instruction runs, and after its last one. Of
+ *   memory that the kernel itself writes code to (trampolines, BPF) there are none.
+ * - Every step reads the return address from the stack as it is now, so chains that
+ *   differ in one frame differ here; nothing is remembered of a chain.
+ * - What has no rule is left to the unwinder, from the last frame on that has one:
+ *   interrupted code, the way from one stack to another, return addresses that the
+ *   function graph tracer or a kretprobe has replaced. Those have no rule, because the
+ *   unwinder never goes on from there.
+ *
+ * No locks here: a rule is one word, so that tasks and the interrupts on top of them
+ * may look up and add rules on all CPUs. Two that add at once can lose one of the two,
+ * which is then asked for again.
+ */
+#include "dma_owner_debug.h"
+#include "compat.h"
+
+#include <linux/hash.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/percpu.h>
+#include <linux/sched/task_stack.h>
+#include <linux/stacktrace.h>
+#include <linux/string.h>
+
+/* As the kernel does it: from here outwards, without what lies inside of the caller. */
+static noinline unsigned int save_all(const struct dod_site *caller, unsigned long *frames,
+			     unsigned int depth)
+{
+	unsigned long all[DOD_MAP_FRAMES + 8] DOD_UNINITIALIZED;
+	unsigned int nr, i;
+
+	nr = stack_trace_save(all, depth + 8, 0);
+	for (i = 0; i < nr && all[i] != caller->ip; i++)
+		;
+	if (i == nr) {
+		/* An unreliable unwinder: the caller at least is known. */
+		frames[0] = caller->ip;
+		return 1;
+	}
+	nr = min(nr - i, depth);
+	memcpy(frames, all + i, nr * sizeof(frames[0]));
+	return nr;
+}
+
+#ifdef DOD_UNWINDS_ORC
+#include <asm/unwind.h>
+
+#define WORD		((long)sizeof(long))
+
+/* How a function's caller is found, at a return address into the function. */
+enum {
+	AT_SP,		/* its frame ends @off words from the stack pointer */
+	AT_BP,		/* from the frame pointer */
+	BEHIND_BP,	/* where the word says that lies there */
+	REGS,		/* an exception: its registers lie @off words from the stack pointer */
+};
+
+/* And the caller's frame pointer. */
+enum {
+	SAME_BP,	/* it was not saved */
+	BP_FROM_BASE,	/* it was, @bp_off words from what @off counts from */
+	BP_FROM_OTHER,	/* from the other one of the two pointers */
+	OTHER,		/* neither: see @off */
+};
+
+/* Of those. */
+enum {
+	OUTERMOST = 1,	/* there is no caller */
+	NOT_FOR_US,	/* there is no rule; not to be asked for again */
+};
+
+union rule {
+	u64 word;	/* 0: there is none */
+	struct {
+		u32 ip;	/* the return address; all code has the same upper half */
+		u32 kind : 2, bp_kind : 2;
+		s32 off : 14, bp_off : 14;
+	};
+};
+
+static_assert(sizeof(union rule) == sizeof(u64));
+
+#define SET_BITS	10
+#define WAYS		4U
+static u64 rules[1 << SET_BITS][WAYS];
+
+/* The stack of interrupts, once one was unwound on this CPU; it stays where it is. */
+struct bounds {
+	unsigned long begin, end;
+};
+
+static DEFINE_PER_CPU(struct bounds, irq_stack);
+
+/* The stack to ask the unwinder with: each word is its own address and MARK. */
+#define NR_WORDS	1024
+#define MARK		4
+#define SP_AT		16
+#define BP_AT		896
+#define BP_SHIFT	64
+static unsigned long words[NR_WORDS];
+
+/* === Rules ================================================================ */
+
+static union rule find_rule(unsigned long ip)
+{
+	const u64 *set = rules[hash_32((u32)ip, SET_BITS)];
+	union rule rule;
+	unsigned int i;
+
+	for (i = 0; i < WAYS; i++) {
+		rule.word = READ_ONCE(set[i]);
+		if (rule.ip == (u32)ip)
+			break;
+	}
+	if (unlikely(i == WAYS || ip >> 32 != U32_MAX))
+		rule.word = 0;
+	return rule;
+}
+
+static void add_rule(union rule rule)
+{
+	static unsigned int next;
+	u64 *set = rules[hash_32(rule.ip, SET_BITS)];
+	unsigned int i;
+
+	for (i = 0; i < WAYS; i++)
+		if (!READ_ONCE(set[i]))
+			break;
+	if (i == WAYS) {
+		i = READ_ONCE(next) % WAYS;
+		WRITE_ONCE(next, i + 1);
+	}
+	WRITE_ONCE(set[i], rule.word);
+}
+
+static void forget_rules(void)
+{
+	unsigned int i, way;
+
+	for (i = 0; i < ARRAY_SIZE(rules); i++)
+		for (way = 0; way < WAYS; way++)
+			WRITE_ONCE(rules[i][way], 0);
+}
+
+static bool read_stack(const struct bounds *stack, unsigned long addr,
+		       unsigned long *value)
+{
+	if (addr < stack->begin || addr > stack->end - WORD || addr % WORD)
+		return false;
+	*value = READ_ONCE(*(unsigned long *)addr);
+	return true;
+}
+
+enum step { STEPPED, ENDED, UNKNOWN };
+
+/*
+ * An exception: of user space, where the stack ends, or of the kernel. The registers
+ * that a new kernel thread begins with are empty.
+ */
+static enum step step_regs(const struct bounds *stack, unsigned long addr)
+{
+	struct pt_regs *regs = (struct pt_regs *)addr;
+	unsigned long value;
+
+	if (!read_stack(stack, (unsigned long)&regs->ip, &value) ||
+	    !read_stack(stack, (unsigned long)&regs->ss, &value))
+		return UNKNOWN;
+	return user_mode(regs) || !regs->ip ? ENDED : UNKNOWN;
+}
+
+/* Goes to the caller of a function, if the rule of its return address can tell. */
+static enum step step(const struct bounds *stack, union rule rule,
+		      struct dod_site *site)
+{
+	bool by_bp = rule.kind == AT_BP || rule.kind == BEHIND_BP;
+	unsigned long base = by_bp ? site->bp : site->sp;
+	unsigned long other = by_bp ? site->sp : site->bp;
+	unsigned long sp = site->sp, bp = site->bp, at, ip;
+
+	if (rule.bp_kind == OTHER)
+		return rule.off == OUTERMOST ? ENDED : UNKNOWN;
+	at = base + rule.off * WORD;
+	if (rule.kind == REGS)
+		return step_regs(stack, at);
+	if (rule.kind == BEHIND_BP && !read_stack(stack, at, &at))
+		return UNKNOWN;
+	if (at <= sp || !read_stack(stack, at - WORD, &ip))
+		return UNKNOWN;
+	if (rule.bp_kind == BP_FROM_BASE &&
+	    !read_stack(stack, base + rule.bp_off * WORD, &bp))
+		return UNKNOWN;
+	if (rule.bp_kind == BP_FROM_OTHER &&
+	    !read_stack(stack, other + rule.bp_off * WORD, &bp))
+		return UNKNOWN;
+	site->ip = ip;
+	site->sp = at;
+	site->bp = bp;
+	return STEPPED;
+}
+
+/* === Asking the unwinder ================================================== */
+
+/* Code that comes and goes only with a module. */
+static noinline bool is_lasting_text(unsigned long ip)
+{
+	char name[KSYM_SYMBOL_LEN] DOD_UNINITIALIZED;
+	const char *in;
+
+	sprint_symbol(name, ip);
+	in = strchr(name, '[');
+	return !strstarts(name, "0x") &&
+	       !(in && (strstarts(in, "[bpf]") || strstarts(in, "[__builtin__")));
+}
+
+/* Where does it go from a return address, on the stack of words that say where? */
+static bool ask(const struct unwind_state *at, unsigned long bp,
+		struct unwind_state *answer)
+{
+	*answer = *at;
+	answer->stack_info.begin = words;
+	answer->stack_info.end = words + NR_WORDS;
+	answer->sp = (unsigned long)&words[SP_AT];
+	answer->bp = bp;
+	/* So that it prints nothing, whatever it finds. */
+	answer->error = true;
+	return unwind_next_frame(answer);
+}
+
+/* Which word was read, in words from @from, if @value is what was read there? */
+static bool where(unsigned long value, unsigned long from, long *off)
+{
+	*off = (long)(value - MARK - from) / WORD;
+	return value % WORD == MARK;
+}
+
+static bool rule_of_frame(const struct unwind_state *a, unsigned long bp_a,
+			  const struct unwind_state *b, unsigned long bp_b,
+			  union rule *rule)
+{
+	unsigned long sp = (unsigned long)&words[SP_AT];
+	unsigned long shift = bp_b - bp_a;
+	long off;
+
+	if (b->sp == a->sp && a->sp % WORD == 0) {
+		rule->kind = AT_SP;
+		off = (long)(a->sp - sp) / WORD;
+	} else if (b->sp - a->sp == shift && a->sp % WORD == 0) {
+		rule->kind = AT_BP;
+		off = (long)(a->sp - bp_a) / WORD;
+	} else if (b->sp - a->sp == shift && where(a->sp, bp_a, &off)) {
+		rule->kind = BEHIND_BP;
+	} else {
+		return false;
+	}
+	rule->off = off;
+
+	if (a->bp == bp_a && b->bp == bp_b) {
+		rule->bp_kind = SAME_BP;
+		off = 0;
+	} else if (a->bp == b->bp && where(a->bp, sp, &off)) {
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_BASE :
+						      BP_FROM_OTHER;
+	} else if (b->bp - a->bp == shift && where(a->bp, bp_a, &off)) {
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_OTHER :
+						      BP_FROM_BASE;
+	} else {
+		return false;
+	}
+	rule->bp_off = off;
+	/* No compiler does otherwise, and step_simply() relies on it. */
+	return rule->kind > AT_BP || rule->bp_kind > BP_FROM_BASE ||
+	       (rule->off > 0 && rule->bp_off >= 0 && rule->bp_off < rule->off);
+}
+
+/* The unwinder went from @from to @to: what is the rule, and does it, too? */
+static noinline void learn(const struct unwind_state *from, const struct unwind_state *to)
+{
+	const unsigned long bp_a = (unsigned long)&words[BP_AT];
+	const unsigned long bp_b = bp_a + BP_SHIFT * WORD;
+	union rule rule = { .ip = (u32)from->ip };
+	struct dod_site site = { from->ip, from->sp, from->bp };
+	struct bounds stack = {
+		.begin = from->sp,
+		.end = (unsigned long)from->stack_info.end,
+	};
+	bool asked;
+	struct unwind_state a DOD_UNINITIALIZED, b DOD_UNINITIALIZED;
+
+	if (from->regs || from->signal || from->error || to->error ||
+	    from->ip >> 32 != U32_MAX || find_rule(from->ip).word ||
+	    !is_lasting_text(from->ip))
+		return;
+	if (unwind_done((struct unwind_state *)to)) {
+		rule.bp_kind = OTHER;
+		rule.off = OUTERMOST;
+		add_rule(rule);
+		return;
+	}
+	asked = ask(from, bp_a, &a) && ask(from, bp_b, &b);
+	if (asked && to->regs && a.regs == b.regs) {
+		rule.kind = REGS;
+		rule.off = (long)((unsigned long)a.regs -
+				  (unsigned long)&words[SP_AT]) / WORD;
+		if ((unsigned long)to->regs == from->sp + rule.off * WORD)
+			add_rule(rule);
+	} else if (asked && !a.regs && !b.regs && !to->signal &&
+		   rule_of_frame(&a, bp_a, &b, bp_b, &rule)) {
+		if (step(&stack, rule, &site) == STEPPED && site.ip == to->ip &&
+		    site.sp == to->sp && site.bp == to->bp)
+			add_rule(rule);
+	} else {
+		rule.bp_kind = OTHER;
+		rule.off = NOT_FOR_US;
+		add_rule(rule);
+	}
+}
+
+/* === Walking ============================================================== */
+
+static bool find_bounds(unsigned long sp, struct bounds *stack)
+{
+	unsigned long task = (unsigned long)task_stack_page(current);
+
+	stack->begin = sp;
+	stack->end = task + THREAD_SIZE;
+	if (likely(sp >= task && sp < stack->end))
+		return true;
+	/* On another stack nothing moves us to another CPU. */
+	stack->end = raw_cpu_read(irq_stack.end);
+	return sp >= raw_cpu_read(irq_stack.begin) && sp < stack->end;
+}
+
+static void note_bounds(const struct stack_info *info)
+{
+	if (info->type != STACK_TYPE_IRQ || raw_cpu_read(irq_stack.end))
+		return;
+	raw_cpu_write(irq_stack.begin, (unsigned long)info->begin);
+	raw_cpu_write(irq_stack.end, (unsigned long)info->end);
+}
+
+/*
+ * Where both the return address and the frame pointer lie at a fixed distance above the
+ * same pointer, which is nearly everywhere; see rule_of_frame().
+ */
+static bool step_simply(const struct bounds *stack, union rule rule,
+			struct dod_site *site)
+{
+	unsigned long base = rule.kind == AT_SP ? site->sp : site->bp;
+	unsigned long at = base + rule.off * WORD;
+
+	if (rule.kind > AT_BP || rule.bp_kind > BP_FROM_BASE ||
+	    base < site->sp || base >= stack->end || base % WORD ||
+	    at > stack->end)
+		return false;
+	if (rule.bp_kind == BP_FROM_BASE)
+		site->bp = READ_ONCE(((unsigned long *)base)[rule.bp_off]);
+	site->ip = READ_ONCE(((unsigned long *)at)[-1]);
+	site->sp = at;
+	return true;
+}
+
+/*
+ * By the rules, as far as there are any. Returns the number of frames, and in *site
+ * the last of them if there are more.
+ */
+static unsigned int walk(struct dod_site *site, unsigned long *frames,
+			 unsigned int depth, bool *more)
+{
+	struct dod_site next = *site;
+	struct bounds stack;
+	unsigned int nr = 0;
+	union rule rule;
+
+	*more = true;
+	if (!find_bounds(site->sp, &stack))
+		return 0;
+	/* Where there is a rule there is code, which the unwinder checks, too. */
+	while ((rule = find_rule(next.ip)).word) {
+		enum step stepped;
+
+		*site = next;
+		frames[nr++] = next.ip;
+		if (nr == depth) {
+			*more = false;
+			break;
+		}
+		if (likely(step_simply(&stack, rule, &next)))
+			continue;
+		stepped = step(&stack, rule, &next);
+		if (stepped == ENDED)
+			*more = false;
+		if (stepped != STEPPED)
+			break;
+	}
+	return nr;
+}
+
+/* The rest, by the unwinder, which begins elsewhere on the same stack. */
+static noinline unsigned int unwind(const struct dod_site *site, unsigned long *frames,
+			   unsigned int nr, unsigned int depth)
+{
+	struct unwind_state state DOD_UNINITIALIZED, from DOD_UNINITIALIZED;
+
+	unwind_start(&state, current, NULL, NULL);
+	if (unwind_done(&state) ||
+	    !on_stack(&state.stack_info, (void *)site->sp, WORD))
+		return nr ?: save_all(site, frames, depth);
+	note_bounds(&state.stack_info);
+	state.ip = site->ip;
+	state.sp = site->sp;
+	state.bp = site->bp;
+	state.regs = NULL;
+	state.prev_regs = NULL;
+	state.full_regs = false;
+	state.signal = false;
+	state.error = false;
+	if (!nr)
+		frames[nr++] = site->ip;
+	for (;;) {
+		unsigned long addr;
+
+		from = state;
+		unwind_next_frame(&state);
+		learn(&from, &state);
+		addr = unwind_get_return_address(&state);
+		if (!addr || nr == depth)
+			return nr;
+		frames[nr++] = addr;
+	}
+}
+
+static unsigned int save(struct dod_site site, unsigned long *frames, unsigned int depth)
+{
+	unsigned int nr;
+	bool more;
+
+	/* Another user of ftrace may have put its own there. */
+	if (READ_ONCE(((unsigned long *)site.sp)[-1]) != site.ip)
+		return save_all(&site, frames, depth);
+	nr = walk(&site, frames, depth, &more);
+	return more ? unwind(&site, frames, nr, depth) : nr;
+}
+
+/* Runs before any code of a new module does, and after all of one that is gone. */
+static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
+{
+	if (state == MODULE_STATE_COMING || state == MODULE_STATE_GOING)
+		forget_rules();
+	return NOTIFY_OK;
+}
+
+static struct notifier_block module_nb = { .notifier_call = on_module };
+
+static int start(void)
+{
+	unsigned int i;
+
+	forget_rules();
+	for (i = 0; i < NR_WORDS; i++)
+		words[i] = (unsigned long)&words[i] + MARK;
+	return register_module_notifier(&module_nb);
+}
+
+static void stop(void)
+{
+	unregister_module_notifier(&module_nb);
+}
+#else
+static unsigned int save(struct dod_site site, unsigned long *frames, unsigned int depth)
+{
+	return save_all(&site, frames, depth);
+}
+
+static int start(void)
+{
+	return 0;
+}
+
+static void stop(void) {}
+#endif
+
+/* === Interface ============================================================ */
+
+/**
+ * dod_stack_save() - who called the caller of a function?
+ * @caller: the caller, and its stack and frame pointer after the call
+ * @frames: filled in: return addresses, from the caller outwards
+ * @depth: how many at most
+ *
+ * Context: any but NMI.
+ *
+ * Return: how many there are, at least 1.
+ */
+unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames,
+			    unsigned int depth)
+{
+	return save(*caller, frames, depth);
+}
+
+/**
+ * dod_stack_start() - get ready for dod_stack_save()
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or an error.
+ */
+int dod_stack_start(void)
+{
+	return start();
+}
+
+/**
+ * dod_stack_stop() - after the last dod_stack_save()
+ *
+ * Context: process, may sleep.
+ */
+void dod_stack_stop(void)
+{
+	stop();
+}
