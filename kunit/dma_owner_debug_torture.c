@@ -37,6 +37,7 @@
 #include <linux/wait.h>
 
 #include "../compat.h"
+#include "one_access.h"
 
 #define NAME		"dma_owner_torture"
 
@@ -400,62 +401,17 @@ static void find_console(struct tracepoint *tp, void *ignore)
 
 /* === Accesses ============================================================= */
 
-#ifdef CONFIG_ARCH_SUPPORTS_INT128
-#define WIDEST		16
-#define SIXTEEN_BYTES	unsigned __int128
-#else
-#define WIDEST		8
-#define SIXTEEN_BYTES	u64
-#endif
-
-#define WRITTEN		0x5a
+/* Of one access. */
+#define WIDEST		(IS_ENABLED(CONFIG_ARCH_SUPPORTS_INT128) ? 16 : 8)
 
 static torture_noinline void torture_read(const void *p, size_t size)
 {
-	SIXTEEN_BYTES v;
-
-	OPTIMIZER_HIDE_VAR(p);
-	switch (size) {
-	case 1:
-		READ_ONCE(*(const u8 *)p);
-		break;
-	case 2:
-		READ_ONCE(*(const u16 *)p);
-		break;
-	case 4:
-		READ_ONCE(*(const u32 *)p);
-		break;
-	case 8:
-		READ_ONCE(*(const u64 *)p);
-		break;
-	default:
-		v = *(typeof(v) *)p;
-		barrier_data(&v);
-	}
+	one_load(p, size);
 }
 
 static torture_noinline void torture_write(void *p, size_t size)
 {
-	SIXTEEN_BYTES v;
-
-	memset(&v, WRITTEN, sizeof(v));
-	OPTIMIZER_HIDE_VAR(p);
-	switch (size) {
-	case 1:
-		WRITE_ONCE(*(u8 *)p, v);
-		break;
-	case 2:
-		WRITE_ONCE(*(u16 *)p, v);
-		break;
-	case 4:
-		WRITE_ONCE(*(u32 *)p, v);
-		break;
-	case 8:
-		WRITE_ONCE(*(u64 *)p, v);
-		break;
-	default:
-		*(typeof(v) *)p = v;
-	}
+	one_store(p, size);
 }
 
 static torture_noinline void torture_atomic(void *p)

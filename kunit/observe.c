@@ -22,6 +22,7 @@
 #include <linux/tracepoint.h>
 
 #include "dod_test.h"
+#include "one_access.h"
 
 /* === Observer ============================================================= */
 
@@ -320,12 +321,6 @@ const char *kt_take_free_report(void *fn, const void *addr, size_t size)
 
 /* === Accesses ============================================================= */
 
-#ifdef CONFIG_ARCH_SUPPORTS_INT128
-#define SIXTEEN_BYTES unsigned __int128
-#else
-#define SIXTEEN_BYTES struct { u64 half[2]; }
-#endif
-
 /**
  * test_dma_read() - Read memory with one instrumented load.
  * @p: where
@@ -333,26 +328,7 @@ const char *kt_take_free_report(void *fn, const void *addr, size_t size)
  */
 kt_noinline void test_dma_read(const void *p, size_t size)
 {
-	SIXTEEN_BYTES v;
-
-	OPTIMIZER_HIDE_VAR(p);
-	switch (size) {
-	case 1:
-		READ_ONCE(*(const u8 *)p);
-		break;
-	case 2:
-		READ_ONCE(*(const u16 *)p);
-		break;
-	case 4:
-		READ_ONCE(*(const u32 *)p);
-		break;
-	case 8:
-		READ_ONCE(*(const u64 *)p);
-		break;
-	default:
-		v = *(typeof(v) *)p;
-		barrier_data(&v);
-	}
+	one_load(p, size);
 }
 
 /**
@@ -362,26 +338,7 @@ kt_noinline void test_dma_read(const void *p, size_t size)
  */
 kt_noinline void test_dma_write(void *p, size_t size)
 {
-	SIXTEEN_BYTES v;
-
-	memset(&v, 0x5a, sizeof(v));
-	OPTIMIZER_HIDE_VAR(p);
-	switch (size) {
-	case 1:
-		WRITE_ONCE(*(u8 *)p, 0x5a);
-		break;
-	case 2:
-		WRITE_ONCE(*(u16 *)p, 0x5a5a);
-		break;
-	case 4:
-		WRITE_ONCE(*(u32 *)p, 0x5a5a5a5a);
-		break;
-	case 8:
-		WRITE_ONCE(*(u64 *)p, 0x5a5a5a5a5a5a5a5aULL);
-		break;
-	default:
-		*(typeof(v) *)p = v;
-	}
+	one_store(p, size);
 }
 
 /**
