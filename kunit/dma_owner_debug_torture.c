@@ -381,8 +381,8 @@ static void read_line(struct reader *r, const char *text, size_t len)
 		}
 }
 
-/* @text is not NUL-terminated. */
-static void probe_console(void *ignore, const char *text, size_t len)
+/* @text is not NUL-terminated. Unused without CONFIG_TRACEPOINTS. */
+static void __maybe_unused probe_console(void *ignore, const char *text, size_t len)
 {
 	unsigned long flags;
 

@@ -73,8 +73,8 @@ static void keep_line(const char *text, size_t len)
 		strscpy(r->line[r->nlines++], text, min(len + 1, (size_t)LINE_LENGTH));
 }
 
-/* @text is not NUL-terminated. */
-static void probe_console(void *ignore, const char *text, size_t len)
+/* @text is not NUL-terminated. Unused without CONFIG_TRACEPOINTS. */
+static void __maybe_unused probe_console(void *ignore, const char *text, size_t len)
 {
 	unsigned long flags;
 

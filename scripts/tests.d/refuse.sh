@@ -47,7 +47,7 @@ loads()
 # x86_64-6.12 of x86_64-6.12-kasan-<hash>
 version=$(basename "$build" | cut -d- -f 1,2)
 refused "$version-nodmadebug" CONFIG_DMA_API_DEBUG=y
-loads "$version-nokasan" 'nothing, .*; accesses are not trapped, and checks .* are off'
+loads "$version-nokasan" 'nothing, .*; accesses are not trapped .*are off (.*)'
 refused "$version-nokprobes" CONFIG_KPROBES=y
 # The last: it has little in common with the others, which start from a copy.
 refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
