@@ -745,8 +745,7 @@ int dod_content_start(const struct dod_guard *with, unsigned int reserve,
 	guard = with;
 	/* A mapping that was made before may belong to one that is made now. */
 	dod_content_doubt();
-	return dod_pool_init(&pool, "dod_content", sizeof(struct dod_content),
-			     reserve, max);
+	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max);
 }
 
 /**

@@ -595,25 +595,33 @@ struct dod_pool_shard;
 /**
  * struct dod_pool - objects that a hook can take in any context
  *
- * @cache:	where they come from, filled up by a worker
+ * @size:	of an object, bytes
+ * @blocks:	the pages that they are cut out of, by their lru
+ * @uncut:	the rest of the newest block
+ * @nr_uncut:	and how many objects there are in it
  * @shards:	one free list per possible CPU
  * @nr_shards:	how many
  * @reserve:	objects to keep free
  * @max:	most objects to allocate
  * @total:	objects allocated
- * @refill:	the worker
+ * @refill:	what fills it up
+ * @workers:	where that runs
  */
 struct dod_pool {
-	struct kmem_cache *cache;
+	size_t size;
+	struct list_head blocks;
+	void *uncut;
+	unsigned int nr_uncut;
 	struct dod_pool_shard *shards;
 	unsigned int nr_shards;
 	unsigned int reserve, max;
 	atomic_long_t total;
 	struct work_struct refill;
+	struct workqueue_struct *workers;
 };
 
-int dod_pool_init(struct dod_pool *pool, const char *name, size_t size,
-		  unsigned int reserve, unsigned int max);
+int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
+		  unsigned int max);
 void dod_pool_destroy(struct dod_pool *pool);
 void *dod_pool_get(struct dod_pool *pool);
 void dod_pool_put(struct dod_pool *pool, void *obj);

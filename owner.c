@@ -2558,15 +2558,14 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	by_phys = index_new(by_phys_keys);
 	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);
-	err = dod_pool_init(&dod_mapping_pool, "dod_mapping",
-			    sizeof(struct dod_mapping), reserve, max);
+	err = dod_pool_init(&dod_mapping_pool, sizeof(struct dod_mapping),
+			    reserve, max);
 	if (!err)
-		err = dod_pool_init(&range_pool, "dod_range",
-				    sizeof(struct dod_range), reserve / 8 + 64,
-				    max);
+		err = dod_pool_init(&range_pool, sizeof(struct dod_range),
+				    reserve / 8 + 64, max);
 	if (!err)
-		err = dod_pool_init(&device_pool, "dod_device",
-				    sizeof(struct dod_device), 64, 16384);
+		err = dod_pool_init(&device_pool, sizeof(struct dod_device),
+				    64, 16384);
 	if (!err)
 		err = dod_content_start(with, reserve / 2 + 64, max);
 	if (err || !by_phys || !by_bus || !ended) {

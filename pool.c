@@ -2,9 +2,15 @@
 /*
  * Objects for the hooks, which run in any context and may not allocate: taken
  * from lists that a worker keeps filled. No list lock nests in another.
+ *
+ * Objects are cut out of pages. A slab cache would add a quarter to a record with
+ * KASAN, whose redzones are for nothing: the tool's own code is not instrumented.
  */
 #include "dma_owner_debug.h"
 
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 struct dod_pool_object {
@@ -54,13 +60,35 @@ static struct dod_pool_shard *emptiest(struct dod_pool *pool)
 	return least;
 }
 
+#define BLOCK_ORDER	get_order(SZ_32K)
+
+/* Only one caller at a time: who sets up the pool, and then its worker. */
+static struct dod_pool_object *new_object(struct dod_pool *pool)
+{
+	struct dod_pool_object *obj;
+
+	if (!pool->nr_uncut) {
+		struct page *block = alloc_pages(GFP_KERNEL, BLOCK_ORDER);
+
+		if (!block)
+			return NULL;
+		list_add(&block->lru, &pool->blocks);
+		pool->uncut = page_address(block);
+		pool->nr_uncut = (PAGE_SIZE << BLOCK_ORDER) / pool->size;
+	}
+	obj = pool->uncut;
+	pool->uncut += pool->size;
+	pool->nr_uncut--;
+	return obj;
+}
+
 static int fill(struct dod_pool *pool)
 {
 	while (dod_pool_free(pool) < pool->reserve &&
 	       atomic_long_read(&pool->total) < pool->max) {
 		struct dod_pool_object *obj;
 
-		obj = kmem_cache_alloc(pool->cache, GFP_KERNEL);
+		obj = new_object(pool);
 		if (!obj)
 			return -ENOMEM;
 		atomic_long_inc(&pool->total);
@@ -102,7 +130,7 @@ void *dod_pool_get(struct dod_pool *pool)
 	if (READ_ONCE(own->nr) <= pool->reserve / pool->nr_shards / 2 &&
 	    dod_pool_free(pool) <= pool->reserve / 2 &&
 	    atomic_long_read(&pool->total) < pool->max)
-		queue_work(system_highpri_wq, &pool->refill);
+		queue_work(pool->workers, &pool->refill);
 	return obj;
 }
 
@@ -139,7 +167,6 @@ long dod_pool_free(const struct dod_pool *pool)
 /**
  * dod_pool_init() - set up a pool and fill it
  * @pool: the pool
- * @name: of its slab cache
  * @size: of an object, bytes
  * @reserve: how many to keep free
  * @max: how many to allocate at most
@@ -148,8 +175,8 @@ long dod_pool_free(const struct dod_pool *pool)
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_pool_init(struct dod_pool *pool, const char *name, size_t size,
-		  unsigned int reserve, unsigned int max)
+int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
+		  unsigned int max)
 {
 	unsigned int i;
 
@@ -158,10 +185,15 @@ int dod_pool_init(struct dod_pool *pool, const char *name, size_t size,
 	pool->reserve = reserve;
 	pool->max = max;
 	pool->nr_shards = num_possible_cpus();
-	pool->cache = kmem_cache_create(name, size, 0, 0, NULL);
+	pool->size = ALIGN(size, __alignof__(u64));
+	pool->nr_uncut = 0;
+	INIT_LIST_HEAD(&pool->blocks);
 	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
 			       GFP_KERNEL);
-	if (!pool->cache || !pool->shards)
+	/* Not bound: the CPU that maps so much may let nothing else run. */
+	pool->workers = alloc_workqueue("dma_owner_debug",
+					WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (!pool->shards || !pool->workers)
 		goto err;
 	for (i = 0; i < pool->nr_shards; i++)
 		raw_spin_lock_init(&pool->shards[i].lock);
@@ -180,20 +212,17 @@ err:
  */
 void dod_pool_destroy(struct dod_pool *pool)
 {
-	unsigned int i;
+	struct page *block, *next;
 
 	if (!pool->nr_shards)
 		return;
-	cancel_work_sync(&pool->refill);
-	for (i = 0; pool->shards && i < pool->nr_shards; i++) {
-		struct dod_pool_object *obj;
-
-		while ((obj = shard_get(&pool->shards[i])))
-			kmem_cache_free(pool->cache, obj);
+	if (pool->workers) {
+		cancel_work_sync(&pool->refill);
+		destroy_workqueue(pool->workers);
 	}
+	list_for_each_entry_safe(block, next, &pool->blocks, lru)
+		__free_pages(block, BLOCK_ORDER);
 	kfree(pool->shards);
 	pool->shards = NULL;
-	kmem_cache_destroy(pool->cache);
-	pool->cache = NULL;
 	pool->nr_shards = 0;
 }

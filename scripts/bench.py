@@ -65,7 +65,6 @@ class Results:
         self.yardstick = {}  # (dma-debug, config, direction): (map, unmap)
         self.banner = {}  # config: what the tool said at load
         self.gone = {}  # config: bytes for MANY live
-        self.slabs = {}  # (config, cache): bytes for an object, objects in use
         self.untracked = {}  # when: how many mappings had no record, or no content
         self.wall = collections.defaultdict(dict)  # (workload, config): {pair: rate}
         try:
@@ -96,9 +95,6 @@ class Results:
 
     def add_memory(self, config, kib):
         self.gone[config] = int(kib) * 1024
-
-    def add_slab(self, config, name, per_slab, pages, used):
-        self.slabs[config, name] = int(pages) * 4096 / int(per_slab), int(used)
 
     def add_untracked(self, when, records, contents):
         self.untracked[when] = {"records": int(records), "contents": int(contents)}
@@ -315,12 +311,9 @@ def show_memory(results):
         value = results.bytes_per_mapping(config)
         if value is None:
             continue
-        for (of, cache), (size, used) in results.slabs.items():
-            if of == config and used >= MANY:
-                rows.append([f"{CONFIGS[config]}: of {cache}", f"{size:,.0f}"])
-        rows.append([f"{CONFIGS[config]}: memory that is gone", f"{value:,.0f}"])
+        rows.append([CONFIGS[config], f"{value:,.0f}"])
     if rows:
-        table(f"Bytes for each of {MANY:,} live mappings, with what KASAN adds to an object",
+        table(f"Bytes of memory that are gone for each of {MANY:,} live mappings",
               ["", "bytes"], rows)
 
 
@@ -464,9 +457,7 @@ def main():
                     for key, value in results.yardstick.items()],
                 "wall": [{"workload": workload, "tool": config, "per_second": list(rates.values())}
                          for (workload, config), rates in results.wall.items()],
-                "memory": {"gone": results.gone,
-                           "slabs": [{"tool": config, "cache": cache, "bytes": size, "used": used}
-                                     for (config, cache), (size, used) in results.slabs.items()]},
+                "memory": {"gone": results.gone},
                 "untracked": results.untracked,
                 "targets": targets,
             }, f, indent=1)

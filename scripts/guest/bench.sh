@@ -88,18 +88,15 @@ free_kb()
 	sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo
 }
 
-# memory CONFIG LIVE: what the tool's caches take for each object, and how many there
-# are; and what memory is gone with all that is live. The tool must have been loaded
-# just now: it keeps the records that it has once allocated.
+# memory CONFIG LIVE: what memory is gone with all that is live. The tool must have been
+# loaded just now: it keeps the records that it has once allocated.
 memory()
 {
 	before=$(free_kb)
 	bench only=none live="$2" >/dev/null
 	result memory "$1" $((before - $(free_kb)))
-	[ "$1" = out ] || {
-		awk -v c="$1" '/^dod_/ { print "slab", c, $1, $5, $6, $2 }' /proc/slabinfo
-		echo "untracked $1 $(stat untracked_pool_empty) $(stat content_pool_empty)"
-	} >/dev/out
+	[ "$1" = out ] ||
+		result untracked "$1" "$(stat untracked_pool_empty)" "$(stat content_pool_empty)"
 	unload_bench
 }
 
