@@ -166,53 +166,65 @@ static void begin_prints(struct dod_mapping *m)
 	m->content = c;
 }
 
+/* The slots of the blocks that [start, last] touches, as bits; most touch few. */
+static u64 slots_touched(const struct dod_mapping *m, u64 start, u64 last)
+{
+	const struct dod_content *c = m->content;
+	u64 from = (max(start, m->start) - m->start) / BLOCK;
+	u64 to = (min(last, m->last) - m->start) / BLOCK;
+
+	/* Into slots; what is in the middle begins with the end and ends with the head. */
+	if (from >= c->head)
+		from = max_t(u64, from, c->head + c->skipped) - c->skipped;
+	if (to >= c->head)
+		to = to >= c->head + c->skipped ? to - c->skipped : c->head - 1ULL;
+	return from <= to ? GENMASK_ULL(to, from) : 0;
+}
+
+/* The lowest slot of a set that is not empty, taken out of it. */
+static unsigned int next_slot(u64 *slots)
+{
+	unsigned int slot = __ffs64(*slots);
+
+	*slots &= *slots - 1;
+	return slot;
+}
+
 static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
-	struct dod_content *c = m->content;
-	unsigned int slot;
-	u64 from, to;
-
-	for (slot = 0; slot < c->slots; slot++) {
-		block_at(m, slot, &from, &to);
-		if (overlap(from, to, start, last))
-			c->valid &= ~BIT_ULL(slot);
-	}
+	m->content->valid &= ~slots_touched(m, start, last);
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
 static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
 			 const struct dod_range *range)
 {
+	u64 slots = slots_touched(m, start, last), from, to;
 	struct dod_content *c = m->content;
-	unsigned int slot, slots = c->slots;
-	u64 from, to, valid = 0;
 
-	for (slot = 0; slot < slots; slot++) {
+	while (slots) {
+		unsigned int slot = next_slot(&slots);
+
 		block_at(m, slot, &from, &to);
-		if (!overlap(from, to, start, last) || from < range->start ||
-		    to > range->last)
+		if (from < range->start || to > range->last)
 			continue;
 		c->block[slot] = fold(from, to);
-		valid |= BIT_ULL(slot);
+		c->valid |= BIT_ULL(slot);
 	}
-	c->valid |= valid;
 }
 
 static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 			   struct dod_found *found)
 {
 	struct dod_content *c = m->content;
+	u64 slots = c->valid & slots_touched(m, start, last), from, to;
 	bool doubtful = was_doubted(c);
-	u64 from, to, valid = c->valid;
-	unsigned int slot;
 
-	for (slot = 0; slot < c->slots; slot++) {
-		if (!(valid & BIT_ULL(slot)))
-			continue;
+	c->valid &= ~slots;
+	while (slots) {
+		unsigned int slot = next_slot(&slots);
+
 		block_at(m, slot, &from, &to);
-		if (!overlap(from, to, start, last))
-			continue;
-		valid &= ~BIT_ULL(slot);
 		if (likely(c->block[slot] == fold(from, to)))
 			continue;
 		if (doubtful) {
@@ -227,7 +239,6 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 		found->to = to - m->start;
 		found->blocks++;
 	}
-	c->valid = valid;
 }
 
 /*
