@@ -815,9 +815,13 @@ enum stage {
 	OTHERS,		/* all of the call is in the index: other mappings */
 	ALONE,		/* likewise, where those have nothing to do with it */
 	ADVICE,		/* a line per device, no report */
+	NR_STAGES
 };
 
-/* One row per check. Of the rows of a stage the first that finds something ends it. */
+/*
+ * One row per check, by stage. Of the rows of a stage the first that finds something
+ * ends it.
+ */
 static const struct check {
 	enum stage stage;
 	enum dod_report_type type;
@@ -844,16 +848,34 @@ static const struct check {
 	{ ADVICE, DOD_R_CONFIG_NOT_INHERITED, config_not_inherited },
 };
 
+/* Where the rows of a stage begin, and which types they are of. */
+static u8 first_of[NR_STAGES + 1];
+static u32 types_of[NR_STAGES];
+
+static void find_stages(void)
+{
+	unsigned int stage, i;
+
+	for (stage = 0, i = 0; stage < NR_STAGES; stage++) {
+		first_of[stage] = i;
+		types_of[stage] = 0;
+		for (; i < ARRAY_SIZE(checks) && checks[i].stage == stage; i++)
+			types_of[stage] |= BIT(checks[i].type);
+	}
+	first_of[NR_STAGES] = i;
+}
+
 /* Returns whether there was a report. */
 static bool run(enum stage stage, const struct dod_call *call,
 		const struct dod_mapping *m, struct dod_finding *f)
 {
 	unsigned int i;
 
+	if (!(types_of[stage] & ~READ_ONCE(dod_types_off)))
+		return false;
 	f->text[0] = '\0';
-	for (i = 0; i < ARRAY_SIZE(checks); i++) {
-		if (checks[i].stage != stage ||
-		    dod_report_is_off(checks[i].type))
+	for (i = first_of[stage]; i < first_of[stage + 1]; i++) {
+		if (dod_report_is_off(checks[i].type))
 			continue;
 		f->type = checks[i].type;
 		if (stage == ADVICE && test_bit(f->type, &m->device->noted))
@@ -965,6 +987,7 @@ void dod_checks_start(const struct dod_guard *with)
 	const struct resource *ram, *part;
 
 	guard = with;
+	find_stages();
 	nr_image = 0;
 	/* The image's resources are static, and their parents not unplugged. */
 	for (ram = iomem_resource.child; ram; ram = ram->sibling)

@@ -804,9 +804,23 @@ unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
 const char *dod_report_dir(u8 dir);
 bool dod_report_is_advice(enum dod_report_type type);
-bool dod_report_is_off(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);
 int dod_report_set_filter(enum dod_filter_by by, const char *val);
+
+extern u32 dod_types_off;	/* bits; report.c */
+
+/**
+ * dod_report_is_off() - is a type off everywhere?
+ * @type: the type
+ *
+ * What is only there to find it need not be done.
+ *
+ * Context: any.
+ */
+static inline bool dod_report_is_off(enum dod_report_type type)
+{
+	return READ_ONCE(dod_types_off) & BIT(type);
+}
 
 /* === Front door =========================================================== */
 

@@ -224,20 +224,7 @@ struct filter {
 static_assert(DOD_REPORT_COUNT <= 32);
 
 static struct filter filters[DOD_BY_COUNT];	/* report_lock */
-static u32 types_off;			/* report_lock, read without */
-
-/**
- * dod_report_is_off() - is a type off everywhere?
- * @type: the type
- *
- * What is only there to find it need not be done.
- *
- * Context: any.
- */
-bool dod_report_is_off(enum dod_report_type type)
-{
-	return READ_ONCE(types_off) & BIT(type);
-}
+u32 dod_types_off;			/* report_lock, read without */
 
 static int type_mask(const char *name, u32 *mask)
 {
@@ -347,7 +334,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	raw_spin_lock_irqsave(&report_lock, flags);
 	filters[by] = new;
 	if (by == DOD_BY_TYPE)
-		WRITE_ONCE(types_off, off);
+		WRITE_ONCE(dod_types_off, off);
 	raw_spin_unlock_irqrestore(&report_lock, flags);
 	return 0;
 }
