@@ -177,14 +177,14 @@ static void clear_words(u8 *p, const u8 *e)
 	int i;
 
 	for (; p < e; p += sizeof(u64)) {
-		old = READ_ONCE(*(u64 *)p);
-		if (!old)
+		old = cmpxchg((u64 *)p, alike, 0);
+		if (likely(!old || old == alike))
 			continue;
-		if (old != alike && is_whole(old & 0xff) &&
-		    old == repeat(old & 0xff))
+		if (is_whole(old & 0xff) && old == repeat(old & 0xff)) {
 			alike = old;
-		if (old == alike && likely(cmpxchg((u64 *)p, old, 0) == old))
-			continue;
+			if (cmpxchg((u64 *)p, alike, 0) == alike)
+				continue;
+		}
 		for (i = 0; i < sizeof(u64); i++)
 			clear_byte(p + i);
 	}
