@@ -20,6 +20,8 @@
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 
+#include <asm/word-at-a-time.h>
+
 #define REGION_SHIFT	21
 #define SHARD_BITS	6
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
@@ -76,26 +78,27 @@ INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 
 /* === Devices ============================================================== */
 
-#define LOW_BITS	(~0UL / 0xff)
-#define HIGH_BITS	(LOW_BITS << 7)
-
 /*
- * As strncmp(), but without the kernel's checks, and by words as long as the name goes
- * on behind them: this is done for each mapping.
+ * As strncmp(), but without the kernel's checks, and by words: this is done for each
+ * mapping. Names are aligned, nearly all: then a word can be read as a whole, even if
+ * the name ends in it.
  */
 static bool has_name(const struct dod_device *d, const char *name)
 {
+	const struct word_at_a_time zero = WORD_AT_A_TIME_CONSTANTS;
 	unsigned int i = 0;
 
 	while (IS_ALIGNED((unsigned long)name, sizeof(long)) &&
 	       i + sizeof(long) < sizeof(d->name)) {
-		unsigned long word = *(const unsigned long *)(d->name + i);
+		unsigned long word = *(const unsigned long *)(d->name + i), end;
+		unsigned long differs = word ^ *(const unsigned long *)(name + i);
 
-		/* Has it a byte that is 0? */
-		if ((word - LOW_BITS) & ~word & HIGH_BITS)
-			break;
-		/* Aligned: all of it can be read, even if the other name ends in it. */
-		if (word != *(const unsigned long *)(name + i))
+		if (has_zero(word, &end, &zero)) {
+			end = create_zero_mask(prep_zero_mask(word, end, &zero));
+			/* The end itself, too. */
+			return !(differs & zero_bytemask(end)) && !name[i + find_zero(end)];
+		}
+		if (differs)
 			return false;
 		i += sizeof(long);
 	}
@@ -372,6 +375,14 @@ static void range_add(struct dod_mapping *m, struct dod_range *r, u64 start,
 	range_tree_insert(r, &m->owned);
 }
 
+/* In its place: the ranges beside it stay before and behind it. */
+static void range_resize(struct dod_range *r, u64 start, u64 last)
+{
+	r->start = start;
+	r->last = last;
+	range_tree_augment.propagate(&r->rb, NULL);
+}
+
 /*
  * The CPU gets [start, *last]. Where that splits a range and no second half can
  * be had, the CPU gets that half, too, and *last says so: too little is guarded,
@@ -386,39 +397,35 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last)
 	bool owned = false;
 
 	for (r = range_tree_iter_first(&m->owned, start, to); r; r = next) {
-		u64 r_start = r->start, r_last = r->last;
-		u8 dir = r->dir;
+		u64 r_last = r->last;
 
 		next = range_tree_iter_next(r, start, to);
 		owned = true;
-		range_tree_remove(r, &m->owned);
-		right = r;
-		if (r_start < start) {
-			range_add(m, r, r_start, start - 1, dir);
-			right = NULL;
-		}
-		if (r_last > to) {
-			right = right ?: range_get(m);
+		if (r->start < start) {
+			range_resize(r, r->start, start - 1);
+			if (r_last <= to)
+				continue;
+			right = range_get(m);
 			if (right)
-				range_add(m, right, to + 1, r_last, dir);
+				range_add(m, right, to + 1, r_last, r->dir);
 			else
 				*last = r_last;
-		} else if (right) {
-			range_put(m, right);
+		} else if (r_last > to) {
+			range_resize(r, to + 1, r_last);
+		} else {
+			range_tree_remove(r, &m->owned);
+			range_put(m, r);
 		}
 	}
 	return owned;
 }
 
-/* The range at a byte, if it is of the direction, taken out of the tree. */
-static struct dod_range *range_detach(struct dod_mapping *m, u64 byte, u8 dir)
+/* The range at a byte, if it is of the direction. */
+static struct dod_range *range_at(struct dod_mapping *m, u64 byte, u8 dir)
 {
 	struct dod_range *r = range_tree_iter_first(&m->owned, byte, byte);
 
-	if (!r || r->dir != dir)
-		return NULL;
-	range_tree_remove(r, &m->owned);
-	return r;
+	return r && r->dir == dir ? r : NULL;
 }
 
 /*
@@ -429,23 +436,28 @@ static struct dod_range *range_detach(struct dod_mapping *m, u64 byte, u8 dir)
 static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	struct dod_range *before = NULL, *behind = NULL, *r;
-	u64 from = start, to = *last;
+	u64 to = *last;
 	bool owned = range_take(m, start, last);
 
-	if (from > m->start)
-		before = range_detach(m, from - 1, dir);
+	if (start > m->start)
+		before = range_at(m, start - 1, dir);
 	if (to < m->last)
-		behind = range_detach(m, to + 1, dir);
-	if (before)
-		from = before->start;
-	if (behind)
+		behind = range_at(m, to + 1, dir);
+	if (before && behind) {
 		to = behind->last;
-	r = before ?: behind ?: range_get(m);
-	if (!r)
-		return true;
-	if (before && behind)
+		range_tree_remove(behind, &m->owned);
 		range_put(m, behind);
-	range_add(m, r, from, to, dir);
+	}
+	if (before) {
+		range_resize(before, before->start, to);
+	} else if (behind) {
+		range_resize(behind, start, behind->last);
+	} else {
+		r = range_get(m);
+		if (!r)
+			return true;
+		range_add(m, r, start, to, dir);
+	}
 	return owned;
 }
 
@@ -564,6 +576,18 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 		}
 		dod_unlock(&by_phys->wide.lock);
 	}
+}
+
+/*
+ * The same where none of [start, last] was this mapping's device's before: nothing was
+ * cleared, so that what other mappings make of it is there, and stays.
+ */
+static void guard_fresh(struct dod_mapping *m, u64 start, u64 last)
+{
+	start = round_down(start, GRANULE);
+	last = round_up(last + 1, GRANULE) - 1;
+	guard_ranges(m, start, last);
+	guard_edges(m, start, last);
 }
 
 /*
@@ -765,9 +789,12 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
+	if (!afresh) {
+		guard_fresh(m, start, last);
+		return;
+	}
 	/* A weaker direction may replace a stronger one. */
-	if (afresh)
-		guard->disown(start, last);
+	guard->disown(start, last);
 	guard_region(shard, start, last);
 }
 
@@ -918,6 +945,24 @@ static struct dod_mapping *history_take(void)
 	return m;
 }
 
+/* All of a mapping that is in no index any more. The lock of its part is held. */
+static void end_ranges(struct index_part *shard, struct dod_mapping *m)
+{
+	struct dod_range *r, *next;
+
+	rbtree_postorder_for_each_entry_safe(r, next, &m->owned.rb_root, rb) {
+		u64 start = r->start, last = r->last;
+
+		range_put(m, r);
+		if (m->trap == DOD_TRAP_NONE)
+			continue;
+		add_edges(m, &start, &last);
+		guard->disown(start, last);
+		guard_region(shard, start, last);
+	}
+	m->owned = RB_ROOT_CACHED;
+}
+
 /* Takes a claimed mapping out of the physical index and gives all to the CPU. */
 static void take_back_all(struct dod_mapping *m)
 {
@@ -934,9 +979,8 @@ static void take_back_all(struct dod_mapping *m)
 	dod_content_end(m);
 	phys_tree_remove(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr - 1);
-	while (!m->wide &&
-	       (r = range_tree_iter_first(&m->owned, m->start, m->last)))
-		take_narrow(part, m, r->start, r->last);
+	if (!m->wide)
+		end_ranges(part, m);
 	dod_unlock_irqrestore(&part->lock, flags);
 	dod_lifecycle_unmark(m);
 	if (m->wide) {
