@@ -160,32 +160,33 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
  */
 static void paint_words(u8 *p, const u8 *e, u8 value)
 {
-	u64 pattern = repeat(value);
+	unsigned long pattern = repeat(value), old;
 	int i;
 
-	for (; p < e; p += sizeof(u64)) {
-		if (likely(!cmpxchg((u64 *)p, 0, pattern)))
+	for (; p < e; p += sizeof(long)) {
+		old = 0;
+		if (likely(try_cmpxchg((unsigned long *)p, &old, pattern)))
 			continue;
-		for (i = 0; i < sizeof(u64); i++)
+		for (i = 0; i < sizeof(long); i++)
 			paint_byte(p + i, value);
 	}
 }
 
 static void clear_words(u8 *p, const u8 *e)
 {
-	u64 alike = repeat(SHADOW_TO_DEVICE), old;
+	unsigned long alike = repeat(SHADOW_TO_DEVICE), old;
 	int i;
 
-	for (; p < e; p += sizeof(u64)) {
-		old = cmpxchg((u64 *)p, alike, 0);
-		if (likely(!old || old == alike))
+	for (; p < e; p += sizeof(long)) {
+		old = alike;
+		if (likely(try_cmpxchg((unsigned long *)p, &old, 0)) || !old)
 			continue;
-		if (is_whole(old & 0xff) && old == repeat(old & 0xff)) {
+		if (is_whole(old & 0xff) && old == (unsigned long)repeat(old & 0xff)) {
 			alike = old;
-			if (cmpxchg((u64 *)p, alike, 0) == alike)
+			if (try_cmpxchg((unsigned long *)p, &old, 0))
 				continue;
 		}
-		for (i = 0; i < sizeof(u64); i++)
+		for (i = 0; i < sizeof(long); i++)
 			clear_byte(p + i);
 	}
 }
@@ -195,7 +196,7 @@ static void paint(u64 start, u64 end, u8 value)
 {
 	u8 *p = kasan_mem_to_shadow(phys_to_virt(start));
 	u8 *e = p + (end - start) / GRANULE;
-	u8 *first = PTR_ALIGN(p, sizeof(u64)), *behind = PTR_ALIGN_DOWN(e, sizeof(u64));
+	u8 *first = PTR_ALIGN(p, sizeof(long)), *behind = PTR_ALIGN_DOWN(e, sizeof(long));
 
 	if (first < behind) {
 		if (value)
