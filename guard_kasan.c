@@ -155,18 +155,24 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 }
 
 /*
- * Nearly always all is accessible, or all of a word is ours and alike: a compare and
- * exchange for each word then, and little else. @p and @e are multiples of words.
+ * Nearly always all of a word is accessible, or all of it is ours and alike. Then it is
+ * stored, and not exchanged: we hold the lock of the region, and words are inside of the
+ * range, whose shadow KASAN changes only if somebody frees what is mapped. That is
+ * reported by itself; what can get lost is that KASAN forgets that it was freed. Edges
+ * are others' memory, and are exchanged.
+ *
+ * @p and @e are multiples of words.
  */
 static void paint_words(u8 *p, const u8 *e, u8 value)
 {
-	unsigned long pattern = repeat(value), old;
+	unsigned long pattern = repeat(value);
 	int i;
 
 	for (; p < e; p += sizeof(long)) {
-		old = 0;
-		if (likely(try_cmpxchg((unsigned long *)p, &old, pattern)))
+		if (likely(!READ_ONCE(*(unsigned long *)p))) {
+			WRITE_ONCE(*(unsigned long *)p, pattern);
 			continue;
+		}
 		for (i = 0; i < sizeof(long); i++)
 			paint_byte(p + i, value);
 	}
@@ -178,13 +184,16 @@ static void clear_words(u8 *p, const u8 *e)
 	int i;
 
 	for (; p < e; p += sizeof(long)) {
-		old = alike;
-		if (likely(try_cmpxchg((unsigned long *)p, &old, 0)) || !old)
+		old = READ_ONCE(*(unsigned long *)p);
+		if (!old)
 			continue;
-		if (is_whole(old & 0xff) && old == (unsigned long)repeat(old & 0xff)) {
+		if (old != alike && is_whole(old & 0xff) &&
+		    (old & 0xff) != SHADOW_EDGE &&
+		    old == (unsigned long)repeat(old & 0xff))
 			alike = old;
-			if (try_cmpxchg((unsigned long *)p, &old, 0))
-				continue;
+		if (likely(old == alike)) {
+			WRITE_ONCE(*(unsigned long *)p, 0);
+			continue;
 		}
 		for (i = 0; i < sizeof(long); i++)
 			clear_byte(p + i);
@@ -198,7 +207,7 @@ static void paint(u64 start, u64 end, u8 value)
 	u8 *e = p + (end - start) / GRANULE;
 	u8 *first = PTR_ALIGN(p, sizeof(long)), *behind = PTR_ALIGN_DOWN(e, sizeof(long));
 
-	if (first < behind) {
+	if (first < behind && value != SHADOW_EDGE) {
 		if (value)
 			paint_words(first, behind, value);
 		else
@@ -382,9 +391,15 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 {
 	while (p < end && !IS_ALIGNED((unsigned long)p, sizeof(u64)) && !*p)
 		p++;
-	if (IS_ALIGNED((unsigned long)p, sizeof(u64)))
-		while (end - p >= sizeof(u64) && !*(const u64 *)p)
-			p += sizeof(u64);
+	if (IS_ALIGNED((unsigned long)p, sizeof(u64))) {
+		const u64 *w = (const u64 *)p, *behind = (const u64 *)PTR_ALIGN_DOWN(end, sizeof(u64));
+
+		while (behind - w >= 4 && !(w[0] | w[1] | w[2] | w[3]))
+			w += 4;
+		while (w < behind && !*w)
+			w++;
+		p = (const u8 *)w;
+	}
 	while (p < end && !*p)
 		p++;
 	return p;
