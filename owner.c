@@ -443,7 +443,7 @@ static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		before = range_at(m, start - 1, dir);
 	if (to < m->last)
 		behind = range_at(m, to + 1, dir);
-	if (before && behind) {
+	if (before && behind && before != behind) {
 		to = behind->last;
 		range_tree_remove(behind, &m->owned);
 		range_put(m, behind);
@@ -1477,8 +1477,9 @@ static struct synced sync_mapping(const struct dod_call *call,
 	struct index_part *phys = phys_part(m);
 	struct synced s = { .start = m->start + (bus - m->bus) };
 
-	s.last = min(s.start + size - 1, m->last);
-	s.done = s.last - s.start + 1;
+	/* Lengths that drivers compute can be any, also negative ones. */
+	s.done = min(size, m->last - s.start + 1);
+	s.last = s.start + s.done - 1;
 	if (change == NO_SYNC) {
 		s.start = m->start;
 		s.last = m->last;

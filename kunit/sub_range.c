@@ -6,6 +6,7 @@
  */
 
 #include <linux/bitmap.h>
+#include <linux/dma-map-ops.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 
@@ -302,6 +303,31 @@ static void many_parts(struct kunit *test)
 	EXPECT_CLEAN(test, buf, size);
 }
 
+/*
+ * A driver computes a length and gets a negative one, which no coherent machine minds,
+ * and dma-debug only warns of.
+ */
+static void negative_length(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 2048);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 2048, DMA_TO_DEVICE);
+	u32 *budget = kt_quiet_dma_debug(test), saved;
+	bool able = budget && dma == virt_to_phys(buf) && dev_is_dma_coherent(kt_dev);
+	int offset;
+
+	for (offset = 0; able && offset <= 64; offset += 64) {
+		saved = xchg(budget, 0);
+		dma_sync_single_range_for_device(kt_dev, dma, offset, (size_t)-9, DMA_TO_DEVICE);
+		WRITE_ONCE(*budget, saved);
+		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 2040, 8);
+	}
+	dma_unmap_single(kt_dev, dma, 2048, DMA_TO_DEVICE);
+	EXPECT_CLEAN(test, buf, 2048);
+	if (!able)
+		kunit_skip(test, "Test requires: dma-debug in debugfs, direct mappings, coherent devices");
+}
+
 static struct kunit_case sub_range_cases[] = {
 	DIRECTION_CASE(part_for_cpu),
 	DIRECTION_CASE(part_for_device),
@@ -316,6 +342,7 @@ static struct kunit_case sub_range_cases[] = {
 	DIRECTION_CASE(mappings_meet_in_a_granule),
 	DIRECTION_CASE(random_ranges),
 	KUNIT_CASE(many_parts),
+	KUNIT_CASE(negative_length),
 	{}
 };
 
