@@ -60,22 +60,35 @@ static struct dod_pool_shard *emptiest(struct dod_pool *pool)
 	return least;
 }
 
-#define BLOCK_ORDER	get_order(SZ_32K)
+/*
+ * In large blocks little is left over, but nobody is to suffer for them: as the slab
+ * allocator does, take single pages where memory is in pieces.
+ */
+static bool new_block(struct dod_pool *pool)
+{
+	unsigned int order = get_order(SZ_32K);
+	struct page *block = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
+
+	if (!block) {
+		order = 0;
+		block = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
+	}
+	if (!block)
+		return false;
+	set_page_private(block, order);
+	list_add(&block->lru, &pool->blocks);
+	pool->uncut = page_address(block);
+	pool->nr_uncut = (PAGE_SIZE << order) / pool->size;
+	return true;
+}
 
 /* Only one caller at a time: who sets up the pool, and then its worker. */
 static struct dod_pool_object *new_object(struct dod_pool *pool)
 {
 	struct dod_pool_object *obj;
 
-	if (!pool->nr_uncut) {
-		struct page *block = alloc_pages(GFP_KERNEL, BLOCK_ORDER);
-
-		if (!block)
-			return NULL;
-		list_add(&block->lru, &pool->blocks);
-		pool->uncut = page_address(block);
-		pool->nr_uncut = (PAGE_SIZE << BLOCK_ORDER) / pool->size;
-	}
+	if (!pool->nr_uncut && !new_block(pool))
+		return NULL;
 	obj = pool->uncut;
 	pool->uncut += pool->size;
 	pool->nr_uncut--;
@@ -220,8 +233,14 @@ void dod_pool_destroy(struct dod_pool *pool)
 		cancel_work_sync(&pool->refill);
 		destroy_workqueue(pool->workers);
 	}
-	list_for_each_entry_safe(block, next, &pool->blocks, lru)
-		__free_pages(block, BLOCK_ORDER);
+	/* None is lost: no other tool would notice. */
+	WARN_ON(pool->shards && dod_pool_free(pool) != atomic_long_read(&pool->total));
+	list_for_each_entry_safe(block, next, &pool->blocks, lru) {
+		unsigned int order = page_private(block);
+
+		set_page_private(block, 0);
+		__free_pages(block, order);
+	}
 	kfree(pool->shards);
 	pool->shards = NULL;
 	pool->nr_shards = 0;
