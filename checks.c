@@ -863,6 +863,8 @@ static void find_stages(void)
 			types_of[stage] |= BIT(checks[i].type);
 	}
 	first_of[NR_STAGES] = i;
+	/* A row in the wrong place would never run. */
+	WARN_ON(i != ARRAY_SIZE(checks));
 }
 
 /* Returns whether there was a report. */

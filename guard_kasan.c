@@ -3,10 +3,10 @@
  * The guard on generic KASAN: paints the shadow of memory that a device owns,
  * and judges each access that KASAN then finds bad.
  *
- * The shadow is changed under the phys shard lock of its region, with cmpxchg
- * all the same, because the allocators change it, too. Only granules that are
- * accessible are painted, and only our own values are cleared: redzones and
- * freed memory are KASAN's and stay so.
+ * The shadow is changed under the phys shard lock of its region, and with cmpxchg
+ * where the allocators may change it at the same time: see paint_words(). Only
+ * granules that are accessible are painted, and only our own values are cleared:
+ * redzones and freed memory are KASAN's and stay so.
  */
 #include "dma_owner_debug.h"
 #include "compat.h"
@@ -156,10 +156,11 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 
 /*
  * Nearly always all of a word is accessible, or all of it is ours and alike. Then it is
- * stored, and not exchanged: we hold the lock of the region, and words are inside of the
- * range, whose shadow KASAN changes only if somebody frees what is mapped. That is
- * reported by itself; what can get lost is that KASAN forgets that it was freed. Edges
- * are others' memory, and are exchanged.
+ * stored, and not exchanged. A word that is to be painted lies inside of the range. One
+ * that has our values, but for edges, belongs to a live mapping, which cannot end, and
+ * give its memory back, without the lock of the region. So KASAN changes the word at the
+ * same time only if somebody frees what is mapped, and then may forget that it was freed.
+ * Edges are others' memory, and are exchanged.
  *
  * @p and @e are multiples of words.
  */
