@@ -201,16 +201,18 @@ inject()
 	text_of "$3" >/tmp/range."$1"
 	read -r from to </tmp/range."$1" || return 0
 	echo 0 >$debugfs/"$1"/probability
+	echo N >$debugfs/"$1"/task-filter
 	echo "$from" >$debugfs/"$1"/require-start
 	echo "$to" >$debugfs/"$1"/require-end
 	[ -e /tmp/hold ] || echo "$2" >$debugfs/"$1"/probability
 }
 
-# anywhere: whatever the task does that asks for it.
+# anywhere: whatever the task does that asks for it, and no other.
 anywhere()
 {
 	for attr in failslab fail_page_alloc; do
 		echo 0 >$debugfs/$attr/probability
+		echo Y >$debugfs/$attr/task-filter
 		echo 0 >$debugfs/$attr/require-start
 		echo 0xffffffffffffffff >$debugfs/$attr/require-end
 	done
