@@ -161,31 +161,51 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
  * give its memory back, without the lock of the region. So KASAN changes the word at the
  * same time only if somebody frees what is mapped, and then may forget that it was freed.
  * Edges are others' memory, and are exchanged.
- *
- * @p and @e are multiples of words.
  */
-static void paint_words(u8 *p, const u8 *e, u8 value)
+static bool four_are(const unsigned long *w, unsigned long value)
+{
+	return !((READ_ONCE(w[0]) ^ value) | (READ_ONCE(w[1]) ^ value) |
+		 (READ_ONCE(w[2]) ^ value) | (READ_ONCE(w[3]) ^ value));
+}
+
+static void store_four(unsigned long *w, unsigned long value)
+{
+	WRITE_ONCE(w[0], value);
+	WRITE_ONCE(w[1], value);
+	WRITE_ONCE(w[2], value);
+	WRITE_ONCE(w[3], value);
+}
+
+static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
 {
 	unsigned long pattern = repeat(value);
 	int i;
 
-	for (; p < e; p += sizeof(long)) {
-		if (likely(!READ_ONCE(*(unsigned long *)p))) {
-			WRITE_ONCE(*(unsigned long *)p, pattern);
+	for (; w < end; w++) {
+		for (; end - w >= 4 && four_are(w, 0); w += 4)
+			store_four(w, pattern);
+		if (w == end)
+			break;
+		if (likely(!READ_ONCE(*w))) {
+			WRITE_ONCE(*w, pattern);
 			continue;
 		}
-		for (i = 0; i < sizeof(long); i++)
-			paint_byte(p + i, value);
+		for (i = 0; i < sizeof(*w); i++)
+			paint_byte((u8 *)w + i, value);
 	}
 }
 
-static void clear_words(u8 *p, const u8 *e)
+static void clear_words(unsigned long *w, const unsigned long *end)
 {
 	unsigned long alike = repeat(SHADOW_TO_DEVICE), old;
 	int i;
 
-	for (; p < e; p += sizeof(long)) {
-		old = READ_ONCE(*(unsigned long *)p);
+	for (; w < end; w++) {
+		for (; end - w >= 4 && four_are(w, alike); w += 4)
+			store_four(w, 0);
+		if (w == end)
+			break;
+		old = READ_ONCE(*w);
 		if (!old)
 			continue;
 		if (old != alike && is_whole(old & 0xff) &&
@@ -193,11 +213,11 @@ static void clear_words(u8 *p, const u8 *e)
 		    old == (unsigned long)repeat(old & 0xff))
 			alike = old;
 		if (likely(old == alike)) {
-			WRITE_ONCE(*(unsigned long *)p, 0);
+			WRITE_ONCE(*w, 0);
 			continue;
 		}
-		for (i = 0; i < sizeof(long); i++)
-			clear_byte(p + i);
+		for (i = 0; i < sizeof(*w); i++)
+			clear_byte((u8 *)w + i);
 	}
 }
 
@@ -210,9 +230,9 @@ static void paint(u64 start, u64 end, u8 value)
 
 	if (first < behind && value != SHADOW_EDGE) {
 		if (value)
-			paint_words(first, behind, value);
+			paint_words((unsigned long *)first, (unsigned long *)behind, value);
 		else
-			clear_words(first, behind);
+			clear_words((unsigned long *)first, (unsigned long *)behind);
 	} else {
 		first = e;
 		behind = e;
