@@ -413,7 +413,8 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 	while (p < end && !IS_ALIGNED((unsigned long)p, sizeof(u64)) && !*p)
 		p++;
 	if (IS_ALIGNED((unsigned long)p, sizeof(u64))) {
-		const u64 *w = (const u64 *)p, *behind = (const u64 *)PTR_ALIGN_DOWN(end, sizeof(u64));
+		const u64 *w = (const u64 *)p;
+		const u64 *behind = (const u64 *)PTR_ALIGN_DOWN(end, sizeof(u64));
 
 		while (behind - w >= 4 && !(w[0] | w[1] | w[2] | w[3]))
 			w += 4;
@@ -480,8 +481,8 @@ static u64 run_start(u64 phys, u64 first)
 
 /*
  * Where the memory ends that the allocator gave out, if @from on is padding: the
- * rest of a slab object or of the pages of a large one. Behind a slab object is what KASAN and the slab
- * allocator know of it, with the same values in the shadow.
+ * rest of a slab object or of the pages of a large one. Behind a slab object is what
+ * KASAN and the slab allocator know of it, with the same values in the shadow.
  */
 static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 		      u64 from, u8 *redzone)

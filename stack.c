@@ -44,7 +44,7 @@
 
 /* As the kernel does it: from here outwards, without what lies inside of the caller. */
 static noinline unsigned int save_all(const struct dod_site *caller, unsigned long *frames,
-			     unsigned int depth)
+				      unsigned int depth)
 {
 	unsigned long all[DOD_MAP_FRAMES + 8] DOD_UNINITIALIZED;
 	unsigned int nr, i;
@@ -417,7 +417,7 @@ static unsigned int walk(struct dod_site *site, unsigned long *frames,
 
 /* The rest, by the unwinder, which begins elsewhere on the same stack. */
 static noinline unsigned int unwind(const struct dod_site *site, unsigned long *frames,
-			   unsigned int nr, unsigned int depth)
+				    unsigned int nr, unsigned int depth)
 {
 	struct unwind_state state DOD_UNINITIALIZED, from DOD_UNINITIALIZED;
 

@@ -147,6 +147,7 @@ static void set_state(enum promise promise)
 	down_write(&state_sem);
 	era = ERA(state) + (promise == OUT);
 	seq = (state + 4) & 0xfffc;
+	/* Pairs with smp_mb() in get_state(). */
 	smp_store_release(&state, era << 16 | seq | promise);
 	up_write(&state_sem);
 }
@@ -328,6 +329,7 @@ static void deliver(const struct report *r)
 	for (i = 0; i < nr_workers; i++) {
 		struct want *want = workers[i] ? &workers[i]->want : NULL;
 
+		/* Pairs with smp_store_release() in begin_want(). */
 		if (!want || !smp_load_acquire(&want->active) || !is_wanted(want, r))
 			continue;
 		id = strstr(r->device, NAME ".");
@@ -700,6 +702,7 @@ static void begin_want(struct worker *w, const char *type, const char *fn, const
 	want->addr = (unsigned long)addr;
 	want->size = size;
 	atomic_set(&want->reports, 0);
+	/* Pairs with smp_load_acquire() in deliver(). */
 	smp_store_release(&want->active, true);
 }
 

@@ -449,7 +449,7 @@ struct page *kt_page(struct kunit *test, unsigned int order)
  * Return: the bus address.
  */
 kt_noinline dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_t size,
-			     enum dma_data_direction dir)
+				    enum dma_data_direction dir)
 {
 	dma_addr_t dma = dma_map_single(dev, buf, size, dir);
 
