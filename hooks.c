@@ -787,6 +787,7 @@ struct test {
 	const struct dod_guard *guard;
 	u8 *buf;
 	const char *wrong;	/* what did not work, NULL so far */
+	char text[128];		/* that */
 };
 
 __printf(2, 3)
@@ -795,7 +796,8 @@ static bool fail(struct test *t, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	t->wrong = kvasprintf(GFP_KERNEL, fmt, args) ?: "out of memory";
+	vscnprintf(t->text, sizeof(t->text), fmt, args);
+	t->wrong = t->text;
 	va_end(args);
 	return false;
 }
