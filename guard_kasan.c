@@ -154,14 +154,6 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 	return is_tail(old) && tail_bytes(old) == bytes;
 }
 
-/*
- * Nearly always all of a word is accessible, or all of it is ours and alike. Then it is
- * stored, and not exchanged. A word that is to be painted lies inside of the range. One
- * that has our values, but for edges, belongs to a live mapping, which cannot end, and
- * give its memory back, without the lock of the region. So KASAN changes the word at the
- * same time only if somebody frees what is mapped, and then may forget that it was freed.
- * Edges are others' memory, and are exchanged.
- */
 static bool four_are(const unsigned long *w, unsigned long value)
 {
 	return !((READ_ONCE(w[0]) ^ value) | (READ_ONCE(w[1]) ^ value) |
@@ -176,6 +168,14 @@ static void store_four(unsigned long *w, unsigned long value)
 	WRITE_ONCE(w[3], value);
 }
 
+/*
+ * Nearly always all of a word is accessible, or all of it is ours and alike. Then it is
+ * stored, and not exchanged. A word that is to be painted lies inside of the range. One
+ * that has our values, but for edges, belongs to a live mapping, which cannot end, and
+ * give its memory back, without the lock of the region. So KASAN changes the word at the
+ * same time only if somebody frees what is mapped, and then may forget that it was freed.
+ * Edges are others' memory, and are exchanged.
+ */
 static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
 {
 	unsigned long pattern = repeat(value);
@@ -410,13 +410,14 @@ static const char *kasan_name(u8 value, bool *freed)
 /* The first byte of the shadow from @p on that is not 0, @end if there is none. */
 static const u8 *skip_accessible(const u8 *p, const u8 *end)
 {
-	while (p < end && !IS_ALIGNED((unsigned long)p, sizeof(u64)) && !*p)
+	while (p < end && !IS_ALIGNED((unsigned long)p, sizeof(long)) && !*p)
 		p++;
-	if (IS_ALIGNED((unsigned long)p, sizeof(u64))) {
-		const u64 *w = (const u64 *)p;
-		const u64 *behind = (const u64 *)PTR_ALIGN_DOWN(end, sizeof(u64));
+	if (IS_ALIGNED((unsigned long)p, sizeof(long))) {
+		const unsigned long *w = (const unsigned long *)p;
+		const unsigned long *behind =
+			(const unsigned long *)PTR_ALIGN_DOWN(end, sizeof(long));
 
-		while (behind - w >= 4 && !(w[0] | w[1] | w[2] | w[3]))
+		while (behind - w >= 4 && four_are(w, 0))
 			w += 4;
 		while (w < behind && !*w)
 			w++;

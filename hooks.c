@@ -787,7 +787,7 @@ struct test {
 	const struct dod_guard *guard;
 	u8 *buf;
 	const char *wrong;	/* what did not work, NULL so far */
-	char text[128];		/* that */
+	char text[192];		/* that; the longest has 180 characters */
 };
 
 __printf(2, 3)

@@ -443,7 +443,7 @@ static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		before = range_at(m, start - 1, dir);
 	if (to < m->last)
 		behind = range_at(m, to + 1, dir);
-	if (before && behind && before != behind) {
+	if (before && behind) {
 		to = behind->last;
 		range_tree_remove(behind, &m->owned);
 		range_put(m, behind);
@@ -783,13 +783,13 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last, u8 dir)
 {
 	u64 to = last;
-	bool afresh = range_give(m, start, &last, dir);
+	bool owned = range_give(m, start, &last, dir);
 
-	give_content(shard, m, start, to, !afresh);
+	give_content(shard, m, start, to, !owned);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
-	if (!afresh) {
+	if (!owned) {
 		guard_fresh(m, start, last);
 		return;
 	}

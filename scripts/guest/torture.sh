@@ -210,8 +210,8 @@ inject()
 # anywhere: whatever the task does that asks for it, and no other.
 anywhere()
 {
+	no_faults
 	for attr in failslab fail_page_alloc; do
-		echo 0 >$debugfs/$attr/probability
 		echo Y >$debugfs/$attr/task-filter
 		echo 0 >$debugfs/$attr/require-start
 		echo 0xffffffffffffffff >$debugfs/$attr/require-end
