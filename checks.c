@@ -32,12 +32,14 @@ static const struct dod_guard *guard;
 __printf(2, 3)
 static void say(struct dod_finding *f, const char *fmt, ...)
 {
+	unsigned long flags = dod_judge_begin();
 	size_t len = strlen(f->text);
 	va_list args;
 
 	va_start(args, fmt);
 	vscnprintf(f->text + len, sizeof(f->text) - len, fmt, args);
 	va_end(args);
+	dod_judge_end(flags);
 }
 
 static u64 size_of(const struct dod_mapping *m)
@@ -94,7 +96,7 @@ static void say_which_module_memory(struct dod_finding *f, const void *addr)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "%ps", addr);
+	dod_function_name((unsigned long)addr, name, sizeof(name));
 	say(f, "The buffer is in the image of a module: %s.\n",
 	    strstarts(name, "0x") ? "a static variable or constant" : name);
 	say_wrong_page(f);
@@ -144,7 +146,7 @@ static bool is_module(const void *addr)
 		return true;
 	if (!is_vmalloc_addr(addr))
 		return false;
-	snprintf(name, sizeof(name), "%ps", addr);
+	dod_function_name((unsigned long)addr, name, sizeof(name));
 	return strchr(name, '[');
 }
 

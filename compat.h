@@ -305,6 +305,19 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_return_address(regs)	procedure_link_pointer(regs)
 #endif
 
+/* Argument 3 of a function, at its first instruction. */
+#if defined(CONFIG_X86_64)
+#define dod_set_arg3(fn_regs, value)	((fn_regs)->cx = (value))
+#elif defined(CONFIG_ARM64)
+#define dod_set_arg3(fn_regs, value)	((fn_regs)->regs[3] = (value))
+#elif defined(CONFIG_ARM)
+#define dod_set_arg3(fn_regs, value)	((fn_regs)->ARM_r3 = (value))
+#elif defined(CONFIG_RISCV)
+#define dod_set_arg3(fn_regs, value)	((fn_regs)->a3 = (value))
+#else
+#define dod_set_arg3(fn_regs, value)	((void)(fn_regs), (void)(value))
+#endif
+
 /* Without STACKTRACE the module still builds, and refuses to load. */
 #ifndef CONFIG_STACKTRACE
 static inline unsigned int stack_trace_save(unsigned long *store,

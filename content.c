@@ -726,8 +726,11 @@ static void report_untouched(const struct dod_found *found,
 void dod_content_report(const struct dod_found *found,
 			const struct dod_mapping *m, unsigned long at)
 {
+	unsigned long flags;
+
 	if (!READ_ONCE(dod_armed))
 		return;
+	flags = dod_judge_begin();
 	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
 		report_changed(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
@@ -736,6 +739,7 @@ void dod_content_report(const struct dod_found *found,
 		report_untouched(found, m, at);
 	if (found->types & BIT(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		dod_report_lost_write(m, &found->write, found->synced_by, at);
+	dod_judge_end(flags);
 }
 
 /* === Start and stop ======================================================= */

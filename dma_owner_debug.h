@@ -19,7 +19,10 @@
 #define DMA_OWNER_DEBUG_H
 
 #include <linux/dma-mapping.h>
+#include <linux/irqflags.h>
+#include <linux/kasan.h>
 #include <linux/list.h>
+#include <linux/percpu.h>
 #include <linux/rbtree.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -29,6 +32,68 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "dma_owner_debug: " fmt
 
+/* === Judging ============================================================== */
+
+/*
+ * How deep this CPU is in the tool's own business: in a judgement, or with a lock held.
+ * What it then accesses is no driver's access. The kernel's functions that judging and
+ * printing need are instrumented, and a wrong mapping can hold what they work on:
+ * without this, the report of such an access would make the next one.
+ *
+ * Changed with interrupts off only. NMIs that come meanwhile count as the tool's: their
+ * accesses are let through, and counted.
+ */
+DECLARE_PER_CPU(unsigned int, dod_judging);
+
+static inline void dod_judging_inc(void)
+{
+	raw_cpu_inc(dod_judging);
+}
+
+static inline void dod_judging_dec(void)
+{
+	raw_cpu_dec(dod_judging);
+}
+
+/**
+ * dod_judge_begin() - this CPU is about to judge, format, print or unwind
+ *
+ * KASAN finds nothing on this CPU until dod_judge_end(), and interrupts are off: the
+ * accesses of interrupts, and of the tasks that would run next, are not missed for it.
+ * As local_irq_save(), but what traces interrupts is instrumented, too, and comes after
+ * KASAN is off. Nests.
+ *
+ * Context: any.
+ *
+ * Return: for dod_judge_end().
+ */
+static inline unsigned long dod_judge_begin(void)
+{
+	unsigned long flags;
+
+	raw_local_irq_save(flags);
+	kasan_disable_current();
+	dod_judging_inc();
+	if (!raw_irqs_disabled_flags(flags))
+		trace_hardirqs_off();
+	return flags;
+}
+
+/**
+ * dod_judge_end() - back to the kernel's business
+ * @flags: what dod_judge_begin() returned
+ *
+ * Context: as dod_judge_begin() left it.
+ */
+static inline void dod_judge_end(unsigned long flags)
+{
+	if (!raw_irqs_disabled_flags(flags))
+		trace_hardirqs_on();
+	dod_judging_dec();
+	kasan_enable_current();
+	raw_local_irq_restore(flags);
+}
+
 /* === Locks ================================================================ */
 
 /*
@@ -37,13 +102,24 @@
  * locks are debugged they are the kernel's. All of ours are taken with interrupts off.
  */
 #if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
-#define dod_lock(lock)				raw_spin_lock(lock)
-#define dod_unlock(lock)			raw_spin_unlock(lock)
-#define dod_lock_irqsave(lock, flags)		raw_spin_lock_irqsave(lock, flags)
-#define dod_unlock_irqrestore(lock, flags)	raw_spin_unlock_irqrestore(lock, flags)
+#define dod_lock_raw(lock)			raw_spin_lock(lock)
+#define dod_unlock_raw(lock)			raw_spin_unlock(lock)
 #else
-#define dod_lock(lock)				arch_spin_lock(&(lock)->raw_lock)
-#define dod_unlock(lock)			arch_spin_unlock(&(lock)->raw_lock)
+#define dod_lock_raw(lock)			arch_spin_lock(&(lock)->raw_lock)
+#define dod_unlock_raw(lock)			arch_spin_unlock(&(lock)->raw_lock)
+#endif
+
+/* Whoever holds a lock must not be judged: the judge would wait for that lock. */
+#define dod_lock(lock)							\
+do {									\
+	dod_judging_inc();						\
+	dod_lock_raw(lock);						\
+} while (0)
+#define dod_unlock(lock)						\
+do {									\
+	dod_unlock_raw(lock);						\
+	dod_judging_dec();						\
+} while (0)
 #define dod_lock_irqsave(lock, flags)					\
 do {									\
 	local_irq_save(flags);						\
@@ -54,7 +130,6 @@ do {									\
 	dod_unlock(lock);						\
 	local_irq_restore(flags);					\
 } while (0)
-#endif
 
 /* === Counters ============================================================= */
 
@@ -73,6 +148,7 @@ enum dod_counter {
 	DOD_C_ALLOWED_IDIOMS,
 	DOD_C_TRAPS_TOO_LATE,
 	DOD_C_TRAPS_IN_NMI,
+	DOD_C_TRAPS_NESTED,
 	DOD_C_UNMATCHED_UNMAPS,
 	DOD_C_UNMATCHED_SYNCS,
 	DOD_C_UNTRACKED_POOL_EMPTY,
@@ -800,6 +876,7 @@ void dod_report_lost_write(const struct dod_mapping *m,
 			   unsigned long synced_by, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
+const char *dod_function_name(unsigned long ip, char *buf, size_t size);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
 const char *dod_report_dir(u8 dir);

@@ -12,6 +12,9 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+/* See dma_owner_debug.h. */
+DEFINE_PER_CPU(unsigned int, dod_judging);
+
 /* === Which memory may be guarded ========================================== */
 
 /* Can user space or the page cache reach it behind the driver's back? Rule 8 */

@@ -13,6 +13,7 @@
 
 #include <linux/instruction_pointer.h>
 #include <linux/kallsyms.h>
+#include <linux/kasan-checks.h>
 #include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/kprobes.h>
@@ -61,9 +62,6 @@ static const u8 shadow_values[] = {
 	[DMA_FROM_DEVICE]	= SHADOW_FROM_DEVICE,
 	[DMA_BIDIRECTIONAL]	= SHADOW_BIDIRECTIONAL,
 };
-
-typedef bool (*kasan_report_fn)(const void *addr, size_t size, bool write,
-				unsigned long ip);
 
 /* The functions of KASAN that we stand in for, and which decides when. */
 enum { REPORT, CHECK_BYTE, NR_PROBES };
@@ -661,6 +659,42 @@ static void watched_write(const struct dod_access *access, unsigned long first)
 		dod_owner_watched_write(virt_to_phys((void *)first), &write);
 }
 
+/* Whose access report_foreign() asks KASAN about on this CPU. */
+struct asked {
+	unsigned long addr, ip;
+};
+
+static DEFINE_PER_CPU(struct asked, foreign);
+
+/*
+ * KASAN's own find behind ours: KASAN itself is asked, and finds it. The handler lets
+ * that through, because the first bad byte is not ours, and tells whose access it is.
+ *
+ * kasan_report() cannot be called: it is not exported, and an indirect call of what
+ * kallsyms knows is no legal one where the processor (IBT, BTI) or the compiler (CFI)
+ * checks those. The kernel takes the landing pads away from functions that it never
+ * calls so itself.
+ *
+ * Returns whether KASAN says that the access must not go ahead.
+ */
+static bool report_foreign(const struct dod_access *access, unsigned long bad)
+{
+	unsigned long flags, rest = access->addr + access->size - bad;
+	unsigned int size = min_t(unsigned long, rest, UINT_MAX);
+	bool ok;
+
+	local_irq_save(flags);
+	raw_cpu_write(foreign.addr, bad);
+	raw_cpu_write(foreign.ip, access->ip);
+	if (access->write)
+		ok = __kasan_check_write((void *)bad, size);
+	else
+		ok = __kasan_check_read((void *)bad, size);
+	raw_cpu_write(foreign.addr, 0);
+	local_irq_restore(flags);
+	return !ok;
+}
+
 /*
  * Runs in the place of kasan_report(), in the context of the access, for
  * accesses in which the first bad byte is ours or was a moment ago.
@@ -681,11 +715,10 @@ static bool report_access(const void *addr, size_t size, bool write,
 	};
 	struct dod_mapping m DOD_UNINITIALIZED;
 	struct dod_range range DOD_UNINITIALIZED;
-	unsigned long flags;
+	unsigned long flags = dod_judge_begin();
 	struct verdict v;
-	bool ret = false;
+	bool reported;
 
-	local_irq_save(flags);
 	v = judge(&access, NULL, _RET_IP_);
 	if (v.ours && write) {
 		if (in_nmi())
@@ -721,24 +754,17 @@ static bool report_access(const void *addr, size_t size, bool write,
 	} else if (!v.foreign && !v.watched) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 	}
-	local_irq_restore(flags);
+	dod_judge_end(flags);
+	if (!v.foreign)
+		return false;
 
-	/*
-	 * KASAN's own find behind ours. The handler lets this through, because
-	 * the first bad byte is not ours: not even in a partial granule, whose
-	 * shadow tells KASAN how many bytes exist while it reports.
-	 */
-	if (v.foreign) {
-		kasan_report_fn report = (kasan_report_fn)probes[REPORT].addr;
-
-		if (v.tail)
-			clear_byte(kasan_mem_to_shadow((void *)v.foreign));
-		ret = report((void *)v.foreign,
-			     access.addr + size - v.foreign, write, ip);
-		if (v.tail && !in_nmi())
-			dod_owner_guard_again(virt_to_phys((void *)v.foreign));
-	}
-	return ret;
+	/* The last granule tells KASAN how many bytes of it exist while it reports. */
+	if (v.tail)
+		clear_byte(kasan_mem_to_shadow((void *)v.foreign));
+	reported = report_foreign(&access, v.foreign);
+	if (v.tail && !in_nmi())
+		dod_owner_guard_again(virt_to_phys((void *)v.foreign));
+	return reported;
 }
 
 /* kasan_report() is also called for user and for wild addresses. */
@@ -750,6 +776,12 @@ static bool in_linear_map(unsigned long addr, size_t size)
 	       (!((addr ^ last) & PAGE_MASK) || virt_addr_valid((void *)last));
 }
 
+/* Runs in the place of kasan_report() for an access of the tool itself. */
+static bool let_through(const void *addr, size_t size, bool write, unsigned long ip)
+{
+	return false;
+}
+
 /* Breakpoint context: only decide. No lock, no printing, no unwinding. */
 static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 {
@@ -759,13 +791,27 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 		.write = (u8)regs_get_kernel_argument(regs, 2),
 		.ip = regs_get_kernel_argument(regs, 3),
 	};
+	bool own = raw_cpu_read(dod_judging);
+	unsigned long flags;
 	struct verdict v;
 
-	/* As report_suppressed_sw(): whoever reads poison on purpose. */
-	if (current->kasan_depth || !in_linear_map(access.addr, access.size))
+	if (!in_linear_map(access.addr, access.size))
 		return 0;
+	if (own && is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)access.addr)))) {
+		/* Once more is never: whatever this is, it must end. */
+		dod_count(DOD_C_TRAPS_NESTED);
+		instruction_pointer_set(regs, (unsigned long)let_through);
+		return 1;
+	}
+	/* As report_suppressed_sw(): whoever reads poison on purpose. */
+	if (current->kasan_depth)
+		return 0;
+	flags = dod_judge_begin();
 	v = judge(&access, regs, 0);
+	dod_judge_end(flags);
 	if (v.foreign && !v.seen) {
+		if (unlikely(raw_cpu_read(foreign.addr) == access.addr))
+			dod_set_arg3(regs, raw_cpu_read(foreign.ip));
 		/* It goes ahead where KASAN has had its only report. */
 		if (access.write)
 			dod_content_doubt();
@@ -808,16 +854,19 @@ static void on_error_report_end(void *data, enum error_detector detector,
 				unsigned long addr)
 {
 	struct dod_mapping m;
+	unsigned long flags;
 	u64 phys;
 
 	if (detector != ERROR_DETECTOR_KASAN || in_nmi() ||
 	    !in_linear_map(addr, 1))
 		return;
 	phys = virt_to_phys((void *)addr);
-	if (!dod_owner_find_mapping(phys, NEAR, &m))
-		return;
-	dod_report_annotate(&m, phys);
-	dod_count(DOD_C_KASAN_ANNOTATED);
+	flags = dod_judge_begin();
+	if (dod_owner_find_mapping(phys, NEAR, &m)) {
+		dod_report_annotate(&m, phys);
+		dod_count(DOD_C_KASAN_ANNOTATED);
+	}
+	dod_judge_end(flags);
 }
 
 static const struct {

@@ -292,7 +292,7 @@ static enum announcer announcer_of(unsigned long caller)
 		if (!known)
 			break;
 	}
-	sprint_symbol_no_offset(name, caller);
+	dod_function_name(caller, name, sizeof(name));
 	kind = !strcmp(name, "dma_alloc_noncontiguous") ||
 	       !strcmp(name, "dma_alloc_pages") ? ALLOCATES : MAPS;
 
@@ -728,7 +728,7 @@ static struct hook *hook_by_name(unsigned long ip)
 	char name[KSYM_SYMBOL_LEN];
 	unsigned int i;
 
-	sprint_symbol_no_offset(name, ip);
+	dod_function_name(ip, name, sizeof(name));
 	for (i = 0; i < NR_HOOKS; i++)
 		if (!strcmp(name, hooks[i].function)) {
 			WRITE_ONCE(hooks[i].ip, ip);

@@ -241,6 +241,8 @@ static void unbound(const struct device *dev)
 		WRITE_ONCE(d->binding, d->binding + 1);
 	}
 	if (l->nr) {
+		unsigned long flags = dod_judge_begin();
+
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
 			 "It left %u mapping%s of %llu bytes.\n",
@@ -248,6 +250,7 @@ static void unbound(const struct device *dev)
 			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
 			 plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
+		dod_judge_end(flags);
 	}
 	kfree(l);
 }
@@ -400,6 +403,7 @@ static bool no_shutdown(const struct device *identity)
 static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 {
 	bool masters = true, pci = pci_masters(d->dev, &masters);
+	unsigned long flags;
 
 	if (pci ? !masters : !no_shutdown(d->dev))
 		return;
@@ -408,6 +412,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 	find_leaks(l, d->dev, d->name, NULL, true);
 	if (!l->nr)
 		return;
+	flags = dod_judge_begin();
 	snprintf(l->text, sizeof(l->text),
 		 "The system goes down, and device %s %s can still write to memory: %s.\n"
 		 "It owns %llu bytes of %u mapping%s.\n",
@@ -415,6 +420,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 		 pci ? "it is a bus master" : "its driver has no shutdown()",
 		 l->all.bytes, l->all.nr, plural(l->all.nr));
 	dod_report_leaks(l);
+	dod_judge_end(flags);
 }
 
 /**
@@ -510,6 +516,7 @@ static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
 {
 	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
 	struct dod_device *d;
+	unsigned long irqs;
 	char text[320];
 
 	if (!dev || in_nmi() || !READ_ONCE(dod_armed))
@@ -517,9 +524,11 @@ static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
 	d = dod_owner_device(dev, dev_name(dev));
 	if (!d || !__ratelimit(&limit))
 		return;
+	irqs = dod_judge_begin();
 	describe(dev, iova, text, sizeof(text));
 	pr_err("IOMMU fault of %s %s at 0x%lx: %s\n", d->driver_name, d->name,
 	       iova, text);
+	dod_judge_end(irqs);
 }
 
 /* === Start and stop ======================================================= */

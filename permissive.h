@@ -99,7 +99,7 @@ static inline bool dod_mapped_by_idiom(const unsigned long *frames,
 	char name[64];
 
 	for (f = 0; f < nr; f++) {
-		snprintf(name, sizeof(name), "%ps", (void *)frames[f]);
+		dod_function_name(frames[f], name, sizeof(name));
 		for (i = 0; i < ARRAY_SIZE(dod_idioms); i++)
 			if (!dod_idioms[i].core &&
 			    (dod_idioms[i].dirs & BIT(dir)) &&
@@ -181,7 +181,7 @@ static inline bool dod_map_permitted(u8 type, const unsigned long *frames,
 	for (f = 0; f < nr; f++) {
 		const char *in;
 
-		snprintf(name, sizeof(name), "%ps", (void *)frames[f]);
+		dod_function_name(frames[f], name, sizeof(name));
 		in = strchr(name, '[');
 		for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++) {
 			const struct dod_map_idiom *idiom = &dod_map_idioms[i];

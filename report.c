@@ -514,9 +514,22 @@ static const char * const freeing[] = {
 	"devm_kfree", "devm_free_", "devm_kmalloc_", "devm_page",
 };
 
-static const char *function_name(unsigned long ip, char *buf, size_t size)
+/**
+ * dod_function_name() - the function or variable that an address is in, as %ps has it
+ * @ip: the address
+ * @buf: for the name
+ * @size: its size
+ *
+ * Context: any.
+ *
+ * Return: @buf.
+ */
+const char *dod_function_name(unsigned long ip, char *buf, size_t size)
 {
+	unsigned long flags = dod_judge_begin();
+
 	snprintf(buf, size, "%ps", (void *)ip);
+	dod_judge_end(flags);
 	return buf;
 }
 
@@ -556,7 +569,7 @@ static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
 {
 	char name[64];
 
-	function_name(ip, name, sizeof(name));
+	dod_function_name(ip, name, sizeof(name));
 	if (prefixes == dma_core && is_bus_core(name))
 		return true;
 	if (strchr(name, '['))
@@ -586,10 +599,16 @@ static unsigned int skip_frames(const unsigned long *frames, unsigned int nr,
  */
 unsigned long dod_report_map_frame(const struct dod_mapping *m)
 {
+	unsigned long flags;
+	unsigned int skip;
+
 	if (!m->map.nr_frames)
 		return 0;
-	return m->map_frames[skip_frames(m->map_frames, m->map.nr_frames,
-					 dma_core, ARRAY_SIZE(dma_core))];
+	flags = dod_judge_begin();
+	skip = skip_frames(m->map_frames, m->map.nr_frames, dma_core,
+			   ARRAY_SIZE(dma_core));
+	dod_judge_end(flags);
+	return m->map_frames[skip];
 }
 
 /*
@@ -616,7 +635,7 @@ static bool permitted(unsigned long ip, u8 dir)
 {
 	char name[64];
 
-	return dod_permitted(function_name(ip, name, sizeof(name)), dir,
+	return dod_permitted(dod_function_name(ip, name, sizeof(name)), dir,
 			     READ_ONCE(dod_params.strict));
 }
 
@@ -1105,14 +1124,13 @@ static void print_report(const struct report *r, u64 now)
 /* @other_frame: what makes it another report, besides the frame of its title. */
 static void make_report(const struct report *r, unsigned long other_frame)
 {
+	unsigned long flags = dod_judge_begin();
 	u64 now = local_clock();
-	unsigned long flags;
 	bool shown = false;
 
-	local_irq_save(flags);
 	if (nested()) {
 		dod_count(DOD_C_REPORTS_NESTED);
-		local_irq_restore(flags);
+		dod_judge_end(flags);
 		return;
 	}
 	begin_report();
@@ -1122,7 +1140,7 @@ static void make_report(const struct report *r, unsigned long other_frame)
 		shown = true;
 	}
 	end_report();
-	local_irq_restore(flags);
+	dod_judge_end(flags);
 	/* Whoever reboots wants no panic. */
 	if (shown && READ_ONCE(dod_params.panic) &&
 	    r->type != DOD_R_OWNED_AT_SHUTDOWN)
@@ -1142,16 +1160,17 @@ static void report_access(enum dod_report_type type,
 		.access = access,
 		.frames = frames,
 	};
+	unsigned long flags = dod_judge_begin();
 
 	r.nr = access_stack(frames, access->ip, &inner);
 	r.guilty = skip_frames(frames, r.nr, helpers, ARRAY_SIZE(helpers));
 	if (permitted(frames[0], range->dir) || permitted(inner, range->dir) ||
 	    (!READ_ONCE(dod_params.strict) &&
-	     dod_map_permitted(type, m->map_frames, m->map.nr_frames))) {
+	     dod_map_permitted(type, m->map_frames, m->map.nr_frames)))
 		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
-	make_report(&r, dod_report_map_frame(m));
+	else
+		make_report(&r, dod_report_map_frame(m));
+	dod_judge_end(flags);
 }
 
 /**
@@ -1204,6 +1223,7 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		.guilty = race_guilty(race),
 	};
 
+	/* Found by a thread, without KASAN: nothing traps. */
 	if (dod_permitted(race->frames[0], range->dir,
 			  READ_ONCE(dod_params.strict))) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
@@ -1281,10 +1301,12 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		.free = f,
 		.frames = frames,
 	};
+	unsigned long flags = dod_judge_begin();
 
 	r.nr = access_stack(frames, f->ip, &inner);
 	r.guilty = skip_frames(frames, r.nr, freeing, ARRAY_SIZE(freeing));
 	make_report(&r, dod_report_map_frame(m));
+	dod_judge_end(flags);
 }
 
 /**
@@ -1303,9 +1325,11 @@ void dod_report_leaks(const struct dod_leaks *leaks)
 		.frames = m->map_frames,
 		.nr = m->map.nr_frames,
 	};
+	unsigned long flags = dod_judge_begin();
 
 	r.guilty = skip_frames(r.frames, r.nr, dma_core, ARRAY_SIZE(dma_core));
 	make_report(&r, 0);
+	dod_judge_end(flags);
 }
 
 /**
@@ -1325,12 +1349,14 @@ void dod_report_mapping(const struct dod_finding *f,
 		.frames = m->map_frames,
 		.nr = m->map.nr_frames,
 	};
+	unsigned long flags = dod_judge_begin();
 	unsigned int skip = skip_frames(r.frames, r.nr, dma_core,
 					ARRAY_SIZE(dma_core));
 
 	r.frames += skip;
 	r.nr -= skip;
 	make_report(&r, f->other ? dod_report_map_frame(f->other) : 0);
+	dod_judge_end(flags);
 }
 
 /**
@@ -1346,11 +1372,14 @@ bool dod_report_note_write(const struct dod_access *access,
 			   struct dod_write *write)
 {
 	unsigned long frames[REPORT_FRAMES], inner;
+	unsigned long flags = dod_judge_begin();
 	unsigned int nr = access_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
+	bool legal = permitted(frames[0], DMA_FROM_DEVICE) ||
+		     permitted(inner, DMA_FROM_DEVICE);
 
-	if (permitted(frames[0], DMA_FROM_DEVICE) ||
-	    permitted(inner, DMA_FROM_DEVICE))
+	dod_judge_end(flags);
+	if (legal)
 		return false;
 	write->addr = access->addr;
 	write->size = access->size;
@@ -1382,9 +1411,11 @@ void dod_report_lost_write(const struct dod_mapping *m,
 		.frames = write->frames,
 		.nr = write->who.nr_frames,
 	};
+	unsigned long flags = dod_judge_begin();
 
 	r.guilty = skip_frames(r.frames, r.nr, helpers, ARRAY_SIZE(helpers));
 	make_report(&r, dod_report_map_frame(m));
+	dod_judge_end(flags);
 }
 
 /**
@@ -1401,6 +1432,7 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...)
 {
 	struct va_format text = { .fmt = fmt };
+	unsigned long flags;
 	va_list args;
 
 	if (test_and_set_bit(type, &device->noted))
@@ -1411,11 +1443,13 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		return false;
 	}
 	dod_count(DOD_C_NOTES_SHOWN);
+	flags = dod_judge_begin();
 	va_start(args, fmt);
 	text.va = &args;
 	pr_notice(PREFIX "note: %s: %s %s: %pV; %s\n", types[type].name,
 		  device->driver_name, device->name, &text, types[type].hint);
 	va_end(args);
+	dod_judge_end(flags);
 	return true;
 }
 

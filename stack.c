@@ -47,9 +47,11 @@ static noinline unsigned int save_all(const struct dod_site *caller, unsigned lo
 				      unsigned int depth)
 {
 	unsigned long all[DOD_MAP_FRAMES + 8] DOD_UNINITIALIZED;
+	unsigned long flags = dod_judge_begin();
 	unsigned int nr, i;
 
 	nr = stack_trace_save(all, depth + 8, 0);
+	dod_judge_end(flags);
 	for (i = 0; i < nr && all[i] != caller->ip; i++)
 		;
 	if (i == nr) {
@@ -451,6 +453,7 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
 
 static unsigned int save(struct dod_site site, unsigned long *frames, unsigned int depth)
 {
+	unsigned long flags;
 	unsigned int nr;
 	bool more;
 
@@ -458,7 +461,12 @@ static unsigned int save(struct dod_site site, unsigned long *frames, unsigned i
 	if (READ_ONCE(((unsigned long *)site.sp)[-1]) != site.ip)
 		return save_all(&site, frames, depth);
 	nr = walk(&site, frames, depth, &more);
-	return more ? unwind(&site, frames, nr, depth) : nr;
+	if (likely(!more))
+		return nr;
+	flags = dod_judge_begin();
+	nr = unwind(&site, frames, nr, depth);
+	dod_judge_end(flags);
+	return nr;
 }
 
 /* Runs before any code of a new module does, and after all of one that is gone. */

@@ -213,6 +213,6 @@ extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
 	kt_report_suite, kt_filters_suite, kt_params_suite, kt_ignored_suite,
 	kt_idioms_suite, kt_native_suite, kt_context_suite, kt_negative_suite,
 	kt_lines_suite, kt_masks_suite, kt_memory_suite,
-	kt_content_suite, kt_lifecycle_suite;
+	kt_content_suite, kt_lifecycle_suite, kt_harm_suite;
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H */
