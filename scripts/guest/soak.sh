@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/soak runs in the guest: sh soak.sh SECONDS MB y|n HOW [PARAMETER]...: the
-# size of its files, with the tool or not, how devices reach memory (direct, iommu, swiotlb, highmem), and the
-# tool's parameters.
+# What scripts/soak runs in the guest: sh soak.sh SECONDS MB y|n HOW DRIVERS [PARAMETER]...:
+# the size of its files, with the tool or not, how devices reach memory (direct, iommu,
+# swiotlb, highmem), how many drivers there must be, and the tool's parameters.
 #
 # Every line that starts with "soak: ok:" or "soak: FAILED:" is one thing required.
 
@@ -10,7 +10,8 @@ seconds=$1
 mb=$2
 tool=$3
 how=$4
-shift 4
+drivers=$5
+shift 5
 params=$*
 ref=/tmp/ref
 res=/tmp/res
@@ -249,7 +250,26 @@ disk_worker()
 
 # ---- network: each card in a network namespace of its own --------------------
 
-nics="e1000 e1000e virtio-net"
+# of KIND...: those of them that are there.
+of()
+{
+	for of_label; do
+		! grep -q "^$of_label " $devices || echo "$of_label"
+	done
+}
+
+# pairs: each card with the next, the last with the first, LEFT:RIGHT.
+pairs()
+{
+	# shellcheck disable=SC2086	# a list
+	set -- $nics
+	first=$1
+	while [ $# -gt 1 ]; do
+		echo "$1:$2"
+		shift
+	done
+	[ "$1:$first" = "$first:$first" ] || echo "$1:$first"
+}
 
 ns_of()
 {
@@ -352,8 +372,8 @@ net_worker()
 		nic_up "$l"
 	done
 	while :; do
-		for pair in "e1000 e1000e" "e1000e virtio-net" "virtio-net e1000"; do
-			left=${pair% *} right=${pair#* }
+		for pair in $(pairs); do
+			left=${pair%:*} right=${pair#*:}
 			reach "$left" "$right"
 			both_ways "$left" "$right"
 			ping_sizes "$left" "$right"
@@ -397,17 +417,17 @@ unbind_all()
 load_for()
 {
 	load_end=$(($(now) + $1))
-	for l in nvme ahci usb-storage virtio-blk; do
-		(disk_worker $l $load_end "$2") &
+	for l in $disks; do
+		(disk_worker "$l" "$load_end" "$2") &
 	done
-	(net_worker $load_end "$2") &
+	(net_worker "$load_end" "$2") &
 }
 
 # wait_load: waits for the workers, with a line now and then. A round of theirs
 # takes a minute on a busy machine.
 wait_load()
 {
-	until [ "$(find $res -type f | wc -l)" = 5 ]; do
+	until [ "$(find $res -type f | wc -l)" = $(($(echo "$disks" | wc -w) + 1)) ]; do
 		sleep 15
 		[ "$(now)" -lt $((load_end + 300)) ] || {
 			bad "hanging: $(cd $res && ls) are done, the other workers are not"
@@ -428,7 +448,7 @@ table()
 	cat $res/* | while read -r name bytes n w r; do
 		printf 'soak: %-12s %10s %8s %8s %8s\n' "$name" $((bytes / 1048576)) "$n" "$w" "$r"
 	done
-	for l in nvme ahci usb-storage virtio-blk net; do
+	for l in $disks net; do
 		require "$l: checksums, $1" \
 			grep -qE "^$l [1-9][0-9]* [1-9][0-9]* 0 " "$res/$l"
 	done
@@ -515,8 +535,10 @@ mkdir -p $ref/small $res
 mkfifo /tmp/fifo
 find_devices >$devices
 say "devices: $(cut -d' ' -f1 $devices | tr '\n' ' ')"
-require "all seven drivers are bound" [ "$(wc -l <$devices)" = 7 ]
+require "all $drivers drivers are bound" [ "$(wc -l <$devices)" = "$drivers" ]
 [ ! -e $failed ] || exit 1
+disks=$(of nvme ahci usb-storage virtio-blk)
+nics=$(of e1000 e1000e virtio-net)
 
 dd if=/dev/urandom of=$ref/a bs=1M count="$mb" status=none
 dd if=/dev/urandom of=$ref/b bs=1M count="$mb" status=none
