@@ -42,11 +42,6 @@ static void say(struct dod_finding *f, const char *fmt, ...)
 	dod_judge_end(flags);
 }
 
-static u64 size_of(const struct dod_mapping *m)
-{
-	return m->last - m->start + 1;
-}
-
 /* === Addresses that are no memory ========================================= */
 
 /*
@@ -307,42 +302,78 @@ static bool kernel_image(const struct dod_call *call,
 	return false;
 }
 
-/* Looked at once, for both rows and for what follows the checks. */
-static bool is_accessible(const struct dod_mapping *m, struct dod_finding *f)
+/*
+ * After how many bytes does a mapping leave RAM? 0 if it does not. Its length can be any,
+ * also a negative one. In the error path only: it takes a step for each 2 MiB of RAM.
+ */
+static u64 leaves_ram_after(const struct dod_mapping *m)
 {
-	if (!f->looked) {
-		f->looked = true;
-		f->what = guard->inaccessible(m->start, m->last, &f->bad,
-					      &f->freed);
-	}
-	return !f->what;
+	u64 size = dod_size(m), room = U64_MAX - m->start;
+	unsigned long pfn = PHYS_PFN(m->last);
+
+	if (size - 1 <= room && pfn_valid(PHYS_PFN(m->start + size - 1)))
+		return 0;
+	while (pfn_valid(round_up(pfn + 1, SZ_2M / PAGE_SIZE)))
+		pfn = round_up(pfn + 1, SZ_2M / PAGE_SIZE);
+	while (pfn_valid(pfn))
+		pfn++;
+	return PFN_PHYS(pfn) - m->start;
 }
 
-static bool bad_shadow(const struct dod_mapping *m, struct dod_finding *f,
+/*
+ * Looked at once, for the rows and for what may be guarded: whatever a report looks
+ * like or whether there is one, what lies past the first bad byte is somebody else's.
+ */
+static void look(const struct dod_mapping *m, struct dod_finding *f)
+{
+	bool is_free = PageBuddy(pfn_to_page(PHYS_PFN(m->start)));
+
+	f->freed = false;
+	f->what = guard->inaccessible(m->start, m->last, &f->bad, &f->freed);
+	/* hooks.c looks no further than that. */
+	if (!f->what && (is_free || m->last - m->start < dod_size(m) - 1)) {
+		f->bad = is_free ? m->start : m->last + 1;
+		f->freed = is_free ||
+			   (pfn_valid(PHYS_PFN(f->bad)) &&
+			    PageBuddy(pfn_to_page(PHYS_PFN(f->bad))));
+		f->what = f->freed ? "a freed page" : "no RAM";
+	}
+	if (unlikely(f->what))
+		f->ram = leaves_ram_after(m);
+}
+
+static bool bad_memory(const struct dod_mapping *m, struct dod_finding *f,
 		       bool want_freed)
 {
-	if (likely(is_accessible(m, f)) || f->freed != want_freed)
+	bool freed = f->freed;
+
+	/* No memory has such a length: it is that which is wrong. */
+	if (f->what && f->ram && f->bad != m->start)
+		freed = false;
+	if (likely(!f->what) || freed != want_freed)
 		return false;
 	say(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
-	    size_of(m), f->what);
+	    dod_size(m), f->what);
 	/* The size of a slab object, which comes next, is the rounded one. */
-	if (!f->freed && f->bad != m->start)
+	if (!freed && f->bad != m->start)
 		say(f, "Only its first %llu bytes are allocated.\n",
 		    f->bad - m->start);
-	f->object = as_linear(f->freed ? f->bad : m->start);
+	if (f->ram)
+		say(f, "It leaves RAM after %llu bytes.\n", f->ram);
+	f->object = as_linear(freed ? f->bad : m->start);
 	return true;
 }
 
 static bool use_after_free(const struct dod_call *call,
 			   const struct dod_mapping *m, struct dod_finding *f)
 {
-	return bad_shadow(m, f, true);
+	return bad_memory(m, f, true);
 }
 
 static bool out_of_bounds(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
 {
-	return bad_shadow(m, f, false);
+	return bad_memory(m, f, false);
 }
 
 enum contiguity { CONTIGUOUS, DIFFERENT, UNKNOWN };
@@ -370,40 +401,46 @@ static enum contiguity follow(struct page *page, struct page *next)
 	return UNKNOWN;
 }
 
+/*
+ * Where does another allocation begin? Lists are made of what follows each other,
+ * whoever allocated it. Past the first bad byte nothing is looked at.
+ */
+static void look_for_next(const struct dod_mapping *m, struct dod_finding *f)
+{
+	unsigned long pfn, last = PHYS_PFN(f->what ? f->bad : m->last);
+	enum contiguity all = CONTIGUOUS;
+
+	f->next = 0;
+	if (m->kind != DOD_SINGLE)
+		return;
+	for (pfn = PHYS_PFN(m->start); pfn < last && all != DIFFERENT; pfn++) {
+		enum contiguity one;
+
+		if (!pfn_valid(pfn + 1))
+			break;
+		one = follow(pfn_to_page(pfn), pfn_to_page(pfn + 1));
+		if (one != CONTIGUOUS)
+			all = one;
+	}
+	if (all == DIFFERENT &&
+	    dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m->map_frames,
+			      m->map.nr_frames))
+		all = UNKNOWN;
+	if (all == DIFFERENT)
+		f->next = PFN_PHYS(pfn);
+	else if (all == UNKNOWN)
+		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
+}
+
 static bool not_contiguous(const struct dod_call *call,
 			   const struct dod_mapping *m, struct dod_finding *f)
 {
-	unsigned long pfn, last = PHYS_PFN(m->last);
-	bool unknown = false;
-
-	/* Lists are made of what follows each other, whoever allocated it. */
-	if (m->kind != DOD_SINGLE)
+	if (likely(!f->next))
 		return false;
-	for (pfn = PHYS_PFN(m->start); pfn < last; pfn++) {
-		u64 at = PFN_PHYS(pfn + 1);
-
-		switch (follow(pfn_to_page(pfn), pfn_to_page(pfn + 1))) {
-		case CONTIGUOUS:
-			continue;
-		case UNKNOWN:
-			unknown = true;
-			continue;
-		case DIFFERENT:
-			break;
-		}
-		if (dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m->map_frames,
-				      m->map.nr_frames)) {
-			unknown = true;
-			continue;
-		}
-		say(f, "From byte %llu of its %llu on it is another allocation.\n",
-		    at - m->start, size_of(m));
-		f->object = as_linear(at);
-		return true;
-	}
-	if (unknown)
-		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
-	return false;
+	say(f, "From byte %llu of its %llu on it is another allocation.\n",
+	    f->next - m->start, dod_size(m));
+	f->object = as_linear(f->next);
+	return true;
 }
 
 /* === Addresses ============================================================ */
@@ -504,22 +541,21 @@ static bool mask_exceeded(const struct dod_call *call,
 {
 	const struct dod_device *d = m->device;
 	u64 mask = d->mask, bus_limit = d->bus_limit ?: U64_MAX;
-	u64 wires = READ_ONCE(d->wires);
+	u64 wires = READ_ONCE(d->wires), last = dod_bus_last(m);
 
-	if (likely(m->bus_end <= mask && m->bus_end <= bus_limit &&
-		   m->bus_end <= wires))
+	if (likely(last <= mask && last <= bus_limit && last <= wires))
 		return false;
-	if (m->bus_end > wires)
+	if (last > wires)
 		say(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n"
 		       "The device may take 0x%llx for 0x%llx.\n",
-		    m->bus_end, fls64(wires), max(m->bus, wires + 1),
+		    last, fls64(wires), max(m->bus, wires + 1),
 		    max(m->bus, wires + 1) & wires);
-	if (m->bus_end > mask)
+	if (last > mask)
 		say(f, "It ends at 0x%llx, but the device's mask is 0x%llx.\n",
-		    m->bus_end, mask);
-	if (m->bus_end > bus_limit)
+		    last, mask);
+	if (last > bus_limit)
 		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
-		    m->bus_end, bus_limit);
+		    last, bus_limit);
 	return true;
 }
 
@@ -936,30 +972,48 @@ static void finding_begin(struct dod_finding *f)
 	f->addr = 0;
 	f->object = NULL;
 	f->other = NULL;
-	f->looked = false;
+	f->what = NULL;
+	f->next = 0;
+}
+
+/* What the memory checks have found to be somebody else's, or nobody's, is not ours. */
+static bool keep_good(struct dod_mapping *m, const struct dod_finding *f)
+{
+	u64 end = U64_MAX;
+
+	if (likely(!f->what && !f->next))
+		return true;
+	if (f->what)
+		end = f->bad;
+	if (f->next)
+		end = min(end, f->next);
+	m->freed = end == m->start;
+	m->last = m->freed ? m->start : end - 1;
+	return false;
 }
 
 /**
  * dod_checks_before() - judge a mapping before its memory is guarded
  * @call: the call that makes it
- * @m: the mapping, in no index yet
+ * @m: the mapping, in no index yet; ends at its first bad byte afterwards
  *
  * Context: any but NMI, no lock held.
  *
- * Return: whether all of its memory is allocated; if not, an allocator may write to
- * it, and nobody knows what belongs there.
+ * Return: whether all of its memory is allocated, and for it; if not, others may write
+ * to it, and nobody knows what belongs there.
  */
-bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
+bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_finding f DOD_UNINITIALIZED;
 
 	finding_begin(&f);
+	if (likely(!m->not_ram)) {
+		look(m, &f);
+		look_for_next(m, &f);
+	}
 	run(m->not_ram ? NO_MEMORY : MEMORY, call, m, &f);
 	run(ADVICE, call, m, &f);
-	/* Who asks wants to know its content. */
-	return m->not_ram || (READ_ONCE(dod_params.content) == DOD_CONTENT_OFF &&
-			      !READ_ONCE(dod_params.canary)) ||
-	       is_accessible(m, &f);
+	return keep_good(m, &f);
 }
 
 /**
@@ -971,9 +1025,11 @@ bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m)
  */
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
 {
-	struct dod_mapping other;
-	struct dod_finding f = { .other = &other };
+	struct dod_mapping other DOD_UNINITIALIZED;
+	struct dod_finding f DOD_UNINITIALIZED;
 
+	finding_begin(&f);
+	f.other = &other;
 	if (!m->line || run(OTHERS, call, m, &f))
 		return;
 	f.other = NULL;

@@ -292,7 +292,7 @@ static int mappings_show(struct seq_file *seq, void *v)
 	do_div(age, NSEC_PER_USEC);
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %pS\n",
 		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
-		   owner_name(c), c->m.last - c->m.start + 1, c->m.start,
+		   owner_name(c), dod_size(&c->m), c->m.start,
 		   c->m.bus, traps[c->m.trap], age,
 		   (void *)dod_report_map_frame(&c->m));
 	return 0;

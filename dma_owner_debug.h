@@ -277,11 +277,13 @@ struct dod_range {
  *
  * @phys_rb:	node of the index by physical address (phys shard or wide lock)
  * @start:	first byte, physical; constant
- * @last:	last byte, physical; constant
+ * @last:	last byte, physical, of what may be guarded: up to the first byte that
+ *		the memory checks found bad; constant
  * @phys_last:	greatest @last in the subtree (phys shard or wide lock)
  * @bus_rb:	node of the index by bus address (bus shard or wide lock)
  * @bus:	first byte as the device sees it; constant
- * @bus_end:	last byte as the device sees it; constant
+ * @bus_end:	last byte as the device sees it, of all that was mapped; less than
+ *		@bus if the size makes it wrap. See dod_size(). Constant
  * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
  * @ended_by:	return address of the unmap call, once it has ended
  * @owned:	what the device owns now, as disjoint &struct dod_range, none of
@@ -311,7 +313,7 @@ struct dod_range {
  * @first_used:	whether @first is in @owned (phys lock)
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
- *		(phys lock)
+ *		(phys lock). Or it was not allocated when it was mapped
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
  * @binding:	@device's when it was mapped: which of its drivers did; constant
@@ -353,6 +355,17 @@ struct dod_mapping {
 };
 
 static_assert(sizeof(struct dod_mapping) < 512);
+
+/* The size in bytes as the call gave it; what is known of the memory can be less. */
+static inline u64 dod_size(const struct dod_mapping *m)
+{
+	return m->bus_end - m->bus + 1;
+}
+
+static inline u64 dod_bus_last(const struct dod_mapping *m)
+{
+	return m->bus_end < m->bus ? U64_MAX : m->bus_end;
+}
 
 /* === Content ============================================================== */
 
@@ -614,7 +627,7 @@ struct dod_call {
 void dod_owner_note_who(struct dod_who *who);
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
-		   bool not_ram, bool bounced);
+		   u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		     struct scatterlist *sg, int nents);
@@ -716,10 +729,11 @@ extern struct dod_pool dod_mapping_pool;
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
  * @other:	the other party, NULL if there is none
- * @looked:	the next three are known; for checks.c
  * @freed:	what the first bad byte is in has been freed
- * @bad:	the first byte that must not be accessed
+ * @bad:	the first byte that must not be accessed; for checks.c, as what follows
  * @what:	what it is in, NULL if there is none
+ * @ram:	after how many bytes the mapping leaves RAM then, 0 if it does not
+ * @next:	the first byte of another allocation, 0 if there is none
  */
 struct dod_finding {
 	enum dod_report_type type;
@@ -728,9 +742,10 @@ struct dod_finding {
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
-	bool looked, freed;
+	bool freed;
 	u64 bad;
 	const char *what;
+	u64 ram, next;
 };
 
 void dod_checks_start(const struct dod_guard *guard);
@@ -739,7 +754,7 @@ bool dod_checks_on_stack(const struct page *page);
 bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);
-bool dod_checks_before(const struct dod_call *call, const struct dod_mapping *m);
+bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);

@@ -149,16 +149,26 @@ fault:
 	return false;
 }
 
-/* Rule 7: memory that is not ours to look at. */
-static bool is_ram(u64 phys, u64 size)
+/*
+ * How many bytes from @phys on are memory that is ours to look at (rule 7): none, all of
+ * them, or those up to where no memory is, or where it is free. Any length can come in,
+ * also a negative one: the first free page, or the end of RAM, ends the loop.
+ */
+static u64 leading_ram(u64 phys, u64 size)
 {
-	unsigned long pfn, last = PHYS_PFN(phys + size - 1);
+	unsigned long pfn, last = PHYS_PFN(phys + min(size - 1, U64_MAX - phys));
 
-	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++)
-		if (!pfn_valid(pfn) || is_zone_device_page(pfn_to_page(pfn)) ||
-		    PageHighMem(pfn_to_page(pfn)) || !is_mapped(pfn_to_page(pfn)))
-			return false;
-	return true;
+	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
+		struct page *page = pfn_valid(pfn) ? pfn_to_page(pfn) : NULL;
+
+		if (!page || !is_mapped(page) ||
+		    (PageBuddy(page) && pfn != PHYS_PFN(phys)))
+			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
+		/* Memory, too, and what precedes it may be mapped with it. */
+		if (is_zone_device_page(page) || PageHighMem(page))
+			return 0;
+	}
+	return size;
 }
 
 /*
@@ -237,7 +247,7 @@ static void count_ignored(unsigned long attrs)
 
 static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 {
-	bool ram = !call->wrong && is_ram(phys, size);
+	u64 ram = call->wrong || !size ? 0 : leading_ram(phys, size);
 	bool bounced = may_bounce(call->dev, phys, bus);
 
 	if (is_ignored(call->attrs))
@@ -246,7 +256,7 @@ static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 		dod_count(DOD_C_UNTRACKED_NOT_RAM);
 	else if (bounced && dod_maps_directly(call->dev))
 		dod_count(DOD_C_MAPS_BOUNCED);
-	dod_owner_map(call, phys, size, bus, !ram, bounced);
+	dod_owner_map(call, phys, size, bus, ram, bounced);
 }
 
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */

@@ -214,7 +214,7 @@ static void find_leaks(struct dod_leaks *l, const struct device *dev,
 		    (writable && !written) ||
 		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
 			continue;
-		add_leak(l, &m, writable ? written : m.last - m.start + 1);
+		add_leak(l, &m, writable ? written : dod_size(&m));
 	}
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
 }
@@ -462,15 +462,15 @@ static void describe(const struct device *dev, u64 bus, char *text, size_t size)
 	if (bus < m.bus) {
 		where = "before";
 		far = m.bus - bus;
-	} else if (bus > m.bus_end) {
+	} else if (bus > dod_bus_last(&m)) {
 		where = "behind";
-		far = bus - m.bus_end;
+		far = bus - dod_bus_last(&m);
 	}
 	age = now - m.map.when;
 	do_div(age, NSEC_PER_USEC);
 	len = scnprintf(text, size,
 			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
-			far, where, m.last - m.start + 1, dod_report_dir(m.dir),
+			far, where, dod_size(&m), dod_report_dir(m.dir),
 			m.bus, age, (void *)dod_report_map_frame(&m));
 	if (!m.ended)
 		return;

@@ -67,7 +67,7 @@ static DEFINE_RAW_SPINLOCK(devices_lock);
 #define START(node)	((node)->start)
 #define LAST(node)	((node)->last)
 #define BUS_START(node)	((node)->bus)
-#define BUS_LAST(node)	((node)->bus_end)
+#define BUS_LAST(node)	dod_bus_last(node)
 
 INTERVAL_TREE_DEFINE(struct dod_mapping, phys_rb, u64, phys_last, START, LAST,
 		     static __maybe_unused, phys_tree)
@@ -290,7 +290,7 @@ static struct index_part *bus_shard(const struct device *dev, u64 bus)
 
 static struct index_part *bus_part(const struct dod_mapping *m)
 {
-	if (crosses_region(m->bus, m->bus_end))
+	if (crosses_region(m->bus, dod_bus_last(m)))
 		return &by_bus->wide;
 	return bus_shard(m->dev, m->bus);
 }
@@ -507,9 +507,11 @@ static struct dod_range *written_at(struct dod_mapping *m, bool tail)
 	return written(m, line, line + m->line - 1);
 }
 
+/* What lies past the first bad byte of a mapping is not its driver's, and no edge. */
 static bool has_edges(const struct dod_mapping *m)
 {
-	return m->line && m->trap == DOD_TRAP_ALL;
+	return m->line && m->trap == DOD_TRAP_ALL &&
+	       m->last - m->start == m->bus_end - m->bus;
 }
 
 /*
@@ -1058,6 +1060,7 @@ static noinline void judge_single(const struct dod_call *call, const void *addr,
 		return;
 	m.start = dod_wrong_phys(addr);
 	m.last = m.start + size - 1;
+	m.bus_end = m.bus + size - 1;
 	note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
 	dod_checks_single(&m, addr);
 }
@@ -1090,7 +1093,8 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
  * @phys: first byte
  * @size: bytes
  * @bus: first byte as the device sees it
- * @not_ram: do not touch this memory, but know it at unmap
+ * @ram: so many bytes of it are memory that may be touched; the rest, or if it is 0 all
+ *	of it, is only to be known at the unmap
  * @bounced: the kernel may copy the memory to and from a bounce buffer
  *
  * Rule 1: the memory is the device's if call->to_device. dod_owner_map_end()
@@ -1099,11 +1103,12 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
  * Context: any but NMI.
  */
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
-		   bool not_ram, bool bounced)
+		   u64 ram, bool bounced)
 {
 	struct index_part *part;
 	struct dod_device *device;
 	struct dod_mapping *m;
+	bool good, to_device;
 	unsigned long flags;
 
 	if (!size || call->dropped)
@@ -1121,7 +1126,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	}
 
 	m->start = phys;
-	m->last = phys + size - 1;
+	m->last = phys + min((ram ?: size) - 1, U64_MAX - phys);
 	m->bus = bus;
 	m->bus_end = bus + size - 1;
 	m->owned = RB_ROOT_CACHED;
@@ -1135,8 +1140,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->handed_len = 0;
 	m->kind = call->kind;
 	m->dir = call->dir;
-	m->wide = crosses_region(m->start, m->last);
-	m->not_ram = not_ram;
+	m->not_ram = !ram;
 	m->bounced = bounced;
 	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
@@ -1144,17 +1148,19 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->shared = false;
 	m->binding = READ_ONCE(device->binding);
 	note_map(call, m);
-	m->trap = not_ram ? DOD_TRAP_NONE : guard->classify(m);
-	m->line = not_ram ? 0 : dod_checks_line(call->dev);
+	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
-	note_config(device, call->dev, m->bus_end);
+	note_config(device, call->dev, dod_bus_last(m));
+	good = !to_be_judged() || call->wrong || dod_checks_before(call, m);
+	m->wide = crosses_region(m->start, m->last);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
 	/* What changes memory that is not allocated is no device. */
-	if (!to_be_judged() || call->wrong || dod_checks_before(call, m))
+	if (good)
 		dod_content_begin(call, m);
 
 	if (call->leader)
@@ -1162,7 +1168,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	else
 		call->leader = m;
 	call->tail = m;
-	if (not_ram)
+	if (m->not_ram)
 		return;
 
 	dod_lifecycle_mark(m);
@@ -1170,7 +1176,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	dod_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
-	if (call->to_device) {
+	to_device = call->to_device && !m->freed;
+	if (to_device) {
 		u64 last = m->last;
 
 		if (m->wide) {
@@ -1181,10 +1188,11 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		}
 	}
 	dod_unlock_irqrestore(&part->lock, flags);
-	if (call->to_device && m->wide) {
-		share_wide(phys, phys + size - 1);
+	/* Nobody can end it yet. */
+	if (to_device && m->wide) {
+		share_wide(m->start, m->last);
 		if (m->trap != DOD_TRAP_NONE)
-			guard_wide(phys, phys + size - 1);
+			guard_wide(m->start, m->last);
 	}
 	return;
 drop:
@@ -1233,7 +1241,7 @@ static bool group_matches(const struct dod_mapping *leader,
 		if (!s->length)
 			continue;
 		if (!m || m->start != sg_phys(s) ||
-		    m->last != m->start + s->length - 1)
+		    dod_size(m) != s->length)
 			return false;
 		m = m->next;
 	}
@@ -1256,7 +1264,7 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 	if (call->kind == DOD_SG)
 		fits += 4 * group_matches(m, sg, nents);
 	else
-		fits += 4 * (m->bus_end - m->bus + 1 == size);
+		fits += 4 * (dod_size(m) == size);
 	return fits;
 }
 
@@ -1478,8 +1486,11 @@ static struct synced sync_mapping(const struct dod_call *call,
 	struct synced s = { .start = m->start + (bus - m->bus) };
 
 	/* Lengths that drivers compute can be any, also negative ones. */
-	s.done = min(size, m->last - s.start + 1);
-	s.last = s.start + s.done - 1;
+	s.done = min(size - 1, dod_bus_last(m) - bus) + 1;
+	/* Nothing is known of what lies past the first bad byte. */
+	if (bus - m->bus > m->last - m->start)
+		return s;
+	s.last = s.start + min(s.done - 1, m->last - s.start);
 	if (change == NO_SYNC) {
 		s.start = m->start;
 		s.last = m->last;
@@ -1524,7 +1535,7 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	dod_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);
-	if (s.done)
+	if (s.last)
 		settle(s.start, s.last);
 	report_found(call, &found);
 	return s.done;
@@ -1703,7 +1714,7 @@ static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
 			call->dir = m->dir;
 			if (m->hands_over)
 				s = sync_mapping(call, m, m->bus,
-						 m->last - m->start + 1, GIVE,
+						 dod_size(m), GIVE,
 						 &found);
 		}
 		dod_unlock_irqrestore(&part->lock, flags);
@@ -2176,7 +2187,7 @@ struct place {
 static u64 distance(const struct dod_mapping *m, const struct place *p)
 {
 	u64 start = p->dev ? m->bus : m->start;
-	u64 last = p->dev ? m->bus_end : m->last;
+	u64 last = p->dev ? dod_bus_last(m) : m->last;
 
 	if (p->at < start)
 		return start - p->at;

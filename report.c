@@ -733,10 +733,10 @@ static void print_mapping(const struct dod_mapping *m,
 	       m->device->driver_name, m->device->name, last - start + 1,
 	       dod_report_dir(range->dir), virt(start), virt(last) + 1,
 	       m->bus + (start - m->start));
-	if (start != m->start || last != m->last)
+	if (last - start + 1 != dod_size(m))
 		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
-		       m->last - m->start + 1, virt(m->start),
-		       virt(m->last) + 1);
+		       dod_size(m), virt(m->start),
+		       virt(m->start) + (unsigned long)dod_size(m));
 }
 
 static void print_place(const struct dod_mapping *m, u64 bad)
@@ -768,7 +768,7 @@ static void print_new_mapping(const struct dod_mapping *m,
 			      const struct dod_finding *f)
 {
 	unsigned long addr = f->addr ?: virt(m->start);
-	u64 size = m->last - m->start + 1;
+	u64 size = dod_size(m);
 
 	if (m->bus == DMA_MAPPING_ERROR)
 		pr_err("Device %s %s is given these %llu bytes, [%lx, %lx)\n",
@@ -1012,8 +1012,8 @@ static void print_leaks(const struct dod_leaks *l, u64 now)
 		pr_err("%u mapping%s of %llu bytes%s, %s, [%lx, %lx), dma 0x%llx\n",
 		       leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
 		       leak->nr == 1 ? "" : " in all, one of them",
-		       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
-		       m->bus);
+		       dod_report_dir(m->dir), virt(m->start),
+		       virt(m->start) + (unsigned long)dod_size(m), m->bus);
 		print_who("Mapped", &m->map, now, m->map_frames);
 	}
 	if (nr)
@@ -1026,7 +1026,7 @@ static void print_map(const struct report *r)
 	const struct dod_mapping *m = r->m, *other = f->other;
 
 	pr_err("Map of size %llu at %lx by task %s/%d on cpu %d:\n",
-	       m->last - m->start + 1, f->addr ?: virt(m->start), m->map.comm,
+	       dod_size(m), f->addr ?: virt(m->start), m->map.comm,
 	       m->map.pid, m->map.cpu);
 	print_frames(r->frames, r->nr);
 	pr_err("\n");
@@ -1042,8 +1042,8 @@ static void print_map(const struct report *r)
 	pr_err("\n");
 	pr_err("The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	       other->device->driver_name, other->device->name,
-	       other->last - other->start + 1, dod_report_dir(other->dir),
-	       virt(other->start), virt(other->last) + 1, other->bus);
+	       dod_size(other), dod_report_dir(other->dir), virt(other->start),
+	       virt(other->start) + (unsigned long)dod_size(other), other->bus);
 }
 
 static void print_write(const struct report *r)
@@ -1056,9 +1056,9 @@ static void print_write(const struct report *r)
 	print_frames(r->frames, r->nr);
 	pr_err("\n");
 	pr_err("Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, m->last - m->start + 1,
-	       dod_report_dir(m->dir), virt(m->start), virt(m->last) + 1,
-	       m->bus);
+	       m->device->driver_name, m->device->name, dod_size(m),
+	       dod_report_dir(m->dir), virt(m->start),
+	       virt(m->start) + (unsigned long)dod_size(m), m->bus);
 	if (w->addr >= virt(m->start))
 		pr_err("The write is %lu bytes into the buffer.\n",
 		       w->addr - virt(m->start));
@@ -1466,7 +1466,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 
 	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
 	       m->device->driver_name, m->device->name, dod_report_dir(m->dir),
-	       m->last - m->start + 1, m->bus);
+	       dod_size(m), m->bus);
 	if (phys < m->start)
 		pr_err("DMA owner: the address is %llu bytes before the buffer\n",
 		       m->start - phys);

@@ -9,15 +9,18 @@
 
 #include <linux/completion.h>
 #include <linux/ctype.h>
+#include <linux/dma-map-ops.h>
 #include <linux/ioport.h>
 #include <linux/irqflags.h>
 #include <linux/kasan.h>
 #include <linux/kfence.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
 #include <linux/shmem_fs.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 #include <linux/vmalloc.h>
@@ -342,6 +345,193 @@ static void while_mapped(struct kunit *test)
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 99, 1);
 	dma_unmap_single(kt_dev2, dma, 100, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 96), 4);
+}
+
+/* === What a bad length runs into ========================================== */
+
+static struct target prepare_buf(struct kunit *test, void *buf, size_t size,
+				 enum dma_data_direction dir)
+{
+	return prepare(test, virt_to_page(buf), offset_in_page(buf), size, dir);
+}
+
+/* As map_quietly(), but it stays mapped. */
+static void keep_mapped(struct kunit *test, struct target *t)
+{
+	u32 saved = xchg(t->budget, 0);
+
+	KUNIT_EXPECT_TRUE(test, test_map(t));
+	WRITE_ONCE(*t->budget, saved);
+}
+
+static void sync_all(struct target *t, bool for_device)
+{
+	u32 saved = xchg(t->budget, 0);
+
+	if (t->nents && for_device)
+		dma_sync_sg_for_device(kt_dev, t->sg, t->nents, t->dir);
+	else if (t->nents)
+		dma_sync_sg_for_cpu(kt_dev, t->sg, t->nents, t->dir);
+	else if (for_device)
+		dma_sync_single_for_device(kt_dev, t->dma, t->size, t->dir);
+	else
+		dma_sync_single_for_cpu(kt_dev, t->dma, t->size, t->dir);
+	WRITE_ONCE(*t->budget, saved);
+}
+
+static void unmap_quietly(struct target *t)
+{
+	u32 saved = xchg(t->budget, 0);
+
+	test_unmap(t);
+	WRITE_ONCE(*t->budget, saved);
+}
+
+#define NOBJECTS	64
+#define OBJECT		512
+
+/* Objects of which one is followed by another one in the same page. */
+struct objects {
+	u8 *all[NOBJECTS], *culprit, *innocent;
+};
+
+static struct objects *get_objects(struct kunit *test)
+{
+	struct objects *o = kunit_kzalloc(test, sizeof(*o), GFP_KERNEL);
+	int i, j;
+
+	KUNIT_ASSERT_NOT_NULL(test, o);
+	for (i = 0; i < NOBJECTS; i++)
+		o->all[i] = kt_buf(test, OBJECT);
+	for (i = 0; i < NOBJECTS; i++)
+		for (j = 0; j < NOBJECTS; j++)
+			if (o->all[j] > o->all[i] && o->all[j] < o->all[i] + 3 * OBJECT &&
+			    virt_to_page(o->all[i]) == virt_to_page(o->all[j])) {
+				o->culprit = o->all[i];
+				o->innocent = o->all[j];
+				return o;
+			}
+	kunit_skip(test, "no two objects follow each other");
+	return NULL;
+}
+
+/* It is the culprit's fault, and stays his: not that of who owns what he maps. */
+static void blames_nobody_else(struct kunit *test, size_t size, enum dma_data_direction dir)
+{
+	struct objects *o = get_objects(test);
+	struct target t = prepare_buf(test, o->culprit, size, dir);
+
+	keep_mapped(test, &t);
+	EXPECT_MISUSE(test, "out-of-bounds-map", size);
+	says(test, "Only its first %d bytes are allocated.", OBJECT);
+	EXPECT_CPU_OWNS(test, o->innocent, OBJECT);
+	EXPECT_DEVICE_OWNS(test, dir, o->culprit, 8);
+	EXPECT_DEVICE_OWNS(test, dir, o->culprit + OBJECT - 8, 8);
+
+	sync_all(&t, false);
+	EXPECT_CPU_OWNS(test, o->culprit, OBJECT);
+	sync_all(&t, true);
+	EXPECT_CPU_OWNS(test, o->innocent, OBJECT);
+	EXPECT_DEVICE_OWNS(test, dir, o->culprit, 8);
+	EXPECT_DEVICE_OWNS(test, dir, o->culprit + OBJECT - 8, 8);
+
+	/* The neighbour's own mapping has nothing to do with it either. */
+	dma_unmap_single(kt_dev2, test_dma_map(test, kt_dev2, o->innocent, OBJECT, dir),
+			 OBJECT, dir);
+	EXPECT_CPU_OWNS(test, o->innocent, OBJECT);
+
+	unmap_quietly(&t);
+	EXPECT_CLEAN(test, o->culprit, OBJECT);
+	EXPECT_CLEAN(test, o->innocent, OBJECT);
+	EXPECT_SILENCE(test);
+}
+
+static void into_the_next_object(struct kunit *test)
+{
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	blames_nobody_else(test, 8 * OBJECT, DMA_TO_DEVICE);
+	blames_nobody_else(test, 8 * OBJECT, DMA_FROM_DEVICE);
+	kt_set(test, "noncoherent", "64");
+	blames_nobody_else(test, 8 * OBJECT + 12, DMA_BIDIRECTIONAL);
+}
+
+/* Over several of the regions in which the tool keeps its books. */
+static void into_everything(struct kunit *test)
+{
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	blames_nobody_else(test, SZ_4M, DMA_TO_DEVICE);
+	blames_nobody_else(test, SZ_16M, DMA_FROM_DEVICE);
+}
+
+/* Nothing of it is the driver's: no device owns any of it, whatever it syncs. */
+static void into_another_object(struct kunit *test)
+{
+	struct objects *o = get_objects(test);
+	struct target t = prepare_buf(test, o->innocent - 8, 8 + OBJECT, DMA_FROM_DEVICE);
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	keep_mapped(test, &t);
+	EXPECT_MISUSE(test, "out-of-bounds-map", 8 + OBJECT);
+	EXPECT_CPU_OWNS(test, o->innocent, OBJECT);
+	sync_all(&t, false);
+	sync_all(&t, true);
+	EXPECT_CPU_OWNS(test, o->innocent, OBJECT);
+	unmap_quietly(&t);
+	EXPECT_CLEAN(test, o->innocent, OBJECT);
+}
+
+/* len - header, where len is too small: the report comes, and quickly, and is over. */
+static void negative_length(struct kunit *test)
+{
+	static const size_t sizes[] = { 0xfffffffcU, 0xfffffff8U, (size_t)-4, (size_t)-4096 };
+	long live = dma_owner_debug_count("live");
+	u8 *buf = kt_buf(test, 256);
+	int i;
+
+	KT_REQUIRES(test, dev_is_dma_coherent(kt_dev));
+	KT_REQUIRES(test, sizeof(size_t) == sizeof(u64));
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct target t;
+		u64 start;
+
+		if (is_list(test) && sizes[i] > U32_MAX)
+			continue;
+		t = prepare_buf(test, buf, sizes[i], DMA_FROM_DEVICE);
+		start = ktime_get_ns();
+		keep_mapped(test, &t);
+		sync_all(&t, false);
+		sync_all(&t, true);
+		KUNIT_EXPECT_LT(test, ktime_get_ns() - start, (u64)NSEC_PER_SEC);
+		EXPECT_MISUSE(test, "out-of-bounds-map", sizes[i]);
+		says(test, "Only its first 256 bytes are allocated.");
+		says(test, "It leaves RAM after *");
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 248, 8);
+		unmap_quietly(&t);
+		EXPECT_CLEAN(test, buf, 256);
+		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live);
+	}
+	map_buf(test, buf, 256);
+	EXPECT_SILENCE(test);
+}
+
+/* Pages: what follows them is somebody else's, or free, but above all it is too long. */
+static void negative_length_of_pages(struct kunit *test)
+{
+	u8 *buf = page_address(kt_page(test, 0));
+	long live = dma_owner_debug_count("live");
+	struct target t;
+
+	KT_REQUIRES(test, dev_is_dma_coherent(kt_dev));
+	t = prepare_buf(test, buf, 0xfffffffcU, DMA_TO_DEVICE);
+	keep_mapped(test, &t);
+	if (kt_has("*not-contiguous*"))
+		EXPECT_MISUSE(test, "not-contiguous", 0xfffffffcUL);
+	else
+		EXPECT_MISUSE(test, "out-of-bounds-map", 0xfffffffcUL);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
+	unmap_quietly(&t);
+	EXPECT_CLEAN(test, buf, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live);
 }
 
 /* === Entries of a list ==================================================== */
@@ -1051,6 +1241,37 @@ static void compound_pages(struct kunit *test)
 		kunit_skip(test, "no two blocks follow each other");
 }
 
+/* What follows is another's, who may go on writing to it. */
+static void into_another_block(struct kunit *test)
+{
+	struct page *page;
+	struct blocks *b;
+	struct target t;
+	u8 *buf, *other;
+
+	quiet(test);
+	b = get_blocks(test, __GFP_COMP, 1);
+	page = last_before_block(b);
+	if (page) {
+		buf = page_address(compound_head(page));
+		other = page_address(page) + PAGE_SIZE;
+		t = prepare_buf(test, buf, 3 * PAGE_SIZE, DMA_FROM_DEVICE);
+		keep_mapped(test, &t);
+		EXPECT_MISUSE(test, "not-contiguous", 3 * PAGE_SIZE);
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 2 * PAGE_SIZE - 8, 8);
+		EXPECT_CPU_OWNS(test, other, 8);
+		sync_all(&t, false);
+		sync_all(&t, true);
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+		EXPECT_CPU_OWNS(test, other, 8);
+		unmap_quietly(&t);
+		EXPECT_CLEAN(test, buf, 3 * PAGE_SIZE);
+	}
+	put_blocks(b);
+	if (!page)
+		kunit_skip(test, "no two blocks follow each other");
+}
+
 /*
  * Pages of their own, and objects of that size in between: one page is followed by a
  * slab that begins with one of the objects. KASAN leaves no more of a slab to map.
@@ -1222,6 +1443,11 @@ static struct kunit_case memory_cases[] = {
 	BOTH_WAYS(shrunk),
 	BOTH_WAYS(every_direction),
 	BOTH_WAYS(while_mapped),
+	BOTH_WAYS(into_the_next_object),
+	BOTH_WAYS(into_everything),
+	BOTH_WAYS(into_another_object),
+	BOTH_WAYS(negative_length),
+	BOTH_WAYS(negative_length_of_pages),
 	KUNIT_CASE(the_bad_entry),
 	KUNIT_CASE(all_entries),
 	KUNIT_CASE(entries_not_mapped),
@@ -1245,6 +1471,7 @@ static struct kunit_case memory_cases[] = {
 	BOTH_WAYS(kernel_data),
 	BOTH_WAYS(zero_page),
 	BOTH_WAYS(compound_pages),
+	KUNIT_CASE(into_another_block),
 	BOTH_WAYS(page_before_slab),
 	BOTH_WAYS(page_before_small_slab),
 	BOTH_WAYS(one_allocation),
