@@ -796,7 +796,7 @@ static bool mask_untested(const struct dod_call *call,
 	const struct dod_device *d = m->device;
 
 	if (d->mask <= DMA_BIT_MASK(32) || d->highest > DMA_BIT_MASK(32) ||
-	    m->map.when - d->since <
+	    dod_ago(m->map.when, d->since) <
 	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
 		return false;
 	say(f, "it claims %d address bits, but has not used an address above 4 GiB yet: the claim is untested",

@@ -56,6 +56,7 @@ static const char * const counter_names[] = {
 	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",
 	[DOD_C_REPORTS_FILTERED] = "reports_filtered",
 	[DOD_C_REPORTS_NESTED] = "reports_nested",
+	[DOD_C_REPORTS_NO_BUFFER] = "reports_no_buffer",
 	[DOD_C_NOTES_SHOWN] = "notes_shown",
 	[DOD_C_KASAN_ANNOTATED] = "kasan_reports_annotated",
 	[DOD_C_KCSAN_ANNOTATED] = "kcsan_reports_annotated",
@@ -288,7 +289,7 @@ static int mappings_show(struct seq_file *seq, void *v)
 		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us mapped_by\n");
 		return 0;
 	}
-	age = local_clock() - c->m.map.when;
+	age = dod_ago(local_clock(), c->m.map.when);
 	do_div(age, NSEC_PER_USEC);
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %pS\n",
 		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],

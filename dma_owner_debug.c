@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include <linux/init.h>
+#include <linux/irq_work.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -340,17 +341,38 @@ static const struct {
  * everything is given back to the CPUs and nothing is reported any more; the
  * system goes on, and the module can be unloaded.
  */
+static struct {
+	const char *what;
+	unsigned long frames[16];
+	unsigned int nr;
+} broken;
+
 static void stop_guarding(struct work_struct *work)
 {
+	unsigned int i;
+
+	for (i = 0; i < broken.nr; i++)
+		pr_err(" %pS\n", (void *)broken.frames[i]);
+	WARN(1, "dma_owner_debug: %s, as seen above. This is a bug of the tool, which stops working now; nothing else is affected.\n",
+	     broken.what);
 	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
 }
 
 static DECLARE_WORK(broken_work, stop_guarding);
 
+static void wake_broken(struct irq_work *work)
+{
+	schedule_work(&broken_work);
+}
+
+static DEFINE_IRQ_WORK(broken_irq_work, wake_broken);
+
 /**
  * dod_broken() - something inside is inconsistent: stop
  * @what: what was found
+ *
+ * Prints nothing here, where any lock may be held.
  *
  * Context: any but NMI.
  */
@@ -358,9 +380,16 @@ void dod_broken(const char *what)
 {
 	if (!xchg(&dod_armed, false))
 		return;
-	WARN(1, "dma_owner_debug: %s. This is a bug of the tool, which stops working now; nothing else is affected.\n",
-	     what);
-	schedule_work(&broken_work);
+	broken.what = what;
+	broken.nr = stack_trace_save(broken.frames, ARRAY_SIZE(broken.frames), 0);
+	irq_work_queue(&broken_irq_work);
+}
+
+/* Nobody can find anything any more, or only what cannot be cancelled matters. */
+static void cancel_broken(void)
+{
+	irq_work_sync(&broken_irq_work);
+	cancel_work_sync(&broken_work);
 }
 
 static int __init dma_owner_debug_init(void)
@@ -415,6 +444,7 @@ err_guard:
 	guard->stop();
 err_stack:
 	dod_stack_stop();
+	dod_report_stop();
 err_owner:
 	dod_owner_stop();
 	return err;
@@ -424,7 +454,7 @@ static void __exit dma_owner_debug_exit(void)
 {
 	WRITE_ONCE(dod_armed, false);
 	dod_debugfs_stop();
-	cancel_work_sync(&broken_work);
+	cancel_broken();
 	/*
 	 * The hooks go when nothing is poisoned, and the guard goes last: memory
 	 * that is still poisoned when its unmap goes unseen is next freed, and
@@ -437,7 +467,8 @@ static void __exit dma_owner_debug_exit(void)
 	dod_guard.stop();
 	dod_stack_stop();
 	/* Who was about to find an inconsistency has done so. */
-	cancel_work_sync(&broken_work);
+	cancel_broken();
+	dod_report_stop();
 	dod_owner_stop();
 }
 

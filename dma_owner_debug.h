@@ -12,8 +12,8 @@
  *                           regions that hash to the shard
  *         phys wide         records that cross a region boundary
  *           pool shard      free records and ranges; the rings of ended records
- *   report lock             never taken with one of the above held, and takes
- *                           none of them
+ *
+ * None of them is held while anything is printed, and none is taken in a panic.
  */
 #ifndef DMA_OWNER_DEBUG_H
 #define DMA_OWNER_DEBUG_H
@@ -22,6 +22,7 @@
 #include <linux/irqflags.h>
 #include <linux/kasan.h>
 #include <linux/list.h>
+#include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rbtree.h>
 #include <linux/sched.h>
@@ -182,6 +183,7 @@ enum dod_counter {
 	DOD_C_REPORTS_RATELIMITED,
 	DOD_C_REPORTS_FILTERED,
 	DOD_C_REPORTS_NESTED,
+	DOD_C_REPORTS_NO_BUFFER,
 	DOD_C_NOTES_SHOWN,
 	DOD_C_KASAN_ANNOTATED,
 	DOD_C_KCSAN_ANNOTATED,
@@ -254,6 +256,7 @@ struct dod_device {
 	const void *driver;		/* identity of the last driver seen */
 	char name[48];
 	char driver_name[32];
+	char module[MODULE_NAME_LEN];	/* of that driver, "" if it is built in */
 	u64 since;			/* local_clock() of the first mapping */
 	/* As of the last map, for readers; written without a lock. */
 	u64 mask, bus_limit, highest;
@@ -891,6 +894,7 @@ void dod_report_lost_write(const struct dod_mapping *m,
 			   unsigned long synced_by, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_forget(void);
+void dod_report_stop(void);
 const char *dod_function_name(unsigned long ip, char *buf, size_t size);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
@@ -968,6 +972,46 @@ extern struct dod_params dod_params;
 /* False until every hook works and from the moment the module is to go. */
 extern bool dod_armed;
 
+/* From the moment the kernel panics; hooks.c and report.c. */
+extern bool dod_panicking;
+
+/**
+ * dod_in_panic() - is the kernel dying?
+ *
+ * Other CPUs were stopped wherever they were: no lock of ours is to be had. A console's
+ * driver may still map memory.
+ *
+ * Context: any.
+ */
+static inline bool dod_in_panic(void)
+{
+	return unlikely(READ_ONCE(dod_panicking));
+}
+
+/**
+ * dod_may_lock() - may a lock of ours be taken here?
+ *
+ * Context: any.
+ */
+static inline bool dod_may_lock(void)
+{
+	return !in_nmi() && !dod_in_panic();
+}
+
+/**
+ * dod_ago() - how long ago something happened
+ * @now: local_clock()
+ * @when: what it was then, on any CPU
+ *
+ * The clocks of two CPUs may differ by a little.
+ *
+ * Return: nanoseconds, 0 for what seems to be in the future.
+ */
+static inline u64 dod_ago(u64 now, u64 when)
+{
+	return (s64)(now - when) > 0 ? now - when : 0;
+}
+
 void dod_broken(const char *what);
 
 void dod_count(enum dod_counter counter);
@@ -1001,5 +1045,6 @@ void dod_debugfs_stop(void);
 /* For the KUnit suites, which run without a file system. */
 int dma_owner_debug_param_set(const char *name, const char *val);
 long dma_owner_debug_count(const char *name);
+void dma_owner_debug_flush(void);
 
 #endif /* DMA_OWNER_DEBUG_H */

@@ -721,16 +721,16 @@ static bool report_access(const void *addr, size_t size, bool write,
 
 	v = judge(&access, NULL, _RET_IP_);
 	if (v.ours && write) {
-		if (in_nmi())
+		if (!dod_may_lock())
 			dod_content_doubt();
 		else
 			dod_owner_seen_write(virt_to_phys((void *)addr), size);
 	}
-	if (v.watched && !in_nmi())
+	if (v.watched && dod_may_lock())
 		watched_write(&access, v.watched);
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
-		if (in_nmi())
+		if (!dod_may_lock())
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
 			dod_count(DOD_C_TRAPS_TOO_LATE);
@@ -742,7 +742,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.edge) {
 		access.bad = virt_to_phys((void *)v.edge);
-		if (in_nmi())
+		if (!dod_may_lock())
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (READ_ONCE(dod_armed) &&
 			 dod_owner_find_edge(access.bad, &m, &range))
@@ -762,7 +762,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	if (v.tail)
 		clear_byte(kasan_mem_to_shadow((void *)v.foreign));
 	reported = report_foreign(&access, v.foreign);
-	if (v.tail && !in_nmi())
+	if (v.tail && dod_may_lock())
 		dod_owner_guard_again(virt_to_phys((void *)v.foreign));
 	return reported;
 }
@@ -857,7 +857,7 @@ static void on_error_report_end(void *data, enum error_detector detector,
 	unsigned long flags;
 	u64 phys;
 
-	if (detector != ERROR_DETECTOR_KASAN || in_nmi() ||
+	if (detector != ERROR_DETECTOR_KASAN || !dod_may_lock() ||
 	    !in_linear_map(addr, 1))
 		return;
 	phys = virt_to_phys((void *)addr);

@@ -248,7 +248,7 @@ static void on_console(void *data, const char *text, size_t len)
 {
 	unsigned long flags;
 
-	if (in_nmi())
+	if (!dod_may_lock())
 		return;
 	while (len && text[len - 1] == '\n')
 		len--;

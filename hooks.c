@@ -39,7 +39,7 @@ enum hook_id {
 	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
-	NR_HOOKS
+	PANIC, NR_HOOKS
 };
 
 /* What a row needs not to be an error where the kernel lacks its function. */
@@ -668,6 +668,15 @@ static void on_shutdown(struct hook *hook, unsigned long caller,
 		dod_lifecycle_shutdown();
 }
 
+bool dod_panicking;
+
+/* panic(): before it stops the other CPUs, and says anything. Also in NMI. */
+static void on_panic(struct hook *hook, unsigned long caller,
+		     struct ftrace_regs *fregs)
+{
+	WRITE_ONCE(dod_panicking, true);
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -727,9 +736,10 @@ static struct hook hooks[NR_HOOKS] = {
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
 	[IOVA_FREE]	 = { "dma_iova_free", on_iova_end,
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
-	/* The one that the self-test cannot call; not in every kernel. */
+	/* Those that the self-test cannot call; not in every kernel. */
 	[SHUTDOWN]	 = { "cpu_hotplug_disable", on_shutdown,
 			     .presence = OPTIONAL },
+	[PANIC]		 = { "panic", on_panic, .presence = OPTIONAL },
 };
 
 /* The self-test calls all that are called often: none is looked up here later. */
@@ -770,8 +780,12 @@ static struct hook *find_hook(unsigned long ip)
 static void on_call(unsigned long ip, unsigned long parent_ip,
 		    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct hook *hook = find_hook(ip);
+	struct hook *hook;
 
+	/* A console's driver: nothing is counted on any more. */
+	if (dod_in_panic())
+		return;
+	hook = find_hook(ip);
 	if (likely(hook && !hook->missing) && wanted(hook, arg_dev(fregs)))
 		hook->event(hook, parent_ip, fregs);
 }

@@ -128,7 +128,7 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 static noinline void free_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr);
-	u64 size = in_nmi() ? 0 : guard->object(ptr);
+	u64 size = dod_may_lock() ? guard->object(ptr) : 0;
 
 	if (size)
 		report_frees(start, start + size - 1, true, ip);
@@ -155,7 +155,7 @@ static void on_free_pages(void *data, struct page *page, unsigned int order)
 	for (i = pfn; i < end && !is_marked(i); i++)
 		;
 	if (likely(i == end && !atomic_read(&nr_unmarked)) ||
-	    PageHighMem(page) || in_nmi())
+	    PageHighMem(page) || !dod_may_lock())
 		return;
 	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, _RET_IP_);
 }
@@ -466,7 +466,7 @@ static void describe(const struct device *dev, u64 bus, char *text, size_t size)
 		where = "behind";
 		far = bus - dod_bus_last(&m);
 	}
-	age = now - m.map.when;
+	age = dod_ago(now, m.map.when);
 	do_div(age, NSEC_PER_USEC);
 	len = scnprintf(text, size,
 			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
@@ -474,7 +474,7 @@ static void describe(const struct device *dev, u64 bus, char *text, size_t size)
 			m.bus, age, (void *)dod_report_map_frame(&m));
 	if (!m.ended)
 		return;
-	ago = now - m.ended;
+	ago = dod_ago(now, m.ended);
 	do_div(ago, NSEC_PER_USEC);
 	scnprintf(text + len, size - len, ", unmapped %llu us ago by %pS", ago,
 		  (void *)m.ended_by);
@@ -519,7 +519,7 @@ static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
 	unsigned long irqs;
 	char text[320];
 
-	if (!dev || in_nmi() || !READ_ONCE(dod_armed))
+	if (!dev || !dod_may_lock() || !READ_ONCE(dod_armed))
 		return;
 	d = dod_owner_device(dev, dev_name(dev));
 	if (!d || !__ratelimit(&limit))

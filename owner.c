@@ -126,6 +126,10 @@ static struct dod_device *find_device(const struct device *dev,
 /* devices_lock held. */
 static void note_driver(struct dod_device *d, const struct device *dev)
 {
+	const struct device_driver *driver = READ_ONCE(dev->driver);
+
+	strscpy(d->module, driver && driver->owner ? module_name(driver->owner) : "",
+		sizeof(d->module));
 	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
 	WRITE_ONCE(d->wires, dod_checks_wires(d));
 	WRITE_ONCE(d->driver, dev->driver);

@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the user reads: filters, deduplication, the text of a report. Nothing
- * here decides what is a fault.
+ * What the user reads: filters, deduplication, the text of a report.
  *
- * report_lock orders reports and protects the filters and what was reported;
- * it is taken with interrupts off and nests in nothing of ours.
+ * Nothing here is locked, and nobody waits. Whoever finds a fault formats the whole
+ * report into a text of its own and puts that on a list; then one CPU prints what is
+ * there, see print_texts(). A console's driver may itself map memory, on the CPU that
+ * prints or on the one that has the console, and must find no lock of ours taken.
  */
 #include "dma_owner_debug.h"
 #include "compat.h"
 #include "permissive.h"
 
 #include <kunit/test.h>
+#include <linux/bitops.h>
 #include <linux/glob.h>
+#include <linux/irq_work.h>
 #include <linux/jhash.h>
 #include <linux/kallsyms.h>
+#include <linux/llist.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/panic.h>
+#include <linux/percpu.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/clock.h>
 #include <linux/utsname.h>
+#include <linux/workqueue.h>
 
 /* Reports have no prefix; what else is said here spells it out. */
 #undef pr_fmt
@@ -29,6 +35,13 @@
 
 #define REPORT_FRAMES	64
 #define BURST_PERIOD	(5ULL * NSEC_PER_SEC)
+
+/* More than the longest report has, which is one of PLACES_SHOWN leaks. */
+#define TEXT_SIZE	12288
+#define TEXT_END	256
+#define NR_TEXTS	16
+/* How many a CPU prints that has found a fault; the rest is printed by a worker. */
+#define TEXTS_AT_ONCE	4
 
 /**
  * struct report_type - a row of the one table of report types
@@ -162,15 +175,11 @@ static_assert(ARRAY_SIZE(types) == DOD_REPORT_COUNT);
 
 static atomic_long_t type_counts[DOD_REPORT_COUNT];
 
-static DEFINE_RAW_SPINLOCK(report_lock);
-/* The CPU that prints: what it traps meanwhile must not print, too. */
-static int report_cpu = -1;
-
-/* Does this CPU print a report already? Interrupts are off. */
-static bool nested(void)
-{
-	return READ_ONCE(report_cpu) == raw_smp_processor_id();
-}
+/*
+ * This CPU formats or prints a report: what it finds meanwhile, be it in a console's
+ * driver, must not make another. Interrupts are off for as long as it is set.
+ */
+static DEFINE_PER_CPU(bool, reporting);
 
 /**
  * dod_report_name() - a type as titles and parameters spell it
@@ -223,8 +232,16 @@ struct filter {
 
 static_assert(DOD_REPORT_COUNT <= 32);
 
-static struct filter filters[DOD_BY_COUNT];	/* report_lock */
-u32 dod_types_off;			/* report_lock, read without */
+/*
+ * Readers take the copy that @version says, and look at @version again: it was written
+ * to meanwhile only if that has changed. Of a copy that is being written to they may
+ * read any mixture, but none that leads out of it: the last byte of a glob is always 0.
+ */
+static struct {
+	unsigned int version;
+	struct filter copy[2];
+} filters[DOD_BY_COUNT];
+u32 dod_types_off;
 
 static int type_mask(const char *name, u32 *mask)
 {
@@ -305,8 +322,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	static struct filter new;
 	static char copy[512];
 	char *rest = copy, *item;
-	unsigned long flags;
-	unsigned int i;
+	unsigned int i, version;
 	u32 off = 0;
 	int err;
 
@@ -331,25 +347,38 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	}
 	for (i = 0; i < new.nr; i++)
 		off |= new.rules[i].type_mask;
-	raw_spin_lock_irqsave(&report_lock, flags);
-	filters[by] = new;
+	version = filters[by].version + 1;
+	/* Its readers can see by now that it is out of date: pairs with smp_rmb(). */
+	smp_wmb();
+	filters[by].copy[version % 2] = new;
+	/* Pairs with smp_load_acquire() in filter_hits(). */
+	smp_store_release(&filters[by].version, version);
 	if (by == DOD_BY_TYPE)
 		WRITE_ONCE(dod_types_off, off);
-	raw_spin_unlock_irqrestore(&report_lock, flags);
 	return 0;
 }
 
 static bool filter_hits(enum dod_filter_by by, enum dod_report_type type,
 			const char *name)
 {
-	const struct filter *f = &filters[by];
-	unsigned int i;
+	unsigned int version, nr, i;
+	const struct filter *f;
+	bool hit;
 
-	for (i = 0; i < f->nr; i++)
-		if ((f->rules[i].type_mask & BIT(type)) &&
-		    IS_ENABLED(CONFIG_GLOB) && glob_match(f->rules[i].glob, name))
-			return true;
-	return false;
+	do {
+		/* Pairs with smp_store_release() in dod_report_set_filter(). */
+		version = smp_load_acquire(&filters[by].version);
+		f = &filters[by].copy[version % 2];
+		nr = min(READ_ONCE(f->nr), NR_RULES);
+		hit = false;
+		for (i = 0; i < nr && !hit; i++)
+			hit = (f->rules[i].type_mask & BIT(type)) &&
+			      IS_ENABLED(CONFIG_GLOB) &&
+			      glob_match(f->rules[i].glob, name);
+		/* Pairs with smp_wmb() there. */
+		smp_rmb();
+	} while (READ_ONCE(filters[by].version) != version);
+	return hit;
 }
 
 static bool filtered(enum dod_report_type type, const struct dod_device *d)
@@ -364,97 +393,106 @@ static bool filtered(enum dod_report_type type, const struct dod_device *d)
  * @type: the type
  * @device: the device
  *
- * Context: any but NMI, no lock of ours held.
+ * Context: any.
  */
 bool dod_report_is_filtered(enum dod_report_type type,
 			    const struct dod_device *device)
 {
-	unsigned long flags;
-	bool off;
-
-	local_irq_save(flags);
-	/* A console that maps memory to print our own report: say nothing. */
-	off = nested();
-	if (!off) {
-		raw_spin_lock(&report_lock);
-		off = filtered(type, device);
-		raw_spin_unlock(&report_lock);
-	}
-	local_irq_restore(flags);
-	return off;
+	return filtered(type, device);
 }
 
 /* === What was reported before ============================================= */
 
-#define NR_SEEN 512
+#define NR_SEEN		1024	/* slots, by the key's hash */
+#define SEEN_PROBES	16	/* and how many of them a key may be in */
 
-static u32 seen[NR_SEEN];		/* report_lock */
-static unsigned int nr_seen;		/* report_lock */
-static u64 burst_start;			/* report_lock */
-static unsigned int burst_nr;		/* report_lock */
-static unsigned int burst_lost;		/* report_lock */
+static u32 seen[NR_SEEN];	/* keys, 0 where there is none; by cmpxchg() */
+static atomic64_t burst_start;
+static atomic_t burst_nr, burst_lost;
 
-/* The oldest are forgotten where there are too many: better twice than never. */
-static bool seen_before(enum dod_report_type type, unsigned long frame,
-			unsigned long map_frame)
+static u32 *seen_slot(u32 key, unsigned int probe)
 {
-	u32 key = jhash_3words(hash_long(frame, 32), hash_long(map_frame, 32),
-			       type, 0);
+	return &seen[(key + probe) % NR_SEEN];
+}
+
+static bool was_seen(u32 key)
+{
 	unsigned int i;
 
-	for (i = 0; i < min(nr_seen, NR_SEEN); i++)
-		if (seen[i] == key)
+	for (i = 0; i < SEEN_PROBES; i++)
+		if (READ_ONCE(*seen_slot(key, i)) == key)
 			return true;
-	seen[nr_seen++ % NR_SEEN] = key;
 	return false;
+}
+
+/*
+ * Returns false if it was noted already. Where there is no room, another one is
+ * forgotten: better twice than never.
+ */
+static bool note_seen(u32 key)
+{
+	unsigned int i;
+	u32 old;
+
+	for (i = 0; i < SEEN_PROBES; i++) {
+		old = cmpxchg(seen_slot(key, i), 0, key);
+		if (!old)
+			return true;
+		if (old == key)
+			return false;
+	}
+	WRITE_ONCE(*seen_slot(key, get_cycles() % SEEN_PROBES), key);
+	return true;
 }
 
 static bool over_burst(u64 now)
 {
 	unsigned int limit = READ_ONCE(dod_params.report_burst);
+	s64 start = atomic64_read(&burst_start);
 
 	if (!limit)
 		return false;
-	if (now - burst_start > BURST_PERIOD) {
-		if (burst_lost)
-			pr_warn(PREFIX "%u reports were not shown: more than report_burst=%u in 5 s\n",
-				burst_lost, limit);
-		burst_start = now;
-		burst_nr = 0;
-		burst_lost = 0;
-	}
-	if (burst_nr++ < limit)
+	if (dod_ago(now, start) > BURST_PERIOD &&
+	    atomic64_try_cmpxchg(&burst_start, &start, now))
+		atomic_set(&burst_nr, 0);
+	if (atomic_inc_return(&burst_nr) <= limit)
 		return false;
-	burst_lost++;
+	atomic_inc(&burst_lost);
 	return true;
 }
 
 /**
  * dod_report_forget() - report everything anew
  *
- * Context: any but NMI.
+ * Context: any.
  */
 void dod_report_forget(void)
 {
-	unsigned long flags;
+	unsigned int i;
 
-	raw_spin_lock_irqsave(&report_lock, flags);
-	nr_seen = 0;
-	burst_nr = 0;
-	burst_lost = 0;
-	raw_spin_unlock_irqrestore(&report_lock, flags);
+	for (i = 0; i < NR_SEEN; i++)
+		WRITE_ONCE(seen[i], 0);
+	atomic_set(&burst_nr, 0);
+	atomic_set(&burst_lost, 0);
 }
 
 /* === Frames =============================================================== */
 
+/* @name as "function+offset [module]" or a part of that. A prefix that ends in $ is a name. */
 static bool has_prefix(const char *name, const char * const *prefixes,
 		       unsigned int nr)
 {
+	size_t function = strcspn(name, "+. ");
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+	for (i = 0; i < nr; i++) {
+		size_t len = strlen(prefixes[i]);
+		bool whole = prefixes[i][len - 1] == '$';
+
+		len -= whole;
+		if ((!whole || len == function) && !strncmp(name, prefixes[i], len))
 			return true;
+	}
 	return false;
 }
 
@@ -468,29 +506,68 @@ static const char * const dma_core[] = {
 };
 
 /*
- * A bus' core that maps for its drivers, built in or as that module: named, it would
+ * A bus' core that works for its drivers, built in or as that module: named, it would
  * stand for all of them.
  */
 static const struct {
 	const char *prefix, *module;
 } bus_core[] = {
 	{ "virtqueue_", "virtio_ring" },
-	{ "usb_hcd_map_urb_", "usbcore" },
-	{ "usb_hcd_submit_urb", "usbcore" },
+	{ "vring_", "virtio_ring" },
+	{ "virtio_dev_", "virtio" },
+	{ "vp_", "virtio_pci" },
+	{ "usb_hcd_", "usbcore" },
 	{ "usb_submit_urb", "usbcore" },
 	{ "usb_start_wait_urb", "usbcore" },
 	{ "usb_control_msg", "usbcore" },
 	{ "usb_internal_control_msg", "usbcore" },
 	{ "usb_bulk_msg", "usbcore" },
+	{ "usb_free_urb", "usbcore" },
+	{ "urb_destroy", "usbcore" },
 	{ "scsi_dma_map", "scsi_mod" },
+	{ "scsi_host_", "scsi_mod" },
+	{ "scsi_device_", "scsi_mod" },
 };
 
+/* For drivers that are built in: of others, what is in the kernel itself is skipped. */
 static const char * const helpers[] = {
+	/* strings and blocks of memory */
 	"memcpy", "__memcpy", "memmove", "__memmove", "memset", "__memset",
 	"memcmp", "memchr", "str", "__asan_", "kasan_", "__kasan_",
 	"_copy_", "__copy_", "copy_", "csum_", "crc", "hex_dump_",
 	"print_hex_dump", "sg_copy_", "sg_pcopy_", "skb_copy_", "__skb_",
 	"swab", "scatterwalk_", "bitmap_", "_find_", "chksum_", "xxh", "xxhash",
+	"kmemdup", "memdup_", "vsnprintf$", "snprintf$", "scnprintf$", "sprintf$",
+	"seq_", "kfifo_", "__kfifo_", "iov_iter_",
+	/* locks */
+	"_raw_", "do_raw_", "queued_", "native_queued_", "osq_", "mcs_", "mutex_",
+	"__mutex_", "ww_mutex_", "rt_mutex_", "rt_spin_", "rt_read_", "rt_write_",
+	"rwsem_", "__down", "__up", "down$", "down_", "up$", "up_", "lock_acquire$",
+	"lock_release$", "lockdep_", "__lock_", "lock_is_held", "register_lock_class$",
+	"percpu_down_", "percpu_up_", "__percpu_", "seqcount_", "bit_spin_",
+	/* reference counts */
+	"refcount_", "kref_", "percpu_ref_", "kobject_", "get_device$", "put_device$",
+	"atomic_", "lockref_",
+	/* completions and wait queues */
+	"complete$", "complete_all$", "complete_with_flags$", "wait_for_", "__wait_for_",
+	"do_wait_for_", "try_wait_for_", "completion_", "__init_swait", "swake_up_",
+	"__wake_up", "wake_up_", "prepare_to_", "finish_", "__finish_", "add_wait_queue",
+	"remove_wait_queue", "init_wait_", "__init_wait", "autoremove_wake_", "wait_woken$",
+	"__prepare_to_", "try_to_wake_up$",
+	/* lists and trees */
+	"list_", "__list_", "llist_", "klist_", "plist_", "hlist_", "rb_", "__rb_",
+	"interval_tree_", "ida_", "idr_", "xa_", "__xa_", "xas_", "radix_tree_", "mas_",
+	"mtree_", "sbitmap_", "__sbitmap_", "rhashtable_", "__rhashtable_", "rht_",
+	/* timers and work */
+	"timer_", "__timer_", "add_timer", "mod_timer", "__mod_timer", "del_timer",
+	"try_to_del_timer", "init_timer", "detach_", "enqueue_timer", "hrtimer_",
+	"__hrtimer_", "queue_work", "__queue_work", "queue_delayed_", "__queue_delayed_",
+	"mod_delayed_", "queue_rcu_", "insert_work", "cancel_work", "__cancel_work",
+	"cancel_delayed_", "enable_work", "enable_delayed_", "disable_work",
+	"disable_delayed_", "flush_work", "__flush_work", "flush_delayed_", "work_",
+	"try_to_grab_", "start_flush_", "clear_work_", "get_work_", "delayed_work_",
+	"tasklet_", "__tasklet_", "irq_work_", "__irq_work_", "debug_object_",
+	"__debug_object_", "debug_timer_", "debug_work_",
 };
 
 /*
@@ -514,6 +591,34 @@ static const char * const freeing[] = {
 	"devm_kfree", "devm_free_", "devm_kmalloc_", "devm_page",
 };
 
+/* Who calls those for everybody: that he frees memory says nothing of who forgot it. */
+static const char * const freers[] = {
+	"device_", "__device_", "driver_", "bus_", "kobject_", "kref_", "klist_",
+	"put_device$", "devres_", "release_nodes$", "platform_", "virtio_dev_",
+	"pci_", "usb_", "urb_destroy$", "scsi_", "rcu_", "__rcu_", "kvfree_", "kfree_rcu",
+	"delayed_", "process_one_work$", "worker_thread$", "kthread$", "ret_from_fork",
+	"task_work_", "__fput", "tcp_", "__tcp_", "udp_", "__udp_", "ip_", "ip6_", "inet_",
+	"sk_", "__sk_", "sock_", "__sock_", "netif_", "__netif_", "net_", "dev_", "__dev_",
+	"napi_", "__napi_", "page_pool_", "__page_pool_", "blk_", "__blk_", "bio_",
+	"tlb_", "zap_", "unmap_", "exit_mmap$", "truncate_", "shrink_", "swap_",
+	"do_exit$", "handle_softirqs$", "__do_softirq$", "run_ksoftirqd$",
+};
+
+/* Below these is what was interrupted, and has nothing to do with it. */
+static const char * const interrupts[] = {
+	"asm_", "common_interrupt$", "__common_interrupt$", "sysvec_", "__sysvec_",
+	"do_IRQ$", "irq_exit", "__irq_exit", "handle_softirqs$", "__do_softirq$",
+	"do_softirq", "el1h_", "el1_", "el0t_", "el0_", "call_on_irq_stack$",
+};
+
+/* What prints the log to the consoles. */
+static const char * const consoles[] = {
+	"console_unlock$", "__console_unlock$", "console_flush_all$",
+	"console_emit_next_record$", "console_flush_one_record$", "call_console_drivers$",
+	"legacy_kthread_func$", "nbcon_emit_", "__nbcon_atomic_flush", "nbcon_atomic_",
+	"nbcon_kthread_func$",
+};
+
 /**
  * dod_function_name() - the function or variable that an address is in, as %ps has it
  * @ip: the address
@@ -533,7 +638,35 @@ const char *dod_function_name(unsigned long ip, char *buf, size_t size)
 	return buf;
 }
 
-/* @name as "function.suffix [module]": what is appended does not count. */
+/**
+ * struct stack - a stack, by addresses or as somebody has printed it
+ *
+ * @frames:	the addresses, NULL if it is the other kind
+ * @names:	"function+offset/size [module]"
+ * @nr:		how many there are
+ */
+struct stack {
+	const unsigned long *frames;
+	const char (*names)[DOD_RACE_CHARS];
+	unsigned int nr;
+};
+
+/* Longer ones lose their end, and their module. */
+#define NAME_CHARS	192
+
+static const char *frame_name(const struct stack *stack, unsigned int i,
+			      char *buf, size_t size)
+{
+	return stack->frames ? dod_function_name(stack->frames[i], buf, size) :
+			       stack->names[i];
+}
+
+static const char *module_of(const char *name)
+{
+	return strchr(name, '[');
+}
+
+/* What is appended to the name of a function does not count. */
 static bool is_inline(const char *name)
 {
 	size_t len = strcspn(name, "+. ");
@@ -545,48 +678,90 @@ static bool is_inline(const char *name)
 	return false;
 }
 
-/* @name as "function" or "function [module]" */
+static bool is_module(const char *in, const char *module)
+{
+	size_t len = strlen(module);
+
+	return in && len && !strncmp(in + 1, module, len) && in[1 + len] == ']';
+}
+
 static bool is_bus_core(const char *name)
 {
-	const char *module = strchr(name, '[');
+	const char *in = module_of(name);
 	unsigned int i;
-	size_t len;
 
-	for (i = 0; i < ARRAY_SIZE(bus_core); i++) {
-		if (strncmp(name, bus_core[i].prefix, strlen(bus_core[i].prefix)))
-			continue;
-		len = strlen(bus_core[i].module);
-		if (!module || (!strncmp(module + 1, bus_core[i].module, len) &&
-				module[1 + len] == ']'))
+	for (i = 0; i < ARRAY_SIZE(bus_core); i++)
+		if (!strncmp(name, bus_core[i].prefix, strlen(bus_core[i].prefix)) &&
+		    (!in || is_module(in, bus_core[i].module)))
 			return true;
-	}
 	return false;
 }
 
+static bool is_interrupt(const char *name)
+{
+	return !module_of(name) && has_prefix(name, interrupts, ARRAY_SIZE(interrupts));
+}
+
 /* A driver may use names that begin so, too: of modules only inlines are skipped. */
-static bool acts_for_caller(unsigned long ip, const char * const *prefixes,
+static bool acts_for_caller(const char *name, const char * const *prefixes,
 			    unsigned int nr)
 {
-	char name[64];
-
-	dod_function_name(ip, name, sizeof(name));
-	if (prefixes == dma_core && is_bus_core(name))
+	if (is_bus_core(name))
 		return true;
-	if (strchr(name, '['))
+	if (module_of(name))
 		return is_inline(name);
 	return has_prefix(name, prefixes, nr);
 }
 
-static unsigned int skip_frames(const unsigned long *frames, unsigned int nr,
+/* Returns the number of frames if they all act for their callers. */
+static unsigned int skip_frames(const struct stack *stack, unsigned int from,
 				const char * const *prefixes,
 				unsigned int nr_prefixes)
 {
+	char name[NAME_CHARS];
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		if (!acts_for_caller(frames[i], prefixes, nr_prefixes))
+	for (i = from; i < stack->nr; i++)
+		if (!acts_for_caller(frame_name(stack, i, name, sizeof(name)),
+				     prefixes, nr_prefixes))
+			break;
+	return i;
+}
+
+/* The first frame in a module, in that one if @module is not NULL; else their number. */
+static unsigned int find_module_frame(const struct stack *stack, unsigned int from,
+				      const char *module)
+{
+	char buf[NAME_CHARS];
+	unsigned int i;
+
+	for (i = from; i < stack->nr; i++) {
+		const char *name = frame_name(stack, i, buf, sizeof(buf));
+		const char *in = module_of(name);
+
+		if (is_interrupt(name))
+			break;
+		if (in && !is_inline(name) && !is_bus_core(name) &&
+		    (!module || is_module(in, module)))
 			return i;
-	return 0;
+	}
+	return stack->nr;
+}
+
+/*
+ * Where a driver mapped memory: in its own module, whatever of the kernel's or of
+ * another's it used for that.
+ */
+static unsigned int find_map_frame(const struct dod_mapping *m, unsigned int from)
+{
+	struct stack stack = { .frames = m->map_frames, .nr = m->map.nr_frames };
+	unsigned int i = stack.nr;
+
+	if (m->device->module[0])
+		i = find_module_frame(&stack, from, m->device->module);
+	if (i == stack.nr)
+		i = skip_frames(&stack, from, dma_core, ARRAY_SIZE(dma_core));
+	return i;
 }
 
 /**
@@ -595,20 +770,78 @@ static unsigned int skip_frames(const unsigned long *frames, unsigned int nr,
  *
  * Context: any.
  *
- * Return: the innermost frame outside the DMA core, 0 if no stack is known.
+ * Return: the innermost frame of the driver, 0 if no stack is known.
  */
 unsigned long dod_report_map_frame(const struct dod_mapping *m)
 {
 	unsigned long flags;
-	unsigned int skip;
+	unsigned int i;
 
 	if (!m->map.nr_frames)
 		return 0;
 	flags = dod_judge_begin();
-	skip = skip_frames(m->map_frames, m->map.nr_frames, dma_core,
-			   ARRAY_SIZE(dma_core));
+	i = find_map_frame(m, 0);
 	dod_judge_end(flags);
-	return m->map_frames[skip];
+	return m->map_frames[i < m->map.nr_frames ? i : 0];
+}
+
+/* Of a stack of the DMA API: where its core ends, 0 if nowhere. */
+static unsigned int skip_core(const unsigned long *frames, unsigned int nr)
+{
+	struct stack stack = { .frames = frames, .nr = nr };
+	unsigned int i = skip_frames(&stack, 0, dma_core, ARRAY_SIZE(dma_core));
+
+	return i < nr ? i : 0;
+}
+
+/* Is the driver that made a mapping a module? */
+static bool is_of_module(const struct dod_mapping *m)
+{
+	char name[NAME_CHARS];
+
+	return module_of(dod_function_name(dod_report_map_frame(m), name, sizeof(name)));
+}
+
+/*
+ * The next frame that is a driver's. Where the driver is a module, the kernel's own
+ * functions work for it or for another module.
+ */
+static unsigned int find_driver_frame(const struct stack *stack, unsigned int from,
+				      bool of_module)
+{
+	unsigned int i = stack->nr;
+
+	if (of_module)
+		i = find_module_frame(stack, from, NULL);
+	if (i == stack->nr)
+		i = skip_frames(stack, from, helpers, ARRAY_SIZE(helpers));
+	return i;
+}
+
+/*
+ * Who frees memory that is mapped, or the number of frames if that is code which frees
+ * for everybody. A module that is not the driver's is to blame where it frees it
+ * itself, and not where it happens to have called who does.
+ */
+static unsigned int find_freeing_frame(const struct stack *stack,
+				       const struct dod_mapping *m)
+{
+	unsigned int i = skip_frames(stack, 0, freeing, ARRAY_SIZE(freeing));
+	char name[NAME_CHARS], owner[NAME_CHARS], *end;
+	const char *in;
+
+	if (i == stack->nr)
+		return i;
+	frame_name(stack, i, name, sizeof(name));
+	if (module_of(name))
+		return i;
+	in = module_of(dod_function_name(dod_report_map_frame(m), owner, sizeof(owner)));
+	if (!in)
+		return has_prefix(name, freers, ARRAY_SIZE(freers)) ? stack->nr : i;
+	end = strchr(in, ']');
+	if (end)
+		*end = '\0';
+	return find_module_frame(stack, i, in + 1);
 }
 
 /*
@@ -678,28 +911,70 @@ static const char *ending(const struct dod_mapping *m)
 	}
 }
 
-static void print_frames(const unsigned long *frames, unsigned int nr)
+/**
+ * struct text - a report as it is to be printed
+ *
+ * @node:	in @texts, from when it is complete
+ * @generation:	how often it was printed
+ * @panic:	panic when it is printed
+ * @cut:	something did not fit
+ * @lost:	how many reports were not shown before it
+ * @object:	what mem_dump_obj() is to print, NULL for none
+ * @object_at:	before which character
+ * @len:	characters in @chars
+ * @chars:	lines, each with a newline
+ * @frames:	for whoever formats it
+ */
+struct text {
+	struct llist_node node;
+	unsigned int generation;
+	bool panic, cut;
+	unsigned int lost;
+	const void *object;
+	unsigned int object_at, len;
+	char chars[TEXT_SIZE];
+	unsigned long frames[REPORT_FRAMES];
+};
+
+/* What does not fit is left out, up to the end, for which there is TEXT_END. */
+static __printf(2, 3) void put(struct text *t, const char *fmt, ...)
+{
+	unsigned int room = TEXT_SIZE - TEXT_END - t->len;
+	va_list args;
+	int n;
+
+	if (t->cut)
+		return;
+	va_start(args, fmt);
+	n = vsnprintf(t->chars + t->len, room, fmt, args);
+	va_end(args);
+	if (n < room)
+		t->len += n;
+	else
+		t->cut = true;
+}
+
+static void put_frames(struct text *t, const unsigned long *frames, unsigned int nr)
 {
 	unsigned int i;
 
 	if (!nr)
-		pr_err(" (stack is not available)\n");
+		put(t, " (stack is not available)\n");
 	for (i = 0; i < nr; i++)
-		pr_err(" %pS\n", (void *)frames[i]);
+		put(t, " %pS\n", (void *)frames[i]);
 }
 
-static void print_who(const char *what, const struct dod_who *who, u64 now,
-		      const unsigned long *frames)
+static void put_who(struct text *t, const char *what, const struct dod_who *who,
+		    u64 now, const unsigned long *frames)
 {
-	unsigned int skip = skip_frames(frames, who->nr_frames, dma_core,
-					ARRAY_SIZE(dma_core));
-	u64 when = who->when, ago = now - when;
+	u64 when = who->when, ago = dod_ago(now, when);
+	unsigned int skip = skip_core(frames, who->nr_frames);
 	u32 when_us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
 	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-	pr_err("%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
-	       what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
-	print_frames(frames + skip, who->nr_frames - skip);
+	put(t, "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
+	    what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
+	put_frames(t, frames + skip, who->nr_frames - skip);
 }
 
 static unsigned long virt(u64 phys)
@@ -707,130 +982,125 @@ static unsigned long virt(u64 phys)
 	return (unsigned long)phys_to_virt(phys);
 }
 
+/* Where a mapping ends as it was asked for, however much of that is memory of its own. */
+static unsigned long virt_end(const struct dod_mapping *m)
+{
+	return virt(m->start) + (unsigned long)dod_size(m);
+}
+
 /* What the device is like: half of what goes wrong has to do with it. */
-static void print_device(const struct dod_mapping *m)
+static void put_device_state(struct text *t, const struct dod_mapping *m)
 {
 	const struct dod_device *d = m->device;
 
 	if (d->coherent && !m->line)
-		pr_err("The device is cache-coherent, its mask is 0x%llx.\n",
-		       d->mask);
+		put(t, "The device is cache-coherent, its mask is 0x%llx.\n",
+		    d->mask);
 	else if (d->coherent)
-		pr_err("The device is cache-coherent, its mask is 0x%llx; judged as if it were not (noncoherent=%u).\n",
-		       d->mask, m->line);
+		put(t, "The device is cache-coherent, its mask is 0x%llx; judged as if it were not (noncoherent=%u).\n",
+		    d->mask, m->line);
 	else
-		pr_err("The device is not cache-coherent, its mask is 0x%llx.\n",
-		       d->mask);
+		put(t, "The device is not cache-coherent, its mask is 0x%llx.\n",
+		    d->mask);
 }
 
-static void print_mapping(const struct dod_mapping *m,
-			  const struct dod_range *range)
+static void put_mapping(struct text *t, const struct dod_mapping *m,
+			const struct dod_range *range)
 {
 	u64 start = max(range->start, m->start);
 	u64 last = min(range->last, m->last);
 
-	pr_err("Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, last - start + 1,
-	       dod_report_dir(range->dir), virt(start), virt(last) + 1,
-	       m->bus + (start - m->start));
+	put(t, "Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	    m->device->driver_name, m->device->name, last - start + 1,
+	    dod_report_dir(range->dir), virt(start), virt(last) + 1,
+	    m->bus + (start - m->start));
 	if (last - start + 1 != dod_size(m))
-		pr_err("They are part of a mapping of %llu bytes, [%lx, %lx).\n",
-		       dod_size(m), virt(m->start),
-		       virt(m->start) + (unsigned long)dod_size(m));
+		put(t, "They are part of a mapping of %llu bytes, [%lx, %lx).\n",
+		    dod_size(m), virt(m->start), virt_end(m));
 }
 
-static void print_place(const struct dod_mapping *m, u64 bad)
+static void put_place(struct text *t, const struct dod_mapping *m, u64 bad)
 {
 	if (bad < m->start)
-		pr_err("The access is %llu bytes before the buffer, in its first cache line of %u bytes.\n",
-		       m->start - bad, m->line);
+		put(t, "The access is %llu bytes before the buffer, in its first cache line of %u bytes.\n",
+		    m->start - bad, m->line);
 	else if (bad > m->last)
-		pr_err("The access is %llu bytes behind the buffer, in its last cache line of %u bytes.\n",
-		       bad - m->last, m->line);
+		put(t, "The access is %llu bytes behind the buffer, in its last cache line of %u bytes.\n",
+		    bad - m->last, m->line);
 	else
-		pr_err("The access is %llu bytes into the buffer.\n",
-		       bad - m->start);
-	print_device(m);
+		put(t, "The access is %llu bytes into the buffer.\n",
+		    bad - m->start);
+	put_device_state(t, m);
 }
 
-/* As mem_dump_obj() knows it; it ends the line, and only for slab memory in full. */
-static void print_object(const void *addr)
+static bool is_slab(const void *addr)
 {
-	if (!addr || !virt_addr_valid(addr) ||
-	    !folio_test_slab(virt_to_folio(addr)))
+	return virt_addr_valid(addr) && folio_test_slab(virt_to_folio(addr));
+}
+
+/* mem_dump_obj() prints: see print_text(). */
+static void put_object(struct text *t, const void *addr)
+{
+	if (!addr || !is_slab(addr))
 		return;
-	pr_err("The object there:");
-	mem_dump_obj((void *)addr);
+	t->object = addr;
+	t->object_at = t->len;
 }
 
 /* An address outside of the linear map has no other one. */
-static void print_new_mapping(const struct dod_mapping *m,
-			      const struct dod_finding *f)
+static void put_new_mapping(struct text *t, const struct dod_mapping *m,
+			    const struct dod_finding *f)
 {
 	unsigned long addr = f->addr ?: virt(m->start);
 	u64 size = dod_size(m);
 
 	if (m->bus == DMA_MAPPING_ERROR)
-		pr_err("Device %s %s is given these %llu bytes, [%lx, %lx)\n",
-		       m->device->driver_name, m->device->name, size, addr,
-		       addr + (unsigned long)size);
+		put(t, "Device %s %s is given these %llu bytes, [%lx, %lx)\n",
+		    m->device->driver_name, m->device->name, size, addr,
+		    addr + (unsigned long)size);
 	else
-		pr_err("Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-		       m->device->driver_name, m->device->name,
-		       f->at ? "was" : "is", size, dod_report_dir(m->dir),
-		       addr, addr + (unsigned long)size, m->bus);
+		put(t, "Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+		    m->device->driver_name, m->device->name,
+		    f->at ? "was" : "is", size, dod_report_dir(m->dir),
+		    addr, addr + (unsigned long)size, m->bus);
 }
 
 /* Sentences, each with a newline. */
-static void print_text(const char *line)
+static void put_text(struct text *t, const char *line)
 {
 	const char *end;
 
 	for (; (end = strchr(line, '\n')); line = end + 1)
-		pr_err("%.*s\n", (int)(end - line), line);
+		put(t, "%.*s\n", (int)(end - line), line);
 }
 
-static void print_history(const struct dod_mapping *m,
-			  const struct dod_range *range, u64 now)
+static void put_history(struct text *t, const struct dod_mapping *m,
+			const struct dod_range *range, u64 now)
 {
 	u64 handed = m->start + m->handed;
 	char what[64];
 
-	pr_err("\n");
-	print_who(m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" :
-					 "Mapped",
-		  &m->map, now, m->map_frames);
+	put(t, "\n");
+	put_who(t, m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" : "Mapped",
+		&m->map, now, m->map_frames);
 	/* Another part's last sync has nothing to do with this access. */
 	if (!m->handed_len || handed > range->last ||
 	    handed + m->handed_len <= range->start)
 		return;
-	pr_err("\n");
+	put(t, "\n");
 	snprintf(what, sizeof(what),
 		 "Last given to the device by dma_sync_%s_for_device()",
 		 family(m));
-	print_who(what, &m->sync, now, m->sync_frames);
+	put_who(t, what, &m->sync, now, m->sync_frames);
 }
 
-static void print_bar(void)
-{
-	pr_err("==================================================================\n");
-}
+#define BAR "==================================================================\n"
 
-static void begin_report(void)
-	__acquires(&report_lock)
+/* The last line is there whatever was left out: readers go by it. */
+static void put_end(struct text *t)
 {
-	/* As KASAN: the access may have been made with any lock held. */
-	lockdep_off();
-	raw_spin_lock(&report_lock);
-	WRITE_ONCE(report_cpu, raw_smp_processor_id());
-}
-
-static void end_report(void)
-	__releases(&report_lock)
-{
-	WRITE_ONCE(report_cpu, -1);
-	raw_spin_unlock(&report_lock);
-	lockdep_on();
+	t->len += scnprintf(t->chars + t->len, TEXT_SIZE - t->len, "%s" BAR,
+			    t->cut ? "\nThe rest of this report did not fit.\n" : "");
 }
 
 /**
@@ -847,9 +1117,9 @@ static void end_report(void)
  * @write:	the CPU's write that was lost; NULL if it is not that
  * @synced_by:	return address of the sync before it
  * @lost_by:	return address of the call that discards it
- * @frames:	stack of the access, the map, the free
+ * @frames:	stack of the access, the map, the free; not used for a @race
  * @nr:		its length
- * @guilty:	the frame that the title names
+ * @culprit:	the frame that the title names; @nr if that is where @m was mapped
  */
 struct report {
 	enum dod_report_type type;
@@ -863,8 +1133,17 @@ struct report {
 	const struct dod_write *write;
 	unsigned long synced_by, lost_by;
 	const unsigned long *frames;
-	unsigned int nr, guilty;
+	unsigned int nr, culprit;
 };
+
+static struct stack stack_of(const struct report *r)
+{
+	return (struct stack) {
+		.frames = r->race ? NULL : r->frames,
+		.names = r->race ? r->race->frames : NULL,
+		.nr = r->race ? r->race->nr_frames : r->nr,
+	};
+}
 
 /* The task of the last race; its test, if it runs one, is its own alone to fail. */
 static int blamed = -1;
@@ -893,40 +1172,60 @@ void dod_report_blame(void)
 	fail_kunit_test();
 }
 
-/* What makes a fault another one of its type: where it is. */
-static unsigned long frame_of(const struct report *r)
-{
-	const char *frame;
+/* === What makes a fault another one of its type =========================== */
 
-	if (!r->race)
-		return r->frames[r->guilty];
-	frame = r->race->frames[r->guilty];
-	return jhash(frame, strlen(frame), 0);
+/* Of the function, not of the instruction. */
+static u32 hash_function(const char *name, u32 hash)
+{
+	const char *in = module_of(name);
+
+	hash = jhash(name, strcspn(name, "+. "), hash);
+	return in ? jhash(in, strlen(in), hash) : hash;
 }
 
-/* Whether a report is to be printed; counts why not. report_lock held. */
-static bool to_be_shown(const struct report *r, unsigned long map_frame, u64 now)
+/* The first two functions of drivers that mapped the memory. */
+static u32 hash_map(const struct dod_mapping *m, u32 hash)
 {
-	if (filtered(r->type, r->m->device)) {
-		dod_count(DOD_C_REPORTS_FILTERED);
-		return false;
+	unsigned int i = 0, n;
+	char name[NAME_CHARS];
+
+	for (n = 0; n < 2; n++, i++) {
+		i = find_map_frame(m, i);
+		if (i >= m->map.nr_frames)
+			break;
+		dod_function_name(m->map_frames[i], name, sizeof(name));
+		hash = hash_function(name, hash);
 	}
-	/* A repeated fault still fails the test that runs now. */
-	if (r->race)
-		WRITE_ONCE(blamed, r->race->pid);
-	else
-		fail_kunit_test();
-	if (READ_ONCE(dod_params.dedup) &&
-	    seen_before(r->type, frame_of(r), map_frame)) {
-		dod_count(DOD_C_REPORTS_DEDUPLICATED);
-		return false;
+	return hash;
+}
+
+/*
+ * The same driver, in the same places: those of the access, or what else it is, and
+ * those of the mapping. Of each the first two functions that are a driver's, for the
+ * first may be a helper that serves several.
+ */
+static u32 key_of(const struct report *r)
+{
+	const char *driver = r->m->device->driver_name;
+	u32 hash = jhash(driver, strnlen(driver, sizeof(r->m->device->driver_name)),
+			 r->type);
+	struct stack stack = stack_of(r);
+	unsigned int i = r->culprit, n;
+	char name[NAME_CHARS];
+
+	if (r->access || r->race || r->free || r->write) {
+		bool of_module = is_of_module(r->m);
+
+		for (n = 0; n < 2 && i < stack.nr; n++) {
+			hash = hash_function(frame_name(&stack, i, name, sizeof(name)),
+					     hash);
+			i = find_driver_frame(&stack, i + 1, of_module);
+		}
 	}
-	if (over_burst(now)) {
-		dod_count(DOD_C_REPORTS_RATELIMITED);
-		return false;
-	}
-	dod_count(DOD_C_REPORTS_SHOWN);
-	return true;
+	hash = hash_map(r->m, hash);
+	if (r->finding && r->finding->other)
+		hash = hash_map(r->finding->other, hash);
+	return hash ?: 1;
 }
 
 static const char *hint_of(enum dod_report_type type, u8 dir,
@@ -939,21 +1238,21 @@ static const char *hint_of(enum dod_report_type type, u8 dir,
 	return types[type].hint;
 }
 
-static void print_access(const struct report *r)
+static void put_access(struct text *t, const struct report *r)
 {
-	pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
-	       r->access->write ? "Write" : "Read", r->access->size,
-	       r->access->addr, current->comm, task_pid_nr(current),
-	       raw_smp_processor_id());
-	print_frames(r->frames, r->nr);
-	pr_err("\n");
-	print_mapping(r->m, r->range);
-	print_place(r->m, r->access->bad);
+	put(t, "%s of size %zu at %lx by task %s/%d on cpu %d:\n",
+	    r->access->write ? "Write" : "Read", r->access->size,
+	    r->access->addr, current->comm, task_pid_nr(current),
+	    raw_smp_processor_id());
+	put_frames(t, r->frames, r->nr);
+	put(t, "\n");
+	put_mapping(t, r->m, r->range);
+	put_place(t, r->m, r->access->bad);
 	if (r->type == DOD_R_SHARED_LINE_WRITE)
-		print_object((void *)r->access->addr);
+		put_object(t, (void *)r->access->addr);
 }
 
-static void print_race(const struct report *r)
+static void put_race(struct text *t, const struct report *r)
 {
 	const struct dod_race *race = r->race;
 	u64 phys = virt_to_phys((void *)race->addr);
@@ -968,183 +1267,466 @@ static void print_race(const struct report *r)
 		strscpy(comm, task->comm, sizeof(comm));
 	rcu_read_unlock();
 	if (race->pid < 0)
-		pr_err("%s of size %zu at %lx by an interrupt on cpu %d:\n",
-		       race->write ? "Write" : "Read", race->size, race->addr,
-		       race->cpu);
+		put(t, "%s of size %zu at %lx by an interrupt on cpu %d:\n",
+		    race->write ? "Write" : "Read", race->size, race->addr,
+		    race->cpu);
 	else
-		pr_err("%s of size %zu at %lx by task %s/%d on cpu %d:\n",
-		       race->write ? "Write" : "Read", race->size, race->addr,
-		       comm, race->pid, race->cpu);
+		put(t, "%s of size %zu at %lx by task %s/%d on cpu %d:\n",
+		    race->write ? "Write" : "Read", race->size, race->addr,
+		    comm, race->pid, race->cpu);
 	for (i = 0; i < race->nr_frames; i++)
-		pr_err(" %s\n", race->frames[i]);
-	pr_err("\n");
-	print_mapping(r->m, r->range);
-	print_place(r->m, max(phys, r->range->start));
+		put(t, " %s\n", race->frames[i]);
+	put(t, "\n");
+	put_mapping(t, r->m, r->range);
+	put_place(t, r->m, max(phys, r->range->start));
 }
 
-static void print_free(const struct report *r)
+static void put_free(struct text *t, const struct report *r)
 {
-	pr_err("Free of %llu bytes at %lx by task %s/%d on cpu %d:\n",
-	       r->free->size, r->free->addr, current->comm,
-	       task_pid_nr(current), raw_smp_processor_id());
-	print_frames(r->frames, r->nr);
-	pr_err("\n");
-	print_mapping(r->m, r->range);
-	print_device(r->m);
+	put(t, "Free of %llu bytes at %lx by task %s/%d on cpu %d:\n",
+	    r->free->size, r->free->addr, current->comm,
+	    task_pid_nr(current), raw_smp_processor_id());
+	put_frames(t, r->frames, r->nr);
+	put(t, "\n");
+	put_mapping(t, r->m, r->range);
+	put_device_state(t, r->m);
 }
 
 #define PLACES_SHOWN	8
 
-static void print_leaks(const struct dod_leaks *l, u64 now)
+static void put_leaks(struct text *t, const struct dod_leaks *l, u64 now)
 {
 	unsigned int i, nr = l->all.nr;
 	u64 bytes = l->all.bytes;
 
-	print_text(l->text);
-	print_device(&l->places[0].m);
+	put_text(t, l->text);
+	put_device_state(t, &l->places[0].m);
 	for (i = 0; i < min(l->nr, PLACES_SHOWN); i++) {
 		const struct dod_leak *leak = &l->places[i];
 		const struct dod_mapping *m = &leak->m;
 
 		nr -= leak->nr;
 		bytes -= leak->bytes;
-		pr_err("\n");
-		pr_err("%u mapping%s of %llu bytes%s, %s, [%lx, %lx), dma 0x%llx\n",
-		       leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
-		       leak->nr == 1 ? "" : " in all, one of them",
-		       dod_report_dir(m->dir), virt(m->start),
-		       virt(m->start) + (unsigned long)dod_size(m), m->bus);
-		print_who("Mapped", &m->map, now, m->map_frames);
+		put(t, "\n");
+		put(t, "%u mapping%s of %llu bytes%s, %s, [%lx, %lx), dma 0x%llx\n",
+		    leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
+		    leak->nr == 1 ? "" : " in all, one of them",
+		    dod_report_dir(m->dir), virt(m->start), virt_end(m),
+		    m->bus);
+		put_who(t, "Mapped", &m->map, now, m->map_frames);
 	}
 	if (nr)
-		pr_err("\nAnd %u of %llu bytes, mapped elsewhere.\n", nr, bytes);
+		put(t, "\nAnd %u of %llu bytes, mapped elsewhere.\n", nr, bytes);
 }
 
-static void print_map(const struct report *r)
+static void put_map(struct text *t, const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
 	const struct dod_mapping *m = r->m, *other = f->other;
 
-	pr_err("Map of size %llu at %lx by task %s/%d on cpu %d:\n",
-	       dod_size(m), f->addr ?: virt(m->start), m->map.comm,
-	       m->map.pid, m->map.cpu);
-	print_frames(r->frames, r->nr);
-	pr_err("\n");
-	print_new_mapping(m, f);
-	print_text(f->text);
+	put(t, "Map of size %llu at %lx by task %s/%d on cpu %d:\n",
+	    dod_size(m), f->addr ?: virt(m->start), m->map.comm, m->map.pid,
+	    m->map.cpu);
+	put_frames(t, r->frames, r->nr);
+	put(t, "\n");
+	put_new_mapping(t, m, f);
+	put_text(t, f->text);
 	if (f->at)
-		pr_err("It was found when the CPU got them back, at %pS\n",
-		       (void *)f->at);
-	print_device(m);
-	print_object(f->object);
+		put(t, "It was found when the CPU got them back, at %pS\n",
+		    (void *)f->at);
+	put_device_state(t, m);
+	put_object(t, f->object);
 	if (!other)
 		return;
-	pr_err("\n");
-	pr_err("The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-	       other->device->driver_name, other->device->name,
-	       dod_size(other), dod_report_dir(other->dir), virt(other->start),
-	       virt(other->start) + (unsigned long)dod_size(other), other->bus);
+	put(t, "\n");
+	put(t, "The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	    other->device->driver_name, other->device->name,
+	    dod_size(other), dod_report_dir(other->dir), virt(other->start),
+	    virt_end(other), other->bus);
 }
 
-static void print_write(const struct report *r)
+static void put_write(struct text *t, const struct report *r)
 {
 	const struct dod_write *w = r->write;
 	const struct dod_mapping *m = r->m;
 
-	pr_err("Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
-	       w->addr, w->who.comm, w->who.pid, w->who.cpu);
-	print_frames(r->frames, r->nr);
-	pr_err("\n");
-	pr_err("Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, dod_size(m),
-	       dod_report_dir(m->dir), virt(m->start),
-	       virt(m->start) + (unsigned long)dod_size(m), m->bus);
+	put(t, "Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
+	    w->addr, w->who.comm, w->who.pid, w->who.cpu);
+	put_frames(t, r->frames, r->nr);
+	put(t, "\n");
+	put(t, "Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	    m->device->driver_name, m->device->name, dod_size(m),
+	    dod_report_dir(m->dir), virt(m->start), virt_end(m), m->bus);
 	if (w->addr >= virt(m->start))
-		pr_err("The write is %lu bytes into the buffer.\n",
-		       w->addr - virt(m->start));
-	pr_err("The CPU got it for reading, at %pS\n", (void *)r->synced_by);
-	pr_err("and it was not given back when its content was discarded, at %pS\n",
-	       (void *)r->lost_by);
-	print_device(m);
+		put(t, "The write is %lu bytes into the buffer.\n",
+		    w->addr - virt(m->start));
+	put(t, "The CPU got it for reading, at %pS\n", (void *)r->synced_by);
+	put(t, "and it was not given back when its content was discarded, at %pS\n",
+	    (void *)r->lost_by);
+	put_device_state(t, m);
 }
 
-static void print_lost(const struct report *r, u64 now)
+static void put_lost(struct text *t, const struct report *r, u64 now)
 {
-	pr_err("\n");
-	print_who("Mapped", &r->m->map, now, r->m->map_frames);
+	put(t, "\n");
+	put_who(t, "Mapped", &r->m->map, now, r->m->map_frames);
 }
 
-/* Interrupts are off and report_lock is held. */
-static void print_report(const struct report *r, u64 now)
+static void put_report(struct text *t, const struct report *r, u64 now)
 {
 	const struct dod_mapping *m = r->m;
 	u8 dir = r->range ? r->range->dir : m->dir;
 	char hint[320];
 	const char *name;
 
-	print_bar();
-	if (r->race)
-		pr_err("BUG: DMA_OWNER: %s in %s\n", types[r->type].name,
-		       r->race->frames[r->guilty]);
+	put(t, BAR);
+	if (r->race && r->culprit < r->race->nr_frames)
+		put(t, "BUG: DMA_OWNER: %s in %s\n", types[r->type].name,
+		    r->race->frames[r->culprit]);
 	else
-		pr_err("BUG: DMA_OWNER: %s in %pS\n", types[r->type].name,
-		       (void *)r->frames[r->guilty]);
-	pr_err("\n");
+		put(t, "BUG: DMA_OWNER: %s in %pS\n", types[r->type].name,
+		    (void *)(!r->race && r->culprit < r->nr ? r->frames[r->culprit] :
+			     dod_report_map_frame(m)));
+	put(t, "\n");
 	if (r->access)
-		print_access(r);
+		put_access(t, r);
 	else if (r->race)
-		print_race(r);
+		put_race(t, r);
 	else if (r->free)
-		print_free(r);
+		put_free(t, r);
 	else if (r->leaks)
-		print_leaks(r->leaks, now);
+		put_leaks(t, r->leaks, now);
 	else if (r->write)
-		print_write(r);
+		put_write(t, r);
 	else
-		print_map(r);
+		put_map(t, r);
 	if (r->range)
-		print_history(m, r->range, now);
+		put_history(t, m, r->range, now);
 	if (r->write)
-		print_lost(r, now);
+		put_lost(t, r, now);
 	else if (!r->range && r->finding && r->finding->other)
-		print_who("Mapped", &r->finding->other->map, now,
-			  r->finding->other->map_frames);
-	pr_err("\n");
+		put_who(t, "Mapped", &r->finding->other->map, now,
+			r->finding->other->map_frames);
+	put(t, "\n");
 	name = types[r->type].ending ? ending(m) : family(m);
 	snprintf(hint, sizeof(hint), hint_of(r->type, dir, m->kind), name, name);
-	pr_err("Hint: %s\n", hint);
-	pr_err("\n");
-	pr_err("CPU: %d PID: %d Comm: %s %s %s\n",
-	       raw_smp_processor_id(), task_pid_nr(current), current->comm,
-	       init_utsname()->release, init_utsname()->version);
-	print_bar();
-	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
+	put(t, "Hint: %s\n", hint);
+	put(t, "\n");
+	put(t, "CPU: %d PID: %d Comm: %s %s %s\n",
+	    raw_smp_processor_id(), task_pid_nr(current), current->comm,
+	    init_utsname()->release, init_utsname()->version);
+	put_end(t);
 }
 
-/* @other_frame: what makes it another report, besides the frame of its title. */
-static void make_report(const struct report *r, unsigned long other_frame)
-{
-	unsigned long flags = dod_judge_begin();
-	u64 now = local_clock();
-	bool shown = false;
+/* === Printing ============================================================= */
 
-	if (nested()) {
+/*
+ * A text is claimed, written, put on the list, printed, and let go. Whoever puts one
+ * there looks whether somebody prints, and if not prints himself; whoever prints looks
+ * at the list once more when he has let go of @printing. So no text is left, and nobody
+ * ever waits for another CPU.
+ */
+static struct text texts[NR_TEXTS];
+static DECLARE_BITMAP(texts_used, NR_TEXTS);
+static LLIST_HEAD(written);		/* the newest first */
+static struct llist_node *to_print;	/* taken from there, the oldest first; @printing */
+static atomic_t printing;
+
+static struct text *claim_text(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_TEXTS; i++) {
+		struct text *t = &texts[i];
+
+		if (test_bit(i, texts_used) || test_and_set_bit_lock(i, texts_used))
+			continue;
+		t->panic = false;
+		t->cut = false;
+		t->lost = 0;
+		t->object = NULL;
+		t->len = 0;
+		return t;
+	}
+	return NULL;
+}
+
+static void release_text(struct text *t)
+{
+	WRITE_ONCE(t->generation, t->generation + 1);
+	clear_bit_unlock(t - texts, texts_used);
+}
+
+static void print_object(const void *addr)
+{
+	/* It is some time ago. */
+	if (!is_slab(addr))
+		return;
+	pr_err("The object there:");
+	/* It ends the line. */
+	mem_dump_obj((void *)addr);
+}
+
+static void print_text(const struct text *t)
+{
+	const char *line = t->chars, *end = line + t->len, *next;
+
+	if (t->lost)
+		pr_warn(PREFIX "%u reports were not shown: more than report_burst in 5 s\n",
+			t->lost);
+	for (; line < end; line = next + 1) {
+		if (t->object && line == t->chars + t->object_at)
+			print_object(t->object);
+		next = memchr(line, '\n', end - line);
+		pr_err("%.*s\n", (int)(next - line), line);
+	}
+}
+
+/* @printing is ours. */
+static struct text *next_text(void)
+{
+	struct llist_node *node;
+
+	if (!to_print)
+		to_print = llist_reverse_order(llist_del_all(&written));
+	node = to_print;
+	if (!node)
+		return NULL;
+	WRITE_ONCE(to_print, node->next);
+	return llist_entry(node, struct text, node);
+}
+
+static bool is_text_left(void)
+{
+	return !llist_empty(&written) || READ_ONCE(to_print);
+}
+
+/*
+ * Prints what is complete, unless another CPU does so: that one will see what is there.
+ * Stops after @nr texts, and after one that asks for a panic, which is not ours to do:
+ * *@dead. Interrupts are off.
+ *
+ * Returns whether somebody must go on.
+ */
+static bool print_texts(unsigned int nr, bool *dead)
+{
+	while (is_text_left()) {
+		struct text *t;
+
+		if (!nr || *dead)
+			return true;
+		if (atomic_cmpxchg(&printing, 0, 1))
+			return false;
+		while (nr && !*dead && (t = next_text())) {
+			print_text(t);
+			add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
+			*dead = t->panic;
+			release_text(t);
+			nr--;
+		}
+		/* Ordered: before we look again. */
+		atomic_xchg(&printing, 0);
+	}
+	return false;
+}
+
+/* Returns false if this CPU does so already. */
+static bool begin_reporting(unsigned long *flags)
+{
+	*flags = dod_judge_begin();
+	if (__this_cpu_read(reporting)) {
+		dod_judge_end(*flags);
+		return false;
+	}
+	__this_cpu_write(reporting, true);
+	/* As KASAN: an access may have been made with any lock held. */
+	lockdep_off();
+	return true;
+}
+
+static void end_reporting(unsigned long flags)
+{
+	lockdep_on();
+	__this_cpu_write(reporting, false);
+	dod_judge_end(flags);
+}
+
+static void die(void)
+{
+	/* What the panic finds on its way is nobody's business any more. */
+	WRITE_ONCE(dod_panicking, true);
+	panic("dma_owner_debug.fault=panic set ...\n");
+}
+
+/* One at a time, for as long as others are quicker. */
+static void print_rest(struct work_struct *work)
+{
+	bool dead = false, left = false;
+	unsigned long flags;
+
+	do {
+		if (begin_reporting(&flags)) {
+			left = print_texts(1, &dead);
+			end_reporting(flags);
+		}
+		if (dead)
+			die();
+		cond_resched();
+	} while (left);
+}
+
+static DECLARE_WORK(rest_work, print_rest);
+
+/* A fault may have been found where a worker cannot be woken. */
+static void wake_rest(struct irq_work *work)
+{
+	schedule_work(&rest_work);
+}
+
+static DEFINE_IRQ_WORK(rest_irq_work, wake_rest);
+
+/**
+ * dma_owner_debug_flush() - wait until what was reported before is in the log
+ *
+ * For tests. Prints itself what nobody prints: whoever else does has interrupts off.
+ *
+ * Context: any but NMI.
+ */
+void dma_owner_debug_flush(void)
+{
+	unsigned int generation[NR_TEXTS], i;
+	DECLARE_BITMAP(used, NR_TEXTS);
+	unsigned long flags;
+	bool dead = false;
+
+	bitmap_copy(used, texts_used, NR_TEXTS);
+	for_each_set_bit(i, used, NR_TEXTS)
+		generation[i] = READ_ONCE(texts[i].generation);
+	for_each_set_bit(i, used, NR_TEXTS)
+		while (test_bit(i, texts_used) &&
+		       READ_ONCE(texts[i].generation) == generation[i] && !dead) {
+			if (!begin_reporting(&flags))
+				return;
+			print_texts(1, &dead);
+			end_reporting(flags);
+			cpu_relax();
+		}
+	if (dead)
+		die();
+}
+EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
+
+/**
+ * dod_report_stop() - print what is left
+ *
+ * Context: process, may sleep; nothing is reported any more.
+ */
+void dod_report_stop(void)
+{
+	dma_owner_debug_flush();
+	irq_work_sync(&rest_irq_work);
+	cancel_work_sync(&rest_work);
+}
+
+/* === Whether there is a report ============================================ */
+
+/*
+ * Does what happens here happen in a console's driver, so that a report of it feeds
+ * itself? An interrupt that came while it printed has nothing to do with it.
+ */
+static bool is_console(struct text *t)
+{
+	unsigned int nr = stack_trace_save(t->frames, REPORT_FRAMES, 0), i;
+	char name[64];
+
+	for (i = 0; i < nr; i++) {
+		dod_function_name(t->frames[i], name, sizeof(name));
+		if (has_prefix(name, interrupts, ARRAY_SIZE(interrupts)))
+			return false;
+		if (has_prefix(name, consoles, ARRAY_SIZE(consoles)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a report is to be printed, and where it is to be written then; counts why
+ * not. What is not printed for want of a place or of time is not known as seen.
+ */
+static struct text *begin_text(const struct report *r, u64 now)
+{
+	bool dedup = READ_ONCE(dod_params.dedup);
+	u32 key = key_of(r);
+	struct text *t;
+
+	if (dedup && was_seen(key)) {
+		dod_count(DOD_C_REPORTS_DEDUPLICATED);
+		return NULL;
+	}
+	if (over_burst(now)) {
+		dod_count(DOD_C_REPORTS_RATELIMITED);
+		return NULL;
+	}
+	t = claim_text();
+	if (!t) {
+		dod_count(DOD_C_REPORTS_NO_BUFFER);
+		return NULL;
+	}
+	if ((dedup || is_console(t)) && !note_seen(key)) {
+		dod_count(dedup ? DOD_C_REPORTS_DEDUPLICATED : DOD_C_REPORTS_NESTED);
+		release_text(t);
+		return NULL;
+	}
+	/* Whoever reboots wants no panic. */
+	t->panic = READ_ONCE(dod_params.panic) && r->type != DOD_R_OWNED_AT_SHUTDOWN;
+	t->lost = atomic_xchg(&burst_lost, 0);
+	dod_count(DOD_C_REPORTS_SHOWN);
+	return t;
+}
+
+static void make_report(const struct report *r)
+{
+	u64 now = local_clock();
+	unsigned long flags;
+	bool dead = false;
+	struct text *t;
+
+	if (dod_in_panic())
+		return;
+	if (!begin_reporting(&flags)) {
 		dod_count(DOD_C_REPORTS_NESTED);
-		dod_judge_end(flags);
 		return;
 	}
-	begin_report();
 	atomic_long_inc(&type_counts[r->type]);
-	if (to_be_shown(r, other_frame, now)) {
-		print_report(r, now);
-		shown = true;
+	if (filtered(r->type, r->m->device)) {
+		dod_count(DOD_C_REPORTS_FILTERED);
+	} else {
+		/* A repeated fault still fails the test that runs now. */
+		if (r->race)
+			WRITE_ONCE(blamed, r->race->pid);
+		else
+			fail_kunit_test();
+		t = begin_text(r, now);
+		if (t) {
+			put_report(t, r, now);
+			llist_add(&t->node, &written);
+		}
+		if (print_texts(TEXTS_AT_ONCE, &dead))
+			irq_work_queue(&rest_irq_work);
 	}
-	end_report();
-	dod_judge_end(flags);
-	/* Whoever reboots wants no panic. */
-	if (shown && READ_ONCE(dod_params.panic) &&
-	    r->type != DOD_R_OWNED_AT_SHUTDOWN)
-		panic("dma_owner_debug.fault=panic set ...\n");
+	end_reporting(flags);
+	if (dead)
+		die();
+}
+
+/* Of an access. */
+static void find_culprit(struct report *r)
+{
+	struct stack stack = stack_of(r);
+
+	r->culprit = find_driver_frame(&stack, 0, is_of_module(r->m));
+	if (r->culprit == stack.nr)
+		r->culprit = 0;
 }
 
 static void report_access(enum dod_report_type type,
@@ -1163,13 +1745,14 @@ static void report_access(enum dod_report_type type,
 	unsigned long flags = dod_judge_begin();
 
 	r.nr = access_stack(frames, access->ip, &inner);
-	r.guilty = skip_frames(frames, r.nr, helpers, ARRAY_SIZE(helpers));
 	if (permitted(frames[0], range->dir) || permitted(inner, range->dir) ||
 	    (!READ_ONCE(dod_params.strict) &&
-	     dod_map_permitted(type, m->map_frames, m->map.nr_frames)))
+	     dod_map_permitted(type, m->map_frames, m->map.nr_frames))) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
-	else
-		make_report(&r, dod_report_map_frame(m));
+	} else {
+		find_culprit(&r);
+		make_report(&r);
+	}
 	dod_judge_end(flags);
 }
 
@@ -1190,20 +1773,6 @@ void dod_report_access(const struct dod_access *access,
 		      m, range);
 }
 
-static unsigned int race_guilty(const struct dod_race *race)
-{
-	unsigned int i;
-
-	for (i = 0; i < race->nr_frames; i++) {
-		const char *name = race->frames[i];
-
-		if (strchr(name, '[') ? !is_inline(name) :
-		    !has_prefix(name, helpers, ARRAY_SIZE(helpers)))
-			return i;
-	}
-	return 0;
-}
-
 /**
  * dod_report_race() - report a CPU access that raced with a device's
  * @race: the access, with at least one frame
@@ -1220,7 +1789,6 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		.m = m,
 		.range = range,
 		.race = race,
-		.guilty = race_guilty(race),
 	};
 
 	/* Found by a thread, without KASAN: nothing traps. */
@@ -1229,7 +1797,8 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return;
 	}
-	make_report(&r, dod_report_map_frame(m));
+	find_culprit(&r);
+	make_report(&r);
 }
 
 /**
@@ -1302,10 +1871,12 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		.frames = frames,
 	};
 	unsigned long flags = dod_judge_begin();
+	struct stack stack;
 
 	r.nr = access_stack(frames, f->ip, &inner);
-	r.guilty = skip_frames(frames, r.nr, freeing, ARRAY_SIZE(freeing));
-	make_report(&r, dod_report_map_frame(m));
+	stack = stack_of(&r);
+	r.culprit = find_freeing_frame(&stack, m);
+	make_report(&r);
 	dod_judge_end(flags);
 }
 
@@ -1325,11 +1896,9 @@ void dod_report_leaks(const struct dod_leaks *leaks)
 		.frames = m->map_frames,
 		.nr = m->map.nr_frames,
 	};
-	unsigned long flags = dod_judge_begin();
 
-	r.guilty = skip_frames(r.frames, r.nr, dma_core, ARRAY_SIZE(dma_core));
-	make_report(&r, 0);
-	dod_judge_end(flags);
+	r.culprit = r.nr;
+	make_report(&r);
 }
 
 /**
@@ -1350,12 +1919,12 @@ void dod_report_mapping(const struct dod_finding *f,
 		.nr = m->map.nr_frames,
 	};
 	unsigned long flags = dod_judge_begin();
-	unsigned int skip = skip_frames(r.frames, r.nr, dma_core,
-					ARRAY_SIZE(dma_core));
+	unsigned int skip = skip_core(r.frames, r.nr);
 
 	r.frames += skip;
 	r.nr -= skip;
-	make_report(&r, f->other ? dod_report_map_frame(f->other) : 0);
+	r.culprit = r.nr;
+	make_report(&r);
 	dod_judge_end(flags);
 }
 
@@ -1413,8 +1982,8 @@ void dod_report_lost_write(const struct dod_mapping *m,
 	};
 	unsigned long flags = dod_judge_begin();
 
-	r.guilty = skip_frames(r.frames, r.nr, helpers, ARRAY_SIZE(helpers));
-	make_report(&r, dod_report_map_frame(m));
+	find_culprit(&r);
+	make_report(&r);
 	dod_judge_end(flags);
 }
 
@@ -1435,6 +2004,8 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 	unsigned long flags;
 	va_list args;
 
+	if (dod_in_panic())
+		return false;
 	if (test_and_set_bit(type, &device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
@@ -1458,31 +2029,43 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
  * @m: a copy of the mapping
  * @phys: the byte the report is about
  *
- * Context: KASAN's, with its report lock held.
+ * Context: KASAN's, with its report lock held. Prints at once.
  */
 void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 {
 	u64 now = local_clock();
+	unsigned long flags;
+	struct text *t;
 
-	pr_err("DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
-	       m->device->driver_name, m->device->name, dod_report_dir(m->dir),
-	       dod_size(m), m->bus);
+	if (dod_in_panic() || !begin_reporting(&flags))
+		return;
+	t = claim_text();
+	if (!t) {
+		dod_count(DOD_C_REPORTS_NO_BUFFER);
+		goto out;
+	}
+	put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
+	    m->device->driver_name, m->device->name, dod_report_dir(m->dir),
+	    dod_size(m), m->bus);
 	if (phys < m->start)
-		pr_err("DMA owner: the address is %llu bytes before the buffer\n",
-		       m->start - phys);
+		put(t, "DMA owner: the address is %llu bytes before the buffer\n",
+		    m->start - phys);
 	else if (phys > m->last)
-		pr_err("DMA owner: the address is %llu bytes behind the buffer\n",
-		       phys - m->last);
+		put(t, "DMA owner: the address is %llu bytes behind the buffer\n",
+		    phys - m->last);
 	else
-		pr_err("DMA owner: the address is %llu bytes into the buffer\n",
-		       phys - m->start);
-	print_who("DMA owner: mapped", &m->map, now, m->map_frames);
+		put(t, "DMA owner: the address is %llu bytes into the buffer\n",
+		    phys - m->start);
+	put_who(t, "DMA owner: mapped", &m->map, now, m->map_frames);
 	if (m->ended) {
-		u64 ago = now - m->ended;
+		u64 ago = dod_ago(now, m->ended);
 		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-		pr_err("DMA owner: unmapped %llu.%06us ago by:\n", ago,
-		       us);
-		pr_err(" %pS\n", (void *)m->ended_by);
+		put(t, "DMA owner: unmapped %llu.%06us ago by:\n", ago, us);
+		put(t, " %pS\n", (void *)m->ended_by);
 	}
+	print_text(t);
+	release_text(t);
+out:
+	end_reporting(flags);
 }

@@ -706,6 +706,27 @@ static void begin_want(struct worker *w, const char *type, const char *fn, const
 	smp_store_release(&want->active, true);
 }
 
+/* Of the tool, which need not be there. */
+void dma_owner_debug_flush(void);
+
+/*
+ * Another CPU may be printing the report. While the tool comes or goes it may be without
+ * its symbols for a moment, and report all the same.
+ */
+static void wait_for_report(struct worker *w)
+{
+	void (*flush)(void) = symbol_get(dma_owner_debug_flush);
+	unsigned int i;
+
+	if (flush) {
+		flush();
+		symbol_put(dma_owner_debug_flush);
+	} else if (PROMISE(get_state()) == LOOSE) {
+		for (i = 0; i < 100 && !atomic_read(&w->want.reports); i++)
+			udelay(100);
+	}
+}
+
 static int end_want(struct worker *w)
 {
 	WRITE_ONCE(w->want.active, false);
@@ -757,6 +778,9 @@ static void step_access(struct worker *w, struct buffer *b)
 	begin_want(w, ops[a.op].write ? "cpu-write" : "cpu-read", ops[a.op].fn,
 		   b->mem + a.start, a.size);
 	perform(w, b, &a);
+	/* Of what is legal a report is false whenever it comes. */
+	if (!answer.legal)
+		wait_for_report(w);
 	reports = end_want(w);
 	after = get_state();
 
@@ -1179,6 +1203,7 @@ static void free_while_mapped(struct worker *w, struct buffer *b)
 	most = reports_of_free(b, state, MAYBE);
 	begin_want(w, "free-while-mapped", "torture_free", b->mem, b->size);
 	torture_free(b);
+	wait_for_report(w);
 	reports = end_want(w);
 	if (reports < least || reports > most) {
 		struct access all = { .size = b->size };

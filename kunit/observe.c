@@ -118,6 +118,7 @@ void kt_reset(void)
 {
 	unsigned long flags;
 
+	dma_owner_debug_flush();
 	raw_spin_lock_irqsave(&seen.lock, flags);
 	seen.nreports = 0;
 	seen.nraces = 0;
@@ -137,6 +138,8 @@ int kt_take_all(void)
 	unsigned long flags;
 	int n;
 
+	/* Another CPU may be printing it. */
+	dma_owner_debug_flush();
 	raw_spin_lock_irqsave(&seen.lock, flags);
 	n = seen.nreports;
 	taken.nlines = 0;
@@ -155,6 +158,7 @@ int kt_take_all(void)
  */
 bool kt_pending(void)
 {
+	dma_owner_debug_flush();
 	return READ_ONCE(seen.nreports);
 }
 
