@@ -17,8 +17,10 @@
 #include <linux/ioport.h>
 #include <linux/iommu.h>
 #include <linux/kallsyms.h>
+#include <linux/kasan.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/property.h>
 #include <linux/sched/signal.h>
@@ -441,6 +443,91 @@ static bool not_contiguous(const struct dod_call *call,
 	    f->next - m->start, dod_size(m));
 	f->object = as_linear(f->next);
 	return true;
+}
+
+/* === A driver's own data ================================================== */
+
+/* Of an object that may be gone, or may never have been one: whatever is there, or NULL. */
+static const void *peek(const void *at)
+{
+	unsigned long value;
+
+	pagefault_disable();
+	__get_kernel_nofault(&value, at, unsigned long, fault);
+	pagefault_enable();
+	return (const void *)value;
+fault:
+	pagefault_enable();
+	return NULL;
+}
+
+static bool contains(const struct dod_mapping *m, const void *addr)
+{
+	unsigned long start = (unsigned long)phys_to_virt(m->start);
+
+	return (unsigned long)kasan_reset_tag(addr) - start <= m->last - m->start;
+}
+
+/* A mapping that begins with the data and ends in the middle of them is of a member. */
+static bool is_member(const struct dod_mapping *m, const void *data)
+{
+	u64 end = m->last + 1, object_end;
+	struct folio *folio;
+
+	if ((unsigned long)kasan_reset_tag(data) != (unsigned long)phys_to_virt(m->start))
+		return false;
+	folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
+	object_end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
+	return folio_test_slab(folio) && end < object_end &&
+	       guard->alive(end, object_end - 1, true) >= SMP_CACHE_BYTES;
+}
+
+/*
+ * Nobody says what a driver's data are. Those of a network driver are most often a struct
+ * net_device, known by its device, or until that is set by its namespace.
+ */
+static bool is_net_device(const struct net_device *net, const struct device *dev)
+{
+#if IS_ENABLED(CONFIG_NET)
+	if (peek(&net->dev.parent) == dev)
+		return true;
+#ifdef CONFIG_NET_NS
+	return peek(&net->nd_net.net) == &init_net;
+#endif
+#endif
+	return false;
+}
+
+static bool is_data_of(const struct dod_mapping *m, const struct device *dev)
+{
+	const void *data = dev ? peek(&dev->driver_data) : NULL;
+
+	if (!data)
+		return false;
+	if (contains(m, data))
+		return !is_member(m, data);
+	return contains(m, netdev_priv(data)) && is_net_device(data, dev);
+}
+
+/**
+ * dod_checks_own_data() - are a driver's own data in what it sends? (rule 11)
+ * @m: the mapping, or a copy of it
+ *
+ * vmxnet3 maps all of its struct vmxnet3_adapter DMA_TO_DEVICE, with locks and work in
+ * it, for as long as it is bound, and the device never reads it.
+ *
+ * Drivers may say what their data are after they have mapped them: ask again before
+ * something is reported. The device may be gone by then.
+ *
+ * Context: any.
+ *
+ * Return: true if the mapping is to be excused, and not to be guarded.
+ */
+bool dod_checks_own_data(const struct dod_mapping *m)
+{
+	if (likely(m->dir != DMA_TO_DEVICE) || READ_ONCE(dod_params.strict))
+		return false;
+	return is_data_of(m, m->dev) || is_data_of(m, peek(&m->dev->parent));
 }
 
 /* === Addresses ============================================================ */

@@ -37,6 +37,7 @@ static const char * const counter_names[] = {
 	[DOD_C_UNTRAPPED_STACK] = "untrapped_stack",
 	[DOD_C_UNTRAPPED_SUB_GRANULE] = "untrapped_sub_granule",
 	[DOD_C_UNTRAPPED_NO_SYNC] = "untrapped_no_sync_needed",
+	[DOD_C_UNTRAPPED_OWN_DATA] = "untrapped_own_data",
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
 	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",

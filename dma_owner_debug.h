@@ -164,6 +164,7 @@ enum dod_counter {
 	DOD_C_UNTRAPPED_STACK,
 	DOD_C_UNTRAPPED_SUB_GRANULE,
 	DOD_C_UNTRAPPED_NO_SYNC,
+	DOD_C_UNTRAPPED_OWN_DATA,
 	DOD_C_RANGES_EXHAUSTED,
 	DOD_C_UNJUDGED_CONTIGUITY,
 	DOD_C_UNJUDGED_SHARED_PAGE,
@@ -655,6 +656,7 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
+bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
 void dod_owner_watched_write(u64 phys, const struct dod_write *write);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
@@ -759,6 +761,7 @@ bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);
 bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
+bool dod_checks_own_data(const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
 

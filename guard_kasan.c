@@ -734,7 +734,8 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
 			dod_count(DOD_C_TRAPS_TOO_LATE);
-		else if (dod_hooks_selftest_access(&m))
+		else if (dod_hooks_selftest_access(&m) ||
+			 dod_owner_excuse(access.bad, &m))
 			;
 		else if (READ_ONCE(dod_armed))
 			dod_report_access(&access, &m, &range);

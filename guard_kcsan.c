@@ -444,7 +444,8 @@ static void report_race(u64 start, u64 last)
 	}
 	if (race.write)
 		dod_owner_seen_write(phys, race.size);
-	dod_report_race(&race, &mapping, &range);
+	if (!dod_owner_excuse(phys, &mapping))
+		dod_report_race(&race, &mapping, &range);
 }
 
 /* Returns whether a device owns some of it. */

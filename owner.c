@@ -1163,6 +1163,10 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	good = !to_be_judged() || call->wrong || dod_checks_before(call, m);
 	m->wide = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
+	if (m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
+		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
+		m->trap = DOD_TRAP_NONE;
+	}
 	/* What changes memory that is not allocated is no device. */
 	if (good)
 		dod_content_begin(call, m);
@@ -2049,6 +2053,57 @@ void dod_owner_seen_write(u64 phys, u64 size)
 		}
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
+}
+
+/* The mapping of a byte of which @copy is a copy. The part's lock is held. */
+static struct dod_mapping *find_copied(struct index_part *part, u64 phys,
+				       const struct dod_mapping *copy)
+{
+	struct dod_mapping *m;
+
+	for (m = first_touching(part, phys, phys); m;
+	     m = next_touching(m, phys, phys))
+		if (m->dev == copy->dev && m->start == copy->start &&
+		    m->last == copy->last && m->dir == copy->dir &&
+		    m->trap != DOD_TRAP_NONE)
+			break;
+	return m;
+}
+
+/**
+ * dod_owner_excuse() - is it a driver's own data that were written to?
+ * @phys: a byte that was
+ * @copy: a copy of the mapping
+ *
+ * The mapping is not guarded any more then: see dod_checks_own_data().
+ *
+ * Context: any but NMI, no lock of ours held.
+ *
+ * Return: whether it is.
+ */
+bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
+{
+	struct index_part *part = copy->wide ? &by_phys->wide : phys_shard(copy->start);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	if (likely(!dod_checks_own_data(copy)))
+		return false;
+	dod_lock_irqsave(&part->lock, flags);
+	m = find_copied(part, phys, copy);
+	if (m) {
+		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
+		dod_content_end(m);
+		m->trap = DOD_TRAP_NONE;
+		if (!copy->wide) {
+			guard->disown(copy->start, copy->last);
+			guard_region(part, copy->start, copy->last);
+		}
+	}
+	dod_unlock_irqrestore(&part->lock, flags);
+	if (m && copy->wide)
+		guard_wide(copy->start, copy->last);
+	return true;
 }
 
 /**

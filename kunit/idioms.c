@@ -4,7 +4,10 @@
  * told that it need not sync. Each with the neighbour that is reported.
  */
 
+#include <linux/etherdevice.h>
+#include <linux/netdevice.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "dod_test.h"
 
@@ -132,7 +135,160 @@ static void no_sync_needed(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 256, dir);
 }
 
+/* === A driver's own data ================================================== */
+
+#define DATA	512
+
+static long own_data(void)
+{
+	return dma_owner_debug_count("untrapped_own_data");
+}
+
+/* What nobody sees being changed: the content of a mapping tells. */
+static kt_noinline kt_unchecked void test_changes_unseen(u8 *p)
+{
+	WRITE_ONCE(*p, READ_ONCE(*p) + 1);
+}
+
+static void expect_excused(struct kunit *test, u8 *data, size_t size)
+{
+	long before = own_data();
+	dma_addr_t dma = test_dma_map(test, kt_dev, data, size, DMA_TO_DEVICE);
+
+	KUNIT_EXPECT_EQ(test, own_data(), before + 1);
+	EXPECT_CPU_OWNS(test, data, 8);
+	EXPECT_CPU_OWNS(test, data + size - 8, 8);
+	test_changes_unseen(data + 64);
+	dma_sync_single_for_device(kt_dev, dma, size, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, data + 64, 8);
+	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, own_data(), before + 1);
+	EXPECT_CLEAN(test, data, size);
+}
+
+static void expect_judged(struct kunit *test, u8 *buf, size_t size,
+			  enum dma_data_direction dir)
+{
+	long before = own_data();
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, size, dir);
+
+	EXPECT_DEVICE_OWNS(test, dir, buf, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + size - 8, 8);
+	dma_unmap_single(kt_dev, dma, size, dir);
+	KUNIT_EXPECT_EQ(test, own_data(), before);
+	/* A write may be told of when it is too late for a sync. */
+	kt_take_all();
+}
+
+/* As vmxnet3 does: the struct it has its locks in is mapped for good, and never read. */
+static void own_struct(struct kunit *test)
+{
+	u8 *data = kt_buf(test, DATA), *beside = kt_buf(test, DATA);
+	void *saved = dev_get_drvdata(kt_dev);
+
+	kt_set(test, "content", "on");
+	dev_set_drvdata(kt_dev, data);
+	expect_excused(test, data, DATA);
+	expect_judged(test, beside, DATA, DMA_TO_DEVICE);
+	/* Only what goes to the device. */
+	expect_judged(test, data, DATA, DMA_FROM_DEVICE);
+	expect_judged(test, data, DATA, DMA_BIDIRECTIONAL);
+	/* A buffer that is a member of it, wherever. */
+	expect_judged(test, data + 64, 64, DMA_TO_DEVICE);
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		expect_judged(test, data, 64, DMA_TO_DEVICE);
+	/* The data may be in the middle of what is mapped. */
+	dev_set_drvdata(kt_dev, data + 64);
+	expect_excused(test, data, DATA);
+	dev_set_drvdata(kt_dev, data);
+	kt_set(test, "strict", "1");
+	expect_judged(test, data, DATA, DMA_TO_DEVICE);
+	kt_set(test, "strict", "0");
+	dev_set_drvdata(kt_dev, NULL);
+	expect_judged(test, data, DATA, DMA_TO_DEVICE);
+	dev_set_drvdata(kt_dev, saved);
+}
+
+/* A driver says what its data are when it has mapped them. */
+static void own_struct_later(struct kunit *test)
+{
+	u8 *data = kt_buf(test, DATA);
+	void *saved = dev_get_drvdata(kt_dev);
+	long before = own_data();
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	dev_set_drvdata(kt_dev, NULL);
+	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
+	KUNIT_EXPECT_TRUE(test, kt_painted(data));
+	dev_set_drvdata(kt_dev, data);
+	EXPECT_WRITE_OK(test, data + 8, 8);
+	KUNIT_EXPECT_EQ(test, own_data(), before + 1);
+	KUNIT_EXPECT_FALSE(test, kt_painted(data));
+	EXPECT_CPU_OWNS(test, data, DATA);
+	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, data, DATA);
+	dev_set_drvdata(kt_dev, saved);
+}
+
+/* A driver that maps with its child: the parent's data are its, too. */
+static void struct_of_the_parent(struct kunit *test)
+{
+	struct device *parent = kt_dev->parent;
+	u8 *data = kt_buf(test, DATA);
+	void *saved;
+
+	KT_REQUIRES(test, parent);
+	saved = dev_get_drvdata(parent);
+	dev_set_drvdata(parent, data);
+	expect_excused(test, data, DATA);
+	dev_set_drvdata(parent, saved);
+	expect_judged(test, data, DATA, DMA_TO_DEVICE);
+}
+
+#if IS_ENABLED(CONFIG_NET)
+/* netdev_priv() of what a driver of a network card calls its data. */
+static void data_of_net_device(struct kunit *test)
+{
+	struct net_device *net = alloc_etherdev(DATA);
+	void *saved = dev_get_drvdata(kt_dev);
+	u8 *priv, *other;
+
+	KUNIT_ASSERT_NOT_NULL(test, net);
+	priv = netdev_priv(net);
+	if (is_vmalloc_addr(priv)) {
+		free_netdev(net);
+		kunit_skip(test, "no memory for a net_device in the linear map");
+	}
+	dev_set_drvdata(kt_dev, net);
+	expect_excused(test, priv, DATA);
+	SET_NETDEV_DEV(net, kt_dev);
+	expect_excused(test, priv, DATA);
+	expect_judged(test, priv, DATA, DMA_FROM_DEVICE);
+	expect_judged(test, priv + 128, 64, DMA_TO_DEVICE);
+
+	/* What is so far from other data is no net_device's. */
+	other = kt_buf(test, 2 * PAGE_SIZE);
+	dev_set_drvdata(kt_dev, other);
+	priv = netdev_priv((struct net_device *)other);
+	expect_judged(test, priv, DATA, DMA_TO_DEVICE);
+	dev_set_drvdata(kt_dev, saved);
+	free_netdev(net);
+}
+#else
+static void data_of_net_device(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+#endif
+
 static struct kunit_case idioms_cases[] = {
+	KUNIT_CASE(own_struct),
+	KUNIT_CASE(own_struct_later),
+	KUNIT_CASE(struct_of_the_parent),
+	KUNIT_CASE(data_of_net_device),
 	KUNIT_CASE(page_table),
 	KUNIT_CASE(page_table_limits),
 	DIRECTION_CASE(bounce_copy),
