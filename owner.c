@@ -2131,10 +2131,50 @@ void dod_owner_watched_write(u64 phys, const struct dod_write *write)
 	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
+static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
+{
+	return (a->dir == DMA_TO_DEVICE && b->dir == DMA_FROM_DEVICE) ||
+	       (a->dir == DMA_FROM_DEVICE && b->dir == DMA_TO_DEVICE);
+}
+
+/*
+ * Rule 5b: an engine works in place on the bytes of @other, which it has been given by
+ * the map, and which nobody has synced since. The call that makes @m maps just these
+ * bytes, too, the other way. Its mappings cannot end yet.
+ */
+static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
+{
+	const struct dod_mapping *same;
+	struct dod_range *r;
+
+	if (m->dev != other->dev || !is_opposite(m, other) || other->handed_len ||
+	    READ_ONCE(dod_params.strict))
+		return false;
+	r = range_tree_iter_first(&other->owned, other->start, other->start);
+	if (!r || r->start != other->start || r->last != other->last)
+		return false;
+	for (same = m->group; same; same = same->next)
+		if (same->start == other->start && same->last == other->last)
+			return true;
+	return false;
+}
+
+/*
+ * Rule 10: what is mapped for sending inside of another mapping of the same memory, as
+ * a part of a received page that is forwarded, is judged by its bytes, and not by the
+ * rest of their lines.
+ */
+static bool is_part_of(const struct dod_mapping *m, const struct dod_mapping *other)
+{
+	return m->dir == DMA_TO_DEVICE && other->start <= m->start &&
+	       other->last >= m->last;
+}
+
 static bool find_other(struct index_part *part, const struct dod_mapping *m,
 		       u64 start, u64 last, bool writable,
 		       struct dod_mapping *copy)
 {
+	bool rest_of_line = last < m->start || start > m->last;
 	struct dod_mapping *other;
 
 	for (other = first_touching(part, start, last); other;
@@ -2143,6 +2183,8 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 			continue;
 		if (writable ? !written(other, start, last) :
 		    !range_tree_iter_first(&other->owned, start, last))
+			continue;
+		if ((rest_of_line && is_part_of(m, other)) || is_in_place(m, other))
 			continue;
 		*copy = *other;
 		return true;
@@ -2153,13 +2195,13 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 /**
  * dod_owner_find_other() - which other mapping gives a device some of a range?
  * @m: whose other one
- * @start: first byte, physical
+ * @start: first byte, physical, of its bytes or of the rest of its first or last line
  * @last: last byte, physical
  * @writable: only if the device may write to it
  * @copy: filled in if there is one
  *
  * Of the mappings on devices that are not coherent. What was mapped by the same
- * call does not count.
+ * call does not count, nor what is mapped in place.
  *
  * Context: any but NMI.
  *

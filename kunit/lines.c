@@ -1106,6 +1106,13 @@ static void overlap(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
+/* Out and in, of the same bytes: an engine works in place. */
+static bool in_place(const struct two *two)
+{
+	return two->first != two->second && two->first != DMA_BIDIRECTIONAL &&
+	       two->second != DMA_BIDIRECTIONAL;
+}
+
 static void overlap_on_one_device(struct kunit *test)
 {
 	const struct two *two = test->param_value;
@@ -1113,6 +1120,12 @@ static void overlap_on_one_device(struct kunit *test)
 	dma_addr_t a, b;
 
 	a = test_dma_map(test, kt_dev, page, 256, two->first);
+	if (in_place(two)) {
+		b = map_hushed(test, kt_dev, page, 256, two->second);
+		EXPECT_SILENCE(test);
+		dma_unmap_single(kt_dev, b, 256, two->second);
+		kt_set(test, "strict", "1");
+	}
 	b = map_hushed(test, kt_dev, page, 256, two->second);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 256);
 	expect_overlap(test, 256, 0, two);
@@ -1127,11 +1140,125 @@ static void overlap_of_an_object(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 200);
 	dma_addr_t a = test_dma_map(test, kt_dev, buf, 200, DMA_TO_DEVICE);
-	dma_addr_t b = test_dma_map(test, kt_dev, buf, 200, DMA_FROM_DEVICE);
+	dma_addr_t b = test_dma_map(test, kt_dev2, buf, 200, DMA_FROM_DEVICE);
 
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 200);
-	dma_unmap_single(kt_dev, b, 200, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev2, b, 200, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev, a, 200, DMA_TO_DEVICE);
+}
+
+/* The device writes to what it was also sent: legal, whoever looks at the content. */
+static kt_noinline kt_unchecked void test_encrypts(u8 *p, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		WRITE_ONCE(p[i], READ_ONCE(p[i]) ^ 0x5a);
+}
+
+static void in_place_and_synced(struct kunit *test)
+{
+	u8 *page = page_buf(test);
+	dma_addr_t a = test_dma_map(test, kt_dev, page, 256, DMA_TO_DEVICE), b;
+
+	kt_set(test, "content", "on");
+	b = test_dma_map(test, kt_dev, page, 256, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	test_encrypts(page, 256);
+	dma_unmap_single(kt_dev, a, 256, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, b, 256, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+
+	/* The CPU did not stay away: it had the bytes, or some of them, in between. */
+	a = test_dma_map(test, kt_dev, page, 256, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, a, 128, DMA_TO_DEVICE);
+	b = test_dma_map(test, kt_dev, page, 256, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 256);
+	dma_unmap_single(kt_dev, b, 256, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, a, 128, DMA_TO_DEVICE);
+	b = test_dma_map(test, kt_dev, page, 256, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 256);
+	dma_unmap_single(kt_dev, b, 256, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, a, 256, DMA_TO_DEVICE);
+	EXPECT_CLEAN(test, page, PAGE_SIZE);
+}
+
+static void fill_list(struct scatterlist *sg, u8 *page, size_t last)
+{
+	sg_init_table(sg, 3);
+	/* What is divided inside a line is of both lists. */
+	sg_set_buf(&sg[0], page, 100);
+	sg_set_buf(&sg[1], page + 100, 156);
+	sg_set_buf(&sg[2], page + 1024, last);
+}
+
+static void in_place_lists(struct kunit *test)
+{
+	struct scatterlist out[3], in[3];
+	u8 *page = page_buf(test);
+
+	kt_set(test, "content", "on");
+	fill_list(out, page, 256);
+	fill_list(in, page, 256);
+	KUNIT_ASSERT_NE(test, test_map_list(out, 3, DMA_TO_DEVICE), 0);
+	KUNIT_ASSERT_NE(test, test_map_list(in, 3, DMA_FROM_DEVICE), 0);
+	EXPECT_SILENCE(test);
+	test_encrypts(page, 256);
+	test_encrypts(page + 1024, 256);
+	dma_unmap_sg(kt_dev, in, 3, DMA_FROM_DEVICE);
+	dma_unmap_sg(kt_dev, out, 3, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+
+	fill_list(in, page, 192);
+	KUNIT_ASSERT_NE(test, test_map_list(out, 3, DMA_TO_DEVICE), 0);
+	KUNIT_ASSERT_NE(test, test_map_list(in, 3, DMA_FROM_DEVICE), 0);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_map_list, 192);
+	dma_unmap_sg(kt_dev, in, 3, DMA_FROM_DEVICE);
+	kt_set(test, "strict", "1");
+	KUNIT_ASSERT_NE(test, test_map_list(in, 3, DMA_FROM_DEVICE), 0);
+	KUNIT_EXPECT_GE(test, kt_take_all(), 1);
+	kt_set(test, "strict", "0");
+	dma_unmap_sg(kt_dev, in, 3, DMA_FROM_DEVICE);
+	dma_unmap_sg(kt_dev, out, 3, DMA_TO_DEVICE);
+	EXPECT_CLEAN(test, page, PAGE_SIZE);
+}
+
+/*
+ * A page of a pool holds a packet that is forwarded. What is past it is the device's
+ * that received it, by the letter, but the page is one.
+ */
+static void part_of_a_received_page(struct kunit *test)
+{
+	u8 *page = page_buf(test);
+	dma_addr_t rx = map_skip_sync(test, kt_dev, page, PAGE_SIZE, DMA_FROM_DEVICE), tx;
+	struct scatterlist sg[2];
+
+	kt_set(test, "watch_writes", "1");
+	dma_sync_single_range_for_device(kt_dev, rx, 64, 1536, DMA_FROM_DEVICE);
+	/* Bytes that did not come yet. */
+	tx = test_dma_map(test, kt_dev2, page + 64, 100, DMA_TO_DEVICE);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 100);
+	dma_unmap_single(kt_dev2, tx, 100, DMA_TO_DEVICE);
+
+	dma_sync_single_range_for_cpu(kt_dev, rx, 64, 100, DMA_FROM_DEVICE);
+	test_dma_write(page + 64 + 22, 1);
+	tx = test_dma_map(test, kt_dev2, page + 64, 100, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev2, tx, 100, DMA_TO_DEVICE);
+	tx = test_dma_map(test, kt_dev, page + 64 + 14, 50, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, tx, 50, DMA_TO_DEVICE);
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], page + 64, 20);
+	sg_set_buf(&sg[1], page + 90, 74);
+	KUNIT_ASSERT_NE(test, test_map_list(sg, 2, DMA_TO_DEVICE), 0);
+	EXPECT_SILENCE(test);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
+
+	dma_sync_single_range_for_device(kt_dev, rx, 64, 1536, DMA_FROM_DEVICE);
+	dma_unmap_page_attrs(kt_dev, rx, PAGE_SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	kt_take_all();
+	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
 static void overlap_to_device(struct kunit *test)
@@ -1609,6 +1736,9 @@ static struct kunit_case lines_cases[] = {
 	TWO_CASE(overlap),
 	TWO_CASE(overlap_on_one_device),
 	KUNIT_CASE(overlap_of_an_object),
+	KUNIT_CASE(in_place_and_synced),
+	KUNIT_CASE(in_place_lists),
+	KUNIT_CASE(part_of_a_received_page),
 	KUNIT_CASE(overlap_to_device),
 	WRITTEN_CASE(overlap_of_the_cpu),
 	WRITTEN_CASE(overlap_in_one_list),
