@@ -25,6 +25,7 @@
 #include <linux/property.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
+#include <linux/skbuff.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -735,6 +736,34 @@ static u64 neighbours(const struct dod_call *call, const struct dod_mapping *m,
 	return nr;
 }
 
+/*
+ * Where does the struct skb_shared_info of a network buffer begin that is mapped to be
+ * received into? alloc_skb() has it end with the object, and clears what precedes its
+ * count of references, which begins with 1. What is before it is of one buffer, that
+ * nobody writes to meanwhile: it has cache lines of its own (SKB_DATA_ALIGN). 0 if the
+ * object is something else.
+ */
+static u64 skb_end(const struct dod_mapping *m)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->last)));
+	u64 last = PFN_PHYS(folio_pfn(folio)) + folio_size(folio) - 1, end;
+	const struct skb_shared_info *info;
+
+	end = m->last + 1;
+	if (end > last)
+		return 0;
+	end += guard->alive(end, last, true);
+	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) ||
+	    !IS_ALIGNED(end, SMP_CACHE_BYTES))
+		return 0;
+	end -= SKB_DATA_ALIGN(sizeof(*info));
+	info = as_linear(end);
+	if (atomic_read(&info->dataref) != 1 ||
+	    memchr_inv(info, 0, offsetof(struct skb_shared_info, dataref)))
+		return 0;
+	return end;
+}
+
 static void say_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 			   u64 nr, u64 distance, bool behind)
 {
@@ -768,6 +797,16 @@ static bool cacheline_sharing(const struct dod_call *call,
 	behind = neighbours(call, m, m->last + 1,
 			    round_up(m->last + 1, m->line) - 1, true,
 			    &far_behind);
+	if (unlikely(before || behind)) {
+		u64 end = skb_end(m);
+
+		if (end) {
+			before = 0;
+			behind = neighbours(call, m, end,
+					    round_up(m->last + 1, m->line) - 1,
+					    true, &far_behind);
+		}
+	}
 	if ((before || behind) && is_simulated(call) &&
 	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m->map_frames,
 			      m->map.nr_frames)) {

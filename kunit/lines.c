@@ -18,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
+#include <linux/skbuff.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
@@ -410,6 +411,77 @@ static void two_lists_divide_an_object(struct kunit *test)
 	dma_unmap_sg(kt_dev, &sg[1], 1, DMA_FROM_DEVICE);
 	dma_unmap_sg(kt_dev, &sg[0], 1, DMA_FROM_DEVICE);
 }
+
+#if IS_ENABLED(CONFIG_NET)
+/* As drivers do when they are opened: the head is an object of kmalloc()'s. */
+static void network_buffer(struct kunit *test, unsigned int size)
+{
+	struct sk_buff *skb = __netdev_alloc_skb_ip_align(NULL, size, GFP_KERNEL);
+	bool slab;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	slab = PageSlab(virt_to_head_page(skb->head)) && !is_kfence_address(skb->head);
+	if (slab) {
+		map_legally(test, skb->data, size, DMA_FROM_DEVICE);
+		map_legally(test, skb->data, size - 1, DMA_BIDIRECTIONAL);
+		map_legally(test, skb->data + 3, size - 3, DMA_FROM_DEVICE);
+	}
+	kfree_skb(skb);
+	if (!slab)
+		kunit_skip(test, "the buffer is no slab memory");
+}
+
+static void large_network_buffer(struct kunit *test)
+{
+	network_buffer(test, 1522);
+}
+
+static void small_network_buffer(struct kunit *test)
+{
+	network_buffer(test, 123);
+}
+
+/* An object of that size that is none, whatever is in it, and one that is one no more. */
+static void no_network_buffer(struct kunit *test)
+{
+	struct sk_buff *skb = __netdev_alloc_skb_ip_align(NULL, 1522, GFP_KERNEL);
+	u8 *buf = kt_buf(test, 2048);
+	dma_addr_t dma;
+	int value;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	for (value = 0; value < 2; value++) {
+		memset(buf, value, 2048);
+		dma = test_dma_map(test, kt_dev, buf + 64, 1522, DMA_FROM_DEVICE);
+		EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 1522);
+		dma_unmap_single(kt_dev, dma, 1522, DMA_FROM_DEVICE);
+	}
+	if (PageSlab(virt_to_head_page(skb->head)) && !is_kfence_address(skb->head)) {
+		/* What follows the buffer in its line is the struct itself. */
+		u8 *end = skb_end_pointer(skb);
+
+		dma = test_dma_map(test, kt_dev, end - 1600, 1605, DMA_FROM_DEVICE);
+		EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 1605);
+		dma_unmap_single(kt_dev, dma, 1605, DMA_FROM_DEVICE);
+	}
+	kfree_skb(skb);
+}
+#else
+static void large_network_buffer(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+
+static void small_network_buffer(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+
+static void no_network_buffer(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+#endif
 
 /* === cacheline-sharing: another mapping =================================== */
 
@@ -1131,6 +1203,17 @@ static void overlap_on_one_device(struct kunit *test)
 	expect_overlap(test, 256, 0, two);
 	expect_both(test, KT_NAME ".0", 256, two->first);
 	dma_unmap_single(kt_dev, b, 256, two->second);
+	kt_set(test, "strict", "0");
+	/* Not the same bytes, be it one, and not the same device. */
+	b = map_hushed(test, kt_dev, page, 255, two->second);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 255);
+	dma_unmap_single(kt_dev, b, 255, two->second);
+	b = map_hushed(test, kt_dev, page + 1, 255, two->second);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 255);
+	dma_unmap_single(kt_dev, b, 255, two->second);
+	b = map_hushed(test, kt_dev2, page, 256, two->second);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 256);
+	dma_unmap_single(kt_dev2, b, 256, two->second);
 	dma_unmap_single(kt_dev, a, 256, two->first);
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
@@ -1711,6 +1794,9 @@ static struct kunit_case lines_cases[] = {
 	WRITTEN_CASE(list_with_a_gap),
 	WRITTEN_CASE(list_that_ends_in_a_line),
 	KUNIT_CASE(two_lists_divide_an_object),
+	KUNIT_CASE(large_network_buffer),
+	KUNIT_CASE(small_network_buffer),
+	KUNIT_CASE(no_network_buffer),
 	TWO_CASE(two_fragments),
 	TWO_CASE(fragment_behind),
 	KUNIT_CASE(fragments_to_device),

@@ -475,7 +475,7 @@ filters=to-device-changed:e1000e
 filtered='^reports_(filtered|to_device_changed)$'
 if [ -d /proc/device-tree ] && ! ls /proc/device-tree/pcie@*/dma-coherent >/dev/null 2>&1; then
 	# Not coherent, and so judged by its cache lines.
-	filters=$filters,cacheline-sharing:e1000e,cacheline-sharing:xhci_hcd
+	filters=$filters,cacheline-sharing:xhci_hcd
 	filtered='^reports_(filtered|to_device_changed|cacheline_sharing)$'
 	# Before kmalloc() memory was bounced, virtio's status bytes were in a line with
 	# the header of their request, which is mapped, too.
