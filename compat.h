@@ -305,6 +305,16 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_return_address(regs)	procedure_link_pointer(regs)
 #endif
 
+/*
+ * Kprobes that carry out, or copy, the instruction they replace through a function
+ * pointer of the probe's: "x86/kprobes: Use int3 instead of debug trap for single-step"
+ * in v5.13. On arm64 handlers run with interrupts off, and nothing comes between.
+ */
+#if defined(CONFIG_X86_64) && defined(CONFIG_KPROBES)
+#include <asm/text-patching.h>
+#define DOD_KPROBES_EMULATE
+#endif
+
 /* Argument 3 of a function, at its first instruction. */
 #if defined(CONFIG_X86_64)
 #define dod_set_arg3(fn_regs, value)	((fn_regs)->cx = (value))

@@ -23,6 +23,7 @@ static const char * const counter_names[] = {
 	[DOD_C_TRAPS_TOO_LATE] = "traps_too_late",
 	[DOD_C_TRAPS_IN_NMI] = "traps_in_nmi",
 	[DOD_C_TRAPS_NESTED] = "traps_nested",
+	[DOD_C_MISSED_TRAPS] = "missed_traps",
 	[DOD_C_UNMATCHED_UNMAPS] = "unmatched_unmaps",
 	[DOD_C_UNMATCHED_SYNCS] = "unmatched_syncs",
 	[DOD_C_UNTRACKED_POOL_EMPTY] = "untracked_pool_empty",

@@ -337,24 +337,38 @@ static const struct {
 };
 
 /*
- * Our own mistake must not be reported as a driver's. After the first one,
- * everything is given back to the CPUs and nothing is reported any more; the
- * system goes on, and the module can be unloaded.
+ * Our own mistake must not be reported as a driver's, nor what nobody can judge. After
+ * the first such event, everything is given back to the CPUs and nothing is reported any
+ * more; the system goes on, and the module can be unloaded.
  */
 static struct {
 	const char *what;
+	bool taken_away;	/* by somebody else: no bug */
 	unsigned long frames[16];
 	unsigned int nr;
 } broken;
 
-static void stop_guarding(struct work_struct *work)
+static void say_broken(void)
 {
 	unsigned int i;
 
+	if (broken.taken_away) {
+		pr_err("stopped: %s. No memory is guarded any more; nothing else is affected. Unload the module and load it again to go on.\n",
+		       broken.what);
+		return;
+	}
 	for (i = 0; i < broken.nr; i++)
 		pr_err(" %pS\n", (void *)broken.frames[i]);
 	WARN(1, "dma_owner_debug: %s, as seen above. This is a bug of the tool, which stops working now; nothing else is affected.\n",
 	     broken.what);
+}
+
+static void stop_guarding(struct work_struct *work)
+{
+	/* What nobody judges must go at once, and nothing is painted any more. */
+	if (broken.taken_away)
+		dod_owner_stop_guarding();
+	say_broken();
 	dod_hooks_stop_giving();
 	dod_owner_stop_guarding();
 }
@@ -367,6 +381,23 @@ static void wake_broken(struct irq_work *work)
 }
 
 static DEFINE_IRQ_WORK(broken_irq_work, wake_broken);
+
+/**
+ * dod_stop() - somebody has taken away what the tool needs: stop
+ * @why: what is gone
+ *
+ * Says so once, later, because locks may be held.
+ *
+ * Context: any but NMI.
+ */
+void dod_stop(const char *why)
+{
+	if (!xchg(&dod_armed, false))
+		return;
+	broken.what = why;
+	broken.taken_away = true;
+	irq_work_queue(&broken_irq_work);
+}
 
 /**
  * dod_broken() - something inside is inconsistent: stop

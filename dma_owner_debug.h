@@ -150,6 +150,7 @@ enum dod_counter {
 	DOD_C_TRAPS_TOO_LATE,
 	DOD_C_TRAPS_IN_NMI,
 	DOD_C_TRAPS_NESTED,
+	DOD_C_MISSED_TRAPS,
 	DOD_C_UNMATCHED_UNMAPS,
 	DOD_C_UNMATCHED_SYNCS,
 	DOD_C_UNTRACKED_POOL_EMPTY,
@@ -896,6 +897,7 @@ void dod_report_lost_write(const struct dod_mapping *m,
 			   const struct dod_write *write,
 			   unsigned long synced_by, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
+void dod_report_annotate_missed(void);
 void dod_report_forget(void);
 void dod_report_stop(void);
 const char *dod_function_name(unsigned long ip, char *buf, size_t size);
@@ -1016,6 +1018,7 @@ static inline u64 dod_ago(u64 now, u64 when)
 }
 
 void dod_broken(const char *what);
+void dod_stop(const char *why);
 
 void dod_count(enum dod_counter counter);
 void dod_counters_reset(void);

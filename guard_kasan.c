@@ -241,6 +241,29 @@ static void paint(u64 start, u64 end, u8 value)
 		value ? paint_byte(p, value) : clear_byte(p);
 }
 
+/* === The breakpoints are there ============================================ */
+
+/*
+ * Everybody may switch all kprobes off, /sys/kernel/debug/kprobes/enabled. From then on
+ * each access to what is painted is one of KASAN's reports, legal or not. A probe's
+ * opcode is what its breakpoint has replaced, and is in its place again then.
+ */
+static bool is_armed(void)
+{
+	const struct kprobe *p = &probes[REPORT];
+
+	return READ_ONCE(*p->addr) != p->opcode;
+}
+
+/* Asked before anything is painted. */
+static bool is_gone(void)
+{
+	if (likely(is_armed()))
+		return false;
+	dod_stop("the breakpoint on kasan_report() is gone (are kprobes switched off?)");
+	return true;
+}
+
 /* === Guard interface ====================================================== */
 
 /* The mapping ends in a granule of which not all bytes exist. */
@@ -262,6 +285,8 @@ static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 	u8 value = shadow_values[dir];
 	u64 phys;
 
+	if (is_gone())
+		return;
 	if (odd_end && last == m->last && start <= to && own_tail(m, value))
 		odd_end = false;
 	if (odd_end || !IS_ALIGNED(start, GRANULE))
@@ -297,7 +322,7 @@ static void watch(u64 start, u64 last, bool on)
 	u8 *p = kasan_mem_to_shadow(phys_to_virt(from));
 	u8 old;
 
-	if (on && from < to)
+	if (on && from < to && !is_gone())
 		paint(from, to, SHADOW_WATCHED);
 	/* No other value of ours must go. */
 	for (; !on && from < to; from += GRANULE, p++) {
@@ -370,7 +395,7 @@ static void own_edge(const struct dod_mapping *m, u64 start, u64 last)
 		start = last + 1 - nr;
 	start = round_up(start, GRANULE);
 	last = round_down(last + 1, GRANULE);
-	if (start < last)
+	if (start < last && !is_gone())
 		paint(start, last, SHADOW_EDGE);
 }
 
@@ -637,17 +662,29 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 	return v;
 }
 
-/* @regs are those at the entry of kasan_report(), if we are not called in its place. */
-static struct verdict judge(const struct dod_access *access,
-			    struct pt_regs *regs, unsigned long caller)
+static struct verdict judge(const struct dod_access *access, unsigned long caller)
 {
 	unsigned long addr = access->addr;
 	struct verdict v = look(addr, addr + access->size - 1, access->write);
 
 	if (v.foreign && may_be_last_byte(addr, access->size) &&
-	    is_inline_check(regs ? dod_return_address(regs) : caller, access->ip))
+	    is_inline_check(caller, access->ip))
 		v = look(addr, addr, access->write);
 	return v;
+}
+
+/*
+ * Is it KASAN's alone, for sure? That must be told without a function of the kernel's:
+ * see on_kasan_report(). Where in doubt it is judged, and KASAN asked then.
+ */
+static bool is_foreign_only(const struct dod_access *access)
+{
+	unsigned long addr = access->addr;
+	struct verdict v = look(addr, addr + access->size - 1, access->write);
+
+	return v.foreign && !v.seen &&
+	       !(may_be_last_byte(addr, access->size) &&
+		 !look(addr, addr, access->write).foreign);
 }
 
 /* To be remembered, not to be reported: it is legal so far. */
@@ -719,7 +756,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	struct verdict v;
 	bool reported;
 
-	v = judge(&access, NULL, _RET_IP_);
+	v = judge(&access, _RET_IP_);
 	if (v.ours && write) {
 		if (!dod_may_lock())
 			dod_content_doubt();
@@ -762,7 +799,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	/* The last granule tells KASAN how many bytes of it exist while it reports. */
 	if (v.tail)
 		clear_byte(kasan_mem_to_shadow((void *)v.foreign));
-	reported = report_foreign(&access, v.foreign);
+	reported = report_foreign(&access, v.seen ? v.foreign : access.addr);
 	if (v.tail && dod_may_lock())
 		dod_owner_guard_again(virt_to_phys((void *)v.foreign));
 	return reported;
@@ -783,7 +820,11 @@ static bool let_through(const void *addr, size_t size, bool write, unsigned long
 	return false;
 }
 
-/* Breakpoint context: only decide. No lock, no printing, no unwinding. */
+/*
+ * Breakpoint context, perhaps inside of another probe's handler: only decide. No lock,
+ * no printing, no unwinding, and no function of the kernel that may be probed, or may
+ * be instrumented: kprobes cannot take one more breakpoint there.
+ */
 static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 {
 	struct dod_access access = {
@@ -792,13 +833,11 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 		.write = (u8)regs_get_kernel_argument(regs, 2),
 		.ip = regs_get_kernel_argument(regs, 3),
 	};
-	bool own = raw_cpu_read(dod_judging);
-	unsigned long flags;
-	struct verdict v;
 
 	if (!in_linear_map(access.addr, access.size))
 		return 0;
-	if (own && is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)access.addr)))) {
+	if (raw_cpu_read(dod_judging) &&
+	    is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)access.addr)))) {
 		/* Once more is never: whatever this is, it must end. */
 		dod_count(DOD_C_TRAPS_NESTED);
 		instruction_pointer_set(regs, (unsigned long)let_through);
@@ -807,12 +846,11 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	/* As report_suppressed_sw(): whoever reads poison on purpose. */
 	if (current->kasan_depth)
 		return 0;
-	flags = dod_judge_begin();
-	v = judge(&access, regs, 0);
-	dod_judge_end(flags);
-	if (v.foreign && !v.seen) {
-		if (unlikely(raw_cpu_read(foreign.addr) == access.addr))
-			dod_set_arg3(regs, raw_cpu_read(foreign.ip));
+	if (unlikely(raw_cpu_read(foreign.addr) == access.addr)) {
+		dod_set_arg3(regs, raw_cpu_read(foreign.ip));
+		return 0;
+	}
+	if (is_foreign_only(&access)) {
 		/* It goes ahead where KASAN has had its only report. */
 		if (access.write)
 			dod_content_doubt();
@@ -851,6 +889,23 @@ static void after_probe(struct kprobe *p, struct pt_regs *regs,
 {
 }
 
+/*
+ * Was it our own mark that KASAN has just reported? What it has found is the first value
+ * from the access on; how long that was is not told.
+ */
+static bool reported_ours(unsigned long addr)
+{
+	unsigned long granule, end = round_up(addr + 1, PAGE_SIZE);
+
+	for (granule = round_down(addr, GRANULE); granule < end; granule += GRANULE) {
+		u8 value = READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)granule));
+
+		if (value)
+			return is_ours(value);
+	}
+	return false;
+}
+
 static void on_error_report_end(void *data, enum error_detector detector,
 				unsigned long addr)
 {
@@ -867,6 +922,11 @@ static void on_error_report_end(void *data, enum error_detector detector,
 		dod_report_annotate(&m, phys);
 		dod_count(DOD_C_KASAN_ANNOTATED);
 	}
+	if (reported_ours(addr)) {
+		dod_count(DOD_C_MISSED_TRAPS);
+		dod_report_annotate_missed();
+		is_gone();
+	}
 	dod_judge_end(flags);
 }
 
@@ -878,10 +938,91 @@ static const struct {
 	[CHECK_BYTE] = { "__kasan_check_byte", on_check_byte },
 };
 
+/* === Breakpoints inside of another probe's handler ======================== */
+
+/*
+ * Where kprobes sit on ftrace's calls, or are jumps, handlers run with interrupts on. A
+ * breakpoint that is hit meanwhile has no pre_handler called, but the instruction that
+ * it has replaced is carried out. We carry that out ourselves, and look first: a read
+ * of DMA_TO_DEVICE memory in such an interrupt is legal, and no "unknown-crash".
+ */
+#ifdef DOD_KPROBES_EMULATE
+/* The number of the register that an instruction pushes, -1 if it is no push. */
+static int pushed_register(const struct kprobe *p)
+{
+	const u8 *insn = p->ainsn.insn;
+
+	if (p->ainsn.size == 1 && (insn[0] & 0xf8) == 0x50)
+		return insn[0] & 7;
+	if (p->ainsn.size == 2 && insn[0] == 0x41 && (insn[1] & 0xf8) == 0x50)
+		return 8 + (insn[1] & 7);
+	return -1;
+}
+
+static void __kprobes judge_or_push(struct kprobe *p, struct pt_regs *regs)
+{
+	const unsigned long values[] = {
+		regs->ax, regs->cx, regs->dx, regs->bx, regs->sp, regs->bp,
+		regs->si, regs->di, regs->r8, regs->r9, regs->r10, regs->r11,
+		regs->r12, regs->r13, regs->r14, regs->r15,
+	};
+	unsigned int i = p->addr == probes[REPORT].addr ? REPORT : CHECK_BYTE;
+
+	/* A second look, where the pre_handler has been called and left it to KASAN. */
+	if (probed[i].handler(p, regs))
+		return;
+	int3_emulate_push(regs, values[pushed_register(p)]);
+	int3_emulate_jmp(regs, (unsigned long)p->addr + p->ainsn.size);
+}
+
+/*
+ * Kprobes look at one struct for each address: ours, or a copy of it that stands for all
+ * probes there, and outlives ours if there is another.
+ */
+static struct kprobe *acting_probe(struct kprobe *p)
+{
+	struct kprobe *other, *acting = p;
+	char name[KSYM_SYMBOL_LEN];
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(other, &p->list, list) {
+		sprint_symbol_no_offset(name, (unsigned long)other->pre_handler);
+		if (!strcmp(name, "aggr_pre_handler"))
+			acting = other;
+	}
+	rcu_read_unlock();
+	return acting;
+}
+
+/* If it begins otherwise, such accesses stay missed: missed_traps counts them. */
+static void step_ourselves(struct kprobe *p)
+{
+	struct kprobe *acting = acting_probe(p);
+
+	if (acting->ainsn.insn && !acting->ainsn.emulate_op && pushed_register(acting) >= 0)
+		WRITE_ONCE(acting->ainsn.emulate_op, judge_or_push);
+}
+
+static void step_no_more(struct kprobe *p)
+{
+	struct kprobe *acting = acting_probe(p);
+
+	if (acting->ainsn.emulate_op == judge_or_push)
+		WRITE_ONCE(acting->ainsn.emulate_op, NULL);
+}
+#else
+static void step_ourselves(struct kprobe *p) {}
+static void step_no_more(struct kprobe *p) {}
+#endif
+
+/* === Start and stop ======================================================= */
+
 static void remove_probes(unsigned int nr)
 {
-	while (nr--)
+	while (nr--) {
+		step_no_more(&probes[nr]);
 		unregister_kprobe(&probes[nr]);
+	}
 }
 
 static int start(void)
@@ -903,6 +1044,12 @@ static int start(void)
 			remove_probes(i);
 			return err;
 		}
+		step_ourselves(&probes[i]);
+	}
+	if (!is_armed()) {
+		pr_err("cannot load: kprobes are switched off: write 1 to /sys/kernel/debug/kprobes/enabled\n");
+		remove_probes(NR_PROBES);
+		return -EOPNOTSUPP;
 	}
 	err = register_trace_error_report_end(on_error_report_end, NULL);
 	if (err) {

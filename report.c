@@ -2069,3 +2069,15 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 out:
 	end_reporting(flags);
 }
+
+/**
+ * dod_report_annotate_missed() - say inside a KASAN report that it is about our mark
+ *
+ * Context: as dod_report_annotate().
+ */
+void dod_report_annotate_missed(void)
+{
+	pr_err("DMA owner: KASAN has found a mark of the tool's, no memory that is freed or out of bounds.\n");
+	pr_err("DMA owner: The probe on kasan_report() was missed, and nobody has judged this. An access\n");
+	pr_err("DMA owner: may be legal, as a read of DMA_TO_DEVICE memory is. A free is not.\n");
+}

@@ -4,7 +4,9 @@
  * it ends, and so does each report of what follows.
  */
 
+#include <linux/hrtimer.h>
 #include <linux/irqflags.h>
+#include <linux/kprobes.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 
@@ -93,7 +95,99 @@ static void report_reads_what_it_reports(struct kunit *test)
 			      "title '%s'", kt_line(0));
 }
 
+/* === Interrupts of a kprobe's handler ===================================== */
+
+#ifdef CONFIG_KPROBES_ON_FTRACE
+static struct {
+	struct hrtimer timer;
+	u8 *buf;
+	bool write, done;
+} irq;
+
+static enum hrtimer_restart access_in_irq(struct hrtimer *timer)
+{
+	if (irq.write)
+		test_dma_write(irq.buf, 8);
+	else
+		test_dma_read(irq.buf, 8);
+	WRITE_ONCE(irq.done, true);
+	return HRTIMER_NORESTART;
+}
+
+static kt_noinline void test_probed(void)
+{
+	barrier();
+}
+
+/* A tracer at work, with interrupts on, as kprobes on ftrace's calls have them. */
+static int wait_for_irq(struct kprobe *p, struct pt_regs *regs)
+{
+	u64 end = ktime_get_ns() + NSEC_PER_SEC;
+
+	while (!READ_ONCE(irq.done) && ktime_get_ns() < end)
+		cpu_relax();
+	return 0;
+}
+
+static void access_in_handler(struct kunit *test, u8 *buf, bool write)
+{
+	struct kprobe p = {
+		.addr = (kprobe_opcode_t *)test_probed,
+		.pre_handler = wait_for_irq,
+	};
+
+	irq.buf = buf;
+	irq.write = write;
+	irq.done = false;
+	KUNIT_ASSERT_EQ(test, register_kprobe(&p), 0);
+	dod_hrtimer_setup(&irq.timer, access_in_irq, CLOCK_MONOTONIC,
+			  HRTIMER_MODE_REL_PINNED_HARD);
+	preempt_disable();
+	hrtimer_start(&irq.timer, ns_to_ktime(NSEC_PER_MSEC), HRTIMER_MODE_REL_PINNED_HARD);
+	test_probed();
+	preempt_enable();
+	hrtimer_cancel(&irq.timer);
+	unregister_kprobe(&p);
+	KUNIT_EXPECT_TRUE(test, irq.done);
+}
+
+/* kprobes call no handler for the breakpoint that such an access hits. */
+static void access_in_a_probes_handler(struct kunit *test)
+{
+	long missed = dma_owner_debug_count("missed_traps");
+	long reads = dma_owner_debug_count("allowed_reads");
+	u8 *buf = kt_buf(test, 256);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_X86_64));
+	if (!kt_traps(test))
+		return;
+	dma = test_dma_map(test, kt_dev, buf, 256, DMA_TO_DEVICE);
+	access_in_handler(test, buf, false);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("allowed_reads"), reads + 1);
+	dma_unmap_single(kt_dev, dma, 256, DMA_TO_DEVICE);
+
+	dma = test_dma_map(test, kt_dev, buf, 256, DMA_FROM_DEVICE);
+	access_in_handler(test, buf, false);
+	EXPECT_REPORT(test, "cpu-read", test_dma_read, buf, 8);
+	access_in_handler(test, buf, true);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 8);
+	dma_unmap_single(kt_dev, dma, 256, DMA_FROM_DEVICE);
+
+	access_in_handler(test, buf, true);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("missed_traps"), missed);
+}
+#else
+static void access_in_a_probes_handler(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_KPROBES_ON_FTRACE (no interrupt comes then)");
+}
+#endif
+
 static struct kunit_case harm_cases[] = {
+	KUNIT_CASE(access_in_a_probes_handler),
 	KUNIT_CASE(report_uses_what_it_reports),
 	KUNIT_CASE(report_reads_what_it_reports),
 	{}
