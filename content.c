@@ -213,8 +213,11 @@ static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
 	}
 }
 
-static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
-			   struct dod_found *found)
+/*
+ * A sync for the CPU does not lose what changed: nobody but the sanitizer may have
+ * overlooked who wrote it, and rule 4 lets the CPU sync it for the device later.
+ */
+static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
@@ -231,14 +234,25 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last,
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			continue;
 		}
-		if (!(found->types & BIT(DOD_R_TO_DEVICE_CHANGED))) {
-			found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
-			found->from = from - m->start;
-			found->blocks = 0;
-		}
-		found->to = to - m->start;
-		found->blocks++;
+		if (!c->changed)
+			c->changed_from = from - m->start;
+		c->changed_from = min(c->changed_from, from - m->start);
+		c->changed_to = max(c->changed_to, to - m->start);
+		c->changed++;
 	}
+}
+
+/* What was found at a sync is the device's again: where it has got a part, perhaps. */
+static void changed_given(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_content *c = m->content;
+
+	if (likely(!c->changed) ||
+	    !overlap(m->start + c->changed_from, m->start + c->changed_to, start, last))
+		return;
+	c->changed = 0;
+	c->changed_to = 0;
+	dod_count(DOD_C_CONTENT_GIVEN_BACK);
 }
 
 /*
@@ -397,56 +411,29 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 	}
 }
 
-/* === Writes that are not given back ======================================= */
+/* === Writes that are to be given back ===================================== */
 
 static void unwatch(struct dod_content *c)
 {
 	if (c->watching)
 		guard->watch(c->watch, c->watch_last, false);
 	c->watching = false;
-	c->written = false;
 }
 
-/* Some of [start, last] is the device's again: it gets what the CPU wrote. */
+/* Some of [start, last] is the device's again: of a watch the rest goes on. */
 static void given_back(struct dod_content *c, u64 start, u64 last)
 {
-	if ((c->watching || c->written) &&
-	    overlap(c->watch, c->watch_last, start, last))
+	if (!c->watching || !overlap(c->watch, c->watch_last, start, last))
+		return;
+	if (start <= c->watch && last >= c->watch_last) {
 		unwatch(c);
-}
-
-/*
- * Does the call discard what the CPU wrote, on hardware that is not coherent? What
- * a scatterlist is unmapped with is not known.
- */
-static bool discards(const struct dod_call *call, const struct dod_mapping *m,
-		     bool unmap)
-{
-	if (call->dir == DMA_TO_DEVICE)
-		return false;
-	return !unmap || (call->kind == DOD_SINGLE && m->kind == DOD_SINGLE &&
-			  !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC));
-}
-
-static void find_lost_write(const struct dod_call *call, struct dod_mapping *m,
-			    u64 start, u64 last, bool unmap,
-			    struct dod_found *found)
-{
-	struct dod_content *c = m->content;
-	u64 from, to;
-
-	if (!c->written || !discards(call, m, unmap))
-		return;
-	/* What the write did outside of the watch may be another buffer's. */
-	from = max(virt_to_phys((void *)c->write.addr), c->watch);
-	to = min(virt_to_phys((void *)c->write.addr) + c->write.size - 1,
-		 c->watch_last);
-	if (!overlap(from, to, start, last))
-		return;
-	found->types |= BIT(DOD_R_MISSING_SYNC_FOR_DEVICE);
-	found->write = c->write;
-	found->synced_by = c->synced_by;
-	unwatch(c);
+	} else if (start <= c->watch) {
+		guard->watch(c->watch, last, false);
+		c->watch = last + 1;
+	} else {
+		guard->watch(start, c->watch_last, false);
+		c->watch_last = start - 1;
+	}
 }
 
 /* === Events, with the phys lock held ====================================== */
@@ -519,6 +506,7 @@ void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
 			c->filled = false;
 		return;
 	}
+	changed_given(m, start, last);
 	if (writable)
 		dod_count(DOD_C_CONTENT_SHARED);
 	if (writable || !range || range->dir != DMA_TO_DEVICE)
@@ -573,7 +561,7 @@ void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
  * @start: first byte
  * @last: last byte
  * @unmap: and all the rest
- * @found: what was found, with types 0 before
+ * @found: what was found is added
  *
  * Context: any but NMI, phys lock held.
  */
@@ -581,11 +569,16 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last, bool unmap, struct dod_found *found)
 {
 	if (m->dir == DMA_TO_DEVICE) {
-		compare_blocks(m, start, last, found);
+		compare_blocks(m, start, last);
+		if (!unmap || !m->content->changed)
+			return;
+		found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
+		found->from = m->content->changed_from;
+		found->to = m->content->changed_to;
+		found->blocks = m->content->changed;
 		return;
 	}
 	compare_fill(m, start, last, unmap, found);
-	find_lost_write(call, m, start, last, unmap, found);
 	if (unmap)
 		compare_behind(m, found);
 }
@@ -597,8 +590,8 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
  * @start: first byte
  * @last: last byte
  *
- * Its next write to it is remembered, because an unmap or another sync would
- * discard it. A mapping has one such range at a time.
+ * Its writes to it are remembered, because an unmap or another sync would discard
+ * them. A mapping has one such range at a time, the last one.
  *
  * Context: any but NMI, phys lock held; the range is not guarded any more.
  */
@@ -613,10 +606,11 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 	    !READ_ONCE(dod_armed) ||
 	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		return;
-	if ((c && (c->watching || c->written)) ||
-	    this_cpu_inc_return(watch_turn) % every)
+	if (this_cpu_inc_return(watch_turn) % every)
 		return;
-	if (!c) {
+	if (c) {
+		unwatch(c);
+	} else {
 		c = content_get();
 		if (!c)
 			return;
@@ -631,26 +625,24 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 }
 
 /**
- * dod_content_watched_write() - the CPU writes to what may be watched
- * @m: a mapping of the byte, which has a content
- * @phys: first byte of the write that is watched
- * @write: the write
+ * dod_content_watches() - which writes of the CPU are to be remembered?
+ * @m: a mapping, which has a content
+ * @start: first byte that is written; of these, the first of interest
+ * @last: last byte; likewise
  *
  * Context: any but NMI, phys lock held.
  *
- * Return: whether it was this mapping's watch.
+ * Return: whether there are any.
  */
-bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
-			       const struct dod_write *write)
+bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last)
 {
-	struct dod_content *c = m->content;
+	const struct dod_content *c = m->content;
 
-	if (m->dir == DMA_TO_DEVICE || !c->watching || phys < c->watch ||
-	    phys > c->watch_last)
+	if (m->dir == DMA_TO_DEVICE || !c->watching ||
+	    !overlap(c->watch, c->watch_last, *start, *last))
 		return false;
-	unwatch(c);
-	c->write = *write;
-	c->written = true;
+	*start = max(*start, c->watch);
+	*last = min(*last, c->watch_last);
 	return true;
 }
 
@@ -737,8 +729,6 @@ void dod_content_report(const struct dod_found *found,
 		report_overrun(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
 		report_untouched(found, m, at);
-	if (found->types & BIT(DOD_R_MISSING_SYNC_FOR_DEVICE))
-		dod_report_lost_write(m, &found->write, found->synced_by, at);
 	dod_judge_end(flags);
 }
 

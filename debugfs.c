@@ -44,6 +44,14 @@ static const char * const counter_names[] = {
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
 	[DOD_C_UNJUDGED_FREE] = "unjudged_free",
 	[DOD_C_UNJUDGED_CONTENT] = "unjudged_content",
+	[DOD_C_UNTRACKED_STALE] = "untracked_stale",
+	[DOD_C_STALE_MAPPINGS] = "stale_mappings",
+	[DOD_C_PENDING_WRITES] = "pending_writes",
+	[DOD_C_PENDING_POOL_EMPTY] = "pending_pool_empty",
+	[DOD_C_FINDINGS_POOL_EMPTY] = "findings_pool_empty",
+	[DOD_C_SYNCS_IDLE] = "syncs_idle",
+	[DOD_C_RACES_PENDING] = "kcsan_races_pending",
+	[DOD_C_CONTENT_GIVEN_BACK] = "content_given_back",
 	[DOD_C_UNJUDGED_SHADOW] = "unjudged_shadow",
 	[DOD_C_CONTENT_MAPPINGS] = "content_mappings",
 	[DOD_C_CONTENT_PARTIAL] = "content_partial",
@@ -231,16 +239,16 @@ EXPORT_SYMBOL_GPL(dma_owner_debug_count);
 struct cursor {
 	loff_t pos;
 	unsigned int shard, skip;
-	u64 start, owned;
+	u64 start;
 	struct dod_mapping m;
+	struct dod_sum sum;
 };
 
 static void *mappings_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	struct cursor *c = seq->private;
 
-	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->owned,
-			    NULL)) {
+	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->sum)) {
 		++*pos;
 		return NULL;
 	}
@@ -267,9 +275,9 @@ static void mappings_stop(struct seq_file *seq, void *v)
 
 static const char *owner_name(const struct cursor *c)
 {
-	if (!c->owned)
+	if (!c->sum.owned)
 		return "cpu";
-	return c->owned == c->m.last - c->m.start + 1 ? "device" : "both";
+	return c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
 }
 
 static int mappings_show(struct seq_file *seq, void *v)
@@ -285,18 +293,21 @@ static int mappings_show(struct seq_file *seq, void *v)
 		[DOD_TRAP_NONE] = "none",
 	};
 	const struct cursor *c = v;
-	u64 age;
+	u64 now = local_clock(), age, pending = 0;
 
 	if (v == SEQ_START_TOKEN) {
-		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us mapped_by\n");
+		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us pending pending_us mapped_by\n");
 		return 0;
 	}
-	age = dod_ago(local_clock(), c->m.map.when);
+	age = dod_ago(now, c->m.map.when);
 	do_div(age, NSEC_PER_USEC);
-	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %pS\n",
+	if (c->sum.pending)
+		pending = dod_ago(now, c->sum.since);
+	do_div(pending, NSEC_PER_USEC);
+	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %llu %llu %pS\n",
 		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
 		   owner_name(c), dod_size(&c->m), c->m.start,
-		   c->m.bus, traps[c->m.trap], age,
+		   c->m.bus, traps[c->m.trap], age, c->sum.pending, pending,
 		   (void *)dod_report_map_frame(&c->m));
 	return 0;
 }

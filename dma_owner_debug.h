@@ -172,6 +172,14 @@ enum dod_counter {
 	DOD_C_UNJUDGED_SHADOW,
 	DOD_C_UNJUDGED_FREE,
 	DOD_C_UNJUDGED_CONTENT,
+	DOD_C_UNTRACKED_STALE,
+	DOD_C_STALE_MAPPINGS,
+	DOD_C_PENDING_WRITES,
+	DOD_C_PENDING_POOL_EMPTY,
+	DOD_C_FINDINGS_POOL_EMPTY,
+	DOD_C_SYNCS_IDLE,
+	DOD_C_RACES_PENDING,
+	DOD_C_CONTENT_GIVEN_BACK,
 	DOD_C_CONTENT_MAPPINGS,
 	DOD_C_CONTENT_PARTIAL,
 	DOD_C_CONTENT_SHARED,
@@ -220,6 +228,7 @@ enum dod_report_type {
 	DOD_R_MASK_WIDER_THAN_BUS,
 	DOD_R_MASK_UNTESTED,
 	DOD_R_CONFIG_NOT_INHERITED,
+	DOD_R_WRITE_NEVER_SYNCED,
 	DOD_R_FREE_WHILE_MAPPED,
 	DOD_R_LEAK_AT_UNBIND,
 	DOD_R_OWNED_AT_SHUTDOWN,
@@ -268,12 +277,30 @@ struct dod_device {
 	bool coherent;
 };
 
-/* A byte range that the device owns: a node of dod_mapping.owned. */
+/* What is known of a byte range of a mapping, apart from that it is the CPU's. */
+enum dod_state {
+	DOD_OWNED,	/* the device owns it */
+	DOD_STALE,	/* the device is done with it, but it was not synced for the CPU */
+	DOD_PENDING,	/* the CPU wrote to it, and the device has not got that */
+};
+
+/**
+ * struct dod_range - a node of dod_mapping.ranges
+ *
+ * @rb:		its place there
+ * @start:	first byte, physical
+ * @last:	last byte, physical
+ * @subtree_last: greatest @last in the subtree
+ * @dir:	direction of the call that handed it over
+ * @state:	enum dod_state
+ * @leads:	it begins where a hand-over began
+ */
 struct dod_range {
 	struct rb_node rb;
-	u64 start, last;		/* physical, inclusive */
+	u64 start, last;
 	u64 subtree_last;
-	u8 dir;				/* of the call that handed it over */
+	u8 dir, state;
+	bool leads;
 };
 
 /**
@@ -291,8 +318,7 @@ struct dod_range {
  *		@bus if the size makes it wrap. See dod_size(). Constant
  * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
  * @ended_by:	return address of the unmap call, once it has ended
- * @owned:	what the device owns now, as disjoint &struct dod_range, none of
- *		which touches another of the same direction (phys lock)
+ * @ranges:	what is not the CPU's alone, as disjoint &struct dod_range (phys lock)
  * @first:	the first range, so that most mappings need no other
  * @dev:	identity of the device; constant, never dereferenced
  * @device:	its names
@@ -302,7 +328,10 @@ struct dod_range {
  *		the bus index
  * @content:	what is known of its content, NULL if nothing is; never to be
  *		followed in a copy (phys lock)
- * @ended:	local_clock() when it was unmapped, 0 while it is live
+ * @ended:	local_clock() when it was unmapped, 0 while it is live. One that is in
+ *		the physical index all the same has left stale bytes (rule 3b)
+ * @idle_sync:	return address of the last sync for the CPU that handed nothing over,
+ *		because it was called with DMA_TO_DEVICE (phys lock)
  * @handed:	where the last sync_for_device began, as offset into the mapping
  * @handed_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
@@ -315,12 +344,13 @@ struct dod_range {
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
  * @hands_over:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
  * @in_bus:	whether @bus_rb is in its index (bus lock)
- * @first_used:	whether @first is in @owned (phys lock)
+ * @first_used:	whether @first is in @ranges (phys lock)
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock). Or it was not allocated when it was mapped
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
+ * @pending:	@ranges may have pending ones (phys lock, read without)
  * @binding:	@device's when it was mapped: which of its drivers did; constant
  * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
@@ -338,7 +368,7 @@ struct dod_mapping {
 		u64 bus_last;
 		unsigned long ended_by;
 	};
-	struct rb_root_cached owned;
+	struct rb_root_cached ranges;
 	struct dod_range first;
 
 	const struct device *dev;
@@ -346,11 +376,12 @@ struct dod_mapping {
 	struct dod_mapping *group, *next;
 	struct dod_content *content;
 	u64 ended;
+	unsigned long idle_sync;
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed, shared;
+	bool slab, freed, shared, pending;
 	u16 binding;
 	u32 mark;
 
@@ -359,7 +390,7 @@ struct dod_mapping {
 	unsigned long sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) < 512);
+static_assert(sizeof(struct dod_mapping) <= 512);
 
 /* The size in bytes as the call gave it; what is known of the memory can be less. */
 static inline u64 dod_size(const struct dod_mapping *m)
@@ -373,6 +404,20 @@ static inline u64 dod_bus_last(const struct dod_mapping *m)
 }
 
 /* === Content ============================================================== */
+
+/**
+ * struct dod_sum - what is the case with the bytes of a mapping
+ *
+ * @owned:	how many the device owns
+ * @writable:	how many of these it may write
+ * @pending:	how many the CPU wrote that the device is to get (rule 4)
+ * @since:	local_clock() of the oldest such write
+ * @writer:	the instruction that made it
+ */
+struct dod_sum {
+	u64 owned, writable, pending, since;
+	unsigned long writer;
+};
 
 #define DOD_BLOCK	64U
 #define DOD_BLOCKS	64U
@@ -394,6 +439,42 @@ struct dod_write {
 };
 
 /**
+ * struct dod_pending - a range that the CPU wrote, and the device has not got
+ *
+ * @range:	the range, of state DOD_PENDING: whole granules, where they are in one range
+ * @next:	in a list of what was lost
+ * @ip:		the instruction that wrote
+ * @wrote_first: first byte, physical, that is known to have been written
+ * @wrote_last:	last one
+ * @synced_by:	return address of the sync for the CPU before it; 0 if the device owned
+ *		the range
+ * @write:	the first write
+ */
+struct dod_pending {
+	struct dod_range range;
+	struct dod_pending *next;
+	unsigned long ip;
+	u64 wrote_first, wrote_last;
+	unsigned long synced_by;
+	struct dod_write write;
+};
+
+/* How the device is known not to get it any more. */
+enum dod_lost {
+	DOD_LOST_AT_SYNC,	/* a sync for the CPU, which a bounce buffer copies over it */
+	DOD_LOST_AT_UNMAP,
+	DOD_LOST_AT_FREE,
+};
+
+struct dod_pending *dod_pending_get(const struct dod_write *write);
+struct dod_pending *dod_pending_copy(const struct dod_pending *p);
+void dod_pending_put(struct dod_pending *p);
+void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m,
+			enum dod_lost how, unsigned long at);
+int dod_pending_start(unsigned int reserve, unsigned int max);
+void dod_pending_stop(void);
+
+/**
  * struct dod_content - what is known of a mapping's content (phys lock)
  *
  * @valid:	bits: the slots of @block that hold
@@ -402,9 +483,12 @@ struct dod_write {
  *		at the end; constant
  * @doubts:	how often content was doubted before it was mapped; constant
  * @skipped:	how many blocks in the middle have none; constant
+ * @changed:	how many blocks had changed when the CPU got them by a sync, and were
+ *		not given back since
+ * @changed_from: offset of the first byte of the first of them
+ * @changed_to:	offset of the last byte of the last of them
  * @nr_behind:	how many bytes of @bytes hold
- * @watching:	the CPU's next write to [@watch, @watch_last] is to be known
- * @written:	it came: @write
+ * @watching:	the CPU's writes to [@watch, @watch_last] are to be known
  * @canary:	what the device gets is filled with a pattern first; constant
  * @filled:	[@fill, @fill_last] was, and is the device's since
  * @behind:	address of the first byte of @bytes
@@ -417,14 +501,13 @@ struct dod_write {
  * @watch:	first byte that the CPU got with dma_sync_*_for_cpu()
  * @watch_last:	last one
  * @synced_by:	return address of that call
- * @write:	the CPU's first write to it
  */
 struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
-	bool watching, written, canary, filled;
-	u32 doubts;
-	u64 skipped, behind;
+	bool watching, canary, filled;
+	u32 doubts, changed;
+	u64 skipped, behind, changed_from, changed_to;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
 		u32 block[DOD_BLOCKS];
@@ -434,7 +517,6 @@ struct dod_content {
 			u64 fill, fill_last;
 			u64 watch, watch_last;
 			unsigned long synced_by;
-			struct dod_write write;
 		};
 	};
 };
@@ -451,8 +533,7 @@ struct dod_content {
  * @far:	how far behind it the first of them is, from 0
  * @was:	what that byte was
  * @is:		what it is
- * @synced_by:	return address of the sync after which the CPU wrote
- * @write:	that write
+ * @lost:	writes that the device will not get
  * @m:		a copy of the mapping, if it may have ended since
  */
 struct dod_found {
@@ -461,11 +542,11 @@ struct dod_found {
 	u64 from, to, untouched;
 	unsigned int overrun, far;
 	u8 was, is;
-	unsigned long synced_by;
-	struct dod_write write;
+	struct dod_pending *lost;
 	struct dod_mapping *m;
 };
 
+struct dod_access;
 struct dod_call;
 struct dod_guard;
 
@@ -479,8 +560,7 @@ void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
 void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 		       u64 start, u64 last);
-bool dod_content_watched_write(struct dod_mapping *m, u64 phys,
-			       const struct dod_write *write);
+bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last);
 void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		      u64 start, u64 last, bool unmap, struct dod_found *found);
 void dod_content_report(const struct dod_found *found,
@@ -510,7 +590,8 @@ enum dod_trap {
  * @start:	get ready to notice; called before the first @own
  * @stop:	after the last @disown; returns when no trap can run any more
  * @classify:	which memory of a new mapping may be guarded; counts what may not
- * @own:	guard what the device owns of [start, last] from now on. Only whole
+ * @own:	guard what the device owns of [start, last] from now on, or with
+ *		DMA_NONE what is stale: it may be written and not read. Only whole
  *		granules inside the range, and the partial granule in which the
  *		mapping ends. Phys lock held, in the context of who hands it over
  * @disown:	stop guarding every granule that [start, last] touches. Phys lock
@@ -534,7 +615,7 @@ enum dod_trap {
  *		Default: it is not known
  * @state:	what the sanitizer itself makes of the granule of a byte: to be
  *		compared only. Comes with @padding
- * @watch:	tell dod_owner_watched_write() of writes to the whole granules of
+ * @watch:	tell dod_owner_write() of writes to the whole granules of
  *		[start, last], unless they are guarded; or not any more. Phys lock
  *		held. Default: it cannot
  */
@@ -658,7 +739,7 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 void dod_owner_guard_again(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
-void dod_owner_watched_write(u64 phys, const struct dod_write *write);
+bool dod_owner_write(const struct dod_access *access, const struct dod_write *record);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range);
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
@@ -672,10 +753,24 @@ bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
 			struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned, u64 *written);
+		    struct dod_mapping *copy, struct dod_sum *sum);
 
-bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
-		    struct dod_range *range);
+/**
+ * struct dod_freed - a mapping whose memory is being freed
+ *
+ * @m:		a copy of it
+ * @owned:	the device owns some of that memory: @range
+ * @range:	what it owns
+ * @lost:	writes that the device will not get
+ */
+struct dod_freed {
+	struct dod_mapping m;
+	bool owned;
+	struct dod_range range;
+	struct dod_pending *lost;
+};
+
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);
 
 int dod_owner_start(const struct dod_guard *guard, unsigned int reserve,
 		    unsigned int max);
@@ -891,11 +986,10 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...) __printf(3, 4);
 bool dod_report_is_filtered(enum dod_report_type type,
 			    const struct dod_device *device);
-bool dod_report_note_write(const struct dod_access *access,
+bool dod_report_note_write(const struct dod_access *access, u8 dir,
 			   struct dod_write *write);
-void dod_report_lost_write(const struct dod_mapping *m,
-			   const struct dod_write *write,
-			   unsigned long synced_by, unsigned long at);
+void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
+			   enum dod_lost how, unsigned long at);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 void dod_report_forget(void);

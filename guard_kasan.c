@@ -36,12 +36,15 @@
  *	0xd4		the CPU's, but in a cache line that a device is writing:
  *			read it, do not write it
  *	0xd5		the CPU's, and its next write is to be known
+ *	0xd6		the device is done with it, but it was not synced for the CPU:
+ *			write it, do not read it
  */
 #define SHADOW_TO_DEVICE	0xd1
 #define SHADOW_FROM_DEVICE	0xd2
 #define SHADOW_BIDIRECTIONAL	0xd3
 #define SHADOW_EDGE		0xd4
 #define SHADOW_WATCHED		0xd5
+#define SHADOW_STALE		0xd6
 #define SHADOW_DIR		0x03
 #define SHADOW_TAIL		0x80
 #define SHADOW_TAIL_DIR_SHIFT	3
@@ -61,6 +64,7 @@ static const u8 shadow_values[] = {
 	[DMA_TO_DEVICE]		= SHADOW_TO_DEVICE,
 	[DMA_FROM_DEVICE]	= SHADOW_FROM_DEVICE,
 	[DMA_BIDIRECTIONAL]	= SHADOW_BIDIRECTIONAL,
+	[DMA_NONE]		= SHADOW_STALE,
 };
 
 /* The functions of KASAN that we stand in for, and which decides when. */
@@ -70,15 +74,22 @@ static struct kprobe probes[NR_PROBES];
 
 static bool is_whole(u8 value)
 {
-	return value >= SHADOW_TO_DEVICE && value <= SHADOW_WATCHED;
+	return value >= SHADOW_TO_DEVICE && value <= SHADOW_STALE;
 }
 
 /* Where a granule is painted twice, the value that forbids more wins. */
 static int strength(u8 value)
 {
-	if (value == SHADOW_WATCHED)
+	switch (value) {
+	case SHADOW_WATCHED:
 		return 0;
-	return value == SHADOW_EDGE ? 1 : value;
+	case SHADOW_EDGE:
+		return 1;
+	case SHADOW_STALE:
+		return 2;
+	default:
+		return value;
+	}
 }
 
 static u8 tail_value(u8 whole, u8 bytes)
@@ -287,7 +298,8 @@ static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 
 	if (is_gone())
 		return;
-	if (odd_end && last == m->last && start <= to && own_tail(m, value))
+	if (odd_end && last == m->last && start <= to && dir != DMA_NONE &&
+	    own_tail(m, value))
 		odd_end = false;
 	if (odd_end || !IS_ALIGNED(start, GRANULE))
 		dod_count(DOD_C_UNTRAPPED_SUB_GRANULE);
@@ -560,7 +572,8 @@ static unsigned int padding(const struct dod_mapping *m, unsigned int most,
  * @ours:	first byte that a device owns and this access must not touch
  * @edge:	first byte that shares a cache line with what a device writes, and
  *		that this access must not touch
- * @watched:	first byte whose write is to be known, if it is one
+ * @watched:	first byte whose write is to be known, or is legal and ends that the
+ *		byte is stale, if it is one
  * @foreign:	first byte that is bad without us
  * @seen:	some granule of the access is ours, forbidden or not
  * @tail:	@foreign lies in a granule that we painted as well
@@ -652,7 +665,7 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 		}
 		if (!forbids(value, write))
 			continue;
-		if (value == SHADOW_WATCHED)
+		if (value == SHADOW_WATCHED || (value == SHADOW_STALE && write))
 			v.watched = v.watched ?: max(addr, granule);
 		else if (value == SHADOW_EDGE)
 			v.edge = v.edge ?: max(addr, granule);
@@ -687,13 +700,23 @@ static bool is_foreign_only(const struct dod_access *access)
 		 !look(addr, addr, access->write).foreign);
 }
 
-/* To be remembered, not to be reported: it is legal so far. */
-static void watched_write(const struct dod_access *access, unsigned long first)
+/*
+ * What is legal so far: to be remembered, and not to trap again. Or it is excused, and
+ * not guarded any more. @m and @range are to work with.
+ */
+static void note_write(const struct dod_access *access, const struct verdict *v,
+		       struct dod_mapping *m, struct dod_range *range)
 {
+	u8 dir = v->ours ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
 	struct dod_write write;
 
-	if (READ_ONCE(dod_armed) && dod_report_note_write(access, &write))
-		dod_owner_watched_write(virt_to_phys((void *)first), &write);
+	if (!READ_ONCE(dod_armed) || !dod_owner_write(access, NULL))
+		return;
+	if (v->ours && dod_owner_find(virt_to_phys((void *)v->ours), true, m, range) &&
+	    dod_owner_excuse(virt_to_phys((void *)v->ours), m))
+		return;
+	if (dod_report_note_write(access, dir, &write))
+		dod_owner_write(access, &write);
 }
 
 /* Whose access report_foreign() asks KASAN about on this CPU. */
@@ -754,7 +777,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	struct dod_range range DOD_UNINITIALIZED;
 	unsigned long flags = dod_judge_begin();
 	struct verdict v;
-	bool reported;
+	bool reported, recorded = false;
 
 	v = judge(&access, _RET_IP_);
 	if (v.ours && write) {
@@ -763,8 +786,18 @@ static bool report_access(const void *addr, size_t size, bool write,
 		else
 			dod_owner_seen_write(virt_to_phys((void *)addr), size);
 	}
-	if (v.watched && dod_may_lock())
-		watched_write(&access, v.watched);
+	if (write && (v.ours || v.watched) && dod_may_lock()) {
+		bool foreign = v.foreign, tail = v.tail;
+		unsigned long first = v.foreign;
+
+		note_write(&access, &v, &m, &range);
+		recorded = true;
+		v = look(access.addr, access.addr + size - 1, write);
+		if (foreign) {
+			v.foreign = first;
+			v.tail = tail;
+		}
+	}
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		if (!dod_may_lock())
@@ -789,7 +822,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.seen && !write) {
 		dod_count(DOD_C_ALLOWED_READS);
-	} else if (!v.foreign && !v.watched) {
+	} else if (!v.foreign && !recorded) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 	}
 	dod_judge_end(flags);

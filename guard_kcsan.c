@@ -312,9 +312,9 @@ static bool pick_any(u64 *start, u64 *last)
 {
 	static unsigned int shard, skip;
 	static u64 at;
-	u64 owned;
+	struct dod_sum sum;
 
-	if (!dod_owner_next(&shard, &at, &skip, &mapping, &owned, NULL)) {
+	if (!dod_owner_next(&shard, &at, &skip, &mapping, &sum)) {
 		shard = 0;
 		skip = 0;
 		at = 0;
@@ -322,7 +322,7 @@ static bool pick_any(u64 *start, u64 *last)
 	}
 	*start = mapping.start;
 	*last = mapping.last;
-	return owned;
+	return sum.owned;
 }
 
 /*
@@ -397,6 +397,7 @@ static bool was_owned(u64 phys)
 	range.start = mapping.start;
 	range.last = mapping.last;
 	range.dir = mapping.dir;
+	range.state = DOD_OWNED;
 	return true;
 }
 
@@ -440,6 +441,11 @@ static void report_race(u64 start, u64 last)
 	/* Another look's, that another CPU has reported. */
 	if ((phys > last || phys + race.size <= start) && !was_owned(phys)) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
+		return;
+	}
+	/* Rule 4: it may be synced yet. If not, its content tells at the end. */
+	if (race.write && range.dir == DMA_TO_DEVICE && !READ_ONCE(dod_params.strict)) {
+		dod_count(DOD_C_RACES_PENDING);
 		return;
 	}
 	if (race.write)

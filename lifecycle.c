@@ -109,18 +109,25 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 		.size = last - start + 1,
 		.ip = ip,
 	};
-	struct dod_mapping m;
-	struct dod_range range;
+	struct dod_freed freed;
+	struct dod_pending *p;
 
-	while (dod_owner_free(&start, last, object, &m, &range)) {
+	while (dod_owner_free(&start, last, object, &freed)) {
+		while ((p = freed.lost)) {
+			freed.lost = p->next;
+			dod_pending_report(p, &freed.m, DOD_LOST_AT_FREE, ip);
+			dod_pending_put(p);
+		}
+		if (!freed.owned)
+			continue;
 		/*
 		 * The page of an object that was freed before, in a way that has
 		 * no tracepoint: whoever frees the page has nothing to do with it.
 		 */
-		if (m.slab && !object)
+		if (freed.m.slab && !object)
 			dod_count(DOD_C_UNJUDGED_FREE);
 		else if (READ_ONCE(dod_armed))
-			dod_report_free(&f, &m, &range);
+			dod_report_free(&f, &freed.m, &freed.range);
 	}
 }
 
@@ -203,18 +210,19 @@ static int by_size(const void *a, const void *b)
 static void find_leaks(struct dod_leaks *l, const struct device *dev,
 		       const char *name, const u16 *binding, bool writable)
 {
-	u64 start = 0, owned, written;
+	u64 start = 0;
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
+	struct dod_sum sum;
 
-	while (dod_owner_next(&shard, &start, &skip, &m, &owned, &written)) {
+	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
 		if (m.dev != dev || m.freed ||
 		    (binding && m.binding != *binding) ||
 		    strncmp(m.device->name, name, sizeof(m.device->name) - 1) ||
-		    (writable && !written) ||
+		    (writable && !sum.writable) ||
 		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
 			continue;
-		add_leak(l, &m, writable ? written : dod_size(&m));
+		add_leak(l, &m, writable ? sum.writable : dod_size(&m));
 	}
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
 }

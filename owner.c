@@ -334,20 +334,35 @@ static bool claim(struct dod_mapping *m)
 	return claimed;
 }
 
-/* The mappings of a part that touch [start, last]; the part's lock is held. */
+/*
+ * The mappings of a part that touch [start, last]; the part's lock is held. Those that
+ * have ended, and left stale bytes, are not among them: see phys_tree_iter_first().
+ */
+static struct dod_mapping *skip_ended(struct dod_mapping *m, u64 start, u64 last)
+{
+	while (m && unlikely(m->ended))
+		m = phys_tree_iter_next(m, start, last);
+	return m;
+}
+
 static struct dod_mapping *first_touching(struct index_part *part, u64 start,
 					  u64 last)
 {
-	return phys_tree_iter_first(&part->root, start, last);
+	return skip_ended(phys_tree_iter_first(&part->root, start, last), start, last);
 }
 
 static struct dod_mapping *next_touching(struct dod_mapping *m, u64 start,
 					 u64 last)
 {
-	return phys_tree_iter_next(m, start, last);
+	return skip_ended(phys_tree_iter_next(m, start, last), start, last);
 }
 
 /* === What a mapping's device owns ========================================= */
+
+static struct dod_pending *pending_of(struct dod_range *r)
+{
+	return container_of(r, struct dod_pending, range);
+}
 
 static struct dod_range *range_get(struct dod_mapping *m)
 {
@@ -364,19 +379,34 @@ static struct dod_range *range_get(struct dod_mapping *m)
 
 static void range_put(struct dod_mapping *m, struct dod_range *r)
 {
-	if (r == &m->first)
+	if (r->state == DOD_PENDING)
+		dod_pending_put(pending_of(r));
+	else if (r == &m->first)
 		m->first_used = false;
 	else
 		dod_pool_put(&range_pool, r);
 }
 
+/* For the second half of a range that is split. */
+static struct dod_range *range_like(struct dod_mapping *m, struct dod_range *r)
+{
+	struct dod_pending *p;
+
+	if (r->state != DOD_PENDING)
+		return range_get(m);
+	p = dod_pending_copy(pending_of(r));
+	return p ? &p->range : NULL;
+}
+
 static void range_add(struct dod_mapping *m, struct dod_range *r, u64 start,
-		      u64 last, u8 dir)
+		      u64 last, u8 dir, enum dod_state state)
 {
 	r->start = start;
 	r->last = last;
 	r->dir = dir;
-	range_tree_insert(r, &m->owned);
+	r->state = state;
+	r->leads = false;
+	range_tree_insert(r, &m->ranges);
 }
 
 /* In its place: the ranges beside it stay before and behind it. */
@@ -387,95 +417,129 @@ static void range_resize(struct dod_range *r, u64 start, u64 last)
 	range_tree_augment.propagate(&r->rb, NULL);
 }
 
+/* What range_take() leaves alone, as bits; and what else it does. */
+enum take {
+	TAKE_ALL	= 0,
+	KEEP_PENDING	= BIT(0),	/* writes that the device has not got */
+	KEEP_WRITABLE	= BIT(1),	/* what the device may write */
+	FINISH		= BIT(2),	/* rule 6b */
+};
+
+static bool is_kept(const struct dod_range *r, enum take how)
+{
+	if (r->state == DOD_PENDING)
+		return how & KEEP_PENDING;
+	return (how & KEEP_WRITABLE) && r->dir != DMA_TO_DEVICE;
+}
+
 /*
  * The CPU gets [start, *last]. Where that splits a range and no second half can
  * be had, the CPU gets that half, too, and *last says so: too little is guarded,
- * never too much.
+ * never too much. *last also says how far FINISH changed what follows.
  *
- * Returns whether the device owned any of it.
+ * Returns whether any of it was guarded.
  */
-static bool range_take(struct dod_mapping *m, u64 start, u64 *last)
+static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take how)
 {
 	struct dod_range *r, *next, *right;
 	u64 to = *last;
-	bool owned = false;
+	bool guarded = false;
 
-	for (r = range_tree_iter_first(&m->owned, start, to); r; r = next) {
+	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
 		u64 r_last = r->last;
 
 		next = range_tree_iter_next(r, start, to);
-		owned = true;
+		if (is_kept(r, how))
+			continue;
+		guarded |= r->state != DOD_PENDING;
 		if (r->start < start) {
 			range_resize(r, r->start, start - 1);
 			if (r_last <= to)
 				continue;
-			right = range_get(m);
+			right = range_like(m, r);
 			if (right)
-				range_add(m, right, to + 1, r_last, r->dir);
+				range_add(m, right, to + 1, r_last, r->dir, r->state);
 			else
 				*last = r_last;
 		} else if (r_last > to) {
 			range_resize(r, to + 1, r_last);
+			/* The leading part of what one call handed over: rule 6b. */
+			if ((how & FINISH) && r->leads && r->state == DOD_OWNED) {
+				r->state = DOD_STALE;
+				*last = r_last;
+			}
+			r->leads = false;
 		} else {
-			range_tree_remove(r, &m->owned);
+			range_tree_remove(r, &m->ranges);
 			range_put(m, r);
 		}
 	}
-	return owned;
+	return guarded;
 }
 
-/* The range at a byte, if it is of the direction. */
-static struct dod_range *range_at(struct dod_mapping *m, u64 byte, u8 dir)
+/* The range at a byte, if what is given to the device beside it can be one with it. */
+static struct dod_range *range_at(struct dod_mapping *m, u64 byte)
 {
-	struct dod_range *r = range_tree_iter_first(&m->owned, byte, byte);
+	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
 
-	return r && r->dir == dir ? r : NULL;
+	return r && r->dir == DMA_TO_DEVICE && r->state == DOD_OWNED ? r : NULL;
 }
 
 /*
- * The device gets [start, *last]; *last as for range_take().
+ * The device gets [start, *last]; *last as for range_take(). What it may write keeps
+ * the borders of the calls that handed it over: rule 6b goes by them.
  *
- * Returns whether it owned any of it before, or could not be given it.
+ * Returns whether any of it was guarded before, or could not be given.
  */
 static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
-	struct dod_range *before = NULL, *behind = NULL, *r;
+	struct dod_range *before = NULL, *after = NULL, *r;
 	u64 to = *last;
-	bool owned = range_take(m, start, last);
+	bool guarded = range_take(m, start, last, TAKE_ALL);
 
-	if (start > m->start)
-		before = range_at(m, start - 1, dir);
-	if (to < m->last)
-		behind = range_at(m, to + 1, dir);
-	if (before && behind) {
-		to = behind->last;
-		range_tree_remove(behind, &m->owned);
-		range_put(m, behind);
+	if (dir == DMA_TO_DEVICE && start > m->start)
+		before = range_at(m, start - 1);
+	if (dir == DMA_TO_DEVICE && to < m->last)
+		after = range_at(m, to + 1);
+	if (before && after) {
+		to = after->last;
+		range_tree_remove(after, &m->ranges);
+		range_put(m, after);
 	}
 	if (before) {
 		range_resize(before, before->start, to);
-	} else if (behind) {
-		range_resize(behind, start, behind->last);
+	} else if (after) {
+		range_resize(after, start, after->last);
 	} else {
 		r = range_get(m);
 		if (!r)
 			return true;
-		range_add(m, r, start, to, dir);
+		range_add(m, r, start, to, dir, DOD_OWNED);
+		r->leads = true;
 	}
-	return owned;
+	return guarded;
 }
 
 /* === Guarding what devices own ============================================ */
 
 static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 {
-	struct dod_range *r;
+	struct dod_range *r, *next;
 
 	if (m->trap == DOD_TRAP_NONE)
 		return;
-	for (r = range_tree_iter_first(&m->owned, start, last); r;
-	     r = range_tree_iter_next(r, start, last))
-		guard->own(m, max(r->start, start), min(r->last, last), r->dir);
+	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
+		u64 from = max(r->start, start);
+
+		/* Two that meet inside of a granule: together they have all of it. */
+		while ((next = range_tree_iter_next(r, start, last)) &&
+		       next->start == r->last + 1 && next->dir == r->dir &&
+		       next->state == r->state)
+			r = next;
+		if (r->state != DOD_PENDING)
+			guard->own(m, from, min(r->last, last),
+				   r->state == DOD_STALE ? DMA_NONE : r->dir);
+	}
 }
 
 /* The rest of the first and of the last cache line; empty if start > last. */
@@ -496,9 +560,9 @@ static struct dod_range *written(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
-	for (r = range_tree_iter_first(&m->owned, start, last); r;
+	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last))
-		if (r->dir != DMA_TO_DEVICE)
+		if (r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED)
 			break;
 	return r;
 }
@@ -596,6 +660,81 @@ static void guard_fresh(struct dod_mapping *m, u64 start, u64 last)
 	guard_edges(m, start, last);
 }
 
+/* === Stale bytes of mappings that have ended (rule 3b) ===================== */
+
+/* So many at most: they hold records, and those who map come first. */
+#define MAX_STALE	1024
+
+static atomic_t nr_stale;
+
+/* Its time and who ended it are noted before. */
+static void history_put(struct dod_mapping *m)
+{
+	struct ended *e = &ended[raw_smp_processor_id()];
+	struct dod_mapping *old;
+	unsigned long flags;
+
+	dod_lock_irqsave(&e->lock, flags);
+	old = e->ring[e->head];
+	e->ring[e->head] = m;
+	e->head = (e->head + 1) % NR_ENDED;
+	dod_unlock_irqrestore(&e->lock, flags);
+	if (old)
+		dod_pool_put(&dod_mapping_pool, old);
+}
+
+/* The lock of its part is held. */
+static void stale_end(struct index_part *part, struct dod_mapping *m)
+{
+	phys_tree_remove(m, &part->root);
+	WRITE_ONCE(part->nr, part->nr - 1);
+	atomic_dec(&nr_stale);
+	dod_lifecycle_unmark(m);
+	history_put(m);
+}
+
+/*
+ * [start, last] is written, mapped, synced or freed: nothing there is stale any more.
+ * It lies in one region, whose lock is held.
+ */
+static void stale_drop(struct index_part *shard, u64 start, u64 last)
+{
+	struct dod_mapping *m, *next;
+
+	if (likely(!atomic_read(&nr_stale)))
+		return;
+	for (m = phys_tree_iter_first(&shard->root, start, last); m; m = next) {
+		u64 from = max(start, m->start), to = min(last, m->last);
+
+		next = phys_tree_iter_next(m, start, last);
+		if (!m->ended || !range_take(m, from, &to, TAKE_ALL))
+			continue;
+		guard->disown(from, to);
+		guard_region(shard, from, to);
+		if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+			stale_end(shard, m);
+	}
+}
+
+/* The same of any range; no lock is held. */
+static void stale_forget(u64 start, u64 last)
+{
+	u64 from, to;
+
+	if (likely(!atomic_read(&nr_stale)))
+		return;
+	for_each_region(from, to, start, last) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		stale_drop(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/* === Guarding what several regions hold =================================== */
+
 /*
  * [start, last] of a wide mapping has changed hands: look at each region.
  * Needs no record: it is enough that the change is visible in the index.
@@ -612,6 +751,7 @@ static void guard_wide(u64 start, u64 last)
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
+		stale_drop(shard, from, to);
 		guard->disown(from, to);
 		guard_region(shard, from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
@@ -644,6 +784,20 @@ static void settle(u64 start, u64 last)
 
 /* === Content ============================================================== */
 
+/* What the CPU wrote to one of several mappings is given back with any of them. */
+static void pending_given(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r, *next;
+
+	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
+		u64 from = max(r->start, start), to = min(r->last, last);
+
+		next = range_tree_iter_next(r, start, last);
+		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
+			range_take(m, from, &to, TAKE_ALL);
+	}
+}
+
 /*
  * A range is given to the device of @m: what is known of the content of other
  * mappings of a part that hold some of it? The part's lock is held.
@@ -664,6 +818,8 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 		m->shared = true;
 		other->shared = true;
 		*writable |= other->dir != DMA_TO_DEVICE;
+		if (unlikely(other->pending))
+			pending_given(other, start, last);
 		if (other->content)
 			dod_content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
@@ -687,7 +843,7 @@ static void give_content(struct index_part *part, struct dod_mapping *m,
 	}
 	if (m->content)
 		dod_content_give(m, start, last,
-				 range_tree_iter_first(&m->owned, start, start),
+				 range_tree_iter_first(&m->ranges, start, start),
 				 fresh, shared, writable);
 }
 
@@ -706,6 +862,10 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 		     m = next_touching(m, from, to)) {
 			m->shared = true;
 			w->shared = true;
+			if (unlikely(m->pending))
+				pending_given(m, from, to);
+			if (unlikely(w->pending))
+				pending_given(w, from, to);
 			if (m->content)
 				dod_content_overlap(m, from, to,
 						    w->dir != DMA_TO_DEVICE);
@@ -739,58 +899,161 @@ static void end_wide(u64 start, u64 last)
 	share_wide(start, last);
 }
 
+/*
+ * Writes to [start, last] that no sync gave to the device: copies for @found, which are
+ * to be reported when no lock is held. The lock of the mapping's part is.
+ */
+static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
+		      struct dod_found *found)
+{
+	struct dod_range *r;
+
+	if (likely(!m->pending))
+		return;
+	for (r = range_tree_iter_first(&m->ranges, start, last); r;
+	     r = range_tree_iter_next(r, start, last)) {
+		struct dod_pending *p, *copy;
+
+		if (r->state != DOD_PENDING || (r->dir == DMA_TO_DEVICE) != sent)
+			continue;
+		p = pending_of(r);
+		/* What is known to have been written: a granule is more. */
+		if (p->wrote_first > min(r->last, last) ||
+		    p->wrote_last < max(r->start, start))
+			continue;
+		copy = dod_pending_copy(p);
+		if (!copy)
+			return;
+		copy->next = found->lost;
+		found->lost = copy;
+	}
+}
+
+static void found_begin(struct dod_found *found)
+{
+	found->types = 0;
+	found->lost = NULL;
+	found->m = NULL;
+}
+
+static bool found_any(const struct dod_found *found)
+{
+	return unlikely(found->types || found->lost);
+}
+
 /* The mapping may end as soon as the lock is dropped that is held now. */
 static void copy_found(struct dod_found *found, const struct dod_mapping *m)
 {
-	if (likely(!found->types))
+	if (!found_any(found))
 		return;
 	found->m = dod_pool_get(&dod_mapping_pool);
 	if (found->m)
 		*found->m = *m;
+	else
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 }
 
+static void report_lost(const struct dod_call *call, struct dod_found *found,
+			const struct dod_mapping *m, enum dod_lost how)
+{
+	struct dod_pending *p, *next;
+
+	for (p = found->lost; p; p = next) {
+		next = p->next;
+		if (m)
+			dod_pending_report(p, m, how, call->caller);
+		dod_pending_put(p);
+	}
+}
+
+/* What a sync has found. */
 static void report_found(const struct dod_call *call, struct dod_found *found)
 {
-	if (likely(!found->types) || !found->m)
+	if (!found_any(found))
 		return;
-	dod_content_report(found, found->m, call->caller);
-	dod_pool_put(&dod_mapping_pool, found->m);
+	if (found->types && found->m)
+		dod_content_report(found, found->m, call->caller);
+	report_lost(call, found, found->m, DOD_LOST_AT_SYNC);
+	if (found->m)
+		dod_pool_put(&dod_mapping_pool, found->m);
+}
+
+/*
+ * Does an unmap discard what the CPU wrote after a sync, on hardware that is not
+ * coherent? What a scatterlist is unmapped with is not known.
+ */
+static bool unmap_discards(const struct dod_call *call, const struct dod_mapping *m)
+{
+	return call->dir != DMA_TO_DEVICE && call->kind == DOD_SINGLE &&
+	       m->kind == DOD_SINGLE && !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /* A mapping that is claimed, and so not to end before the caller ends it. */
-static void judge_content(const struct dod_call *call, struct dod_mapping *m)
+static void judge_mapping(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct index_part *part = phys_part(m);
 	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 
-	found.types = 0;
+	if (likely(!READ_ONCE(m->content) && !READ_ONCE(m->pending)))
+		return;
+	found_begin(&found);
 	dod_lock_irqsave(&part->lock, flags);
 	if (m->content)
 		dod_content_take(call, m, m->start, m->last, true, &found);
+	find_lost(m, m->start, m->last, true, &found);
+	if (unmap_discards(call, m))
+		find_lost(m, m->start, m->last, false, &found);
 	dod_unlock_irqrestore(&part->lock, flags);
-	if (unlikely(found.types))
+	if (found.types)
 		dod_content_report(&found, m, call->caller);
+	report_lost(call, &found, m, DOD_LOST_AT_UNMAP);
+}
+
+/*
+ * Rule 3b: what the device may have written, and nobody has synced, stays stale after
+ * an unmap with DMA_ATTR_SKIP_CPU_SYNC. Only those of one region: longer ones are counted.
+ */
+static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *m)
+{
+	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
+	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed))
+		return false;
+	if (!m->line && !(m->bounced && dod_checks_bounced(call->dev, m->start, m->bus)))
+		return false;
+	if (m->wide || atomic_read(&nr_stale) >= MAX_STALE) {
+		dod_count(DOD_C_UNTRACKED_STALE);
+		return false;
+	}
+	return true;
 }
 
 /* === Changes of hands ===================================================== */
 
-static void take_narrow(struct index_part *shard, struct dod_mapping *m,
-			u64 start, u64 last)
+/* Returns the last byte that it changed. */
+static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
+		       u64 start, u64 last, enum take how)
 {
-	if (!range_take(m, start, &last) || m->trap == DOD_TRAP_NONE)
-		return;
+	u64 to;
+
+	stale_drop(shard, start, last);
+	if (!range_take(m, start, &last, how) || m->trap == DOD_TRAP_NONE)
+		return last;
+	to = last;
 	add_edges(m, &start, &last);
 	guard->disown(start, last);
 	guard_region(shard, start, last);
+	return to;
 }
 
 static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 			u64 start, u64 last, u8 dir)
 {
 	u64 to = last;
-	bool owned = range_give(m, start, &last, dir);
+	bool owned;
 
+	stale_drop(shard, start, last);
+	owned = range_give(m, start, &last, dir);
 	give_content(shard, m, start, to, !owned);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
@@ -818,6 +1081,34 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 enum change { TO_CPU, PREPARE, TO_DEVICE, GIVE, NO_SYNC };
 
 /*
+ * A sync in the other direction does nothing, on any machine: for the CPU, it shows
+ * nothing of what the device writes; for the device, it sends nothing to it.
+ */
+static bool is_idle(const struct dod_call *call, struct dod_mapping *m, u64 start,
+		    u64 last, enum change change)
+{
+	if (change == TO_DEVICE)
+		return call->dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE;
+	return change == TO_CPU && call->dir == DMA_TO_DEVICE &&
+	       m->dir != DMA_TO_DEVICE && written(m, start, last);
+}
+
+static enum take how_to_take(const struct dod_call *call, enum change change)
+{
+	switch (change) {
+	case TO_CPU:
+		/* Sent is what was written, whoever may write now: rule 4. */
+		if (call->dir == DMA_TO_DEVICE)
+			return KEEP_PENDING | KEEP_WRITABLE;
+		return READ_ONCE(dod_params.strict) ? TAKE_ALL : FINISH;
+	case PREPARE:
+		return KEEP_PENDING;
+	default:
+		return TAKE_ALL;
+	}
+}
+
+/*
  * Changes the owner of [start, last], which lies inside the mapping. The
  * mapping's phys lock is held. @found is for who is to call report_found() then.
  *
@@ -830,12 +1121,21 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 {
 	u64 last = *to;
 	struct index_part *part = phys_part(m);
+	enum take how = how_to_take(call, change);
+	bool idle;
 
 	lockdep_assert_held(&part->lock);
 	if (m->not_ram || m->freed)
 		return false;
 	if (change == PREPARE && !m->bounced)
 		return false;
+	idle = is_idle(call, m, start, last, change);
+	if (unlikely(idle)) {
+		dod_count(DOD_C_SYNCS_IDLE);
+		if (change == TO_DEVICE)
+			return false;
+		m->idle_sync = call->caller;
+	}
 	if (change == TO_DEVICE)
 		note_sync(call, m, start, last);
 	if (change == NO_SYNC) {
@@ -845,8 +1145,13 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
 		dod_content_end(m);
 	}
-	if (change == TO_CPU && m->content) {
-		dod_content_take(call, m, start, last, false, found);
+	if (change == TO_CPU) {
+		if (m->content && !idle)
+			dod_content_take(call, m, start, last, false, found);
+		if (call->dir != DMA_TO_DEVICE) {
+			find_lost(m, start, last, true, found);
+			find_lost(m, start, last, false, found);
+		}
 		copy_found(found, m);
 	}
 
@@ -858,14 +1163,14 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 			range_give(m, start, to, call->dir);
 			give_content(part, m, start, last, false);
 		} else {
-			range_take(m, start, to);
+			range_take(m, start, to, how);
 		}
 		return true;
 	}
 	if (change == TO_DEVICE || change == GIVE)
 		give_narrow(part, m, start, last, call->dir);
 	else
-		take_narrow(part, m, start, last);
+		last = take_narrow(part, m, start, last, how);
 	if (change == TO_CPU)
 		dod_content_watch(call, m, start, last);
 	if (change == NO_SYNC)
@@ -914,23 +1219,6 @@ static void note_map(const struct dod_call *call, struct dod_mapping *m)
 	       leader->map.nr_frames * sizeof(m->map_frames[0]));
 }
 
-static void history_put(struct dod_mapping *m, unsigned long caller)
-{
-	struct ended *e = &ended[raw_smp_processor_id()];
-	struct dod_mapping *old;
-	unsigned long flags;
-
-	m->ended = local_clock();
-	m->ended_by = caller;
-	dod_lock_irqsave(&e->lock, flags);
-	old = e->ring[e->head];
-	e->ring[e->head] = m;
-	e->head = (e->head + 1) % NR_ENDED;
-	dod_unlock_irqrestore(&e->lock, flags);
-	if (old)
-		dod_pool_put(&dod_mapping_pool, old);
-}
-
 /* Rather forget an ended mapping than not know a live one. */
 static struct dod_mapping *history_take(void)
 {
@@ -951,38 +1239,85 @@ static struct dod_mapping *history_take(void)
 	return m;
 }
 
-/* All of a mapping that is in no index any more. The lock of its part is held. */
+/* All of a mapping that ends. The lock of its part is held. */
 static void end_ranges(struct index_part *shard, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
-	rbtree_postorder_for_each_entry_safe(r, next, &m->owned.rb_root, rb) {
+	rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb) {
 		u64 start = r->start, last = r->last;
+		bool guarded = r->state != DOD_PENDING;
 
 		range_put(m, r);
-		if (m->trap == DOD_TRAP_NONE)
+		if (m->trap == DOD_TRAP_NONE || !guarded)
 			continue;
 		add_edges(m, &start, &last);
 		guard->disown(start, last);
 		guard_region(shard, start, last);
 	}
-	m->owned = RB_ROOT_CACHED;
+	m->ranges = RB_ROOT_CACHED;
 }
 
-/* Takes a claimed mapping out of the physical index and gives all to the CPU. */
-static void take_back_all(struct dod_mapping *m)
+/*
+ * The mapping has ended, and stays in the index for what is stale of it: see
+ * leaves_stale(). The lock of its part is held. Returns whether anything is.
+ */
+static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
+{
+	struct dod_range *r, *next;
+
+	for (r = range_tree_iter_first(&m->ranges, m->start, m->last); r; r = next) {
+		u64 start = r->start, last = r->last;
+
+		next = range_tree_iter_next(r, m->start, m->last);
+		if (r->state == DOD_PENDING || r->dir == DMA_TO_DEVICE) {
+			bool guarded = r->state != DOD_PENDING;
+
+			range_tree_remove(r, &m->ranges);
+			range_put(m, r);
+			if (!guarded)
+				continue;
+		} else {
+			r->state = DOD_STALE;
+		}
+		add_edges(m, &start, &last);
+		guard->disown(start, last);
+		guard_region(shard, start, last);
+	}
+	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+		return false;
+	atomic_inc(&nr_stale);
+	dod_count(DOD_C_STALE_MAPPINGS);
+	/* Not by guard_region(): its memory may be somebody else's one day. */
+	guard_ranges(m, m->start, m->last);
+	return true;
+}
+
+/*
+ * Takes a claimed mapping out of the physical index and gives all to the CPU. Returns
+ * false if it stays there, because some of it is stale.
+ */
+static bool take_back_all(struct dod_mapping *m, bool stale)
 {
 	struct index_part *part = phys_part(m);
 	struct dod_range *r;
 	unsigned long flags;
 
 	if (m->not_ram)
-		return;
+		return true;
 
 	dod_lock_irqsave(&part->lock, flags);
 	if (m->wide)
 		begin_wide();
 	dod_content_end(m);
+	if (unlikely(stale)) {
+		m->ended = local_clock();
+		if (keep_stale(part, m)) {
+			dod_unlock_irqrestore(&part->lock, flags);
+			settle(m->start, m->last);
+			return false;
+		}
+	}
 	phys_tree_remove(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr - 1);
 	if (!m->wide)
@@ -991,38 +1326,44 @@ static void take_back_all(struct dod_mapping *m)
 	dod_lifecycle_unmark(m);
 	if (m->wide) {
 		/* It is reachable by nobody now; its ranges are ours alone. */
-		while ((r = range_tree_iter_first(&m->owned, m->start,
+		while ((r = range_tree_iter_first(&m->ranges, m->start,
 						  m->last))) {
-			range_tree_remove(r, &m->owned);
-			if (m->trap != DOD_TRAP_NONE)
+			range_tree_remove(r, &m->ranges);
+			if (m->trap != DOD_TRAP_NONE && r->state != DOD_PENDING)
 				guard_wide(r->start, r->last);
 			range_put(m, r);
 		}
 		atomic_dec(&wide_changes);
 	}
 	settle(m->start, m->last);
+	return true;
 }
 
-static void end_one(struct dod_mapping *m, unsigned long caller, bool count)
+static void end_one(struct dod_mapping *m, const struct dod_call *call)
 {
-	take_back_all(m);
-	if (count)
+	bool gone;
+
+	m->ended_by = call ? call->caller : 0;
+	gone = take_back_all(m, call && leaves_stale(call, m));
+	if (call)
 		dod_count(DOD_C_UNMAPS);
-	history_put(m, caller);
+	if (!gone)
+		return;
+	m->ended = local_clock();
+	history_put(m);
 }
 
-/* Ends all mappings of a call. The caller has claimed the leader. */
-static void end_group(struct dod_mapping *leader, unsigned long caller,
-		      bool count)
+/* Ends all mappings of a call, for @call or without. The caller has claimed the leader. */
+static void end_group(struct dod_mapping *leader, const struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
 
 	for (m = leader->next; m; m = next) {
 		next = m->next;
 		if (claim(m))
-			end_one(m, caller, count);
+			end_one(m, call);
 	}
-	end_one(leader, caller, count);
+	end_one(leader, call);
 }
 
 /*
@@ -1035,7 +1376,7 @@ static void drop_call(struct dod_call *call)
 
 	for (m = call->leader; m; m = next) {
 		next = m->next;
-		take_back_all(m);
+		take_back_all(m, false);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
 	call->leader = NULL;
@@ -1133,7 +1474,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->last = phys + min((ram ?: size) - 1, U64_MAX - phys);
 	m->bus = bus;
 	m->bus_end = bus + size - 1;
-	m->owned = RB_ROOT_CACHED;
+	m->ranges = RB_ROOT_CACHED;
 	m->dev = call->dev;
 	m->device = device;
 	m->group = call->leader ?: m;
@@ -1142,6 +1483,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->ended = 0;
 	m->handed = 0;
 	m->handed_len = 0;
+	m->idle_sync = 0;
+	m->pending = false;
 	m->kind = call->kind;
 	m->dir = call->dir;
 	m->not_ram = !ram;
@@ -1180,6 +1523,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		return;
 
 	dod_lifecycle_mark(m);
+	if (!call->to_device)
+		stale_forget(m->start, m->last);
 	part = phys_part(m);
 	dod_lock_irqsave(&part->lock, flags);
 	phys_tree_insert(m, &part->root);
@@ -1256,7 +1601,11 @@ static bool group_matches(const struct dod_mapping *leader,
 	return !m;
 }
 
-/* How well does a mapping that begins at the right address fit an unmap? */
+/*
+ * How well does a mapping that begins at the right address fit an unmap? Of several
+ * that are equal the one ends that owns something, and then the one that was mapped
+ * with the attributes of the unmap: rule 3c.
+ */
 static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 		      u64 size, struct scatterlist *sg, int nents)
 {
@@ -1264,15 +1613,20 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 
 	/* Rather lose one that guards nothing than keep one that does. */
 	if (!m->freed)
-		fits += 16;
+		fits += 64;
 	if (m->kind == call->kind)
-		fits += 8;
+		fits += 32;
 	if (m->dir == call->dir)
+		fits += 8;
+	/* Without its lock: what changes hands now is not what is unmapped now. */
+	if (READ_ONCE(m->ranges.rb_root.rb_node))
+		fits += 4;
+	if (m->hands_over == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		fits += 2;
 	if (call->kind == DOD_SG)
-		fits += 4 * group_matches(m, sg, nents);
+		fits += 16 * group_matches(m, sg, nents);
 	else
-		fits += 4 * (dod_size(m) == size);
+		fits += 16 * (dod_size(m) == size);
 	return fits;
 }
 
@@ -1355,9 +1709,8 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		return;
 	}
 	for (m = leader; m; m = m->next)
-		if (READ_ONCE(m->content))
-			judge_content(call, m);
-	end_group(leader, call->caller, true);
+		judge_mapping(call, m);
+	end_group(leader, call);
 }
 
 /* The first mapping of dma_iova_link() that begins in a bus range. Lock held. */
@@ -1390,9 +1743,8 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
 	dod_unlock_irqrestore(&part->lock, flags);
 	if (!m)
 		return false;
-	if (READ_ONCE(m->content))
-		judge_content(call, m);
-	end_one(m, call->caller, true);
+	judge_mapping(call, m);
+	end_one(m, call);
 	return true;
 }
 
@@ -1424,10 +1776,11 @@ void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 		     u64 start, u64 last, enum change change)
 {
-	bool owned = range_tree_iter_first(&m->owned, start, min(last, m->last));
+	bool owned = range_tree_iter_first(&m->ranges, start, min(last, m->last));
 
+	/* What was written and not sent yet is what a sync for the device is for. */
 	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) +
-	       2 * (owned == (change != TO_DEVICE)) + 32 * !m->freed;
+	       2 * (change == TO_DEVICE ? !owned || m->pending : owned) + 32 * !m->freed;
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
@@ -1524,7 +1877,7 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 	unsigned long flags;
 	int best = 0;
 
-	found.types = 0;
+	found_begin(&found);
 	dod_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
 	if (READ_ONCE(wide->nr)) {
@@ -1614,7 +1967,7 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 	bool wide = false;
 	int best = 0;
 
-	found.types = 0;
+	found_begin(&found);
 	dod_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
 	if (READ_ONCE(part->nr)) {
@@ -1819,24 +2172,33 @@ static bool allows(const struct dod_range *range, bool write)
 	return !write && range->dir == DMA_TO_DEVICE;
 }
 
-/* Copies the mapping that owns a byte; for a read, one that forbids reads. */
+/* A stale byte may be written, and then is read as it was written. */
+static bool concerns(const struct dod_range *r, bool write)
+{
+	return r->state == DOD_OWNED || (r->state == DOD_STALE && !write);
+}
+
+/*
+ * Copies the mapping that owns a byte; where there are several, one that forbids
+ * the access whatever comes later. Mappings that have ended, too: their stale bytes.
+ */
 static bool find_owner(struct index_part *part, u64 phys, bool write,
 		       struct dod_mapping *copy, struct dod_range *range)
 {
 	bool found = false;
 	struct dod_mapping *m;
 
-	for (m = first_touching(part, phys, phys); m;
-	     m = next_touching(m, phys, phys)) {
+	for (m = phys_tree_iter_first(&part->root, phys, phys); m;
+	     m = phys_tree_iter_next(m, phys, phys)) {
 		struct dod_range *r;
 
-		r = range_tree_iter_first(&m->owned, phys, phys);
-		if (!r || (found && r->dir == DMA_TO_DEVICE))
+		r = range_tree_iter_first(&m->ranges, phys, phys);
+		if (!r || !concerns(r, write) || (found && r->dir == DMA_TO_DEVICE))
 			continue;
 		*copy = *m;
 		*range = *r;
 		found = true;
-		if (write || r->dir != DMA_TO_DEVICE)
+		if (r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED)
 			break;
 	}
 	return found;
@@ -1964,7 +2326,7 @@ static bool find_guardable(struct index_part *part, u64 start, u64 *last,
 			   struct dod_mapping *copy, struct dod_range *range)
 {
 	if (!find_owner(part, start, false, copy, range) ||
-	    copy->trap == DOD_TRAP_NONE || copy->shared)
+	    range->state != DOD_OWNED || copy->trap == DOD_TRAP_NONE || copy->shared)
 		return false;
 	*last = min(*last, range->last);
 	return true;
@@ -2106,29 +2468,196 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 	return true;
 }
 
+/* === Writes that the device is to get (rules 4 and 6b) ==================== */
+
+/* A write that traps; what it has to do with one mapping after the other. */
+struct writing {
+	u64 start, last;		/* what is written, to the byte */
+	unsigned long ip;
+	const struct dod_write *record;	/* NULL: none has been made */
+	bool strict, wanted;		/* one is to be made */
+};
+
+/* The pending range beside [start, last] that the same instruction wrote. */
+static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 last,
+					unsigned long ip)
+{
+	struct dod_range *r = NULL;
+	unsigned int i;
+
+	if (!m->pending)
+		return NULL;
+	for (i = 0; i < 2; i++) {
+		u64 at = i ? last + 1 : start - 1;
+
+		r = range_tree_iter_first(&m->ranges, at, at);
+		if (r && r->state == DOD_PENDING && pending_of(r)->ip == ip)
+			return r;
+	}
+	return NULL;
+}
+
+/* [start, last] of a mapping is whole granules as far as they are in one range. */
+static void pend(struct dod_mapping *m, u64 start, u64 last, unsigned long synced_by,
+		 struct writing *w)
+{
+	struct dod_range *beside = pending_beside(m, start, last, w->ip);
+	struct dod_pending *p;
+	u64 to = last;
+
+	if (!beside && !w->record) {
+		w->wanted = true;
+		return;
+	}
+	range_take(m, start, &to, TAKE_ALL);
+	if (beside) {
+		p = pending_of(beside);
+		range_resize(beside, min(beside->start, start), max(beside->last, last));
+		p->wrote_first = min(p->wrote_first, max(start, w->start));
+		p->wrote_last = max(p->wrote_last, min(last, w->last));
+		return;
+	}
+	p = dod_pending_get(w->record);
+	if (!p)
+		return;
+	p->synced_by = synced_by;
+	p->ip = w->ip;
+	p->wrote_first = max(start, w->start);
+	p->wrote_last = min(last, w->last);
+	range_add(m, &p->range, start, last, m->dir, DOD_PENDING);
+	WRITE_ONCE(m->pending, true);
+}
+
+/* Where the first range that a device may write begins in [start, last], and ends. */
+static bool find_writable(struct index_part *part, u64 start, u64 *from, u64 *to)
+{
+	struct dod_mapping *m;
+	bool found = false;
+
+	for (m = first_touching(part, start, *from); m; m = next_touching(m, start, *from)) {
+		struct dod_range *r = written(m, start, *from);
+
+		if (!r)
+			continue;
+		found = true;
+		*from = max(r->start, start);
+		*to = r->last;
+	}
+	return found;
+}
+
+/* [start, last] is the device's to read: it is not if another may write there. */
+static void pend_sent(struct index_part *shard, struct dod_mapping *m, u64 start,
+		      u64 last, struct writing *w)
+{
+	while (start <= last) {
+		u64 from = last, to;
+		bool found = find_writable(shard, start, &from, &to);
+
+		/* The wide lock is held if @m is wide, and there is one if it counts. */
+		if (!found && READ_ONCE(by_phys->wide.nr)) {
+			if (!m->wide)
+				dod_lock(&by_phys->wide.lock);
+			found = find_writable(&by_phys->wide, start, &from, &to);
+			if (!m->wide)
+				dod_unlock(&by_phys->wide.lock);
+		}
+		if (!found) {
+			pend(m, start, last, 0, w);
+			return;
+		}
+		if (from > start)
+			pend(m, start, from - 1, 0, w);
+		start = to + 1;
+	}
+}
+
+static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 start,
+			  u64 last, struct writing *w)
+{
+	u64 watch, watch_last;
+	struct dod_range *r, *next;
+
+	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
+		u64 from = max(r->start, start), to = min(r->last, last);
+
+		next = range_tree_iter_next(r, start, last);
+		if (r->state == DOD_STALE)
+			range_take(m, from, &to, TAKE_ALL);
+		else if (r->state == DOD_OWNED && r->dir == DMA_TO_DEVICE && !w->strict)
+			pend_sent(shard, m, from, to, w);
+	}
+	watch = start;
+	watch_last = last;
+	if (!m->content || !dod_content_watches(m, &watch, &watch_last))
+		return;
+	while (watch <= watch_last) {
+		r = range_tree_iter_first(&m->ranges, watch, watch_last);
+		if (!r || r->start > watch)
+			pend(m, watch, r ? r->start - 1 : watch_last,
+			     m->content->synced_by, w);
+		if (!r)
+			break;
+		watch = r->last + 1;
+	}
+}
+
+static void write_part(struct index_part *shard, struct index_part *part, u64 start,
+		       u64 last, struct writing *w)
+{
+	struct dod_mapping *m, *next;
+
+	for (m = phys_tree_iter_first(&part->root, start, last); m; m = next) {
+		next = phys_tree_iter_next(m, start, last);
+		if (!m->ended)
+			write_mapping(shard, m, start, last, w);
+	}
+}
+
 /**
- * dod_owner_watched_write() - the CPU writes to what the guard watches
- * @phys: first byte of the write that is watched
- * @write: the write
+ * dod_owner_write() - the CPU is about to write to what the guard marks
+ * @access: the write
+ * @record: who it is, NULL if that is not known yet
+ *
+ * Rule 4: what a device only reads may be written, if it is synced for it later. Rule
+ * 6b: so may what the device is done with. Rule 9: and what the CPU got by a sync, if
+ * it is given back. All this is not guarded any more when we return; what is still
+ * guarded is not to be written.
  *
  * Context: any but NMI.
+ *
+ * Return: whether to call again with a record.
  */
-void dod_owner_watched_write(u64 phys, const struct dod_write *write)
+bool dod_owner_write(const struct dod_access *access, const struct dod_write *record)
 {
-	struct index_part *shard = phys_shard(phys);
-	struct dod_mapping *m;
-	unsigned long flags;
+	struct writing w = {
+		.start = virt_to_phys((void *)access->addr),
+		.ip = access->ip,
+		.record = record,
+		.strict = READ_ONCE(dod_params.strict),
+	};
+	u64 start, last, from, to;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	for (m = first_touching(shard, phys, phys); m;
-	     m = next_touching(m, phys, phys))
-		if (m->content && dod_content_watched_write(m, phys, write))
-			break;
-	/* Two mappings can watch a granule, but not twice. */
-	if (!m)
-		guard->watch(round_down(phys, GRANULE), phys | (GRANULE - 1),
-			     false);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	w.last = w.start + access->size - 1;
+	start = round_down(w.start, GRANULE);
+	last = round_up(w.last + 1, GRANULE) - 1;
+	for_each_region(from, to, start, last) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		stale_drop(shard, from, to);
+		write_part(shard, shard, from, to, &w);
+		if (READ_ONCE(by_phys->wide.nr)) {
+			dod_lock(&by_phys->wide.lock);
+			write_part(shard, &by_phys->wide, from, to, &w);
+			dod_unlock(&by_phys->wide.lock);
+		}
+		guard->disown(from, to);
+		guard_region(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+	return w.wanted;
 }
 
 static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
@@ -2150,8 +2679,9 @@ static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 	if (m->dev != other->dev || !is_opposite(m, other) || other->handed_len ||
 	    READ_ONCE(dod_params.strict))
 		return false;
-	r = range_tree_iter_first(&other->owned, other->start, other->start);
-	if (!r || r->start != other->start || r->last != other->last)
+	r = range_tree_iter_first(&other->ranges, other->start, other->start);
+	if (!r || r->state != DOD_OWNED || r->start != other->start ||
+	    r->last != other->last)
 		return false;
 	for (same = m->group; same; same = same->next)
 		if (same->start == other->start && same->last == other->last)
@@ -2182,7 +2712,7 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 		if (other->group == m->group || !has_edges(other))
 			continue;
 		if (writable ? !written(other, start, last) :
-		    !range_tree_iter_first(&other->owned, start, last))
+		    !range_tree_iter_first(&other->ranges, start, last))
 			continue;
 		if ((rest_of_line && is_part_of(m, other)) || is_in_place(m, other))
 			continue;
@@ -2374,28 +2904,35 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  * Takes back a mapping whose memory is being freed; for good, because whoever
  * gets that memory next knows nothing of it. The part's lock is held.
  *
- * Returns whether the device owned any of [start, last].
+ * Returns whether there is something to say about [start, last].
  */
 static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
-		     u64 last, struct dod_mapping *copy, struct dod_range *range)
+		     u64 last, struct dod_freed *freed)
 {
-	struct dod_range *r = range_tree_iter_first(&m->owned, start, last);
-	bool owned = r;
+	struct dod_found found DOD_UNINITIALIZED;
+	struct dod_range *r;
 	u64 to = m->last;
 
-	*copy = *m;
+	found_begin(&found);
+	freed->m = *m;
+	freed->owned = false;
 	dod_content_end(m);
-	if (owned)
-		*range = *r;
+	for (r = range_tree_iter_first(&m->ranges, start, last); r && !freed->owned;
+	     r = range_tree_iter_next(r, start, last)) {
+		freed->owned = r->state != DOD_PENDING;
+		freed->range = *r;
+	}
+	find_lost(m, start, last, true, &found);
+	freed->lost = found.lost;
 	m->freed = true;
 	if (m->wide) {
 		begin_wide();
-		range_take(m, m->start, &to);
+		range_take(m, m->start, &to, TAKE_ALL);
 	}
-	while ((r = range_tree_iter_first(&m->owned, m->start, m->last)))
-		take_narrow(part, m, r->start, r->last);
+	while ((r = range_tree_iter_first(&m->ranges, m->start, m->last)))
+		take_narrow(part, m, r->start, r->last, TAKE_ALL);
 	m->trap = DOD_TRAP_NONE;
-	return owned;
+	return freed->owned || freed->lost;
 }
 
 /* The first mapping there whose memory was not freed before. */
@@ -2417,8 +2954,7 @@ static struct dod_mapping *find_unfreed(struct index_part *part, u64 start,
  * @last: last byte, physical
  * @object: an object of an allocator: what begins before it is another's mapping
  *	    that is too long, and is reported as such
- * @copy: filled in
- * @range: what the device owned of the memory, filled in
+ * @freed: filled in if the answer is yes; who asks puts back @freed->lost
  *
  * To be called until the answer is no. No mapping of the memory gives any of it
  * to a device afterwards.
@@ -2426,42 +2962,42 @@ static struct dod_mapping *find_unfreed(struct index_part *part, u64 start,
  * Context: any but NMI.
  *
  * Return: whether there was one more mapping of which a device owned some of the
- * memory.
+ * memory, or was to get a write to it.
  */
-bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_mapping *copy,
-		    struct dod_range *range)
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 {
 	u64 first = object ? *start : 0, to;
 
+	stale_forget(*start, last);
 	for (; *start <= last; *start = to + 1) {
 		struct index_part *part = phys_shard(*start);
 		struct dod_mapping *m;
-		bool owned = false;
+		bool found = false;
 		unsigned long flags;
 
 		to = min(region_last(*start), last);
 		dod_lock_irqsave(&part->lock, flags);
-		while (!owned && (m = find_unfreed(part, *start, to, first)))
-			owned = free_one(part, m, *start, last, copy, range);
+		while (!found && (m = find_unfreed(part, *start, to, first)))
+			found = free_one(part, m, *start, last, freed);
 		dod_unlock_irqrestore(&part->lock, flags);
-		if (owned) {
-			settle(copy->start, copy->last);
+		if (found) {
+			settle(freed->m.start, freed->m.last);
 			return true;
 		}
 
 		part = &by_phys->wide;
-		while (!owned && READ_ONCE(part->nr)) {
+		while (!found && READ_ONCE(part->nr)) {
 			dod_lock_irqsave(&part->lock, flags);
 			m = find_unfreed(part, *start, to, first);
 			if (m)
-				owned = free_one(part, m, *start, last, copy, range);
+				found = free_one(part, m, *start, last, freed);
 			dod_unlock_irqrestore(&part->lock, flags);
 			if (!m)
 				break;
-			end_wide(copy->start, copy->last);
+			end_wide(freed->m.start, freed->m.last);
 		}
-		if (owned) {
-			settle(copy->start, copy->last);
+		if (found) {
+			settle(freed->m.start, freed->m.last);
 			return true;
 		}
 	}
@@ -2510,14 +3046,38 @@ bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
 	return found || copy_ended(&p, copy);
 }
 
+/* The lock of the mapping's part is held. */
+static void add_up(struct dod_mapping *m, struct dod_sum *sum)
+{
+	struct dod_range *r;
+
+	memset(sum, 0, sizeof(*sum));
+	for (r = range_tree_iter_first(&m->ranges, 0, U64_MAX); r;
+	     r = range_tree_iter_next(r, 0, U64_MAX)) {
+		u64 size = r->last - r->start + 1;
+
+		if (r->state == DOD_OWNED) {
+			sum->owned += size;
+			sum->writable += r->dir != DMA_TO_DEVICE ? size : 0;
+		} else if (r->state == DOD_PENDING && r->dir == DMA_TO_DEVICE) {
+			const struct dod_write *w = &pending_of(r)->write;
+
+			if (!sum->pending || w->who.when < sum->since) {
+				sum->since = w->who.when;
+				sum->writer = w->frames[0];
+			}
+			sum->pending += size;
+		}
+	}
+}
+
 /**
  * dod_owner_next() - step through the live mappings
  * @shard: part of the index, 0 to begin with
  * @start: physical address to go on from, 0 to begin with
  * @skip: mappings at that address to skip, 0 to begin with
  * @copy: filled in
- * @owned: bytes of it that the device owns
- * @written: bytes of these that the device may write to; may be NULL
+ * @sum: what is the case with its bytes
  *
  * A mapping that comes or goes meanwhile may be seen or not.
  *
@@ -2526,18 +3086,14 @@ bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
  * Return: false at the end.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
-		    struct dod_mapping *copy, u64 *owned, u64 *written)
+		    struct dod_mapping *copy, struct dod_sum *sum)
 {
-	u64 ignored;
-
-	written = written ?: &ignored;
 	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
 		struct index_part *part = *shard == NR_SHARDS ?
 					  &by_phys->wide :
 					  &by_phys->shard[*shard];
 		unsigned int skipped = 0;
 		struct dod_mapping *m;
-		struct dod_range *r;
 		unsigned long flags;
 
 		dod_lock_irqsave(&part->lock, flags);
@@ -2552,14 +3108,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 			*skip = m->start == *start ? *skip + 1 : 1;
 			*start = m->start;
 			*copy = *m;
-			*owned = 0;
-			*written = 0;
-			for (r = range_tree_iter_first(&m->owned, 0, U64_MAX);
-			     r; r = range_tree_iter_next(r, 0, U64_MAX)) {
-				*owned += r->last - r->start + 1;
-				if (r->dir != DMA_TO_DEVICE)
-					*written += r->last - r->start + 1;
-			}
+			add_up(m, sum);
 			dod_unlock_irqrestore(&part->lock, flags);
 			return true;
 		}
@@ -2614,23 +3163,25 @@ static struct index *index_new(struct lock_class_key *keys)
  */
 static void disown_part(struct index_part *part)
 {
-	struct dod_mapping *m;
+	struct dod_mapping *m, *next;
 	struct dod_range *r;
 	unsigned long flags;
 
 	dod_lock_irqsave(&part->lock, flags);
-	for (m = first_touching(part, 0, U64_MAX); m;
-	     m = next_touching(m, 0, U64_MAX)) {
+	for (m = phys_tree_iter_first(&part->root, 0, U64_MAX); m; m = next) {
+		next = phys_tree_iter_next(m, 0, U64_MAX);
 		dod_content_end(m);
-		while ((r = range_tree_iter_first(&m->owned, 0, U64_MAX))) {
+		while ((r = range_tree_iter_first(&m->ranges, 0, U64_MAX))) {
 			u64 start = r->start, last = r->last;
 
-			range_tree_remove(r, &m->owned);
+			range_tree_remove(r, &m->ranges);
 			add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
 				guard->disown(start, last);
 			range_put(m, r);
 		}
+		if (m->ended)
+			stale_end(part, m);
 	}
 	dod_unlock_irqrestore(&part->lock, flags);
 }
@@ -2660,9 +3211,9 @@ static void end_part(struct index_part *part)
 
 	while ((m = bus_tree_iter_first(&part->root, 0, U64_MAX))) {
 		if (claim(m->group))
-			end_group(m->group, 0, false);
+			end_group(m->group, NULL);
 		else if (claim(m))
-			end_one(m, 0, false);
+			end_one(m, NULL);
 	}
 }
 
@@ -2681,6 +3232,7 @@ static void free_all(void)
 			hlist_del_rcu(&d->node);
 			dod_pool_put(&device_pool, d);
 		}
+	dod_pending_stop();
 	dod_content_stop();
 	dod_pool_destroy(&device_pool);
 	dod_pool_destroy(&range_pool);
@@ -2725,6 +3277,8 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 				    64, 16384);
 	if (!err)
 		err = dod_content_start(with, reserve / 2 + 64, max);
+	if (!err)
+		err = dod_pending_start(reserve / 8 + 64, max);
 	if (err || !by_phys || !by_bus || !ended) {
 		free_all();
 		return -ENOMEM;

@@ -154,6 +154,11 @@ static const struct report_type types[] = {
 		"map with the parent, or copy its configuration: of_dma_configure() with the parent's node",
 		.advice = true,
 	},
+	[DOD_R_WRITE_NEVER_SYNCED] = {
+		"write-never-synced",
+		"where the device is to have it, call dma_sync_single_for_device() after the write",
+		.advice = true,
+	},
 	[DOD_R_FREE_WHILE_MAPPED] = {
 		"free-while-mapped",
 		"unmap it with %s() before freeing it; stop the device first.",
@@ -1010,8 +1015,9 @@ static void put_mapping(struct text *t, const struct dod_mapping *m,
 	u64 start = max(range->start, m->start);
 	u64 last = min(range->last, m->last);
 
-	put(t, "Device %s %s owns these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
-	    m->device->driver_name, m->device->name, last - start + 1,
+	put(t, "Device %s %s %s these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
+	    m->device->driver_name, m->device->name,
+	    range->state == DOD_OWNED ? "owns" : "may have written", last - start + 1,
 	    dod_report_dir(range->dir), virt(start), virt(last) + 1,
 	    m->bus + (start - m->start));
 	if (last - start + 1 != dod_size(m))
@@ -1080,6 +1086,14 @@ static void put_history(struct text *t, const struct dod_mapping *m,
 	u64 handed = m->start + m->handed;
 	char what[64];
 
+	if (m->ended)
+		put(t, "They were unmapped with DMA_ATTR_SKIP_CPU_SYNC at %pS, and never synced for the CPU.\n",
+		    (void *)m->ended_by);
+	else if (range->state == DOD_STALE)
+		put(t, "They were not synced for the CPU: the last sync ended before them.\n");
+	if (m->idle_sync)
+		put(t, "The last sync for the CPU had the direction DMA_TO_DEVICE, and so did nothing, at %pS\n",
+		    (void *)m->idle_sync);
 	put(t, "\n");
 	put_who(t, m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" : "Mapped",
 		&m->map, now, m->map_frames);
@@ -1114,9 +1128,9 @@ static void put_end(struct text *t)
  * @finding:	what was found at the map; NULL if it is not that
  * @free:	the memory that is being freed; NULL if it is not that
  * @leaks:	mappings that are left; NULL if it is not that
- * @write:	the CPU's write that was lost; NULL if it is not that
- * @synced_by:	return address of the sync before it
- * @lost_by:	return address of the call that discards it
+ * @lost:	the CPU's write that the device will not get; NULL if it is not that
+ * @how:	by what it was lost
+ * @lost_by:	return address of the call that lost it
  * @frames:	stack of the access, the map, the free; not used for a @race
  * @nr:		its length
  * @culprit:	the frame that the title names; @nr if that is where @m was mapped
@@ -1130,8 +1144,9 @@ struct report {
 	const struct dod_finding *finding;
 	const struct dod_free *free;
 	const struct dod_leaks *leaks;
-	const struct dod_write *write;
-	unsigned long synced_by, lost_by;
+	const struct dod_pending *lost;
+	enum dod_lost how;
+	unsigned long lost_by;
 	const unsigned long *frames;
 	unsigned int nr, culprit;
 };
@@ -1213,7 +1228,7 @@ static u32 key_of(const struct report *r)
 	unsigned int i = r->culprit, n;
 	char name[NAME_CHARS];
 
-	if (r->access || r->race || r->free || r->write) {
+	if (r->access || r->race || r->free || r->lost) {
 		bool of_module = is_of_module(r->m);
 
 		for (n = 0; n < 2 && i < stack.nr; n++) {
@@ -1345,9 +1360,17 @@ static void put_map(struct text *t, const struct report *r)
 	    virt_end(other), other->bus);
 }
 
+/* The call that lost a write, as drivers know it. */
+static const char *losing_call(const struct report *r)
+{
+	if (r->how != DOD_LOST_AT_SYNC)
+		return ending(r->m);
+	return r->m->kind == DOD_SG ? "dma_sync_sg_for_cpu" : "dma_sync_single_for_cpu";
+}
+
 static void put_write(struct text *t, const struct report *r)
 {
-	const struct dod_write *w = r->write;
+	const struct dod_write *w = &r->lost->write;
 	const struct dod_mapping *m = r->m;
 
 	put(t, "Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
@@ -1360,9 +1383,15 @@ static void put_write(struct text *t, const struct report *r)
 	if (w->addr >= virt(m->start))
 		put(t, "The write is %lu bytes into the buffer.\n",
 		    w->addr - virt(m->start));
-	put(t, "The CPU got it for reading, at %pS\n", (void *)r->synced_by);
-	put(t, "and it was not given back when its content was discarded, at %pS\n",
-	    (void *)r->lost_by);
+	if (r->lost->synced_by)
+		put(t, "The CPU got the buffer for reading, at %pS\n",
+		    (void *)r->lost->synced_by);
+	if (r->how == DOD_LOST_AT_FREE)
+		put(t, "The write was not synced for the device before the memory was freed at %pS\n",
+		    (void *)r->lost_by);
+	else
+		put(t, "The write was not synced for the device before %s() in %pS\n",
+		    losing_call(r), (void *)r->lost_by);
 	put_device_state(t, m);
 }
 
@@ -1396,13 +1425,13 @@ static void put_report(struct text *t, const struct report *r, u64 now)
 		put_free(t, r);
 	else if (r->leaks)
 		put_leaks(t, r->leaks, now);
-	else if (r->write)
+	else if (r->lost)
 		put_write(t, r);
 	else
 		put_map(t, r);
 	if (r->range)
 		put_history(t, m, r->range, now);
-	if (r->write)
+	if (r->lost)
 		put_lost(t, r, now);
 	else if (!r->range && r->finding && r->finding->other)
 		put_who(t, "Mapped", &r->finding->other->map, now,
@@ -1931,21 +1960,21 @@ void dod_report_mapping(const struct dod_finding *f,
 /**
  * dod_report_note_write() - remember a write
  * @access: the write
+ * @dir: the direction of the mapping
  * @write: filled in
  *
  * Context: the write's, any but NMI.
  *
  * Return: false for what permissive.h lets pass.
  */
-bool dod_report_note_write(const struct dod_access *access,
+bool dod_report_note_write(const struct dod_access *access, u8 dir,
 			   struct dod_write *write)
 {
 	unsigned long frames[REPORT_FRAMES], inner;
 	unsigned long flags = dod_judge_begin();
 	unsigned int nr = access_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
-	bool legal = permitted(frames[0], DMA_FROM_DEVICE) ||
-		     permitted(inner, DMA_FROM_DEVICE);
+	bool legal = permitted(frames[0], dir) || permitted(inner, dir);
 
 	dod_judge_end(flags);
 	if (legal)
@@ -1959,26 +1988,26 @@ bool dod_report_note_write(const struct dod_access *access,
 }
 
 /**
- * dod_report_lost_write() - report a write of the CPU that was not given back
+ * dod_report_lost_write() - report a write of the CPU that the device will not get
  * @m: the mapping
- * @write: the write
- * @synced_by: return address of the sync before it
- * @at: return address of the call that discards it
+ * @p: the write
+ * @how: by what it was lost
+ * @at: return address of that call
  *
  * Context: any but NMI, no lock of ours held. As dod_report_access().
  */
-void dod_report_lost_write(const struct dod_mapping *m,
-			   const struct dod_write *write,
-			   unsigned long synced_by, unsigned long at)
+void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
+			   enum dod_lost how, unsigned long at)
 {
 	struct report r = {
-		.type = DOD_R_MISSING_SYNC_FOR_DEVICE,
+		.type = p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
+							DOD_R_MISSING_SYNC_FOR_DEVICE,
 		.m = m,
-		.write = write,
-		.synced_by = synced_by,
+		.lost = p,
+		.how = how,
 		.lost_by = at,
-		.frames = write->frames,
-		.nr = write->who.nr_frames,
+		.frames = p->write.frames,
+		.nr = p->write.who.nr_frames,
 	};
 	unsigned long flags = dod_judge_begin();
 

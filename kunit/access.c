@@ -224,6 +224,7 @@ static void atomics(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, dir);
 	atomic_t *v = (atomic_t *)buf;
 
+	kt_set(test, "strict", "1");
 	KUNIT_EXPECT_EQ(test, test_atomic_read(v), 0);
 	if (dir == DMA_TO_DEVICE)
 		EXPECT_SILENCE(test);

@@ -94,6 +94,7 @@ static void irq_wrong(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w);
 	w->buf = kt_buf(test, SIZE);
+	kt_set(test, "strict", "1");
 	dma = test_dma_map(test, kt_dev, w->buf, SIZE, dir_of(test));
 	run_in_irq(test, w, wrong_in_irq);
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, w->buf + 16, 4);

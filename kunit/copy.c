@@ -83,6 +83,7 @@ static void memcpy_in(struct kunit *test)
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	kt_set(test, "strict", "1");
 
 	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
 	test_memcpy(buf, from, SIZE);
@@ -99,6 +100,7 @@ static void memcpy_into_the_edge(struct kunit *test)
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	kt_set(test, "strict", "1");
 
 	dma = test_dma_map(test, kt_dev, buf + 192, 8, dir);
 	test_memcpy(buf, from, 192);
@@ -116,6 +118,7 @@ static void memmove_within(struct kunit *test)
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	kt_set(test, "strict", "1");
 
 	/* From what the CPU owns into what the device owns, and overlapping. */
 	dma = test_dma_map(test, kt_dev, buf + 64, 64, dir);
@@ -133,6 +136,7 @@ static void memset_whole(struct kunit *test)
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	kt_set(test, "strict", "1");
 
 	dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
 	test_memset(buf, 0x77, SIZE);
@@ -151,6 +155,7 @@ static void memcpy_between(struct kunit *test)
 	dma_addr_t from_dma, to_dma;
 
 	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	kt_set(test, "strict", "1");
 
 	from_dma = test_dma_map(test, kt_dev, from, SIZE, DMA_FROM_DEVICE);
 	to_dma = test_dma_map(test, kt_dev, to, SIZE, DMA_TO_DEVICE);
@@ -201,6 +206,7 @@ static void from_user(struct kunit *test)
 	u8 *buf = filled(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
 
+	kt_set(test, "strict", "1");
 	pagefault_disable();
 	test_copy_from_user(buf, SIZE);
 	pagefault_enable();

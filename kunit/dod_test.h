@@ -85,10 +85,21 @@ dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void *buf, size_
 void kt_set(struct kunit *test, const char *name, const char *val);
 u32 *kt_quiet_dma_debug(struct kunit *test);
 
+/* Makes @size bytes that a device owns several hand-overs: rule 6b goes by them. */
+static inline void kt_give_in_parts(struct device *dev, dma_addr_t dma, size_t size, size_t part,
+				    enum dma_data_direction dir)
+{
+	size_t at;
+
+	for (at = 0; at < size; at += part)
+		dma_sync_single_range_for_device(dev, dma, at, part, dir);
+}
+
 /* === Accesses ============================================================= */
 
 void test_dma_read(const void *p, size_t size);
 void test_dma_write(void *p, size_t size);
+void kt_write_strictly(void *p, size_t size);
 u8 kt_peek(const void *p);
 u8 kt_shadow(const void *p);
 bool kt_painted(const void *p);
@@ -167,7 +178,7 @@ const char *kt_note(void);
 									\
 	if (!kt_traps(test))						\
 		break;							\
-	test_dma_write(_p, _n);						\
+	kt_write_strictly(_p, _n);					\
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, _p, _n);		\
 } while (0)
 
@@ -181,7 +192,7 @@ const char *kt_note(void);
 	EXPECT_SILENCE(test);						\
 } while (0)
 
-/* Rule 4 of the design. */
+/* Rule 4 of the design, and strict=1. */
 #define EXPECT_DEVICE_OWNS(test, dir, ptr, n) do {			\
 	struct kunit *_test = (test);					\
 	void *_owned = (ptr);						\
@@ -203,6 +214,14 @@ const char *kt_note(void);
 	EXPECT_SILENCE(test);						\
 } while (0)
 
+/* Rule 6b: it may be written, and not read. What a device only reads is its own. */
+#define EXPECT_NOT_SYNCED(test, dir, ptr, n) do {			\
+	if ((dir) == DMA_TO_DEVICE)					\
+		EXPECT_DEVICE_OWNS(test, dir, ptr, n);			\
+	else								\
+		EXPECT_READ_TRAPS(test, ptr, n);			\
+} while (0)
+
 /* All of it is accessible again, whoever had it: nothing of the tool's is left. */
 #define EXPECT_CLEAN(test, ptr, n)					\
 	KUNIT_EXPECT_EQ(test, kt_first_unclean(ptr, n), -1)
@@ -213,6 +232,7 @@ extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
 	kt_report_suite, kt_filters_suite, kt_params_suite, kt_ignored_suite,
 	kt_idioms_suite, kt_native_suite, kt_context_suite, kt_negative_suite,
 	kt_lines_suite, kt_masks_suite, kt_memory_suite,
-	kt_content_suite, kt_lifecycle_suite, kt_harm_suite;
+	kt_content_suite, kt_lifecycle_suite, kt_harm_suite, kt_pending_suite,
+	kt_stale_suite;
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H */

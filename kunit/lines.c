@@ -791,6 +791,7 @@ static void edges_follow_syncs(struct kunit *test)
 	u8 *page = page_buf(test), *buf = page + 16;
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 160, dir);
 
+	kt_give_in_parts(kt_dev, dma, 160, 8, dir);
 	/* The head: bytes [0, 48) of the buffer are in its first line. */
 	dma_sync_single_for_cpu(kt_dev, dma, 40, dir);
 	EXPECT_EDGE(test, page + 8, 8);
@@ -1028,6 +1029,7 @@ static void edges_of_wide_mappings(struct kunit *test)
 	dma_unmap_single(kt_dev2, near, 8, DMA_TO_DEVICE);
 	EXPECT_EDGE(test, mid + 512 - 8, 8);
 
+	kt_give_in_parts(kt_dev, dma, 1024 - 32, 32, dir);
 	dma_sync_single_for_cpu(kt_dev, dma, 512, dir);
 	EXPECT_CPU_OWNS(test, mid - 512, 8);
 	EXPECT_EDGE(test, mid + 512 - 16, 8);
@@ -1339,6 +1341,7 @@ static void part_of_a_received_page(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
 
 	dma_sync_single_range_for_device(kt_dev, rx, 64, 1536, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_cpu(kt_dev, rx, 64, 1536, DMA_FROM_DEVICE);
 	dma_unmap_page_attrs(kt_dev, rx, PAGE_SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
 	kt_take_all();
 	EXPECT_CLEAN(test, page, PAGE_SIZE);

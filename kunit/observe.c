@@ -375,7 +375,7 @@ bool kt_painted(const void *p)
 {
 	u8 value = kt_shadow(p);
 
-	return (value >= 0xd1 && value <= 0xd5) ||
+	return (value >= 0xd1 && value <= 0xd6) ||
 	       (value > 0x88 && value < 0xa0 && (value & 7));
 }
 
@@ -461,6 +461,8 @@ kt_noinline dma_addr_t test_dma_map(struct kunit *test, struct device *dev, void
 	return dma;
 }
 
+static bool strict;
+
 /**
  * kt_set() - Set a parameter of the tool; it must take the value.
  * @test: the running test
@@ -471,6 +473,8 @@ void kt_set(struct kunit *test, const char *name, const char *val)
 {
 	KUNIT_ASSERT_EQ_MSG(test, dma_owner_debug_param_set(name, val), 0,
 			    "%s=%s", name, val);
+	if (!strcmp(name, "strict"))
+		strict = !strcmp(val, "1");
 }
 
 /**
@@ -587,6 +591,9 @@ static const struct {
 	{ "filters.by_*", NO_TRAPS },
 	{ "idioms.page_table*", NO_TRAPS },
 	{ "idioms.bounce_copy", NO_TRAPS },
+	{ "pending.*", NO_TRAPS },
+	{ "stale.tailroom_is_lost", NO_TRAPS },
+	{ "stale.other_bytes_given_back", NO_TRAPS },
 	{ "lifecycle.neighbour_of_a_long_mapping", NO_SHADOW },
 	/* A device must not get the address of the one before. */
 	{ "lifecycle.iommu_fault", NO_SHADOW },
@@ -683,6 +690,20 @@ static const struct {
 	{ "watch_cpu", "20", "20" },
 	{ "watch_recent", "75", "75" },
 };
+
+/**
+ * kt_write_strictly() - A write that is reported at once, whatever comes later.
+ * @p: first byte
+ * @size: bytes
+ *
+ * Without strict=1, a write to what a device only reads is pending (rule 4).
+ */
+kt_noinline void kt_write_strictly(void *p, size_t size)
+{
+	dma_owner_debug_param_set("strict", "1");
+	test_dma_write(p, size);
+	dma_owner_debug_param_set("strict", strict ? "1" : "0");
+}
 
 static void find_console(struct tracepoint *tp, void *ignore)
 {
@@ -789,6 +810,7 @@ int kt_test_init(struct kunit *test)
 	skip_without_kasan(test);
 	for (i = 0; !err && i < ARRAY_SIZE(params); i++)
 		err = dma_owner_debug_param_set(params[i].name, params[i].for_tests);
+	strict = false;
 	/* The rules are those of a coherent device, until a test says otherwise. */
 	dod_set_coherent(kt_dev, true);
 	dod_set_coherent(kt_dev2, true);
@@ -812,7 +834,8 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_filters_suite, &kt_params_suite, &kt_ignored_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
-		  &kt_memory_suite, &kt_content_suite, &kt_lifecycle_suite, &kt_harm_suite);
+		  &kt_memory_suite, &kt_content_suite, &kt_lifecycle_suite, &kt_pending_suite,
+		  &kt_stale_suite, &kt_harm_suite);
 
 /* Where KASAN's exports for tests are; older kernels export them to all. */
 MODULE_INFO(import_ns, "EXPORTED_FOR_KUNIT_TESTING");

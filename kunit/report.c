@@ -248,8 +248,10 @@ static void duplicates(struct kunit *test)
 	long dropped = dma_owner_debug_count("reports_deduplicated");
 	int i;
 
+	kt_set(test, "strict", "1");
 	kt_set(test, "dedup", "1");
-	EXPECT_WRITE_TRAPS(test, buf, 1);
+	test_dma_write(buf, 1);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
 	for (i = 0; i < 9; i++)
 		EXPECT_WRITE_OK(test, buf + i, 1);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), all + 10);
@@ -269,7 +271,8 @@ static void duplicates(struct kunit *test)
 
 	/* Writing the parameter, also the same value, forgets what was seen. */
 	kt_set(test, "dedup", "1");
-	EXPECT_WRITE_TRAPS(test, buf + 512, 1);
+	test_dma_write(buf + 512, 1);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 512, 1);
 	EXPECT_WRITE_OK(test, buf + 512, 1);
 	dma_unmap_single(kt_dev2, dma, 64, DMA_TO_DEVICE);
 }
@@ -294,6 +297,7 @@ static void burst_limit(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	int i;
 
+	kt_set(test, "strict", "1");
 	kt_set(test, "report_burst", "3");
 	for (i = 0; i < 10; i++)
 		test_dma_write(buf, 1);
@@ -338,6 +342,7 @@ static void fails_the_running_test(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
 	int off, on;
 
+	kt_set(test, "strict", "1");
 	test_dma_write(buf, 1);
 	off = READ_ONCE(test->status);
 	kt_set(test, "kunit_fail", "1");

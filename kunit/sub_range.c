@@ -102,6 +102,7 @@ static void ring(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 16 * 128, dir);
 	int i;
 
+	kt_give_in_parts(kt_dev, dma, 16 * 128, 128, dir);
 	for (i = 0; i < 32; i++) {
 		u8 *mine = buf + i % 16 * 128, *next = buf + (i + 1) % 16 * 128;
 
@@ -122,6 +123,7 @@ static void parts_merge(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 1024, dir);
 	int i;
 
+	kt_give_in_parts(kt_dev, dma, 1024, 128, dir);
 	for (i = 0; i < 1024; i += 256)
 		dma_sync_single_range_for_cpu(kt_dev, dma, i, 128, dir);
 	for (i = 0; i < 1024; i += 256) {
@@ -146,6 +148,7 @@ static void ranges_overlap(struct kunit *test)
 	u8 *buf = kt_buf(test, 1024);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 1024, dir);
 
+	kt_give_in_parts(kt_dev, dma, 1024, 256, dir);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 0, 512, dir);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 256, 512, dir);
 	dma_sync_single_range_for_device(kt_dev, dma, 128, 192, dir);

@@ -174,7 +174,10 @@ static void content_changes(struct kunit *test)
 
 	device_writes(mid - 1);
 	dma_sync_single_for_cpu(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
 	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, 2 * HALF);
+	dma = test_dma_map(test, kt_dev, mid - HALF, 2 * HALF, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
 	test_dma_write(mid - 8, 16);
 	dma_sync_single_for_device(kt_dev, dma, 2 * HALF, DMA_TO_DEVICE);
 	EXPECT_WRITE_TRAPS(test, mid - 64, 8);

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rule 4: the CPU may write to what a device only reads, if it syncs that for the device
+ * before the mapping ends, is freed, or is synced for the CPU in the other direction.
+ */
+
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include "dod_test.h"
+
+#define SIZE 1024
+
+static kt_noinline void unmap(dma_addr_t dma, size_t size)
+{
+	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
+	/* Not the last call, or its frame is not in the stack. */
+	barrier();
+}
+
+static kt_noinline void other_write(void *p)
+{
+	OPTIMIZER_HIDE_VAR(p);
+	WRITE_ONCE(*(u64 *)p, 7);
+}
+
+/* A UART's transmit ring, an IOMMU's page tables: mapped once, written, synced. */
+static void written_and_synced(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		test_dma_write(buf + i * 64, 8);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		test_dma_write(buf + i * 64 + 13, 1);
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		test_dma_write(buf + i * 64 + 32, 8);
+		dma_sync_single_range_for_device(kt_dev, dma, i * 64 + 32, 8, DMA_TO_DEVICE);
+	}
+	EXPECT_SILENCE(test);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void lost_at_unmap(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 16, 8);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 16));
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 24));
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 16, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("The write was not synced for the device before dma_unmap_single() in unmap+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("The write is 16 bytes into the buffer."));
+	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* A sync that covers a part leaves the rest pending, also of one write. */
+static void synced_in_part(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 8);
+	test_dma_write(buf + 512, 8);
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 512, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 512, 8);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	memset(buf + 64, 1, 64);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 32, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_sync_single_range_for_device(kt_dev, dma, 96, 32, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+/* What shares a granule with what was written is not known to have been written. */
+static void part_of_a_granule(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 4);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 4, DMA_TO_DEVICE);
+	test_dma_write(buf + 132, 4);
+	dma_sync_single_range_for_device(kt_dev, dma, 132, 4, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+/* Byte by byte: one writer, one record, one report. */
+static void written_in_a_loop(struct kunit *test)
+{
+	long writes = dma_owner_debug_count("pending_writes");
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 256; i++)
+		test_dma_write(buf + 64 + i, 1);
+	KUNIT_EXPECT_LE(test, dma_owner_debug_count("pending_writes"), writes + 1);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 1);
+}
+
+/* Each with its own stack. */
+static void two_writers(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 8);
+	other_write(buf + 72);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, buf + 72, 8);
+}
+
+/* A bounce buffer is copied over it. */
+static void synced_the_other_way(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	if (budget)
+		swap(saved, *budget);
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("The write was not synced for the device before dma_sync_single_for_cpu() in synced_the_other_way+0x*"));
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+
+	/* And this sends nothing. */
+	test_dma_write(buf + 128, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 128, 8);
+}
+
+static void lost_at_free(struct kunit *test)
+{
+	u8 *buf = kmalloc(SIZE, GFP_KERNEL);
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	kfree(buf);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("The write was not synced for the device before the memory was freed at *"));
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+/* Entries of a list, and the pages that an IOMMU would merge. */
+static void entries_of_a_list(struct kunit *test)
+{
+	struct scatterlist sg[2];
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, DMA_TO_DEVICE), 0);
+	test_dma_write(a, 8);
+	test_dma_write(b, 8);
+	dma_sync_sg_for_device(kt_dev, sg, 2, DMA_TO_DEVICE);
+	test_dma_write(b + 8, 8);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, b + 8, 8);
+	KUNIT_EXPECT_TRUE(test, kt_has("* before dma_unmap_sg() in *"));
+}
+
+/* Memory of two mappings, as RAID sends it: each device is to get the write. */
+static void mapped_twice(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t two = test_dma_map(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_device(kt_dev, one, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev2, two, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_device(kt_dev, one, SIZE, DMA_TO_DEVICE);
+	unmap(one, SIZE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev2, two, SIZE, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* What another device may write is not to be written meanwhile, sync or no sync. */
+static void writable_elsewhere(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t out = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t in = test_dma_map(test, kt_dev2, buf + 256, 256, DMA_FROM_DEVICE);
+
+	test_dma_write(buf + 256, 8);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 256, 8);
+	test_dma_write(buf + 512, 8);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev2, in, 256, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, out, SIZE, DMA_TO_DEVICE);
+	unmap(out, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+static void at_once_if_strict(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	kt_set(test, "strict", "1");
+	test_dma_write(buf + 64, 8);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
+/* A mapping of two regions is kept elsewhere. */
+static void wide(struct kunit *test)
+{
+	struct page *page = kt_page(test, get_order(2 * SZ_2M));
+	u8 *mid = page_address(page) + SZ_2M;
+	dma_addr_t dma = test_dma_map(test, kt_dev, mid - SIZE, 2 * SIZE, DMA_TO_DEVICE);
+
+	memset(mid - 32, 3, 64);
+	other_write(mid - 128);
+	dma_sync_single_range_for_device(kt_dev, dma, SIZE - 32, 64, DMA_TO_DEVICE);
+	unmap(dma, 2 * SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, mid - 128, 8);
+	EXPECT_CLEAN(test, mid - SIZE, 2 * SIZE);
+}
+
+static struct kunit_case pending_cases[] = {
+	KUNIT_CASE(written_and_synced),
+	KUNIT_CASE(lost_at_unmap),
+	KUNIT_CASE(synced_in_part),
+	KUNIT_CASE(part_of_a_granule),
+	KUNIT_CASE(written_in_a_loop),
+	KUNIT_CASE(two_writers),
+	KUNIT_CASE(synced_the_other_way),
+	KUNIT_CASE(lost_at_free),
+	KUNIT_CASE(entries_of_a_list),
+	KUNIT_CASE(mapped_twice),
+	KUNIT_CASE(writable_elsewhere),
+	KUNIT_CASE(at_once_if_strict),
+	KUNIT_CASE(wide),
+	{}
+};
+
+KT_SUITE(kt_pending_suite, "pending", pending_cases);

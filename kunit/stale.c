@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rules 6b, 3b and 2: what the device is done with, and nobody has synced for the CPU. It
+ * may be written, and then is what was written; to read it is a fault.
+ */
+
+#include <linux/mm.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+
+#include "dod_test.h"
+
+#define SIZE 1536
+#define HEADROOM 128
+#define POOL_ATTRS (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_WEAK_ORDERING)
+
+KT_DIRECTIONS;
+
+/* As page_pool maps: the page stays the CPU's until a sync. */
+static dma_addr_t pool_map(struct kunit *test, struct page *page, enum dma_data_direction dir)
+{
+	dma_addr_t dma = dma_map_page_attrs(kt_dev, page, 0, PAGE_SIZE, dir, POOL_ATTRS);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	return dma;
+}
+
+static kt_noinline void pool_unmap(dma_addr_t dma, enum dma_data_direction dir)
+{
+	dma_unmap_page_attrs(kt_dev, dma, PAGE_SIZE, dir, POOL_ATTRS);
+	barrier();
+}
+
+static kt_noinline kt_unchecked void device_fills(u8 *p, size_t size)
+{
+	while (size--)
+		WRITE_ONCE(p[size], size);
+}
+
+/* bpf_xdp_adjust_tail(), an ESP trailer, padding, skb_shared_info. */
+static void tailroom_of_a_packet(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page), *data = p + HEADROOM;
+	enum dma_data_direction dir = dir_of(test);
+	dma_addr_t dma;
+	int i;
+
+	KT_REQUIRES(test, dir != DMA_TO_DEVICE);
+	dma = pool_map(test, page, dir);
+	for (i = 0; i < 3; i++) {
+		dma_sync_single_range_for_device(kt_dev, dma, HEADROOM, SIZE, dir);
+		device_fills(data, 64);
+		dma_sync_single_range_for_cpu(kt_dev, dma, HEADROOM, 64, dir);
+		EXPECT_CPU_OWNS(test, data, 64);
+		memset(data + 64, 0, 24);
+		test_dma_read(data + 56, 32);
+		test_dma_write(data + 1024, 8);
+		test_dma_read(data + 1024, 8);
+		EXPECT_SILENCE(test);
+		/* Nobody wrote there. */
+		EXPECT_READ_TRAPS(test, data + 96, 8);
+		if (kt_traps(test) && !i) {
+			test_dma_read(data + 104, 8);
+			KUNIT_EXPECT_STREQ(test, kt_take_report("cpu-read", test_dma_read,
+								data + 104, 8), "");
+			KUNIT_EXPECT_TRUE(test, kt_has("They were not synced for the CPU: *"));
+		}
+	}
+	pool_unmap(dma, dir);
+	EXPECT_CLEAN(test, p, PAGE_SIZE);
+}
+
+/* From the packet's last bytes on: the network core pulls data together. */
+static void across_the_border(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page), *from = kt_buf(test, 2048);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 128, DMA_FROM_DEVICE);
+	memcpy(p + 120, from, 1448);
+	test_dma_read(p + 112, 1456);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, p + 120 + 1448, 8);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+
+/* One hand-over of several packets: the sync of one says nothing of the others. */
+static void several_in_one(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+
+	dma_sync_single_range_for_cpu(kt_dev, dma, 256, 256, dir);
+	EXPECT_DEVICE_OWNS(test, dir, buf, 8);
+	EXPECT_CPU_OWNS(test, buf + 256, 8);
+	EXPECT_DEVICE_OWNS(test, dir, buf + 512, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+}
+
+/* Two halves of a page are two hand-overs, whatever they touch. */
+static void two_hand_overs(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 2048, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 2048, 2048, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 0, 64, DMA_FROM_DEVICE);
+	EXPECT_WRITE_OK(test, p + 64, 8);
+	EXPECT_WRITE_TRAPS(test, p + 2048, 8);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 2048, 64, DMA_FROM_DEVICE);
+	EXPECT_WRITE_OK(test, p + 2048 + 64, 8);
+	EXPECT_READ_TRAPS(test, p + 2048 + 72, 8);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+
+/* Written to the tailroom, and given back, or not: as after any sync. */
+static void tailroom_is_lost(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	test_dma_write(buf + 256, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	test_dma_write(buf + 512, 8);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_REPORT(test, "missing-sync-for-device", test_dma_write, buf + 512, 8);
+}
+
+/* Two writes, of which the first alone is given back (stmmac's page_pool offset). */
+static void other_bytes_given_back(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_write(buf, 8);
+	test_dma_write(buf + 1024, 8);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_REPORT(test, "missing-sync-for-device", test_dma_write, buf + 1024, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* Rule 3b. */
+static void unmap_skips_the_sync(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	int lined;
+
+	for (lined = 0; lined < 2; lined++) {
+		kt_set(test, "noncoherent", lined ? "64" : "0");
+		if (lined)
+			dma = pool_map(test, page, DMA_FROM_DEVICE);
+		dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+		device_fills(p, 128);
+		pool_unmap(dma, DMA_FROM_DEVICE);
+		/* A bounce buffer loses it on this machine. */
+		if (!lined && dma == page_to_phys(page)) {
+			EXPECT_CPU_OWNS(test, p, 8);
+			EXPECT_CLEAN(test, p, PAGE_SIZE);
+			continue;
+		}
+		if (!kt_traps(test))
+			continue;
+		test_dma_read(p + 40, 8);
+		KUNIT_EXPECT_STREQ(test, kt_take_report("cpu-read", test_dma_read, p + 40, 8), "");
+		KUNIT_EXPECT_TRUE(test, kt_has("They were unmapped with DMA_ATTR_SKIP_CPU_SYNC at pool_unmap+0x*"));
+		EXPECT_CPU_OWNS(test, p + 2048, 8);
+		/* What is written may be read. */
+		test_dma_write(p + 40, 8);
+		test_dma_read(p + 40, 8);
+		EXPECT_SILENCE(test);
+		EXPECT_READ_TRAPS(test, p + 48, 8);
+		/* What is mapped again is another mapping's. */
+		dma = pool_map(test, page, DMA_FROM_DEVICE);
+		EXPECT_CPU_OWNS(test, p + 48, 8);
+		EXPECT_CLEAN(test, p, PAGE_SIZE);
+		pool_unmap(dma, DMA_FROM_DEVICE);
+	}
+}
+
+/* Whoever gets the page next knows nothing of it. */
+static void stale_is_freed(struct kunit *test)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	dma_addr_t dma;
+	u8 *p;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	p = page_address(page);
+	kt_set(test, "noncoherent", "64");
+	dma = pool_map(test, page, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(p));
+	__free_page(page);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, kt_painted(p));
+}
+
+/* What was synced before the unmap is the CPU's. */
+static void synced_before_unmap(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	dma = pool_map(test, page, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, p, 8);
+	EXPECT_CLEAN(test, p, PAGE_SIZE);
+}
+
+/* A sync for the CPU in the direction of the device does nothing on any machine. */
+static void idle_sync(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	long idle = dma_owner_debug_count("syncs_idle");
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	if (budget)
+		swap(saved, *budget);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("syncs_idle"), idle + 1);
+	if (kt_traps(test)) {
+		test_dma_read(buf, 8);
+		KUNIT_EXPECT_STREQ(test, kt_take_report("cpu-read", test_dma_read, buf, 8), "");
+		KUNIT_EXPECT_TRUE(test, kt_has("The last sync for the CPU had the direction DMA_TO_DEVICE, *idle_sync+0x*"));
+	}
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* Rule 3c. */
+static void lasting_and_passing(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t lasting, passing;
+
+	lasting = dma_map_single_attrs(kt_dev, buf, SIZE, DMA_TO_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, lasting));
+	passing = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, passing, SIZE, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, 8);
+	passing = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	EXPECT_WRITE_TRAPS(test, buf, 8);
+	dma_unmap_single(kt_dev, passing, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single_attrs(kt_dev, lasting, SIZE, DMA_TO_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static struct kunit_case stale_cases[] = {
+	DIRECTION_CASE(tailroom_of_a_packet),
+	KUNIT_CASE(across_the_border),
+	DIRECTION_CASE(several_in_one),
+	KUNIT_CASE(two_hand_overs),
+	KUNIT_CASE(tailroom_is_lost),
+	KUNIT_CASE(other_bytes_given_back),
+	KUNIT_CASE(unmap_skips_the_sync),
+	KUNIT_CASE(stale_is_freed),
+	KUNIT_CASE(synced_before_unmap),
+	KUNIT_CASE(idle_sync),
+	KUNIT_CASE(lasting_and_passing),
+	{}
+};
+
+KT_SUITE(kt_stale_suite, "stale", stale_cases);
