@@ -257,6 +257,27 @@ struct dod_who {
 	char comm[TASK_COMM_LEN];
 };
 
+/* A call of the DMA API with an address at which no mapping is. */
+enum dod_unmatched_call {
+	DOD_UNMAP,
+	DOD_SYNC_CALL,
+	DOD_UNMATCHED_COUNT
+};
+
+/**
+ * struct dod_unmatched - the last such call
+ *
+ * @version:	odd while the rest is written, 0 if there was none
+ * @when:	local_clock()
+ * @bus:	the address
+ * @caller:	its return address
+ */
+struct dod_unmatched {
+	u32 version;
+	u64 when, bus;
+	unsigned long caller;
+};
+
 /*
  * A device as it is named in reports. Copied, because a mapping that was leaked
  * outlives its device. Entries are never freed while the module is loaded.
@@ -272,6 +293,7 @@ struct dod_device {
 	/* As of the last map, for readers; written without a lock. */
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
+	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: advice given, by type; atomic */
 	u16 binding;			/* counts unbinds; written by lifecycle.c */
 	bool coherent;
@@ -990,6 +1012,9 @@ bool dod_report_note_write(const struct dod_access *access, u8 dir,
 			   struct dod_write *write);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
+void dod_report_note_unmatched(struct dod_device *device,
+			       enum dod_unmatched_call what, u64 bus,
+			       unsigned long caller);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 void dod_report_forget(void);

@@ -1683,6 +1683,15 @@ static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
 	return wider ?: m;
 }
 
+static void note_unmatched(const struct dod_call *call,
+			   enum dod_unmatched_call what, u64 bus)
+{
+	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
+
+	if (device)
+		dod_report_note_unmatched(device, what, bus, call->caller);
+}
+
 /**
  * dod_owner_unmap() - a mapping ends; the memory is the CPU's
  * @call: the call
@@ -1706,6 +1715,7 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 	leader = claim_unmap(call, bus, size, sg, nents);
 	if (!leader) {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
+		note_unmatched(call, DOD_UNMAP, bus);
 		return;
 	}
 	for (m = leader; m; m = m->next)
@@ -1903,10 +1913,13 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 }
 
 /* A preparation is followed by the sync itself, and a question is no sync. */
-static void count_unmatched(enum change change)
+static void note_unmatched_sync(const struct dod_call *call, u64 bus,
+				enum change change)
 {
-	if (change == TO_CPU || change == TO_DEVICE)
-		dod_count(DOD_C_UNMATCHED_SYNCS);
+	if (change != TO_CPU && change != TO_DEVICE)
+		return;
+	dod_count(DOD_C_UNMATCHED_SYNCS);
+	note_unmatched(call, DOD_SYNC_CALL, bus);
 }
 
 /* What an IOMMU has merged into one bus range are several mappings of a group. */
@@ -1924,7 +1937,7 @@ static void sync_single(struct dod_call *call, u64 bus, u64 size,
 		u64 done = sync_one(call, bus, size, change, &group);
 
 		if (!done) {
-			count_unmatched(change);
+			note_unmatched_sync(call, bus, change);
 			return;
 		}
 		bus += done;
@@ -1957,9 +1970,10 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 }
 
 /* An IOMMU merges bus addresses of scatterlists: entries go by their memory. */
-static void sync_entry(const struct dod_call *call, u64 start, u64 last,
+static void sync_entry(const struct dod_call *call, struct scatterlist *s,
 		       enum change change)
 {
+	u64 start = sg_phys(s), last = start + s->length - 1;
 	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
 	struct dod_mapping *m, *wider = NULL;
 	struct dod_found found DOD_UNINITIALIZED;
@@ -1991,7 +2005,7 @@ static void sync_entry(const struct dod_call *call, u64 start, u64 last,
 	settle(start, last);
 	report_found(call, &found);
 	if (!m && !wider)
-		count_unmatched(change);
+		note_unmatched_sync(call, sg_dma_address(s), change);
 }
 
 static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
@@ -2007,8 +2021,7 @@ static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 	}
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
-			sync_entry(call, sg_phys(s),
-				   sg_phys(s) + s->length - 1, change);
+			sync_entry(call, s, change);
 }
 
 /**

@@ -50,7 +50,9 @@
  * @hint:	what to do; "%s" becomes the family of calls that made the
  *		mapping, "single" or "sg", or the function that ends it
  * @hint_receiving: what to do where the device only writes, if that is different
+ * @hint_sending: what to do where the device only reads, if that is different
  * @hint_linked: what to do with memory of dma_iova_link(), if that is different
+ * @hint_dma_buf: what to do with a buffer of another driver's, if that is different
  * @ending:	"%s" is that function
  * @advice:	no fault: a line per device, never a report
  */
@@ -58,7 +60,9 @@ struct report_type {
 	const char *name;
 	const char *hint;
 	const char *hint_receiving;
+	const char *hint_sending;
 	const char *hint_linked;
+	const char *hint_dma_buf;
 	bool ending;
 	bool advice;
 };
@@ -66,17 +70,27 @@ struct report_type {
 #define HINT_LINKED \
 	"memory of dma_iova_link() cannot be synced for the CPU: make this access before dma_iova_link(), or after dma_iova_unlink() or dma_iova_destroy()."
 
+/* An importer has no scatterlist to sync, and the exporter knows who else maps it. */
+#define HINT_DMA_BUF \
+	"call dma_buf_begin_cpu_access() before this access and dma_buf_end_cpu_access() after it: this is memory of a dma-buf, which importers do not sync themselves; if the transfer is over, dma_buf_unmap_attachment() is missing."
+
+/* The driver may have forgotten the mapping, as on the way out of an error. */
+#define HINT_OVER "; if the transfer is over, the unmap is missing."
+
 static const struct report_type types[] = {
 	[DOD_R_CPU_READ] = {
 		"cpu-read",
-		"when the device is done, call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap.",
+		"when the device is done, call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap" HINT_OVER,
 		.hint_linked = HINT_LINKED,
+		.hint_dma_buf = HINT_DMA_BUF,
 	},
 	[DOD_R_CPU_WRITE] = {
 		"cpu-write",
-		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it.",
-		"the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap.",
+		"call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it" HINT_OVER,
+		.hint_receiving = "the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap" HINT_OVER,
+		.hint_sending = "wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write" HINT_OVER,
 		.hint_linked = HINT_LINKED,
+		.hint_dma_buf = HINT_DMA_BUF,
 	},
 	[DOD_R_SHARED_LINE_WRITE] = {
 		"shared-line-write",
@@ -917,10 +931,51 @@ static const char *ending(const struct dod_mapping *m)
 }
 
 /**
+ * dod_report_note_unmatched() - a call of the API has an address that is nobody's
+ * @device: the device
+ * @what: the call
+ * @bus: the address
+ * @caller: its return address
+ *
+ * The last one is remembered: a later report can be due to it.
+ *
+ * Context: any.
+ */
+void dod_report_note_unmatched(struct dod_device *device,
+			       enum dod_unmatched_call what, u64 bus,
+			       unsigned long caller)
+{
+	struct dod_unmatched *u = &device->unmatched[what];
+	u32 version = READ_ONCE(u->version);
+
+	/* Of two at the same time one is as good as the other. */
+	if (version % 2 || cmpxchg(&u->version, version, version + 1) != version)
+		return;
+	u->when = local_clock();
+	u->bus = bus;
+	u->caller = caller;
+	/* Pairs with smp_load_acquire() in read_unmatched(). */
+	smp_store_release(&u->version, version + 2);
+}
+
+/* Returns false if there is none, or it is just being written. */
+static bool read_unmatched(const struct dod_unmatched *u, struct dod_unmatched *copy)
+{
+	/* Pairs with smp_store_release() in dod_report_note_unmatched(). */
+	u32 version = smp_load_acquire(&u->version);
+
+	*copy = *u;
+	/* Pairs with cmpxchg() there. */
+	smp_rmb();
+	return version && version % 2 == 0 && READ_ONCE(u->version) == version;
+}
+
+/**
  * struct text - a report as it is to be printed
  *
  * @node:	in @texts, from when it is complete
  * @generation:	how often it was printed
+ * @now:	local_clock() when it was begun
  * @panic:	panic when it is printed
  * @cut:	something did not fit
  * @lost:	how many reports were not shown before it
@@ -933,6 +988,7 @@ static const char *ending(const struct dod_mapping *m)
 struct text {
 	struct llist_node node;
 	unsigned int generation;
+	u64 now;
 	bool panic, cut;
 	unsigned int lost;
 	const void *object;
@@ -993,6 +1049,31 @@ static unsigned long virt_end(const struct dod_mapping *m)
 	return virt(m->start) + (unsigned long)dod_size(m);
 }
 
+/*
+ * Calls with an address that is nobody's, since the memory was mapped: one of them may
+ * have been meant for it.
+ */
+static void put_unmatched(struct text *t, const struct dod_mapping *m)
+{
+	static const char * const what[] = {
+		[DOD_UNMAP] = "An unmap",
+		[DOD_SYNC_CALL] = "A sync",
+	};
+	struct dod_unmatched u;
+	unsigned int i;
+	u64 ago;
+
+	for (i = 0; i < ARRAY_SIZE(what); i++) {
+		if (!read_unmatched(&m->device->unmatched[i], &u) ||
+		    !dod_ago(u.when, m->map.when))
+			continue;
+		ago = dod_ago(t->now, u.when);
+		do_div(ago, NSEC_PER_MSEC);
+		put(t, "%s at dma 0x%llx matched no mapping, in %pS, %llu ms ago\n",
+		    what[i], u.bus, (void *)u.caller, ago);
+	}
+}
+
 /* What the device is like: half of what goes wrong has to do with it. */
 static void put_device_state(struct text *t, const struct dod_mapping *m)
 {
@@ -1007,6 +1088,7 @@ static void put_device_state(struct text *t, const struct dod_mapping *m)
 	else
 		put(t, "The device is not cache-coherent, its mask is 0x%llx.\n",
 		    d->mask);
+	put_unmatched(t, m);
 }
 
 static void put_mapping(struct text *t, const struct dod_mapping *m,
@@ -1243,14 +1325,63 @@ static u32 key_of(const struct report *r)
 	return hash ?: 1;
 }
 
-static const char *hint_of(enum dod_report_type type, u8 dir,
-			   enum dod_kind kind)
+/* Memory of an exporter's, that drivers import. */
+static bool is_dma_buf(const struct dod_mapping *m)
 {
-	if (kind == DOD_IOVA && types[type].hint_linked)
+	char name[NAME_CHARS];
+	unsigned int i;
+
+	for (i = 0; i < m->map.nr_frames; i++) {
+		dod_function_name(m->map_frames[i], name, sizeof(name));
+		if (!module_of(name) && strstarts(name, "dma_buf_map_attachment"))
+			return true;
+	}
+	return false;
+}
+
+static const char *hint_of(enum dod_report_type type, u8 dir,
+			   const struct dod_mapping *m)
+{
+	if (m->kind == DOD_IOVA && types[type].hint_linked)
 		return types[type].hint_linked;
+	if (types[type].hint_dma_buf && is_dma_buf(m))
+		return types[type].hint_dma_buf;
 	if (dir == DMA_FROM_DEVICE && types[type].hint_receiving)
 		return types[type].hint_receiving;
+	if (dir == DMA_TO_DEVICE && types[type].hint_sending)
+		return types[type].hint_sending;
 	return types[type].hint;
+}
+
+#define HINT_CHARS	512
+#define HINT_COLUMNS	76
+
+/* Broken at blanks, the lines after the first indented. */
+static void put_hint(struct text *t, const struct report *r)
+{
+	u8 dir = r->range ? r->range->dir : r->m->dir;
+	const char *name = types[r->type].ending ? ending(r->m) : family(r->m);
+	const char *label = "Hint: ";
+	char hint[HINT_CHARS], *line = hint;
+
+	snprintf(hint, sizeof(hint), hint_of(r->type, dir, r->m), name, name);
+	for (;;) {
+		size_t room = HINT_COLUMNS - strlen(label), len = strlen(line);
+		char *end = line + room;
+
+		if (len <= room)
+			break;
+		while (end > line && *end != ' ')
+			end--;
+		if (end == line)
+			end = line + strcspn(line, " ");
+		if (!*end)
+			break;
+		put(t, "%s%.*s\n", label, (int)(end - line), line);
+		label = "      ";
+		line = end + 1;
+	}
+	put(t, "%s%s\n", label, line);
 }
 
 static void put_access(struct text *t, const struct report *r)
@@ -1303,6 +1434,8 @@ static void put_free(struct text *t, const struct report *r)
 	    task_pid_nr(current), raw_smp_processor_id());
 	put_frames(t, r->frames, r->nr);
 	put(t, "\n");
+	if (r->culprit == r->nr)
+		put(t, "What frees it frees for everybody: the title names where it is mapped.\n");
 	put_mapping(t, r->m, r->range);
 	put_device_state(t, r->m);
 }
@@ -1404,9 +1537,6 @@ static void put_lost(struct text *t, const struct report *r, u64 now)
 static void put_report(struct text *t, const struct report *r, u64 now)
 {
 	const struct dod_mapping *m = r->m;
-	u8 dir = r->range ? r->range->dir : m->dir;
-	char hint[320];
-	const char *name;
 
 	put(t, BAR);
 	if (r->race && r->culprit < r->race->nr_frames)
@@ -1437,9 +1567,7 @@ static void put_report(struct text *t, const struct report *r, u64 now)
 		put_who(t, "Mapped", &r->finding->other->map, now,
 			r->finding->other->map_frames);
 	put(t, "\n");
-	name = types[r->type].ending ? ending(m) : family(m);
-	snprintf(hint, sizeof(hint), hint_of(r->type, dir, m->kind), name, name);
-	put(t, "Hint: %s\n", hint);
+	put_hint(t, r);
 	put(t, "\n");
 	put(t, "CPU: %d PID: %d Comm: %s %s %s\n",
 	    raw_smp_processor_id(), task_pid_nr(current), current->comm,
@@ -1470,6 +1598,7 @@ static struct text *claim_text(void)
 
 		if (test_bit(i, texts_used) || test_and_set_bit_lock(i, texts_used))
 			continue;
+		t->now = local_clock();
 		t->panic = false;
 		t->cut = false;
 		t->lost = 0;
@@ -1624,9 +1753,9 @@ static DEFINE_IRQ_WORK(rest_irq_work, wake_rest);
 void dma_owner_debug_flush(void)
 {
 	unsigned int generation[NR_TEXTS], i;
+	bool dead = false, left = false;
 	DECLARE_BITMAP(used, NR_TEXTS);
 	unsigned long flags;
-	bool dead = false;
 
 	bitmap_copy(used, texts_used, NR_TEXTS);
 	for_each_set_bit(i, used, NR_TEXTS)
@@ -1636,10 +1765,13 @@ void dma_owner_debug_flush(void)
 		       READ_ONCE(texts[i].generation) == generation[i] && !dead) {
 			if (!begin_reporting(&flags))
 				return;
-			print_texts(1, &dead);
+			left = print_texts(1, &dead);
 			end_reporting(flags);
 			cpu_relax();
 		}
+	/* Those that came later may rely on us. */
+	if (left)
+		irq_work_queue(&rest_irq_work);
 	if (dead)
 		die();
 }

@@ -26,11 +26,13 @@ static void *buf_alloc(struct kunit *test, size_t size)
 {
 	void *buf;
 
-	do {
+	for (;;) {
 		buf = kzalloc(size, GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, buf);
-	} while (is_kfence_address(buf));
-	return buf;
+		if (!is_kfence_address(buf))
+			return buf;
+		kfree(buf);
+	}
 }
 
 static struct page *page_alloc(struct kunit *test, gfp_t gfp, unsigned int order)

@@ -1521,8 +1521,12 @@ static void importers(struct kunit *test)
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_idioms"), allowed + mapped - 1);
 	/* It is the device's all the same. */
-	if (mapped)
+	if (mapped) {
 		EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, page_address(page), 8);
+		/* What an importer can call. */
+		if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+			EXPECT_TEXT(test, "Hint: call dma_buf_begin_cpu_access() before *");
+	}
 	for (i = 0; i < mapped; i++) {
 		dma_buf_unmap_attachment_unlocked(attachment[i], sgt[i], DMA_BIDIRECTIONAL);
 		dma_buf_detach(buf, attachment[i]);

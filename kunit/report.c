@@ -5,9 +5,22 @@
  * the rest; both break when it changes unnoticed.
  */
 
+#include <linux/bitops.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/glob.h>
+#include <linux/kasan.h>
+#include <linux/kfence.h>
+#include <linux/kernel.h>
+#include <linux/kstrtox.h>
+#include <linux/netdevice.h>
+#include <linux/platform_device.h>
 #include <linux/sched.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/timer.h>
 
 #include "dod_test.h"
 
@@ -24,7 +37,7 @@ KT_DIRECTIONS;
 #define ADDR(p) ((unsigned long)(p))
 #define OWNS " owns these %d bytes, %s, \\[%lx, %lx), dma 0x%llx"
 #define HINT \
-	"Hint: call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it."
+	"Hint: wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write; if the transfer is over, the unmap is missing."
 #define COHERENCE "The device is *cache-coherent, its mask is 0xffffffffffffffff."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
 
@@ -94,7 +107,7 @@ static void text_of_a_write(struct kunit *test)
 	n = line_is_blank(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
-	n = line_is(test, n, HINT, "single", "single");
+	n = line_is(test, n, HINT, "single");
 	n = line_is_blank(test, n);
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -212,6 +225,225 @@ static void title_skips_inlines(struct kunit *test)
 			  128);
 }
 
+/* What drivers keep in their buffers, and the kernel's functions work on. */
+struct kept {
+	spinlock_t lock;
+	struct completion done;
+	struct timer_list timer;
+	char text[8];
+};
+
+static void on_timer(struct timer_list *timer)
+{
+}
+
+static kt_noinline void test_use_lock(struct kept *k)
+{
+	spin_lock(&k->lock);
+	spin_unlock(&k->lock);
+	barrier();
+}
+
+static kt_noinline void test_use_completion(struct kept *k)
+{
+	complete(&k->done);
+	barrier();
+}
+
+static kt_noinline void test_use_timer(struct kept *k)
+{
+	mod_timer(&k->timer, jiffies + HZ * 1000);
+	barrier();
+}
+
+/* In no table of the tool's. */
+static kt_noinline void test_use_text(struct kept *k)
+{
+	KUNIT_EXPECT_EQ(current->kunit_test, simple_strtoul(k->text, NULL, 16), 0x1234);
+}
+
+/* The function of the driver's, and not the kernel's that it calls. */
+static void title_skips_the_kernel(struct kunit *test)
+{
+	static const struct {
+		void (*use)(struct kept *k);
+		bool only_modules;
+	} uses[] = {
+		{ test_use_lock },
+		{ test_use_completion },
+		{ test_use_timer },
+		{ test_use_text, .only_modules = true },
+	};
+	struct kept *k = kt_buf(test, sizeof(*k));
+	char title[128];
+	dma_addr_t dma;
+	int i, n;
+
+	spin_lock_init(&k->lock);
+	init_completion(&k->done);
+	timer_setup(&k->timer, on_timer, 0);
+	strscpy(k->text, "1234", sizeof(k->text));
+	for (i = 0; i < ARRAY_SIZE(uses); i++) {
+		if (uses[i].only_modules && !*IN_MODULE)
+			continue;
+		dma = test_dma_map(test, kt_dev, k, sizeof(*k), DMA_FROM_DEVICE);
+		uses[i].use(k);
+		dma_unmap_single(kt_dev, dma, sizeof(*k), DMA_FROM_DEVICE);
+		n = kt_take_all();
+		KUNIT_EXPECT_GT_MSG(test, n, 0, "%ps", uses[i].use);
+		snprintf(title, sizeof(title), "%ps", uses[i].use);
+		title[strcspn(title, " ")] = '\0';
+		KUNIT_EXPECT_TRUE_MSG(test, strstr(kt_line(0), title),
+				      "title '%s' does not name %s", kt_line(0), title);
+	}
+	timer_delete_sync(&k->timer);
+}
+
+static kt_noinline void test_wait_for_timer(struct kept *k)
+{
+	unsigned long end = jiffies + HZ;
+
+	/* On this CPU, on top of this function. */
+	preempt_disable();
+	while (READ_ONCE(k->timer.entry.pprev) && time_before(jiffies, end))
+		cpu_relax();
+	preempt_enable();
+}
+
+/* An interrupt has nothing to do with the module whose function it interrupts. */
+static void title_ends_at_interrupts(struct kunit *test)
+{
+	struct kept *k = kt_buf(test, 2 * sizeof(*k));
+	dma_addr_t dma;
+	int n;
+
+	timer_setup(&k->timer, on_timer, 0);
+	mod_timer(&k->timer, jiffies + 3);
+	/* All but what is looked at below. */
+	dma = test_dma_map(test, kt_dev, k, sizeof(*k), DMA_TO_DEVICE);
+	test_wait_for_timer(k);
+	dma_unmap_single(kt_dev, dma, sizeof(*k), DMA_TO_DEVICE);
+	timer_delete_sync(&k->timer);
+	n = kt_take_all();
+	if (!n)
+		kunit_skip(test, "the timer did not run on top of the test");
+	KUNIT_EXPECT_TRUE_MSG(test, !strstr(kt_line(0), "test_wait_for_timer"),
+			      "title '%s'", kt_line(0));
+}
+
+#if IS_ENABLED(CONFIG_NET)
+static kt_noinline void test_free_later(struct sk_buff *skb)
+{
+	local_bh_disable();
+	dev_kfree_skb_irq(skb);
+	local_bh_enable();
+	barrier();
+}
+
+/* By code that frees for everybody: where it was mapped says more. */
+static void title_of_a_free(struct kunit *test)
+{
+	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	if (is_kfence_address(skb->head)) {
+		kfree_skb(skb);
+		kunit_skip(test, "the data are KFENCE's");
+	}
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	test_free_later(skb);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE_MSG(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_dma_map+0x*"),
+			      "title '%s'", kt_line(0));
+	KUNIT_EXPECT_TRUE(test, kt_has("What frees it frees for everybody: *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Free of * bytes at *"));
+	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
+
+	/* And the same after the unmap. */
+	skb = alloc_skb(1600, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
+	test_free_later(skb);
+	EXPECT_SILENCE(test);
+}
+#else
+static void title_of_a_free(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+#endif
+
+/* === The last call that was nobody's ====================================== */
+
+static kt_noinline void test_unmap_twice(dma_addr_t dma, size_t size)
+{
+	dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
+}
+
+static kt_noinline void test_sync_nothing(dma_addr_t dma, size_t size)
+{
+	dma_sync_single_for_cpu(kt_dev, dma, size, DMA_FROM_DEVICE);
+}
+
+/* The unmap of one buffer was given the address of another. */
+static void unmatched_calls(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, SIZE);
+	u32 *budget = kt_quiet_dma_debug(test), saved = budget ? *budget : 0;
+	dma_addr_t dma, wrong;
+
+	if (budget)
+		*budget = 0;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	wrong = test_dma_map(test, kt_dev, other, SIZE, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
+
+	test_unmap_twice(wrong, SIZE);
+	EXPECT_READ_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("An unmap at dma 0x* matched no mapping, in test_unmap_twice+0x*, * ms ago"));
+	KUNIT_EXPECT_FALSE(test, kt_has("A sync at *"));
+
+	test_sync_nothing(wrong, SIZE);
+	EXPECT_READ_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("A sync at dma 0x* matched no mapping, in test_sync_nothing+0x*, * ms ago"));
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+
+	/* What was before the map has nothing to do with it, nor another device's. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma = test_dma_map(test, kt_dev2, buf, SIZE, DMA_FROM_DEVICE);
+	test_unmap_twice(wrong, SIZE);
+	EXPECT_READ_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
+	dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		*budget = saved;
+}
+
+/* The unmap may be what is missing, as on the way out of an error. */
+static void hints_of_accesses(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
+
+	if (dir != DMA_TO_DEVICE) {
+		EXPECT_READ_TRAPS(test, buf, 1);
+		KUNIT_EXPECT_TRUE(test, kt_has("Hint: *; if the transfer is over, the unmap is missing."));
+	}
+	EXPECT_WRITE_TRAPS(test, buf, 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *; if the transfer is over, the unmap is missing."));
+	KUNIT_EXPECT_EQ(test, kt_has("Hint: wait until the device is done *, or use a second buffer; *"),
+			dir == DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, dir);
+}
+
 /* Titles are compared by machines: nothing volatile in them. */
 static void title_is_stable(struct kunit *test)
 {
@@ -275,6 +507,136 @@ static void duplicates(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 512, 1);
 	EXPECT_WRITE_OK(test, buf + 512, 1);
 	dma_unmap_single(kt_dev2, dma, 64, DMA_TO_DEVICE);
+}
+
+/* As a compiler unrolls a copy: many instructions, one fault. */
+static kt_noinline void test_unrolled(u8 *p)
+{
+	OPTIMIZER_HIDE_VAR(p);
+	WRITE_ONCE(p[0], 1);
+	WRITE_ONCE(p[8], 1);
+	WRITE_ONCE(p[16], 1);
+	WRITE_ONCE(p[24], 1);
+}
+
+static kt_noinline void test_write_here(u8 *p)
+{
+	test_dma_write(p, 1);
+	barrier();
+}
+
+static kt_noinline void test_write_there(u8 *p)
+{
+	test_dma_write(p, 1);
+	barrier();
+}
+
+static kt_noinline dma_addr_t test_map_there(struct kunit *test, u8 *p)
+{
+	dma_addr_t dma = test_dma_map(test, kt_dev, p, 64, DMA_FROM_DEVICE);
+
+	OPTIMIZER_HIDE_VAR(dma);
+	return dma;
+}
+
+/* A fault is one by its functions, and those of whom a helper serves are others. */
+static void duplicates_by_function(struct kunit *test)
+{
+	struct platform_device *pdev;
+	u8 *buf = kt_buf(test, 64);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_FROM_DEVICE);
+
+	kt_set(test, "dedup", "1");
+	test_unrolled(buf);
+	EXPECT_REPORT(test, "cpu-write", test_unrolled, buf, 1);
+	test_write_here(buf);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
+	test_write_there(buf);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
+	test_write_here(buf);
+	test_write_there(buf);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
+
+	/* The same helper maps it, for somebody else. */
+	dma = test_map_there(test, buf);
+	test_write_here(buf);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
+	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
+
+	/* Another driver's. */
+	pdev = platform_device_register_simple("dma_owner_nobody", 0, NULL, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
+	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
+	dma = test_dma_map(test, &pdev->dev, buf, 64, DMA_FROM_DEVICE);
+	test_write_here(buf);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
+	test_write_here(buf);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(&pdev->dev, dma, 64, DMA_FROM_DEVICE);
+	platform_device_unregister(pdev);
+}
+
+/* What was not shown for want of time is new when it comes again. */
+static void not_shown_is_not_seen(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	long limited = dma_owner_debug_count("reports_ratelimited");
+
+	kt_set(test, "dedup", "1");
+	kt_set(test, "report_burst", "1");
+	EXPECT_WRITE_TRAPS(test, buf, 1);
+	test_other_write(buf);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_ratelimited"), limited + 1);
+	kt_set(test, "report_burst", "0");
+	test_other_write(buf);
+	EXPECT_REPORT(test, "cpu-write", test_other_write, buf, 1);
+	test_other_write(buf);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+#define AT_ONCE	20
+
+static int write_often(void *p)
+{
+	int i;
+
+	for (i = 0; i < AT_ONCE; i++)
+		test_dma_write(p, 1);
+	return 0;
+}
+
+/* Each report is whole, whoever prints it; what found no room is counted. */
+static void from_two_cpus(struct kunit *test)
+{
+	long shown = dma_owner_debug_count("reports_shown");
+	long dropped = dma_owner_debug_count("reports_no_buffer");
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	struct kt_thread thread;
+	int n;
+
+	kt_thread_start(&thread, write_often, buf);
+	write_often(buf + 64);
+	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
+	n = kt_take_all();
+	shown = dma_owner_debug_count("reports_shown") - shown;
+	dropped = dma_owner_debug_count("reports_no_buffer") - dropped;
+	KUNIT_EXPECT_EQ(test, n, shown);
+	KUNIT_EXPECT_EQ(test, shown + dropped, 2 * AT_ONCE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* The clocks of two CPUs differ by a little: nothing was 584 years ago. */
+static void differences_of_clocks(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, dod_ago(10, 3), 7);
+	KUNIT_EXPECT_EQ(test, dod_ago(3, 3), 0);
+	KUNIT_EXPECT_EQ(test, dod_ago(3, 10), 0);
+	KUNIT_EXPECT_EQ(test, dod_ago(0, U64_MAX), 1);
 }
 
 static void duplicates_on_request(struct kunit *test)
@@ -364,8 +726,17 @@ static struct kunit_case report_cases[] = {
 	KUNIT_CASE(text_of_a_read),
 	KUNIT_CASE(title_skips_memcpy),
 	KUNIT_CASE(title_skips_inlines),
+	KUNIT_CASE(title_skips_the_kernel),
+	KUNIT_CASE(title_ends_at_interrupts),
+	KUNIT_CASE(title_of_a_free),
+	KUNIT_CASE(unmatched_calls),
+	DIRECTION_CASE(hints_of_accesses),
 	DIRECTION_CASE(title_is_stable),
 	KUNIT_CASE(duplicates),
+	KUNIT_CASE(duplicates_by_function),
+	KUNIT_CASE(not_shown_is_not_seen),
+	KUNIT_CASE(from_two_cpus),
+	KUNIT_CASE(differences_of_clocks),
 	KUNIT_CASE(duplicates_on_request),
 	KUNIT_CASE(burst_limit),
 	KUNIT_CASE(counters_by_type),
