@@ -707,10 +707,11 @@ struct dod_sync {
  * @dev:	the device
  * @dir:	the direction of this call
  * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map call, and of an unmap call of @kind DOD_SINGLE
+ * @attrs:	DMA_ATTR_* of a map call and of an unmap call
  * @to_device:	a map call that hands the memory over at once
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
+ * @frees:	an unmap call that frees the memory, too
  * @caller:	return address of the hooked function
  * @sp:		the caller's stack pointer after the call
  * @bp:		and its frame pointer
@@ -724,7 +725,7 @@ struct dod_call {
 	enum dma_data_direction dir;
 	enum dod_kind kind;
 	unsigned long attrs;
-	bool to_device, wrong;
+	bool to_device, wrong, frees;
 	unsigned long caller, sp, bp;
 
 	struct dod_mapping *leader, *tail;

@@ -35,7 +35,8 @@ struct seen {
 };
 
 enum hook_id {
-	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, SYNC_CPU,
+	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
+	SYNC_CPU,
 	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
@@ -496,9 +497,9 @@ static void on_api_free_pages(struct hook *hook, unsigned long caller,
 	dod_owner_unmap(&call, bus, size, NULL, 0);
 }
 
-/* debug_dma_unmap_sg(dev, sg, nelems, dir) */
-static void on_unmap_sg(struct hook *hook, unsigned long caller,
-			struct ftrace_regs *fregs)
+/* Begins with device, list, length and direction, as both functions do. */
+static void unmap_list(struct hook *hook, unsigned long caller, unsigned long attrs,
+		       bool frees, struct ftrace_regs *fregs)
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SG,
@@ -511,6 +512,8 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 	/* Nothing to look at: there may be no list. */
 	if (nents <= 0)
 		return;
+	call.attrs = attrs;
+	call.frees = frees;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
 		  call.dir, nents);
 	for_each_sg(sg, first, nents, i)
@@ -519,6 +522,27 @@ static void on_unmap_sg(struct hook *hook, unsigned long caller,
 	/* The mapping begins where the first entry does that is not empty. */
 	if (i < nents)
 		dod_owner_unmap(&call, sg_dma_address(first), 0, sg, nents);
+}
+
+/* dma_unmap_sg_attrs(dev, sg, nents, dir, attrs) */
+static void on_unmap_sg(struct hook *hook, unsigned long caller,
+			struct ftrace_regs *fregs)
+{
+	unmap_list(hook, caller, dod_arg(fregs, 4), false, fregs);
+}
+
+/*
+ * debug_dma_unmap_sg(dev, sg, nelems, dir), which the other calls, too. By itself it is
+ * dma_free_noncontiguous().
+ */
+static void on_unmap_sg_list(struct hook *hook, unsigned long caller,
+			     struct ftrace_regs *fregs)
+{
+	if (caller == READ_ONCE(hook->nested))
+		return;
+	if (arg_dev(fregs) == READ_ONCE(test_dev))
+		hook->seen.caller = caller;
+	unmap_list(hook, caller, 0, true, fregs);
 }
 
 /* === iova ================================================================= */
@@ -707,7 +731,8 @@ static struct hook hooks[NR_HOOKS] = {
 	[UNMAP_PHYS]	 = { "dma_unmap_phys", on_unmap_page,
 			     .presence = DOD_MAPS_PHYS ? REQUIRED : ABSENT },
 	[MAP_SG]	 = { "debug_dma_map_sg", on_map_sg, .gives = true },
-	[UNMAP_SG]	 = { "debug_dma_unmap_sg", on_unmap_sg },
+	[UNMAP_SG]	 = { "dma_unmap_sg_attrs", on_unmap_sg },
+	[UNMAP_SG_LIST]	 = { "debug_dma_unmap_sg", on_unmap_sg_list },
 	[SYNC_CPU]	 = { DOD_SYNC_SINGLE_FOR_CPU, on_sync_cpu },
 	[SYNC_PREPARE]	 = { DOD_SYNC_SINGLE_FOR_DEVICE, on_sync_prepare },
 	[SYNC_DEVICE]	 = { "debug_dma_sync_single_for_device", on_sync_device,
@@ -991,6 +1016,8 @@ static void test_sg(struct test *t)
 	expect_guarded(t, "dma_sync_sg_for_device()", true);
 	dma_unmap_sg(t->dev, sg, ARRAY_SIZE(sg), dir);
 	expect(t, UNMAP_SG, phys, bus, TEST_SIZE, dir);
+	WRITE_ONCE(hooks[UNMAP_SG_LIST].nested, hooks[UNMAP_SG_LIST].seen.caller);
+	expect(t, UNMAP_SG_LIST, phys, bus, TEST_SIZE, dir);
 	expect_guarded(t, "dma_unmap_sg()", false);
 }
 
@@ -1025,7 +1052,7 @@ static void test_pages(struct test *t)
 		expect(t, MAP_SG, phys, bus, size, dir);
 		expect_guarded(t, "dma_alloc_noncontiguous()", false);
 		dma_free_noncontiguous(t->dev, PAGE_SIZE, sgt, dir);
-		expect(t, UNMAP_SG, phys, bus, size, dir);
+		expect(t, UNMAP_SG_LIST, phys, bus, size, dir);
 	} else {
 		fail(t, "dma_alloc_noncontiguous() failed in the self-test");
 	}

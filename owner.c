@@ -978,14 +978,11 @@ static void report_found(const struct dod_call *call, struct dod_found *found)
 		dod_pool_put(&dod_mapping_pool, found->m);
 }
 
-/*
- * Does an unmap discard what the CPU wrote after a sync, on hardware that is not
- * coherent? What a scatterlist is unmapped with is not known.
- */
+/* Does an unmap discard what the CPU wrote after a sync, on a device with a line? */
 static bool unmap_discards(const struct dod_call *call, const struct dod_mapping *m)
 {
-	return call->dir != DMA_TO_DEVICE && call->kind == DOD_SINGLE &&
-	       m->kind == DOD_SINGLE && !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	return call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
+	       !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /* A mapping that is claimed, and so not to end before the caller ends it. */

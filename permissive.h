@@ -47,23 +47,12 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "dma_direct_", DOD_ANY_DIR, .core = true },
 	{ "iommu_dma_", DOD_ANY_DIR, .core = true },
 	/*
-	 * drivers/iommu/io-pgtable-arm.c and -arm-v7s.c map a page table
-	 * TO_DEVICE once, write entries whenever they change, and then call
-	 * dma_sync_single_for_device(): the walker tolerates either value, and
-	 * a sync for the CPU would do nothing for TO_DEVICE.
+	 * drivers/iommu/io-pgtable-arm.c maps a page table TO_DEVICE once, writes entries
+	 * whenever they change, and syncs them: rule 4. Only then, arm_lpae_install_table()
+	 * sets a bit that is its own (ARM_LPAE_PTE_SW_SYNC), and that no walker reads.
 	 */
 	{ "__arm_lpae_", BIT(DMA_TO_DEVICE) },
 	{ "arm_lpae_", BIT(DMA_TO_DEVICE) },
-	{ "__arm_v7s_", BIT(DMA_TO_DEVICE) },
-	{ "arm_v7s_", BIT(DMA_TO_DEVICE) },
-	/* drivers/iommu/{rockchip,sun50i,vsi}-iommu.c, tegra-smmu.c: likewise. */
-	{ "rk_iommu_", BIT(DMA_TO_DEVICE) },
-	{ "rk_dte_get_page_table", BIT(DMA_TO_DEVICE) },
-	{ "sun50i_iommu_", BIT(DMA_TO_DEVICE) },
-	{ "sun50i_dte_get_page_table", BIT(DMA_TO_DEVICE) },
-	{ "vsi_iommu_", BIT(DMA_TO_DEVICE) },
-	{ "vsi_dte_get_page_table", BIT(DMA_TO_DEVICE) },
-	{ "tegra_smmu_", BIT(DMA_TO_DEVICE) },
 	/*
 	 * drivers/md/md-bitmap.c sets bits in pages of its own while an earlier
 	 * write of the same page is in flight, and writes the page again later:

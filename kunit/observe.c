@@ -603,6 +603,7 @@ static const struct {
 	{ "pending.*", NO_TRAPS },
 	{ "stale.tailroom_is_lost", NO_TRAPS },
 	{ "stale.other_bytes_given_back", NO_TRAPS },
+	{ "stale.list_skips_the_sync", NO_TRAPS },
 	{ "lifecycle.neighbour_of_a_long_mapping", NO_SHADOW },
 	/* A device must not get the address of the one before. */
 	{ "lifecycle.iommu_fault", NO_SHADOW },

@@ -5,6 +5,7 @@
  */
 
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 
@@ -197,6 +198,37 @@ static void unmap_skips_the_sync(struct kunit *test)
 	}
 }
 
+/* The same of a list, and what was written to it. */
+static void list_skips_the_sync(struct kunit *test)
+{
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+	int skips;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	for (skips = 0; skips < 2; skips++) {
+		KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 0);
+		dma_sync_sg_for_cpu(kt_dev, sg, 1, DMA_FROM_DEVICE);
+		test_dma_write(a + 64, 8);
+		dma_unmap_sg_attrs(kt_dev, sg, 2, DMA_FROM_DEVICE,
+				   skips ? DMA_ATTR_SKIP_CPU_SYNC : 0);
+		if (!skips) {
+			EXPECT_REPORT(test, "missing-sync-for-device", test_dma_write, a + 64, 8);
+			EXPECT_CPU_OWNS(test, b, 8);
+			continue;
+		}
+		EXPECT_SILENCE(test);
+		EXPECT_CPU_OWNS(test, a, 8);
+		EXPECT_READ_TRAPS(test, b + 8, 8);
+	}
+	test_dma_write(b, 8);
+	EXPECT_CPU_OWNS(test, b, 8);
+}
+
 /* Whoever gets the page next knows nothing of it. */
 static void stale_is_freed(struct kunit *test)
 {
@@ -282,6 +314,7 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(tailroom_is_lost),
 	KUNIT_CASE(other_bytes_given_back),
 	KUNIT_CASE(unmap_skips_the_sync),
+	KUNIT_CASE(list_skips_the_sync),
 	KUNIT_CASE(stale_is_freed),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),
