@@ -22,6 +22,7 @@
 #include <linux/irqflags.h>
 #include <linux/kasan.h>
 #include <linux/list.h>
+#include <linux/mempool.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rbtree.h>
@@ -370,6 +371,7 @@ struct dod_range {
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock). Or it was not allocated when it was mapped
+ * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
  * @pending:	@ranges may have pending ones (phys lock, read without)
@@ -403,7 +405,7 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed, shared, pending;
+	bool slab, freed, shared, pending, unfit;
 	u16 binding;
 	u32 mark;
 
@@ -556,6 +558,7 @@ struct dod_content {
  * @was:	what that byte was
  * @is:		what it is
  * @lost:	writes that the device will not get
+ * @freed:	what was freed, unseen, while the device owned it
  * @m:		a copy of the mapping, if it may have ended since
  */
 struct dod_found {
@@ -565,6 +568,7 @@ struct dod_found {
 	unsigned int overrun, far;
 	u8 was, is;
 	struct dod_pending *lost;
+	struct dod_range freed;
 	struct dod_mapping *m;
 };
 
@@ -635,6 +639,8 @@ enum dod_trap {
  * @padding:	how many bytes behind a mapping nobody may write to, and which is
  *		the first; not what the allocator or the sanitizer keeps there.
  *		Default: it is not known
+ * @freed:	whether some of a range was freed, as far as one granule of each page
+ *		tells. Default: it is not known
  * @state:	what the sanitizer itself makes of the granule of a byte: to be
  *		compared only. Comes with @padding
  * @watch:	tell dod_owner_write() of writes to the whole granules of
@@ -657,6 +663,7 @@ struct dod_guard {
 	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
 	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
 				u64 *start);
+	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
 	void (*watch)(u64 start, u64 last, bool on);
 };
@@ -794,6 +801,9 @@ struct dod_freed {
 };
 
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);
+void dod_owner_free_end(u64 start, u64 last);
+bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
+			  struct dod_range *range);
 
 int dod_owner_start(const struct dod_guard *guard, unsigned int reserve,
 		    unsigned int max);
@@ -888,6 +898,10 @@ u64 dod_checks_wires(const struct dod_device *d);
 
 void dod_lifecycle_mark(struct dod_mapping *m);
 void dod_lifecycle_unmark(const struct dod_mapping *m);
+void dod_lifecycle_free(const void *ptr, unsigned long ip);
+void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long ip);
+void dod_lifecycle_freed(const struct dod_mapping *m, const struct dod_range *range,
+			 const char *found);
 void dod_lifecycle_see(const struct bus_type *bus);
 void dod_lifecycle_shutdown(void);
 bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size);
@@ -963,11 +977,13 @@ void dod_report_shared_line(const struct dod_access *access,
  * @addr:	its first byte
  * @size:	bytes
  * @ip:		return address into the function that frees it
+ * @found:	it was freed some time ago, unseen: when that was found; else NULL
  */
 struct dod_free {
 	unsigned long addr;
 	u64 size;
 	unsigned long ip;
+	const char *found;
 };
 
 /**

@@ -53,6 +53,10 @@
 /* KASAN's own, of what lies behind an object: mm/kasan/kasan.h. */
 #define SHADOW_SLAB_REDZONE	0xfc
 #define SHADOW_PAGE_REDZONE	0xfe
+/* And of what was freed. */
+#define SHADOW_PAGE_FREE	0xff
+#define SHADOW_SLAB_FREE	0xfb
+#define SHADOW_SLAB_FREE_META	0xfa
 
 #define GRANULE		BIT(KASAN_SHADOW_SCALE_SHIFT)
 #define WORD_BYTES	(GRANULE * sizeof(u64))
@@ -68,7 +72,7 @@ static const u8 shadow_values[] = {
 };
 
 /* The functions of KASAN that we stand in for, and which decides when. */
-enum { REPORT, CHECK_BYTE, NR_PROBES };
+enum { REPORT, CHECK_BYTE, INVALID_FREE, NR_PROBES };
 
 static struct kprobe probes[NR_PROBES];
 
@@ -417,11 +421,11 @@ static const struct {
 	bool freed;
 	const char *name;
 } kasan_values[] = {
-	{ 0xff, true, "a freed page" },
+	{ SHADOW_PAGE_FREE, true, "a freed page" },
 	{ SHADOW_PAGE_REDZONE, false, "the redzone behind a large kmalloc() buffer" },
 	{ SHADOW_SLAB_REDZONE, false, "a slab redzone" },
-	{ 0xfb, true, "a freed slab object" },
-	{ 0xfa, true, "a freed slab object" },
+	{ SHADOW_SLAB_FREE, true, "a freed slab object" },
+	{ SHADOW_SLAB_FREE_META, true, "a freed slab object" },
 	{ 0xf9, false, "the redzone of a global variable" },
 };
 
@@ -485,6 +489,24 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 		return name;
 	}
 	return NULL;
+}
+
+/*
+ * Whoever frees an object or a page poisons all of it, so that one granule of each page
+ * tells. What was allocated again since is not seen.
+ */
+static bool freed(u64 start, u64 last)
+{
+	u64 phys;
+
+	for (phys = start; phys <= last; phys = (phys | (PAGE_SIZE - 1)) + 1) {
+		u8 value = shadow_of(phys);
+
+		if (value == SHADOW_PAGE_FREE || value == SHADOW_SLAB_FREE ||
+		    value == SHADOW_SLAB_FREE_META)
+			return true;
+	}
+	return false;
 }
 
 /* What KASAN itself says of the granule. */
@@ -916,6 +938,30 @@ static int __kprobes on_check_byte(struct kprobe *p, struct pt_regs *regs)
 	return 1;
 }
 
+/*
+ * Runs in the place of kasan_report_invalid_free(): KASAN takes an object whose first
+ * granule is ours for freed, where no hook has seen the free. Its caller does not free
+ * the object now; the device may still write to it.
+ */
+static void invalid_free(void *object, unsigned long ip, int type)
+{
+	dod_lifecycle_free(object, ip);
+}
+
+/* Breakpoint context, too. enum kasan_report_type is in mm/kasan/kasan.h. */
+static int __kprobes on_invalid_free(struct kprobe *p, struct pt_regs *regs)
+{
+	const int double_free = 2;
+	unsigned long addr = regs_get_kernel_argument(regs, 0);
+
+	if ((int)regs_get_kernel_argument(regs, 2) != double_free ||
+	    !in_linear_map(addr, 1) ||
+	    !is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)addr))))
+		return 0;
+	instruction_pointer_set(regs, (unsigned long)invalid_free);
+	return 1;
+}
+
 /* Its presence keeps the probe a breakpoint: a jump could not redirect. */
 static void after_probe(struct kprobe *p, struct pt_regs *regs,
 			unsigned long flags)
@@ -969,6 +1015,7 @@ static const struct {
 } probed[NR_PROBES] = {
 	[REPORT] = { "kasan_report", on_kasan_report },
 	[CHECK_BYTE] = { "__kasan_check_byte", on_check_byte },
+	[INVALID_FREE] = { "kasan_report_invalid_free", on_invalid_free },
 };
 
 /* === Breakpoints inside of another probe's handler ======================== */
@@ -999,8 +1046,10 @@ static void __kprobes judge_or_push(struct kprobe *p, struct pt_regs *regs)
 		regs->si, regs->di, regs->r8, regs->r9, regs->r10, regs->r11,
 		regs->r12, regs->r13, regs->r14, regs->r15,
 	};
-	unsigned int i = p->addr == probes[REPORT].addr ? REPORT : CHECK_BYTE;
+	unsigned int i = 0;
 
+	while (i < NR_PROBES - 1 && p->addr != probes[i].addr)
+		i++;
 	/* A second look, where the pre_handler has been called and left it to KASAN. */
 	if (probed[i].handler(p, regs))
 		return;
@@ -1126,6 +1175,7 @@ const struct dod_guard dod_guard = {
 	.object = object,
 	.inaccessible = inaccessible,
 	.padding = padding,
+	.freed = freed,
 	.state = state,
 	.watch = watch,
 };

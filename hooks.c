@@ -40,7 +40,8 @@ enum hook_id {
 	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
-	PANIC, NR_HOOKS
+	PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
+	NR_HOOKS
 };
 
 /* What a row needs not to be an error where the kernel lacks its function. */
@@ -701,6 +702,45 @@ static void on_panic(struct hook *hook, unsigned long caller,
 	WRITE_ONCE(dod_panicking, true);
 }
 
+/* === Frees that have no tracepoint ======================================== */
+
+/* kmem_cache_free_bulk(cache, nr, objects): also kfree_bulk(), and so kfree_rcu() */
+static void on_free_bulk(struct hook *hook, unsigned long caller,
+			 struct ftrace_regs *fregs)
+{
+	void **objects = (void **)dod_arg(fregs, 2);
+	size_t nr = dod_arg(fregs, 1), i;
+
+	for (i = 0; i < nr; i++)
+		dod_lifecycle_free(objects[i], caller);
+}
+
+/* kfree_nolock(object) */
+static void on_free_nolock(struct hook *hook, unsigned long caller,
+			   struct ftrace_regs *fregs)
+{
+	dod_lifecycle_free((void *)dod_arg(fregs, 0), caller);
+}
+
+/* mempool_free(element, pool) */
+static void on_pool_free(struct hook *hook, unsigned long caller,
+			 struct ftrace_regs *fregs)
+{
+	dod_lifecycle_pool_free((void *)dod_arg(fregs, 0),
+				(mempool_t *)dod_arg(fregs, 1), caller);
+}
+
+/* mempool_free_bulk(pool, elements, nr) */
+static void on_pool_free_bulk(struct hook *hook, unsigned long caller,
+			      struct ftrace_regs *fregs)
+{
+	void **elements = (void **)dod_arg(fregs, 1);
+	unsigned int nr = dod_arg(fregs, 2), i;
+
+	for (i = 0; i < nr; i++)
+		dod_lifecycle_pool_free(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -765,6 +805,15 @@ static struct hook hooks[NR_HOOKS] = {
 	[SHUTDOWN]	 = { "cpu_hotplug_disable", on_shutdown,
 			     .presence = OPTIONAL },
 	[PANIC]		 = { "panic", on_panic, .presence = OPTIONAL },
+	/* Nor these, whose arguments are no device. */
+	[FREE_BULK]	 = { "kmem_cache_free_bulk", on_free_bulk,
+			     .presence = OPTIONAL },
+	[FREE_NOLOCK]	 = { "kfree_nolock", on_free_nolock,
+			     .presence = OPTIONAL },
+	[POOL_FREE]	 = { "mempool_free", on_pool_free,
+			     .presence = OPTIONAL },
+	[POOL_FREE_BULK] = { "mempool_free_bulk", on_pool_free_bulk,
+			     .presence = OPTIONAL },
 };
 
 /* The self-test calls all that are called often: none is looked up here later. */

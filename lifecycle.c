@@ -13,13 +13,17 @@
 #include "permissive.h"
 
 #include <linux/instruction_pointer.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/tracepoint.h>
+#include <trace/events/iommu.h>
+#include <trace/events/kmem.h>
 
 static const struct dod_guard *guard;
 
@@ -102,6 +106,16 @@ void dod_lifecycle_unmark(const struct dod_mapping *m)
 
 /* === Frees ================================================================ */
 
+/* The page of an object that was freed before: by nobody who has to do with it now. */
+static void report_freed(const struct dod_free *f, const struct dod_mapping *m,
+			 const struct dod_range *range, bool object)
+{
+	if (m->slab && !object)
+		dod_count(DOD_C_UNJUDGED_FREE);
+	else if (READ_ONCE(dod_armed))
+		dod_report_free(f, m, range);
+}
+
 static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 {
 	struct dod_free f = {
@@ -118,31 +132,49 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 			dod_pending_report(p, &freed.m, DOD_LOST_AT_FREE, ip);
 			dod_pending_put(p);
 		}
-		if (!freed.owned)
-			continue;
-		/*
-		 * The page of an object that was freed before, in a way that has
-		 * no tracepoint: whoever frees the page has nothing to do with it.
-		 */
-		if (freed.m.slab && !object)
-			dod_count(DOD_C_UNJUDGED_FREE);
-		else if (READ_ONCE(dod_armed))
-			dod_report_free(&f, &freed.m, &freed.range);
+		if (freed.owned)
+			report_freed(&f, &freed.m, &freed.range, object);
 	}
 }
 
-/* Where the guard knows that it was freed before, that is the sanitizer's to report. */
+/**
+ * dod_lifecycle_freed() - memory that a device owns was freed, and nobody saw it
+ * @m: a copy of the mapping, or one that nobody else knows of
+ * @range: what the device owned of the memory
+ * @found: when that was found, as a part of a sentence
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_lifecycle_freed(const struct dod_mapping *m, const struct dod_range *range,
+			 const char *found)
+{
+	struct dod_free f = {
+		.addr = (unsigned long)phys_to_virt(range->start),
+		.size = range->last - range->start + 1,
+		.found = found,
+	};
+
+	if (READ_ONCE(dod_armed))
+		dod_report_free(&f, m, range);
+}
+
+/*
+ * Where the guard knows that it was freed before, that is the sanitizer's to report.
+ * Else KASAN must not find a value of ours in the object, whatever put it there, for it
+ * takes that for a double free.
+ */
 static noinline void free_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr);
 	u64 size = dod_may_lock() ? guard->object(ptr) : 0;
 
-	if (size)
-		report_frees(start, start + size - 1, true, ip);
+	if (!size)
+		return;
+	report_frees(start, start + size - 1, true, ip);
+	dod_owner_free_end(start, start + size - 1);
 }
 
-/* kfree(call_site, ptr), kmem_cache_free(call_site, ptr, cache) */
-static void on_free_object(void *data, unsigned long call_site, const void *ptr)
+static void on_object(const void *ptr, unsigned long ip)
 {
 	struct folio *folio;
 
@@ -151,11 +183,23 @@ static void on_free_object(void *data, unsigned long call_site, const void *ptr)
 	folio = virt_to_folio(ptr);
 	if (is_marked(folio_pfn(folio)) || is_marked(PHYS_PFN(virt_to_phys((void *)ptr))) ||
 	    atomic_read(&nr_unmarked))
-		free_object(ptr, _RET_IP_);
+		free_object(ptr, ip);
 }
 
-/* mm_page_free(page, order): of a folio, or of pages that never were one */
-static void on_free_pages(void *data, struct page *page, unsigned int order)
+/* A probe has the prototype of its tracepoint, after @data: kCFI panics at another. */
+static void on_kfree(void *data, unsigned long call_site, const void *ptr)
+{
+	on_object(ptr, _RET_IP_);
+}
+
+static void on_kmem_cache_free(void *data, unsigned long call_site, const void *ptr,
+			       const struct kmem_cache *cache)
+{
+	on_object(ptr, _RET_IP_);
+}
+
+/* Of a folio, or of pages that never were one. */
+static void on_pages(struct page *page, unsigned int order, unsigned long ip)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i;
 
@@ -164,7 +208,78 @@ static void on_free_pages(void *data, struct page *page, unsigned int order)
 	if (likely(i == end && !atomic_read(&nr_unmarked)) ||
 	    PageHighMem(page) || !dod_may_lock())
 		return;
-	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, _RET_IP_);
+	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, ip);
+	dod_owner_free_end(PFN_PHYS(pfn), PFN_PHYS(end) - 1);
+}
+
+static void on_mm_page_free(void *data, struct page *page, unsigned int order)
+{
+	on_pages(page, order, _RET_IP_);
+}
+
+/**
+ * dod_lifecycle_free() - an object is freed, where no tracepoint says so
+ * @ptr: the object
+ * @ip: return address of the function that frees it
+ *
+ * Context: any.
+ */
+void dod_lifecycle_free(const void *ptr, unsigned long ip)
+{
+	if (READ_ONCE(guard))
+		on_object(ptr, ip);
+}
+
+/**
+ * dod_lifecycle_pool_free() - an element is given back to a memory pool
+ * @element: the element
+ * @pool: the pool
+ * @ip: return address of mempool_free()
+ *
+ * Whether the pool keeps it or frees it: the memory is nobody's. A pool with functions
+ * of its driver's own keeps elements of which only the driver knows what they are, and
+ * may keep them mapped.
+ *
+ * Context: any.
+ */
+void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long ip)
+{
+	if (!READ_ONCE(guard) || !element)
+		return;
+	/* One that is full hands it to its own function, which may unmap it first. */
+	if (READ_ONCE(pool->curr_nr) >= pool->min_nr && pool->free != mempool_free_slab &&
+	    pool->free != mempool_kfree && pool->free != mempool_free_pages)
+		return;
+	if (pool->alloc == mempool_alloc_slab || pool->alloc == mempool_kmalloc)
+		on_object(element, ip);
+	else if (pool->alloc == mempool_alloc_pages)
+		on_pages(element, (unsigned long)pool->pool_data, ip);
+}
+
+/* === Frees that nobody sees =============================================== */
+
+/*
+ * kfree_rcu() of kernels that free its objects with a function of the allocator's own,
+ * and whatever else there will be: the guard can tell.
+ */
+#define SCAN_PERIOD	(5 * HZ)
+
+static void scan(struct work_struct *work);
+static DECLARE_DEFERRABLE_WORK(scan_work, scan);
+
+static void scan(struct work_struct *work)
+{
+	struct dod_range range;
+	struct dod_mapping m;
+	unsigned int shard = 0;
+	u64 start = 0;
+
+	while (dod_owner_next_freed(&shard, &start, &m, &range)) {
+		if (range.start <= range.last)
+			dod_lifecycle_freed(&m, &range, "by a look at all mappings");
+		cond_resched();
+	}
+	schedule_delayed_work(&scan_work, SCAN_PERIOD);
 }
 
 /* === Mappings that are left =============================================== */
@@ -548,11 +663,20 @@ static struct probe {
 	bool optional;
 	struct tracepoint *tp;
 } probes[] = {
-	{ "kfree", on_free_object },
-	{ "kmem_cache_free", on_free_object },
-	{ "mm_page_free", on_free_pages },
+	{ "kfree", on_kfree },
+	{ "kmem_cache_free", on_kmem_cache_free },
+	{ "mm_page_free", on_mm_page_free },
 	{ "io_page_fault", on_iommu_fault, .optional = true },
 };
+
+/* The compiler is to compare the prototypes, which the table does not keep. */
+static void check_prototypes(void)
+{
+	check_trace_callback_type_kfree(on_kfree);
+	check_trace_callback_type_kmem_cache_free(on_kmem_cache_free);
+	check_trace_callback_type_mm_page_free(on_mm_page_free);
+	check_trace_callback_type_io_page_fault(on_iommu_fault);
+}
 
 static void find_tracepoint(struct tracepoint *tp, void *ignore)
 {
@@ -577,6 +701,7 @@ static int attach_probes(void)
 	unsigned int i;
 	int err;
 
+	check_prototypes();
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
 		if (!probes[i].tp && probes[i].optional)
@@ -607,11 +732,14 @@ int dod_lifecycle_start(const struct dod_guard *with)
 {
 	int err;
 
-	guard = with;
+	WRITE_ONCE(guard, with);
 	err = attach_probes();
-	if (!err)
-		watch_buses();
-	return err;
+	if (err)
+		return err;
+	watch_buses();
+	if (guard->freed)
+		schedule_delayed_work(&scan_work, SCAN_PERIOD);
+	return 0;
 }
 
 /**
@@ -621,6 +749,7 @@ int dod_lifecycle_start(const struct dod_guard *with)
  */
 void dod_lifecycle_stop(void)
 {
+	cancel_delayed_work_sync(&scan_work);
 	unwatch_buses();
 	detach_probes(ARRAY_SIZE(probes));
 }

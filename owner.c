@@ -971,7 +971,9 @@ static void report_found(const struct dod_call *call, struct dod_found *found)
 {
 	if (!found_any(found))
 		return;
-	if (found->types && found->m)
+	if ((found->types & BIT(DOD_R_FREE_WHILE_MAPPED)) && found->m)
+		dod_lifecycle_freed(found->m, &found->freed, "when it was synced");
+	else if (found->types && found->m)
 		dod_content_report(found, found->m, call->caller);
 	report_lost(call, found, found->m, DOD_LOST_AT_SYNC);
 	if (found->m)
@@ -1072,6 +1074,44 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
 	m->handed = start - m->start;
 	m->handed_len = last - start + 1;
+}
+
+/*
+ * The first of the ranges of [start, last] that the device owns, and of which something
+ * was freed in a way that is not hooked. The lock of the mapping's part is held.
+ */
+static struct dod_range *freed_range(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	if (!guard->freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed)
+		return NULL;
+	for (r = range_tree_iter_first(&m->ranges, start, last); r;
+	     r = range_tree_iter_next(r, start, last))
+		if (r->state == DOD_OWNED &&
+		    guard->freed(max(r->start, start), min(r->last, last)))
+			return r;
+	return NULL;
+}
+
+/*
+ * Gives all of a mapping to the CPU, for good: its memory was freed. The lock of its
+ * part is held. That of a wide one needs end_wide() for all of the mapping then.
+ */
+static void take_freed(struct index_part *part, struct dod_mapping *m)
+{
+	struct dod_range *r;
+	u64 to = m->last;
+
+	dod_content_end(m);
+	m->freed = true;
+	if (m->wide) {
+		begin_wide();
+		range_take(m, m->start, &to, TAKE_ALL);
+	}
+	while ((r = range_tree_iter_first(&m->ranges, m->start, m->last)))
+		take_narrow(part, m, r->start, r->last, TAKE_ALL);
+	m->trap = DOD_TRAP_NONE;
 }
 
 /* GIVE is TO_DEVICE without a sync call. */
@@ -1292,18 +1332,26 @@ static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
 
 /*
  * Takes a claimed mapping out of the physical index and gives all to the CPU. Returns
- * false if it stays there, because some of it is stale.
+ * false if it stays there, because some of it is stale. *freed is what was freed of it
+ * that its device owned, and empty if nothing was.
  */
-static bool take_back_all(struct dod_mapping *m, bool stale)
+static bool take_back_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 {
 	struct index_part *part = phys_part(m);
 	struct dod_range *r;
 	unsigned long flags;
 
+	freed->start = 1;
+	freed->last = 0;
 	if (m->not_ram)
 		return true;
 
 	dod_lock_irqsave(&part->lock, flags);
+	r = freed_range(m, m->start, m->last);
+	if (unlikely(r)) {
+		*freed = *r;
+		stale = false;
+	}
 	if (m->wide)
 		begin_wide();
 	dod_content_end(m);
@@ -1338,10 +1386,13 @@ static bool take_back_all(struct dod_mapping *m, bool stale)
 
 static void end_one(struct dod_mapping *m, const struct dod_call *call)
 {
+	struct dod_range freed DOD_UNINITIALIZED;
 	bool gone;
 
 	m->ended_by = call ? call->caller : 0;
-	gone = take_back_all(m, call && leaves_stale(call, m));
+	gone = take_back_all(m, call && leaves_stale(call, m), &freed);
+	if (unlikely(freed.start <= freed.last) && call)
+		dod_lifecycle_freed(m, &freed, "when it was unmapped");
 	if (call)
 		dod_count(DOD_C_UNMAPS);
 	if (!gone)
@@ -1370,10 +1421,11 @@ static void end_group(struct dod_mapping *leader, const struct dod_call *call)
 static void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
+	struct dod_range freed;
 
 	for (m = call->leader; m; m = next) {
 		next = m->next;
-		take_back_all(m, false);
+		take_back_all(m, false, &freed);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
 	call->leader = NULL;
@@ -1501,6 +1553,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, dod_bus_last(m));
 	good = !to_be_judged() || call->wrong || dod_checks_before(call, m);
+	m->unfit = ram && guard->freed && guard->freed(m->start, m->last);
 	m->wide = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
 	if (m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
@@ -1839,6 +1892,27 @@ static struct dod_mapping *find_sync(struct index_part *part,
 	return found;
 }
 
+/*
+ * A sync says that the memory is there. Was it freed, unseen? Then all of the mapping is
+ * the CPU's, as after a free that was seen. The mapping's phys lock is held.
+ */
+static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change change,
+			struct dod_found *found)
+{
+	struct dod_range *r;
+
+	if (change != TO_CPU && change != TO_DEVICE)
+		return false;
+	r = freed_range(m, start, last);
+	if (likely(!r))
+		return false;
+	found->freed = *r;
+	found->types = BIT(DOD_R_FREE_WHILE_MAPPED);
+	copy_found(found, m);
+	take_freed(phys_part(m), m);
+	return true;
+}
+
 /* What sync_one() has done. */
 struct synced {
 	u64 start, last, done;
@@ -1864,7 +1938,13 @@ static struct synced sync_mapping(const struct dod_call *call,
 		s.last = m->last;
 	}
 	dod_lock(&phys->lock);
-	s.wide = change_owner(call, m, s.start, &s.last, change, found);
+	if (unlikely(found_freed(m, s.start, s.last, change, found))) {
+		s.start = m->start;
+		s.last = m->last;
+		s.wide = m->wide;
+	} else {
+		s.wide = change_owner(call, m, s.start, &s.last, change, found);
+	}
 	dod_unlock(&phys->lock);
 	return s;
 }
@@ -1986,15 +2066,22 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *s,
 		wider = find_sync_phys(part, call, start, last, change, &best);
 		if (wider) {
 			last = min(last, wider->last);
-			wide = change_owner(call, wider, start, &last, change,
-					    &found);
+			if (found_freed(wider, start, last, change, &found)) {
+				start = wider->start;
+				last = wider->last;
+				wide = true;
+			} else {
+				wide = change_owner(call, wider, start, &last, change,
+						    &found);
+			}
 		}
 		dod_unlock(&part->lock);
 	}
 	/* The wide lock nests in here, and must not be held. */
 	if (m && !wider) {
 		last = min(last, m->last);
-		change_owner(call, m, start, &last, change, &found);
+		if (!found_freed(m, start, last, change, &found))
+			change_owner(call, m, start, &last, change, &found);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	if (wide)
@@ -2921,12 +3008,10 @@ static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
 {
 	struct dod_found found DOD_UNINITIALIZED;
 	struct dod_range *r;
-	u64 to = m->last;
 
 	found_begin(&found);
 	freed->m = *m;
 	freed->owned = false;
-	dod_content_end(m);
 	for (r = range_tree_iter_first(&m->ranges, start, last); r && !freed->owned;
 	     r = range_tree_iter_next(r, start, last)) {
 		freed->owned = r->state != DOD_PENDING;
@@ -2934,14 +3019,7 @@ static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
 	}
 	find_lost(m, start, last, true, &found);
 	freed->lost = found.lost;
-	m->freed = true;
-	if (m->wide) {
-		begin_wide();
-		range_take(m, m->start, &to, TAKE_ALL);
-	}
-	while ((r = range_tree_iter_first(&m->ranges, m->start, m->last)))
-		take_narrow(part, m, r->start, r->last, TAKE_ALL);
-	m->trap = DOD_TRAP_NONE;
+	take_freed(part, m);
 	return freed->owned || freed->lost;
 }
 
@@ -3012,6 +3090,121 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 		}
 	}
 	return false;
+}
+
+/* A mapping that begins before @start, and of which something is left in [start, last]. */
+static struct dod_mapping *find_earlier(struct index_part *part, u64 start, u64 last)
+{
+	struct dod_mapping *m;
+
+	for (m = first_touching(part, start, last); m; m = next_touching(m, start, last))
+		if (m->start < start && !m->ended &&
+		    range_tree_iter_first(&m->ranges, start, last))
+			return m;
+	return NULL;
+}
+
+/**
+ * dod_owner_free_end() - no device owns any of freed memory, and none of it is guarded
+ * @start: first byte, physical
+ * @last: last byte, physical
+ *
+ * After dod_owner_free(), and before the allocator looks at the memory. A mapping that
+ * begins before it was too long: it must not take the memory from who gets it next.
+ * What others have guarded there, as the rest of a cache line, goes as well.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_free_end(u64 start, u64 last)
+{
+	struct index_part *wide = &by_phys->wide;
+	u64 from, to, end = 0;
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	if (READ_ONCE(wide->nr)) {
+		begin_wide();
+		dod_lock_irqsave(&wide->lock, flags);
+		while ((m = find_earlier(wide, start, last))) {
+			to = min(m->last, last);
+			range_take(m, start, &to, TAKE_ALL);
+			end = max(end, to);
+		}
+		dod_unlock_irqrestore(&wide->lock, flags);
+		if (end)
+			guard_wide(start, end);
+		atomic_dec(&wide_changes);
+	}
+	for_each_region(from, to, start, last) {
+		struct index_part *shard = phys_shard(from);
+
+		dod_lock_irqsave(&shard->lock, flags);
+		while ((m = find_earlier(shard, from, to)))
+			take_narrow(shard, m, from, min(m->last, to), TAKE_ALL);
+		guard->disown(from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/* How many mappings are looked at with interrupts off. */
+#define SCANNED	128
+
+/**
+ * dod_owner_next_freed() - look for mapped memory that was freed, and nobody saw it
+ * @shard: part of the index, 0 to begin with
+ * @start: physical address to go on from, 0 to begin with
+ * @copy: filled in if there is some
+ * @range: what the device owned of it; empty if there is none
+ *
+ * What is found is the CPU's from then on, for good. Of mappings that begin at one
+ * address so many are looked at as fit in one step.
+ *
+ * Context: process.
+ *
+ * Return: false at the end.
+ */
+bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
+			  struct dod_range *range)
+{
+	struct index_part *part = *shard == NR_SHARDS ? &by_phys->wide :
+							&by_phys->shard[*shard];
+	struct dod_range *r = NULL;
+	unsigned int nr = 0;
+	struct dod_mapping *m;
+	unsigned long flags;
+	u64 at = 0;
+
+	range->start = 1;
+	range->last = 0;
+	if (*shard > NR_SHARDS)
+		return false;
+	dod_lock_irqsave(&part->lock, flags);
+	for (m = first_touching(part, *start, U64_MAX); m;
+	     m = next_touching(m, *start, U64_MAX)) {
+		if (m->start < *start)
+			continue;
+		if (nr++ >= SCANNED && m->start != at)
+			break;
+		at = m->start;
+		r = freed_range(m, m->start, m->last);
+		if (r)
+			break;
+	}
+	if (m) {
+		*start = m->start;
+	} else {
+		*start = 0;
+		++*shard;
+	}
+	if (r) {
+		*copy = *m;
+		*range = *r;
+		take_freed(part, m);
+	}
+	dod_unlock_irqrestore(&part->lock, flags);
+	if (r && copy->wide)
+		end_wide(copy->start, copy->last);
+	return true;
 }
 
 /* As copy_nearest(), by bus address. */

@@ -1429,6 +1429,16 @@ static void put_race(struct text *t, const struct report *r)
 
 static void put_free(struct text *t, const struct report *r)
 {
+	if (r->free->found) {
+		put(t, "The memory at %lx was freed by a function that is not hooked, as for kfree_rcu().\n",
+		    r->free->addr);
+		put(t, "Found %s, by task %s/%d on cpu %d\n", r->free->found,
+		    current->comm, task_pid_nr(current), raw_smp_processor_id());
+		put(t, "\n");
+		put_mapping(t, r->m, r->range);
+		put_device_state(t, r->m);
+		return;
+	}
 	put(t, "Free of %llu bytes at %lx by task %s/%d on cpu %d:\n",
 	    r->free->size, r->free->addr, current->comm,
 	    task_pid_nr(current), raw_smp_processor_id());
@@ -2034,9 +2044,16 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 	unsigned long flags = dod_judge_begin();
 	struct stack stack;
 
-	r.nr = access_stack(frames, f->ip, &inner);
-	stack = stack_of(&r);
-	r.culprit = find_freeing_frame(&stack, m);
+	if (f->found) {
+		/* Nobody knows who freed it. */
+		r.frames = m->map_frames;
+		r.nr = m->map.nr_frames;
+		r.culprit = r.nr;
+	} else {
+		r.nr = access_stack(frames, f->ip, &inner);
+		stack = stack_of(&r);
+		r.culprit = find_freeing_frame(&stack, m);
+	}
 	make_report(&r);
 	dod_judge_end(flags);
 }

@@ -7,8 +7,11 @@
  */
 
 #include <linux/glob.h>
+#include <linux/delay.h>
 #include <linux/iommu.h>
+#include <linux/kasan.h>
 #include <linux/kfence.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/platform_device.h>
 #include <linux/skbuff.h>
@@ -280,14 +283,13 @@ static void neighbour_of_a_long_mapping(struct kunit *test)
 		dma = test_dma_map(test, kt_dev, a, b - a + 16, DMA_TO_DEVICE);
 		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 		KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: out-of-bounds-map in *"));
-		/* KASAN itself would take what is guarded for freed. */
-		dma_sync_single_for_cpu(kt_dev, dma + (b - a), 8, DMA_TO_DEVICE);
 		for (i = 0; i < ARRAY_SIZE(buf); i++)
 			if (buf[i] == b) {
 				test_free(b);
 				buf[i] = NULL;
 			}
 		EXPECT_SILENCE(test);
+		KUNIT_EXPECT_FALSE(test, kt_painted(b));
 		EXPECT_WRITE_TRAPS(test, a, 8);
 		dma_unmap_single(kt_dev, dma, b - a + 16, DMA_TO_DEVICE);
 	}
@@ -295,6 +297,397 @@ static void neighbour_of_a_long_mapping(struct kunit *test)
 		kfree(buf[i]);
 	if (!a)
 		kunit_skip(test, "no objects beside each other");
+}
+
+/* The start of the object is in the cache line that the device writes to. */
+static void guarded_edge(struct kunit *test)
+{
+	u8 *buf;
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "off_types", "cacheline-sharing");
+	buf = buf_alloc(test, SIZE);
+	dma = test_dma_map(test, kt_dev, buf + 16, 200, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, 200, DMA_FROM_DEVICE);
+}
+
+/* The CPU got it back, and its next write would have been noted. */
+static void watched_byte(struct kunit *test)
+{
+	u8 *buf;
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	buf = buf_alloc(test, SIZE);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free(buf);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static kt_noinline void test_free_bulk(struct kmem_cache *cache, size_t nr, void **bufs)
+{
+	kmem_cache_free_bulk(cache, nr, bufs);
+	barrier();
+}
+
+static void bulk(struct kunit *test)
+{
+	void *bufs[4];
+	dma_addr_t dma;
+	u8 *buf;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		bufs[i] = buf_alloc(test, SIZE);
+	buf = bufs[2];
+	dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+	test_free_bulk(NULL, ARRAY_SIZE(bufs), bufs);
+	EXPECT_FREE_REPORT(test, test_free_bulk, buf, SIZE);
+	late_unmap(test, dma, SIZE, dir_of(test));
+}
+
+static void bulk_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 320, 0, 0, NULL);
+	void *bufs[3];
+	dma_addr_t dma;
+	u8 *buf;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		do {
+			bufs[i] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOFAIL);
+		} while (is_kfence_address(bufs[i]));
+	buf = bufs[0];
+	dma = test_dma_map(test, kt_dev, buf + 128, 64, DMA_FROM_DEVICE);
+	test_free_bulk(cache, ARRAY_SIZE(bufs), bufs);
+	EXPECT_FREE_REPORT(test, test_free_bulk, buf, 320);
+	late_unmap(test, dma, 64, DMA_FROM_DEVICE);
+	kmem_cache_destroy(cache);
+	EXPECT_SILENCE(test);
+}
+
+static void bulk_after_the_unmap(struct kunit *test)
+{
+	void *bufs[4];
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		bufs[i] = buf_alloc(test, SIZE);
+	dma = test_dma_map(test, kt_dev, bufs[1], SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_free_bulk(NULL, ARRAY_SIZE(bufs), bufs);
+	EXPECT_SILENCE(test);
+}
+
+/* === Objects that go after a grace period ================================= */
+
+struct by_rcu {
+	u8 head[64];
+	u8 buf[256];
+	struct rcu_head rcu;
+};
+
+/* kfree_rcu() frees what it has gathered some seconds later. */
+static void wait_for_kfree_rcu(void)
+{
+	int i;
+
+	rcu_barrier();
+	for (i = 0; i < 150 && !kt_pending(); i++)
+		msleep(100);
+}
+
+static void member_by_rcu(struct kunit *test)
+{
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	dma_addr_t dma = test_dma_map(test, kt_dev, obj->buf, 256, DMA_FROM_DEVICE);
+
+	kfree_rcu(obj, rcu);
+	EXPECT_SILENCE(test);
+	wait_for_kfree_rcu();
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" test_dma_map+0x*"));
+	late_unmap(test, dma, 256, DMA_FROM_DEVICE);
+}
+
+/* Its first granule is the device's: KASAN takes that for a double free. */
+static void start_by_rcu(struct kunit *test)
+{
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	dma_addr_t dma = test_dma_map(test, kt_dev, obj, 256, DMA_TO_DEVICE);
+
+	kfree_rcu(obj, rcu);
+	wait_for_kfree_rcu();
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
+	late_unmap(test, dma, 256, DMA_TO_DEVICE);
+}
+
+/* A reader may unmap it until the grace period is over. */
+static void by_rcu_after_the_unmap(struct kunit *test)
+{
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	dma_addr_t dma = test_dma_map(test, kt_dev, obj->buf, 256, DMA_FROM_DEVICE);
+
+	rcu_read_lock();
+	kfree_rcu(obj, rcu);
+	dma_unmap_single(kt_dev, dma, 256, DMA_FROM_DEVICE);
+	rcu_read_unlock();
+	rcu_barrier();
+	EXPECT_SILENCE(test);
+}
+
+/* === Frees that are not hooked ============================================ */
+
+#if IS_ENABLED(CONFIG_KASAN_GENERIC)
+/* As KASAN makes of an object that is freed. */
+static kt_unchecked void set_shadow(const u8 *buf, size_t size, u8 value)
+{
+	u8 *p = kasan_mem_to_shadow(buf), *end = kasan_mem_to_shadow(buf + size);
+
+	for (; p < end; p++)
+		WRITE_ONCE(*p, value);
+}
+
+static void expect_found(struct kunit *test, const char *when)
+{
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_dma_map+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has(when));
+}
+
+static void unseen_found_by_unmap(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, dir_of(test));
+
+	set_shadow(buf, SIZE, 0xfb);
+	dma_unmap_single(kt_dev, dma, SIZE, dir_of(test));
+	expect_found(test, "Found when it was unmapped, *");
+	set_shadow(buf, SIZE, 0);
+}
+
+static void unseen_found_by_sync(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	set_shadow(buf, SIZE, 0xfb);
+	dma_sync_single_for_cpu(kt_dev, dma + 128, 64, DMA_FROM_DEVICE);
+	expect_found(test, "Found when it was synced, *");
+	set_shadow(buf, SIZE, 0);
+	/* Whoever has the memory now does not notice. */
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, SIZE);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static void unseen_found_by_sync_sg(struct kunit *test)
+{
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_EQ(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 2);
+	set_shadow(b, SIZE, 0xfb);
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
+	set_shadow(b, SIZE, 0);
+	EXPECT_CPU_OWNS(test, a, SIZE);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* One page of many, over a border of the tool's index. */
+static void unseen_page(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 10);
+	u8 *buf = page_address(page);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 1024 * PAGE_SIZE, DMA_FROM_DEVICE);
+
+	set_shadow(buf + 700 * PAGE_SIZE, PAGE_SIZE, 0xff);
+	dma_unmap_single(kt_dev, dma, 1024 * PAGE_SIZE, DMA_FROM_DEVICE);
+	expect_found(test, "Found when it was unmapped, *");
+	set_shadow(buf + 700 * PAGE_SIZE, PAGE_SIZE, 0);
+	__free_pages(page, 10);
+	EXPECT_SILENCE(test);
+}
+
+static void unseen_found_by_scan(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	set_shadow(buf, SIZE, 0xfb);
+	wait_for_kfree_rcu();
+	expect_found(test, "Found by a look at all mappings, *");
+	set_shadow(buf, SIZE, 0);
+	EXPECT_CPU_OWNS(test, buf, SIZE);
+	late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+/* What the CPU owns may be freed, and what was freed when it was mapped is another fault. */
+static void unseen_of_the_cpu(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	set_shadow(buf, SIZE, 0xfb);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	kt_set(test, "off_types", "use-after-free-map");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	set_shadow(buf, SIZE, 0);
+}
+#endif
+
+/* === Memory pools ========================================================= */
+
+static kt_noinline void test_pool_free(void *element, mempool_t *pool)
+{
+	mempool_free(element, pool);
+	barrier();
+}
+
+/*
+ * A pool takes back what it lacks, and it lacks nothing while the allocator has memory:
+ * the first @lacking of its four elements are put aside meanwhile.
+ */
+static bool lack(mempool_t *pool, int lacking)
+{
+	void **elements = kcalloc(4 + lacking, sizeof(*elements), GFP_KERNEL);
+
+	if (!elements)
+		return false;
+	memcpy(elements + 4, pool->elements + 4 - lacking, lacking * sizeof(*elements));
+	memcpy(elements, pool->elements, (4 - lacking) * sizeof(*elements));
+	kfree(pool->elements);
+	pool->elements = elements;
+	pool->curr_nr = 4 - lacking;
+	return true;
+}
+
+static void lack_no_more(mempool_t *pool, int lacking)
+{
+	pool->curr_nr += lacking;
+	pool->min_nr = pool->curr_nr;
+}
+
+/* Two elements that the pool keeps, and one that it gives to the allocator. */
+static void check_pool(struct kunit *test, mempool_t *pool, size_t size, bool pages)
+{
+	enum dma_data_direction dir = DMA_FROM_DEVICE;
+	void *element[4], *buf[4];
+	dma_addr_t dma[4];
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	KUNIT_ASSERT_TRUE(test, lack(pool, 3));
+	for (i = 0; i < 4; i++) {
+		do {
+			element[i] = mempool_alloc(pool, GFP_KERNEL);
+			buf[i] = pages ? page_address(element[i]) : element[i];
+		} while (is_kfence_address(buf[i]));
+		dma[i] = test_dma_map(test, kt_dev, buf[i], size, dir);
+	}
+	/* What is unmapped before is nobody's concern. */
+	dma_unmap_single(kt_dev, dma[0], size, dir);
+	test_pool_free(element[0], pool);
+	EXPECT_SILENCE(test);
+	for (i = 1; i < 4; i++) {
+		test_pool_free(element[i], pool);
+		EXPECT_FREE_REPORT(test, test_pool_free, buf[i], size);
+		late_unmap(test, dma[i], size, dir);
+	}
+	/* KASAN has not kept one back as freed twice. */
+	KUNIT_EXPECT_EQ(test, pool->curr_nr, 4);
+	lack_no_more(pool, 3);
+	mempool_destroy(pool);
+	EXPECT_SILENCE(test);
+}
+
+static void pool_of_objects(struct kunit *test)
+{
+	check_pool(test, mempool_create_kmalloc_pool(4, SIZE), SIZE, false);
+}
+
+static void pool_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 320, 0, 0, NULL);
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	check_pool(test, mempool_create_slab_pool(4, cache), 320, false);
+	kmem_cache_destroy(cache);
+}
+
+static void pool_of_pages(struct kunit *test)
+{
+	check_pool(test, mempool_create_page_pool(4, 0), PAGE_SIZE, true);
+}
+
+struct mapped_element {
+	void *buf;
+	dma_addr_t dma;
+};
+
+static void *mapped_alloc(gfp_t gfp, void *data)
+{
+	struct mapped_element *e = kzalloc(sizeof(*e), gfp);
+
+	if (!e)
+		return NULL;
+	e->buf = kzalloc(SIZE, gfp);
+	if (e->buf)
+		e->dma = dma_map_single(kt_dev, e->buf, SIZE, DMA_FROM_DEVICE);
+	if (e->buf && !dma_mapping_error(kt_dev, e->dma))
+		return e;
+	kfree(e->buf);
+	kfree(e);
+	return NULL;
+}
+
+static void mapped_free(void *element, void *data)
+{
+	struct mapped_element *e = element;
+
+	dma_unmap_single(kt_dev, e->dma, SIZE, DMA_FROM_DEVICE);
+	kfree(e->buf);
+	kfree(e);
+}
+
+/* A driver may keep what is mapped in a pool of its own. */
+static void pool_of_mapped_buffers(struct kunit *test)
+{
+	mempool_t *pool = mempool_create(2, mapped_alloc, mapped_free, NULL);
+	void *element[3];
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	for (i = 0; i < ARRAY_SIZE(element); i++)
+		element[i] = mempool_alloc(pool, GFP_KERNEL);
+	for (i = 0; i < ARRAY_SIZE(element); i++)
+		mempool_free(element[i], pool);
+	EXPECT_SILENCE(test);
+	mempool_destroy(pool);
+	EXPECT_SILENCE(test);
 }
 
 static void null_pointers(struct kunit *test)
@@ -775,6 +1168,26 @@ static struct kunit_case lifecycle_cases[] = {
 	DIRECTION_CASE(after_the_unmap),
 	KUNIT_CASE(neighbours),
 	KUNIT_CASE(neighbour_of_a_long_mapping),
+	KUNIT_CASE(guarded_edge),
+	KUNIT_CASE(watched_byte),
+	DIRECTION_CASE(bulk),
+	KUNIT_CASE(bulk_of_a_cache),
+	KUNIT_CASE(bulk_after_the_unmap),
+	KUNIT_CASE(member_by_rcu),
+	KUNIT_CASE(start_by_rcu),
+	KUNIT_CASE(by_rcu_after_the_unmap),
+#if IS_ENABLED(CONFIG_KASAN_GENERIC)
+	DIRECTION_CASE(unseen_found_by_unmap),
+	KUNIT_CASE(unseen_found_by_sync),
+	KUNIT_CASE(unseen_found_by_sync_sg),
+	KUNIT_CASE(unseen_page),
+	KUNIT_CASE(unseen_found_by_scan),
+	KUNIT_CASE(unseen_of_the_cpu),
+#endif
+	KUNIT_CASE(pool_of_objects),
+	KUNIT_CASE(pool_of_a_cache),
+	KUNIT_CASE(pool_of_pages),
+	KUNIT_CASE(pool_of_mapped_buffers),
 	KUNIT_CASE(null_pointers),
 	KUNIT_CASE(page),
 	KUNIT_CASE(part_of_a_page),
