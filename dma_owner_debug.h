@@ -296,7 +296,7 @@ struct dod_device {
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: advice given, by type; atomic */
-	u16 binding;			/* counts unbinds; written by lifecycle.c */
+	u16 binding;			/* counts bindings and their ends; lifecycle.c's */
 	bool coherent;
 };
 
@@ -371,6 +371,7 @@ struct dod_range {
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock). Or it was not allocated when it was mapped
+ * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
@@ -405,7 +406,7 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed, shared, pending, unfit;
+	bool slab, freed, shared, pending, unfit, suspect;
 	u16 binding;
 	u32 mark;
 
@@ -782,6 +783,8 @@ int dod_owner_next_device(int skip, struct dod_device *copy);
 bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
 			struct dod_mapping *copy);
 void dod_owner_set_wires(void);
+unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
+				     const struct device_driver *driver);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum);
 

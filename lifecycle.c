@@ -21,6 +21,7 @@
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/spinlock.h>
 #include <linux/tracepoint.h>
 #include <trace/events/iommu.h>
 #include <trace/events/kmem.h>
@@ -317,28 +318,35 @@ static int by_size(const void *a, const void *b)
 	return x->bytes < y->bytes ? 1 : -(x->bytes > y->bytes);
 }
 
-/*
- * The live mappings of a device, of its present driver if it is given, and else of
- * all; only what it may write to, and owns, if @writable. What was freed was reported
- * then.
- */
-static void find_leaks(struct dod_leaks *l, const struct device *dev,
-		       const char *name, const u16 *binding, bool writable)
+/* Which mappings of a device are looked for. */
+struct wanted {
+	const struct device *dev;
+	const char *name;
+	const u16 *binding;	/* of its driver then; NULL for all */
+	bool writable;		/* only what it may write to, and owns */
+	bool suspect;		/* only what dod_owner_note_suspects() has marked */
+};
+
+/* What was freed was reported then. */
+static bool is_wanted(const struct wanted *w, const struct dod_mapping *m, u64 written)
+{
+	return m->dev == w->dev && !m->freed &&
+	       (!w->binding || m->binding == *w->binding) &&
+	       !strncmp(m->device->name, w->name, sizeof(m->device->name) - 1) &&
+	       (!w->writable || written) && (!w->suspect || m->suspect);
+}
+
+static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 {
 	u64 start = 0;
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
 	struct dod_sum sum;
 
-	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
-		if (m.dev != dev || m.freed ||
-		    (binding && m.binding != *binding) ||
-		    strncmp(m.device->name, name, sizeof(m.device->name) - 1) ||
-		    (writable && !sum.writable) ||
-		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
-			continue;
-		add_leak(l, &m, writable ? sum.writable : dod_size(&m));
-	}
+	while (dod_owner_next(&shard, &start, &skip, &m, &sum))
+		if (is_wanted(w, &m, sum.writable) &&
+		    !dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+			add_leak(l, &m, w->writable ? sum.writable : dod_size(&m));
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
 }
 
@@ -351,21 +359,23 @@ static const char *plural(unsigned int nr)
 
 static void unbound(const struct device *dev)
 {
-	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
-	struct dod_device *d;
+	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
+	struct dod_leaks *l;
+	u16 binding;
 
-	if (!l)
+	if (!d)
 		return;
-	l->type = DOD_R_LEAK_AT_UNBIND;
-	d = dod_owner_device(dev, dev_name(dev));
-	if (d) {
-		/* Not by the time: the clocks of CPUs may differ. */
-		find_leaks(l, dev, d->name, &d->binding, false);
-		WRITE_ONCE(d->binding, d->binding + 1);
+	/* Not by the time: the clocks of CPUs may differ. */
+	binding = d->binding;
+	WRITE_ONCE(d->binding, binding + 1);
+	l = kzalloc(sizeof(*l), GFP_KERNEL);
+	if (!l) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+		return;
 	}
+	l->type = DOD_R_LEAK_AT_UNBIND;
+	find_leaks(l, &(struct wanted){ .dev = dev, .name = d->name, .binding = &binding });
 	if (l->nr) {
-		unsigned long flags = dod_judge_begin();
-
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
 			 "It left %u mapping%s of %llu bytes.\n",
@@ -373,16 +383,141 @@ static void unbound(const struct device *dev)
 			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
 			 plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
-		dod_judge_end(flags);
 	}
 	kfree(l);
 }
 
+/*
+ * A probe() that has failed. When the bus says so, what the driver core frees for the
+ * driver (devres) is still there, and may unmap memory. That is over when the lock of
+ * the device is free; the core may probe it with another driver before.
+ */
+struct failed_probe {
+	struct list_head node;		/* probes_lock */
+	struct device *dev;		/* a reference */
+	struct dod_device *device;
+	u16 binding;
+	pid_t pid;
+	int cpu;
+	char comm[TASK_COMM_LEN];
+	char driver[sizeof_field(struct dod_device, driver_name)];
+};
+
+static LIST_HEAD(failed_probes);
+static DEFINE_SPINLOCK(probes_lock);
+
+static void report_failed_probe(const struct failed_probe *p)
+{
+	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
+
+	if (!l) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+		return;
+	}
+	l->type = DOD_R_LEAK_AT_UNBIND;
+	find_leaks(l, &(struct wanted){
+		.dev = p->dev,
+		.name = p->device->name,
+		.binding = &p->binding,
+		.suspect = true,
+	});
+	if (l->nr) {
+		snprintf(l->text, sizeof(l->text),
+			 "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
+			 "It left %u mapping%s of %llu bytes.\n",
+			 p->driver, p->device->name, p->comm, p->pid, p->cpu,
+			 l->all.nr, plural(l->all.nr), l->all.bytes);
+		dod_report_leaks(l);
+	}
+	kfree(l);
+}
+
+static void look_at_failed_probes(struct work_struct *work);
+static DECLARE_DELAYED_WORK(probes_work, look_at_failed_probes);
+
+/* Never waits for the lock of a device: one that hangs must not hold up the others. */
+static void look_at_failed_probes(struct work_struct *work)
+{
+	struct failed_probe *p, *next;
+	LIST_HEAD(todo);
+
+	spin_lock(&probes_lock);
+	list_splice_init(&failed_probes, &todo);
+	spin_unlock(&probes_lock);
+	list_for_each_entry_safe(p, next, &todo, node) {
+		if (!device_trylock(p->dev))
+			continue;
+		device_unlock(p->dev);
+		if (READ_ONCE(dod_armed))
+			report_failed_probe(p);
+		list_del(&p->node);
+		put_device(p->dev);
+		kfree(p);
+	}
+	if (list_empty(&todo))
+		return;
+	spin_lock(&probes_lock);
+	list_splice(&todo, &failed_probes);
+	spin_unlock(&probes_lock);
+	schedule_delayed_work(&probes_work, HZ / 20);
+}
+
+static void not_bound(struct device *dev)
+{
+	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
+	struct failed_probe *p;
+	u16 binding;
+
+	if (!d || !dev->driver)
+		return;
+	binding = d->binding;
+	WRITE_ONCE(d->binding, binding + 1);
+	if (!dod_owner_note_suspects(dev, binding, dev->driver))
+		return;
+	p = kzalloc(sizeof(*p), GFP_KERNEL);
+	if (!p) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+		return;
+	}
+	p->dev = get_device(dev);
+	p->device = d;
+	p->binding = binding;
+	p->pid = task_pid_nr(current);
+	p->cpu = raw_smp_processor_id();
+	strscpy(p->comm, current->comm, sizeof(p->comm));
+	strscpy(p->driver, dev_driver_string(dev), sizeof(p->driver));
+	spin_lock(&probes_lock);
+	list_add_tail(&p->node, &failed_probes);
+	spin_unlock(&probes_lock);
+	schedule_delayed_work(&probes_work, 0);
+}
+
+/* What is mapped before probe() runs, by the bus or by others, is not the driver's. */
+static void begins_to_bind(const struct device *dev)
+{
+	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
+
+	if (d)
+		WRITE_ONCE(d->binding, d->binding + 1);
+}
+
+/* The device is locked: its bindings begin and end one after the other. */
 static int on_bus_event(struct notifier_block *nb, unsigned long event,
 			void *data)
 {
-	if (event == BUS_NOTIFY_UNBOUND_DRIVER && READ_ONCE(dod_armed))
+	if (!READ_ONCE(dod_armed))
+		return NOTIFY_DONE;
+	switch (event) {
+	case BUS_NOTIFY_BIND_DRIVER:
+		begins_to_bind(data);
+		break;
+	case BUS_NOTIFY_DRIVER_NOT_BOUND:
+		not_bound(data);
+		break;
+	case BUS_NOTIFY_UNBOUND_DRIVER:
 		unbound(data);
+		break;
+	}
 	return NOTIFY_DONE;
 }
 
@@ -454,6 +589,7 @@ static void watch_buses(void)
 /* No hook runs any more. */
 static void unwatch_buses(void)
 {
+	struct failed_probe *p, *next;
 	struct watched_bus *b;
 
 	WRITE_ONCE(watching, false);
@@ -462,6 +598,12 @@ static void unwatch_buses(void)
 		if (b->registered)
 			bus_unregister_notifier(dod_bus(b->bus), &b->nb);
 	memset(buses, 0, sizeof(buses));
+	cancel_delayed_work_sync(&probes_work);
+	list_for_each_entry_safe(p, next, &failed_probes, node) {
+		list_del(&p->node);
+		put_device(p->dev);
+		kfree(p);
+	}
 }
 
 /* === The end of the system ================================================ */
@@ -532,7 +674,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 		return;
 	memset(l, 0, sizeof(*l));
 	l->type = DOD_R_OWNED_AT_SHUTDOWN;
-	find_leaks(l, d->dev, d->name, NULL, true);
+	find_leaks(l, &(struct wanted){ .dev = d->dev, .name = d->name, .writable = true });
 	if (!l->nr)
 		return;
 	flags = dod_judge_begin();
@@ -560,6 +702,8 @@ void dod_lifecycle_shutdown(void)
 	if (!READ_ONCE(dod_armed))
 		return;
 	l = kmalloc(sizeof(*l), GFP_ATOMIC);
+	if (!l)
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 	for (i = 0; l && !dod_owner_next_device(i, &d); i++)
 		shut_down(l, &d);
 	kfree(l);

@@ -15,6 +15,7 @@
 #include <linux/hash.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/lockdep.h>
+#include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/clock.h>
@@ -1543,6 +1544,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->freed = false;
 	m->shared = false;
 	m->binding = READ_ONCE(device->binding);
+	m->suspect = false;
 	note_map(call, m);
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
@@ -3098,7 +3100,7 @@ static struct dod_mapping *find_earlier(struct index_part *part, u64 start, u64 
 	struct dod_mapping *m;
 
 	for (m = first_touching(part, start, last); m; m = next_touching(m, start, last))
-		if (m->start < start && !m->ended &&
+		if (m->start < start &&
 		    range_tree_iter_first(&m->ranges, start, last))
 			return m;
 	return NULL;
@@ -3318,6 +3320,47 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		dod_unlock_irqrestore(&part->lock, flags);
 	}
 	return false;
+}
+
+/**
+ * dod_owner_note_suspects() - a driver's probe() has failed: what did it map?
+ * @dev: the device, identity only
+ * @binding: the device's, while it was probed
+ * @driver: the driver, as yet there
+ *
+ * Others may have mapped memory for the device meanwhile: a mapping is the driver's if
+ * this task has made it, or a function of the driver's module.
+ *
+ * Context: process, in the task that has called probe().
+ *
+ * Return: how many mappings there are, each of which is marked.
+ */
+unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
+				     const struct device_driver *driver)
+{
+	unsigned int i, n, nr = 0;
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	for (i = 0; i <= NR_SHARDS; i++) {
+		struct index_part *part = i == NR_SHARDS ? &by_phys->wide :
+							   &by_phys->shard[i];
+
+		if (!READ_ONCE(part->nr))
+			continue;
+		dod_lock_irqsave(&part->lock, flags);
+		for (m = first_touching(part, 0, U64_MAX); m;
+		     m = next_touching(m, 0, U64_MAX)) {
+			if (m->dev != dev || m->binding != binding)
+				continue;
+			m->suspect = m->map.pid == task_pid_nr(current);
+			for (n = 0; driver->owner && !m->suspect && n < m->map.nr_frames; n++)
+				m->suspect = within_module(m->map_frames[n], driver->owner);
+			nr += m->suspect;
+		}
+		dod_unlock_irqrestore(&part->lock, flags);
+	}
+	return nr;
 }
 
 /**

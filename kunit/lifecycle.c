@@ -1114,6 +1114,180 @@ static void leak_of_freed_memory(struct kunit *test)
 	leaver_put(dev);
 }
 
+/* === Drivers whose probe() fails ========================================== */
+
+#define FAILER "dma_owner_failer"
+
+/* What the next probe() is to do, and what it has done. */
+static struct {
+	struct kunit *test;
+	int err;
+	bool maps, managed, by_thread;
+	u8 *buf;
+	dma_addr_t dma;
+	struct module *owner;
+	int calls;
+} failer;
+
+static kt_noinline dma_addr_t failer_map(struct device *dev, void *buf)
+{
+	dma_addr_t dma = dma_map_single(dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	KUNIT_EXPECT_FALSE(failer.test, dma_mapping_error(dev, dma));
+	return dma;
+}
+
+static void failer_unmap(void *dev)
+{
+	dma_unmap_single(dev, failer.dma, SIZE, DMA_FROM_DEVICE);
+}
+
+static int failer_map_in_thread(void *dev)
+{
+	failer.dma = failer_map(dev, failer.buf);
+	return 0;
+}
+
+static int failer_probe(struct platform_device *pdev)
+{
+	struct device *dev = &pdev->dev;
+
+	failer.owner = dev->driver->owner;
+	failer.calls++;
+	if (failer.by_thread) {
+		struct kt_thread t;
+
+		/* So that this module's functions are another driver's. */
+		dev->driver->owner = NULL;
+		kt_thread_start(&t, failer_map_in_thread, dev);
+		kt_thread_join(&t);
+	} else if (failer.maps) {
+		failer.dma = failer_map(dev, failer.buf);
+	}
+	if (failer.managed)
+		KUNIT_EXPECT_EQ(failer.test, devm_add_action(dev, failer_unmap, dev), 0);
+	/* Where it is tried again, it leaves nothing more. */
+	failer.maps = false;
+	failer.managed = false;
+	failer.by_thread = false;
+	return failer.err;
+}
+
+static struct platform_driver failer_driver = {
+	.probe = failer_probe,
+	.driver.name = FAILER,
+};
+
+static struct device *failer_get(struct kunit *test)
+{
+	struct platform_device *pdev;
+
+	memset(&failer, 0, sizeof(failer));
+	failer.test = test;
+	failer.buf = kt_buf(test, SIZE);
+	failer.err = -ENODEV;
+	pdev = platform_device_register_simple(FAILER, PLATFORM_DEVID_NONE, NULL, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
+	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
+	return &pdev->dev;
+}
+
+/* One probe(); what it has left is looked at when the device is not locked any more. */
+static void failer_fail(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
+	int i;
+
+	if (budget)
+		was = xchg(budget, 0);
+	KUNIT_ASSERT_EQ(test, dod_test_driver_register(&failer_driver), 0);
+	for (i = 0; i < 20 && !kt_pending(); i++)
+		msleep(20);
+	failer_driver.driver.owner = failer.owner;
+	platform_driver_unregister(&failer_driver);
+	if (budget)
+		*budget = was;
+	KUNIT_EXPECT_GE(test, failer.calls, 1);
+}
+
+/* The same device with a driver that leaves nothing. */
+static void failer_next_driver(struct kunit *test)
+{
+	failer.err = 0;
+	failer_fail(test);
+	EXPECT_SILENCE(test);
+}
+
+static void check_failed_probe(struct kunit *test, int err)
+{
+	struct device *dev = failer_get(test);
+
+	failer.err = err;
+	failer.maps = true;
+	failer_fail(test);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: leak-at-unbind in failer_map+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Driver " FAILER " is not bound to device " FAILER
+				       ": its probe() failed, in task *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("It left 1 mapping of 512 bytes."));
+	KUNIT_EXPECT_TRUE(test, kt_has(" failer_probe+0x*"));
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, failer.buf, 8);
+	failer_next_driver(test);
+	failer_unmap(dev);
+	EXPECT_CPU_OWNS(test, failer.buf, 8);
+	platform_device_unregister(to_platform_device(dev));
+	EXPECT_SILENCE(test);
+}
+
+static void failed_probe(struct kunit *test)
+{
+	check_failed_probe(test, -ENODEV);
+}
+
+static void deferred_probe(struct kunit *test)
+{
+	check_failed_probe(test, -EPROBE_DEFER);
+}
+
+/* What the driver core takes back after a failed probe() is not left. */
+static void failed_probe_managed(struct kunit *test)
+{
+	struct device *dev = failer_get(test);
+
+	failer.maps = true;
+	failer.managed = true;
+	failer_fail(test);
+	EXPECT_SILENCE(test);
+	EXPECT_CPU_OWNS(test, failer.buf, 8);
+	platform_device_unregister(to_platform_device(dev));
+}
+
+/* By the bus, or by the device's user before. */
+static void mapped_before_a_failed_probe(struct kunit *test)
+{
+	struct device *dev = failer_get(test);
+
+	failer.dma = failer_map(dev, failer.buf);
+	failer_fail(test);
+	failer_next_driver(test);
+	failer_unmap(dev);
+	EXPECT_SILENCE(test);
+	platform_device_unregister(to_platform_device(dev));
+}
+
+/* Another driver maps for the device, as for a DMA engine, while this one is probed. */
+static void others_map_during_a_failed_probe(struct kunit *test)
+{
+	struct device *dev = failer_get(test);
+
+	failer.by_thread = true;
+	failer_fail(test);
+	EXPECT_SILENCE(test);
+	failer_unmap(dev);
+	platform_device_unregister(to_platform_device(dev));
+	EXPECT_SILENCE(test);
+}
+
 /* === IOMMU faults ========================================================= */
 
 #if IS_ENABLED(CONFIG_IOMMU_API)
@@ -1212,6 +1386,11 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(leak_of_the_cpus),
 	KUNIT_CASE(no_leak),
 	KUNIT_CASE(leak_of_freed_memory),
+	KUNIT_CASE(failed_probe),
+	KUNIT_CASE(deferred_probe),
+	KUNIT_CASE(failed_probe_managed),
+	KUNIT_CASE(mapped_before_a_failed_probe),
+	KUNIT_CASE(others_map_during_a_failed_probe),
 #if IS_ENABLED(CONFIG_IOMMU_API)
 	KUNIT_CASE(iommu_fault),
 #endif
