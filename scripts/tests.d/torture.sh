@@ -5,11 +5,11 @@
 # its model finds the tool's mistakes: tools with one deliberate mistake each.
 
 # Rule 5: what other mappings own is not looked at when one ends.
-mistaken alone owner.c '/^static void take_narrow/,/^}/s/^\tguard_region(.*/\t(void)shard;/'
+mistaken alone owner.c '/^static u64 take_narrow/,/^}/s/^\tguard_region(.*/\t(void)shard;/'
 # Rule 2: a sync for the CPU gives it only what begins with the mapping.
-mistaken lost owner.c '/^static bool change_owner/,/^}/s/^\t\ttake_narrow(part, m, start, last);/\t\tif (start == m->start)\n\t&/'
+mistaken lost owner.c '/^static bool change_owner/,/^}/s/^\t\tlast = take_narrow(/\t\tif (start == m->start)\n\t&/'
 # Poison that is left behind.
-mistaken stale owner.c '/^static void take_narrow/,/^}/s/^\tguard->disown(start, last)/\tif (last - start > 8 \&\& last != m->last)\n\t\tlast -= 8;\n&/'
+mistaken stale owner.c '/^static u64 take_narrow/,/^}/s/^\tguard->disown(start, last)/\tif (last - start > 8 \&\& last != m->last)\n\t\tlast -= 8;\n&/'
 # The same where a mapping ends.
 mistaken ended owner.c '/^static void end_ranges/,/^}/s/^\t\tguard_region(.*/\t\t(void)shard;/'
 # Mappings that cross a border of 2 MiB are not looked at when they are synced.
