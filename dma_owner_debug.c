@@ -23,6 +23,7 @@ struct dod_params dod_params = {
 	.content = DOD_CONTENT_ON,
 	.content_sample = 16,
 	.untested_after = 60,
+	.pending_after = 60,
 	.content_max = DOD_BLOCK * DOD_BLOCKS,
 	.watch_writes = 64,
 	.watch_cpu = 20,
@@ -97,6 +98,20 @@ static int content_max_set(const char *val, const struct kernel_param *kp)
 
 static const struct kernel_param_ops content_max_ops = {
 	.set = content_max_set,
+	.get = param_get_uint,
+};
+
+static int pending_after_set(const char *val, const struct kernel_param *kp)
+{
+	int err = param_set_uint(val, kp);
+
+	if (!err)
+		dod_pending_look();
+	return err;
+}
+
+static const struct kernel_param_ops pending_after_ops = {
+	.set = pending_after_set,
 	.get = param_get_uint,
 };
 
@@ -248,6 +263,10 @@ module_param_cb(untested_after, &param_ops_uint, &dod_params.untested_after,
 		0600);
 MODULE_PARM_DESC(untested_after,
 		 "seconds of use without an address above 4 GiB, after which a wider mask is noted as untested (default: 60)");
+module_param_cb(pending_after, &pending_after_ops, &dod_params.pending_after,
+		0600);
+MODULE_PARM_DESC(pending_after,
+		 "seconds after which a write to a DMA_TO_DEVICE mapping that nobody syncs is noted (default: 60)");
 module_param_cb(wires, &list_ops, &wires, 0600);
 MODULE_PARM_DESC(wires,
 		 "address lines that devices really have, as <device or driver glob>:<bits>, comma-separated (default: none)");

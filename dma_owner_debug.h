@@ -496,6 +496,7 @@ struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 void dod_pending_put(struct dod_pending *p);
 void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m,
 			enum dod_lost how, unsigned long at);
+void dod_pending_look(void);
 int dod_pending_start(unsigned int reserve, unsigned int max);
 void dod_pending_stop(void);
 
@@ -1084,6 +1085,7 @@ enum dod_content_param {
  *		address bits should have used one of them
  * @noncoherent: judge every device as if it were not coherent, with cache lines
  *		of this size; 0 judges each as it is
+ * @pending_after: seconds after which a write that nobody syncs is noted
  * @content:	enum dod_content_param: know the content of which mappings
  * @content_sample: of one in so many, where @content says so
  * @content_max: of so many bytes
@@ -1102,6 +1104,7 @@ struct dod_params {
 	bool kunit_fail;
 	unsigned int noncoherent;
 	unsigned int untested_after;
+	unsigned int pending_after;
 	u8 content;
 	unsigned int content_sample;
 	unsigned int content_max;

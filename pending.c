@@ -11,9 +11,8 @@
 
 #include <linux/sched/clock.h>
 
-/* How often to look for writes that nobody syncs, and after how long to say so. */
+/* How often to look for writes that nobody syncs. */
 #define SCAN_PERIOD	(10 * HZ)
-#define NEVER_AFTER	(60ULL * NSEC_PER_SEC)
 
 static struct dod_pool pool;
 static atomic_t nr_pending;
@@ -113,18 +112,18 @@ void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m
  */
 static void look_for_old_ones(void)
 {
+	unsigned int after = READ_ONCE(dod_params.pending_after);
 	u64 start = 0, now = local_clock();
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
 	struct dod_sum sum;
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
-		if (!sum.pending || now < sum.since + NEVER_AFTER)
+		if (!sum.pending || dod_ago(now, sum.since) < (u64)after * NSEC_PER_SEC)
 			continue;
 		dod_report_note(DOD_R_WRITE_NEVER_SYNCED, m.device,
-				"%llu bytes of a DMA_TO_DEVICE mapping were written by %pS over %llu s ago, and not synced for the device since",
-				sum.pending, (void *)sum.writer,
-				NEVER_AFTER / NSEC_PER_SEC);
+				"%llu bytes of a DMA_TO_DEVICE mapping were written by %pS over %u s ago, and not synced for the device since",
+				sum.pending, (void *)sum.writer, after);
 	}
 }
 
@@ -137,6 +136,17 @@ static void scan(struct work_struct *work)
 }
 
 static DECLARE_DEFERRABLE_WORK(scan_work, scan);
+
+/**
+ * dod_pending_look() - look for writes that nobody syncs now
+ *
+ * Context: any but NMI.
+ */
+void dod_pending_look(void)
+{
+	if (READ_ONCE(dod_armed))
+		mod_delayed_work(system_wq, &scan_work, 0);
+}
 
 /* === Start and stop ======================================================= */
 

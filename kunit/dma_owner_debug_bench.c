@@ -153,6 +153,17 @@ static void sync_pair(const struct bench_case *c, unsigned int n)
 	dma_sync_single_range_for_device(&pdev->dev, dma, 1024, c->size, c->dir);
 }
 
+/* A UART's transmit ring, as 8250_dma has it: mapped once, written, then synced. */
+static void write_and_sync(const struct bench_case *c, unsigned int n)
+{
+	static const u8 data[64] = "0123456789abcdef";
+	static unsigned int head;
+
+	memcpy(at(HELD_TO + head), data, c->size);
+	dma_sync_single_range_for_device(&pdev->dev, held_to, head, c->size, c->dir);
+	head = (head + c->size) % SZ_4K;
+}
+
 /* Legal, the device only reads there: the tool allows it, and pays for looking. */
 static void read_held(const struct bench_case *c, unsigned int n)
 {
@@ -191,6 +202,7 @@ static const struct bench_case cases[] = {
 	{ "sg16_from", sg_pair, DMA_FROM_DEVICE },
 	{ "sync_256_to", sync_pair, DMA_TO_DEVICE, 256 },
 	{ "sync_256_from", sync_pair, DMA_FROM_DEVICE, 256 },
+	{ "ring_16", write_and_sync, DMA_TO_DEVICE, 16 },
 	{ "read", read_held },
 	{ "kfree", free_object, DMA_NONE, 256, alloc_object },
 	{ "page_free", free_one_page, DMA_NONE, 0, alloc_one_page },

@@ -694,6 +694,7 @@ static const struct {
 	{ "content", "on", "on" },
 	{ "content_sample", "16", "16" },
 	{ "untested_after", "60", "60" },
+	{ "pending_after", "60", "60" },
 	{ "content_max", "4096", "4096" },
 	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },

@@ -4,6 +4,7 @@
  * before the mapping ends, is freed, or is synced for the CPU in the other direction.
  */
 
+#include <linux/delay.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -249,6 +250,41 @@ static void wide(struct kunit *test)
 	EXPECT_CLEAN(test, mid - SIZE, 2 * SIZE);
 }
 
+/* The line about this test's device comes, within some seconds. */
+static bool is_noted(void)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		if (strstr(kt_note(), "write-never-synced"))
+			return true;
+		msleep(50);
+	}
+	return false;
+}
+
+/* No fault, as with a stopped UART: but a mapping that lives for ever must not hide it. */
+static void never_synced(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	kt_set(test, "pending_after", "0");
+	msleep(100);
+	KUNIT_EXPECT_FALSE(test, strstr(kt_note(), "write-never-synced"));
+	test_dma_write(buf + 64, 8);
+	msleep(20);
+	kt_set(test, "pending_after", "0");
+	KUNIT_EXPECT_TRUE_MSG(test, is_noted(), "said '%s'", kt_note());
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(kt_note(), "8 bytes of a DMA_TO_DEVICE mapping were written by test_dma_write+0x"),
+			      "said '%s'", kt_note());
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
 static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(written_and_synced),
 	KUNIT_CASE(lost_at_unmap),
@@ -263,6 +299,7 @@ static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(writable_elsewhere),
 	KUNIT_CASE(at_once_if_strict),
 	KUNIT_CASE(wide),
+	KUNIT_CASE(never_synced),
 	{}
 };
 

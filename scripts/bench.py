@@ -25,6 +25,7 @@ CASES = {
     "sg16_from": "sg 16 x 4 KiB, from device",
     "sync_256_to": "sync 256 B, to device",
     "sync_256_from": "sync 256 B, from device",
+    "ring_16": "write of 16 B to a mapped ring, and its sync",
     "read": "allowed read",
     "kfree": "kfree, never mapped",
     "page_free": "page free, never mapped",
