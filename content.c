@@ -88,10 +88,33 @@ static bool is_doubtful(const struct dod_mapping *m)
 	return m->map.when <= READ_ONCE(doubted) + DOUBT;
 }
 
-/* By counting: the clocks of CPUs may differ. */
-static bool was_doubted(const struct dod_content *c)
+/**
+ * dod_content_was_doubted() - has content been doubted since it was known?
+ * @c: what is known
+ *
+ * By counting: the clocks of CPUs may differ.
+ *
+ * Context: any.
+ */
+bool dod_content_was_doubted(const struct dod_content *c)
 {
 	return c->doubts != atomic_read(&doubts);
+}
+
+/**
+ * dod_content_of() - what is known of a mapping's content, begun if nothing is
+ * @m: the mapping
+ *
+ * Context: any but NMI, phys lock held.
+ *
+ * Return: NULL where nothing can be known.
+ */
+struct dod_content *dod_content_of(struct dod_mapping *m)
+{
+	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF &&
+	    !is_doubtful(m))
+		m->content = content_get();
+	return m->content;
 }
 
 /* === Fingerprints ========================================================= */
@@ -221,7 +244,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
-	bool doubtful = was_doubted(c);
+	bool doubtful = dod_content_was_doubted(c);
 
 	c->valid &= ~slots;
 	while (slots) {
@@ -324,7 +347,7 @@ static void compare_behind(struct dod_mapping *m, struct dod_found *found)
 		if (c->state[(c->behind % GRANULE + i) / GRANULE] !=
 		    guard->state(at))
 			continue;
-		if (was_doubted(c)) {
+		if (dod_content_was_doubted(c)) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			return;
 		}
@@ -403,7 +426,7 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 	c->filled = false;
 	if ((start == c->fill && last == c->fill_last) ||
 	    (unmap && start <= c->fill && last >= c->fill_last)) {
-		if (was_doubted(c) || !is_untouched(c))
+		if (dod_content_was_doubted(c) || !is_untouched(c))
 			return;
 		found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
 		found->from = c->fill - m->start;
@@ -473,6 +496,7 @@ void dod_content_end(struct dod_mapping *m)
 		return;
 	if (m->dir != DMA_TO_DEVICE)
 		unwatch(m->content);
+	dod_edges_end(m->content);
 	dod_pool_put(&pool, m->content);
 	m->content = NULL;
 }
@@ -578,6 +602,7 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 		found->blocks = m->content->changed;
 		return;
 	}
+	dod_edges_take(m, start, last, unmap, found);
 	compare_fill(m, start, last, unmap, found);
 	if (unmap)
 		compare_behind(m, found);
@@ -676,6 +701,8 @@ static void report_changed(const struct dod_found *found,
 	strlcat(f.text, " changed while the device owned them", sizeof(f.text));
 	strlcat(f.text, guard->unseen, sizeof(f.text));
 	strlcat(f.text, ".\n", sizeof(f.text));
+	dod_reads_describe(m->start + found->from, m->start + found->to, m->map.when, m,
+			   f.text, sizeof(f.text));
 	dod_report_mapping(&f, m);
 }
 
@@ -725,6 +752,8 @@ void dod_content_report(const struct dod_found *found,
 	flags = dod_judge_begin();
 	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
 		report_changed(found, m, at);
+	if (found->types & BIT(DOD_R_SHARED_LINE_WRITE))
+		dod_edges_report(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
 		report_overrun(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
@@ -750,7 +779,8 @@ int dod_content_start(const struct dod_guard *with, unsigned int reserve,
 	guard = with;
 	/* A mapping that was made before may belong to one that is made now. */
 	dod_content_doubt();
-	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max);
+	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max) ?:
+	       dod_edges_start(max);
 }
 
 /**
@@ -760,5 +790,6 @@ int dod_content_start(const struct dod_guard *with, unsigned int reserve,
  */
 void dod_content_stop(void)
 {
+	dod_edges_stop();
 	dod_pool_destroy(&pool);
 }

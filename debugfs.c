@@ -58,6 +58,7 @@ static const char * const counter_names[] = {
 	[DOD_C_CONTENT_SHARED] = "content_shared",
 	[DOD_C_CONTENT_DOUBTED] = "content_doubted",
 	[DOD_C_CONTENT_POOL_EMPTY] = "content_pool_empty",
+	[DOD_C_CONTENT_EDGES] = "content_shared_lines",
 	[DOD_C_WATCHED_RANGES] = "watched_ranges",
 	[DOD_C_CANARIES] = "canaries",
 	[DOD_C_UNJUDGED_CANARY] = "unjudged_canary",

@@ -442,6 +442,10 @@ static void cancel_broken(void)
 	cancel_work_sync(&broken_work);
 }
 
+/* For what the compiler checks once, at the read: see Documentation, Usage. */
+#define RMW_NOTE \
+	"; x++ and x |= y count as reads: build the kernel with clang and KCFLAGS=\"-mllvm -asan-opt-same-temp=0\""
+
 static int __init dma_owner_debug_init(void)
 {
 	const struct dod_guard *guard = &dod_guard;
@@ -477,10 +481,11 @@ static int __init dma_owner_debug_init(void)
 		goto err_hooks;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
-	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s%s\n",
 		guard->name, nr_hooks, min(pool_reserve, pool_max),
 		sizeof(struct dod_mapping), guard->means ? "; " : "",
-		guard->means ?: "");
+		guard->means ?: "",
+		guard->traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "");
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 	return 0;

@@ -186,6 +186,7 @@ enum dod_counter {
 	DOD_C_CONTENT_SHARED,
 	DOD_C_CONTENT_DOUBTED,
 	DOD_C_CONTENT_POOL_EMPTY,
+	DOD_C_CONTENT_EDGES,
 	DOD_C_WATCHED_RANGES,
 	DOD_C_CANARIES,
 	DOD_C_UNJUDGED_CANARY,
@@ -518,6 +519,8 @@ void dod_pending_stop(void);
  * @canary:	what the device gets is filled with a pattern first; constant
  * @filled:	[@fill, @fill_last] was, and is the device's since
  * @behind:	address of the first byte of @bytes
+ * @edges:	what shares the first and the last cache line, NULL if nothing is known;
+ *		see edges.c
  * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
  *		may only read
  * @bytes:	bytes behind what the device may write, that nobody may write to
@@ -534,6 +537,7 @@ struct dod_content {
 	bool watching, canary, filled;
 	u32 doubts, changed;
 	u64 skipped, behind, changed_from, changed_to;
+	struct dod_edges *edges;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
 		u32 block[DOD_BLOCKS];
@@ -545,6 +549,23 @@ struct dod_content {
 			unsigned long synced_by;
 		};
 	};
+};
+
+/**
+ * struct dod_edge_change - what changed beside a buffer, in its first or last line
+ *
+ * @after:	it follows the buffer
+ * @nr:		how many bytes changed
+ * @first:	physical address of the first of them
+ * @last:	and of the last
+ * @was:	what the first was
+ * @is:		what it is
+ */
+struct dod_edge_change {
+	bool after;
+	unsigned int nr;
+	u64 first, last;
+	u8 was, is;
 };
 
 /**
@@ -561,6 +582,7 @@ struct dod_content {
  * @is:		what it is
  * @lost:	writes that the device will not get
  * @freed:	what was freed, unseen, while the device owned it
+ * @edge:	what changed in a line that the device shares with others
  * @m:		a copy of the mapping, if it may have ended since
  */
 struct dod_found {
@@ -571,6 +593,7 @@ struct dod_found {
 	u8 was, is;
 	struct dod_pending *lost;
 	struct dod_range freed;
+	struct dod_edge_change edge;
 	struct dod_mapping *m;
 };
 
@@ -594,9 +617,27 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 void dod_content_report(const struct dod_found *found,
 			const struct dod_mapping *m, unsigned long at);
 void dod_content_doubt(void);
+bool dod_content_was_doubted(const struct dod_content *c);
+struct dod_content *dod_content_of(struct dod_mapping *m);
 int dod_content_start(const struct dod_guard *guard, unsigned int reserve,
 		      unsigned int max);
 void dod_content_stop(void);
+
+bool dod_edges_known(const struct dod_mapping *m, bool after);
+void dod_edges_copy(struct dod_mapping *m, bool after, u64 start, u64 last);
+void dod_edges_forget(struct dod_mapping *m, u64 start, u64 last);
+void dod_edges_drop(struct dod_mapping *m, bool after);
+void dod_edges_take(struct dod_mapping *m, u64 start, u64 last, bool unmap,
+		    struct dod_found *found);
+void dod_edges_end(struct dod_content *c);
+void dod_edges_report(const struct dod_found *found, const struct dod_mapping *m,
+		      unsigned long at);
+int dod_edges_start(unsigned int max);
+void dod_edges_stop(void);
+
+void dod_reads_note(u64 phys, size_t size, unsigned long ip);
+void dod_reads_describe(u64 start, u64 last, u64 since, const struct dod_mapping *m,
+			char *text, size_t size);
 
 /* === Guard ================================================================ */
 
@@ -770,6 +811,7 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range);
 void dod_owner_guard_again(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
+void dod_owner_seen_edge_write(u64 phys, u64 last);
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
 bool dod_owner_write(const struct dod_access *access, const struct dod_write *record);
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
@@ -876,7 +918,7 @@ extern struct dod_pool dod_mapping_pool;
 struct dod_finding {
 	enum dod_report_type type;
 	unsigned long at;
-	char text[320];
+	char text[512];
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
@@ -1171,7 +1213,8 @@ void dod_count_wait(u64 ns);
 int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr);
 void dod_hooks_stop_giving(void);
 void dod_hooks_stop(void);
-bool dod_hooks_selftest_access(const struct dod_mapping *m);
+bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write);
+bool dod_hooks_rmw_is_write(void);
 #else
 static inline int dod_hooks_start(const struct dod_guard *guard,
 				  unsigned int *nr)
@@ -1181,7 +1224,12 @@ static inline int dod_hooks_start(const struct dod_guard *guard,
 
 static inline void dod_hooks_stop_giving(void) {}
 static inline void dod_hooks_stop(void) {}
-static inline bool dod_hooks_selftest_access(const struct dod_mapping *m)
+static inline bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write)
+{
+	return false;
+}
+
+static inline bool dod_hooks_rmw_is_write(void)
 {
 	return false;
 }

@@ -820,13 +820,20 @@ static bool report_access(const void *addr, size_t size, bool write,
 			v.tail = tail;
 		}
 	}
+	if (v.edge && write) {
+		if (!dod_may_lock())
+			dod_content_doubt();
+		else
+			dod_owner_seen_edge_write(virt_to_phys((void *)v.edge),
+						  virt_to_phys((void *)addr) + size - 1);
+	}
 	if (v.ours) {
 		access.bad = virt_to_phys((void *)v.ours);
 		if (!dod_may_lock())
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
 			dod_count(DOD_C_TRAPS_TOO_LATE);
-		else if (dod_hooks_selftest_access(&m) ||
+		else if (dod_hooks_selftest_access(&m, write) ||
 			 dod_owner_excuse(access.bad, &m))
 			;
 		else if (READ_ONCE(dod_armed))
@@ -843,6 +850,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 		else
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.seen && !write) {
+		dod_reads_note(virt_to_phys((void *)addr), size, ip);
 		dod_count(DOD_C_ALLOWED_READS);
 	} else if (!v.foreign && !recorded) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
@@ -1162,7 +1170,7 @@ static void stop(void)
 const struct dod_guard dod_guard = {
 	.name = "KASAN",
 	.means = DOD_MEMCPY_CHECKED ? NULL : MEMCPY_NOTE,
-	.unseen = " and no CPU access was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias)",
+	.unseen = " and no write of the CPU was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias, x++ if the compiler checks it as a read)",
 	.traps = true,
 	.start = start,
 	.stop = stop,

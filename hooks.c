@@ -12,6 +12,7 @@
 #include "dma_owner_debug.h"
 #include "compat.h"
 
+#include <linux/bitmap.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
@@ -82,7 +83,7 @@ static enum {
 static struct hook hooks[NR_HOOKS];
 
 static const struct device *test_dev;	/* the self-test's, while it runs */
-static unsigned int test_traps;
+static unsigned int test_traps, test_write_traps;
 
 static DEFINE_RAW_SPINLOCK(cache_lock);
 
@@ -938,6 +939,23 @@ static bool expect_guarded(struct test *t, const char *when, bool guarded)
 	return true;
 }
 
+static bool rmw_is_write;
+
+/*
+ * x |= y reads and writes. Compilers check an address once for both, at the read, unless
+ * clang is told otherwise. What the kernel was built with can be seen by one of its
+ * functions that does it; what drivers were, by nobody.
+ */
+static void test_rmw(struct test *t)
+{
+	unsigned int before = READ_ONCE(test_write_traps);
+
+	if (t->wrong || !t->guard->traps)
+		return;
+	__bitmap_set((unsigned long *)t->buf, 0, 4);
+	rmw_is_write = READ_ONCE(test_write_traps) != before;
+}
+
 /* The engine is not instrumented: ask the sanitizer to check for us. */
 static bool expect_trap(struct test *t)
 {
@@ -992,6 +1010,7 @@ static void test_single(struct test *t)
 	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_single()", true);
 	expect_trap(t);
+	test_rmw(t);
 	dma_sync_single_for_cpu(t->dev, bus, TEST_SIZE, dir);
 	expect(t, SYNC_CPU, 0, bus, TEST_SIZE, dir);
 	expect_guarded(t, "dma_sync_single_for_cpu()", false);
@@ -1173,16 +1192,29 @@ out:
 }
 
 /**
+ * dod_hooks_rmw_is_write() - does the kernel's compiler check the write of x |= y?
+ *
+ * Context: any; known after dod_hooks_start(), where accesses trap.
+ */
+bool dod_hooks_rmw_is_write(void)
+{
+	return rmw_is_write;
+}
+
+/**
  * dod_hooks_selftest_access() - was this trap the self-test's?
  * @m: the mapping that was accessed
+ * @write: a write
  *
  * Context: any.
  */
-bool dod_hooks_selftest_access(const struct dod_mapping *m)
+bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write)
 {
 	if (!m->dev || m->dev != READ_ONCE(test_dev))
 		return false;
 	WRITE_ONCE(test_traps, test_traps + 1);
+	if (write)
+		WRITE_ONCE(test_write_traps, test_write_traps + 1);
 	return true;
 }
 

@@ -828,6 +828,92 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 	return shared;
 }
 
+/* [start, last] is written to from now on: what is known of it as others' edges? */
+static void forget_edges(struct index_part *part, u64 start, u64 last)
+{
+	u64 margin = READ_ONCE(widest_line), from = start - min(start, margin);
+	struct dod_mapping *m;
+
+	if (likely(!margin))
+		return;
+	for (m = first_touching(part, from, last + margin); m;
+	     m = next_touching(m, from, last + margin))
+		dod_edges_forget(m, start, last);
+}
+
+/* Does another mapping's device write there? The part's lock is held. */
+static bool others_write(struct index_part *part, const struct dod_mapping *m, u64 start,
+			 u64 last)
+{
+	struct dod_mapping *other;
+
+	for (other = first_touching(part, start, last); other;
+	     other = next_touching(other, start, last))
+		if (other != m && written(other, start, last))
+			return true;
+	return false;
+}
+
+static void copy_edge(struct index_part *shard, struct dod_mapping *m, bool after, u64 start,
+		      u64 last)
+{
+	struct index_part *wide = &by_phys->wide;
+	bool others;
+	u64 nr;
+
+	if (start > last)
+		return;
+	if (!written_at(m, after)) {
+		dod_edges_drop(m, after);
+		return;
+	}
+	if (dod_edges_known(m, after))
+		return;
+	nr = guard->alive(start, last, after);
+	if (!nr)
+		return;
+	if (after)
+		last = start + nr - 1;
+	else
+		start = last + 1 - nr;
+	others = others_write(shard, m, start, last);
+	if (READ_ONCE(wide->nr)) {
+		dod_lock(&wide->lock);
+		others |= others_write(wide, m, start, last);
+		dod_unlock(&wide->lock);
+	}
+	if (!others)
+		dod_edges_copy(m, after, start, last);
+}
+
+/*
+ * To look at a line that a device writes brings it into the cache. Where the CPU may do
+ * that by itself, the kernel throws such lines away when the CPU gets them.
+ */
+static bool may_look_at_lines(const struct dod_mapping *m)
+{
+	return m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU);
+}
+
+/*
+ * Some of the mapping has changed hands: know what shares a line with what the device
+ * writes. The lock of its shard is held. Not of a wide mapping: other mappings of its
+ * regions could not be asked.
+ */
+static void copy_edges(struct index_part *shard, struct dod_mapping *m)
+{
+	u64 start, last;
+
+	if (likely(!m->line) || m->dir == DMA_TO_DEVICE || m->wide || !has_edges(m) ||
+	    !guard->own_edge || !may_look_at_lines(m) ||
+	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
+		return;
+	head_edge(m, &start, &last);
+	copy_edge(shard, m, false, start, last);
+	tail_edge(m, &start, &last);
+	copy_edge(shard, m, true, start, last);
+}
+
 /* After range_give(); the lock of the mapping's part is held. */
 static void give_content(struct index_part *part, struct dod_mapping *m,
 			 u64 start, u64 last, bool fresh)
@@ -836,6 +922,8 @@ static void give_content(struct index_part *part, struct dod_mapping *m,
 	bool writable = false, shared;
 
 	shared = share_content(part, m, start, last, &writable);
+	if (m->dir != DMA_TO_DEVICE)
+		forget_edges(part, start, last);
 
 	if (part != wide && READ_ONCE(wide->nr)) {
 		dod_lock(&wide->lock);
@@ -859,6 +947,8 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 	     w = next_touching(w, start, last)) {
 		u64 from = max(start, w->start), to = min(last, w->last);
 
+		if (w->dir != DMA_TO_DEVICE)
+			forget_edges(shard, from, to);
 		for (m = first_touching(shard, from, to); m;
 		     m = next_touching(m, from, to)) {
 			m->shared = true;
@@ -1209,6 +1299,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		give_narrow(part, m, start, last, call->dir);
 	else
 		last = take_narrow(part, m, start, last, how);
+	copy_edges(part, m);
 	if (change == TO_CPU)
 		dod_content_watch(call, m, start, last);
 	if (change == NO_SYNC)
@@ -1590,6 +1681,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 			give_content(part, m, m->start, m->last, false);
 		} else {
 			give_narrow(part, m, m->start, last, m->dir);
+			copy_edges(part, m);
 		}
 	}
 	dod_unlock_irqrestore(&part->lock, flags);
@@ -2507,11 +2599,35 @@ void dod_owner_seen_write(u64 phys, u64 size)
 
 		dod_lock_irqsave(&shard->lock, flags);
 		written_content(shard, from, to);
+		forget_edges(shard, from, to);
 		if (READ_ONCE(by_phys->wide.nr)) {
 			dod_lock(&by_phys->wide.lock);
 			written_content(&by_phys->wide, from, to);
 			dod_unlock(&by_phys->wide.lock);
 		}
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/**
+ * dod_owner_seen_edge_write() - the CPU is about to write beside what a device writes
+ * @phys: first byte
+ * @last: last byte
+ *
+ * It is reported, or is not to be; what changes there is known to be the CPU's.
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_seen_edge_write(u64 phys, u64 last)
+{
+	u64 from, to;
+
+	for_each_region(from, to, phys, last) {
+		struct index_part *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		forget_edges(shard, from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * x++, x |= y and bit-fields: a read and a write, of which compilers check the read
+ * alone unless clang is told otherwise. Where the write does not trap, the content
+ * tells; each misuse next to its legal neighbour, each with both kinds of driver.
+ */
+
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "rmw.h"
+
+#define SIZE	512
+#define LINE	64
+
+RMW_DEFINE(test_rmw)
+
+struct rmw {
+	const char *name;
+	void (*both)(struct rmw_words *w);	/* checked twice, if the compiler can */
+	void (*once)(struct rmw_words *w);	/* never */
+	size_t offset;
+};
+
+static const struct rmw rmws[] = {
+	{ "add", test_rmw_add, test_once_add, offsetof(struct rmw_words, count) },
+	{ "or", test_rmw_or, test_once_or, offsetof(struct rmw_words, flags) },
+	{ "bit_field", test_rmw_bit_field, test_once_bit_field,
+	  offsetofend(struct rmw_words, flags) },
+};
+
+static void rmw_desc(const struct rmw *rmw, char *desc)
+{
+	strscpy(desc, rmw->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(rmw, rmws, rmw_desc);
+#define RMW_CASE(_fn) KUNIT_CASE_PARAM(_fn, rmw_gen_params)
+
+static const struct rmw *rmw_of(struct kunit *test)
+{
+	return test->param_value;
+}
+
+/* An object that begins with a line, and has room before and after the words. */
+static u8 *object(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED((unsigned long)buf, LINE));
+	return buf;
+}
+
+/* How many accesses does KASAN check? Memory that a device writes to traps each. */
+static int checked(struct kunit *test, void (*fn)(struct rmw_words *w))
+{
+	u8 *buf = object(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	int n;
+
+	fn((void *)buf);
+	n = kt_take_all();
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	return n;
+}
+
+/* What the other tests rely on: that each kind is what it is named. */
+static void what_is_checked(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+
+	if (!kt_traps(test))
+		return;
+	KUNIT_EXPECT_EQ(test, checked(test, rmw->once), 1);
+	KUNIT_EXPECT_EQ(test, checked(test, rmw->both), IS_ENABLED(CONFIG_CC_IS_CLANG) ? 2 : 1);
+}
+
+static bool is_write(struct kunit *test)
+{
+	return kt_traps(test) && checked(test, rmw_of(test)->both) == 2;
+}
+
+/* === Memory that the device reads ========================================= */
+
+static void to_device(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	bool write = is_write(test);
+	u8 *buf = object(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	rmw->both((void *)(buf + LINE));
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	if (write)
+		EXPECT_REPORT(test, "cpu-write", rmw->both, buf + LINE + rmw->offset, 4);
+	else
+		EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, SIZE);
+}
+
+/* Of a driver that is built otherwise: found at the end, and who it was. */
+static void to_device_unseen(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	if (!kt_traps(test))
+		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_read(buf, 8);
+	rmw->once((void *)(buf + LINE));
+	test_dma_read(buf + 4 * LINE, 8);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("*last read there, of *, is in test_once_*"));
+}
+
+static void to_device_in_turn(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	rmw->both((void *)buf);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	rmw->both((void *)buf);
+	rmw->once((void *)(buf + LINE));
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	rmw->once((void *)buf);
+	EXPECT_SILENCE(test);
+}
+
+/* === Memory beside what the device writes ================================= */
+
+/* Words in the first line of the buffer, and in its last. */
+static u8 *words_before(u8 *buf)
+{
+	return buf + 2 * LINE;
+}
+
+static u8 *words_after(u8 *buf)
+{
+	return buf + 4 * LINE + 32;
+}
+
+/* With a word of its own in its first granule, and in its last. */
+static dma_addr_t map_between(struct kunit *test, u8 *buf)
+{
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 2 * LINE + 20,
+				      2 * LINE + 10, DMA_FROM_DEVICE);
+
+	if (kt_traps(test))
+		EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 2 * LINE + 10);
+	return dma;
+}
+
+static void unmap_between(dma_addr_t dma)
+{
+	dma_unmap_single(kt_dev, dma, 2 * LINE + 10, DMA_FROM_DEVICE);
+}
+
+static void shared_line(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	bool write = is_write(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	if (!kt_traps(test))
+		return;
+	kt_set(test, "noncoherent", "64");
+	dma = map_between(test, buf);
+	rmw->both((void *)words_before(buf));
+	if (write)
+		EXPECT_REPORT(test, "shared-line-write", rmw->both,
+			      words_before(buf) + rmw->offset, 4);
+	unmap_between(dma);
+	if (!write)
+		EXPECT_MAP_REPORT(test, "shared-line-write", test_dma_map, 2 * LINE + 10);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void shared_line_unseen(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	if (!kt_traps(test))
+		return;
+	kt_set(test, "noncoherent", "64");
+	dma = map_between(test, buf);
+	rmw->once((void *)words_before(buf));
+	EXPECT_SILENCE(test);
+	unmap_between(dma);
+	EXPECT_MAP_REPORT(test, "shared-line-write", test_dma_map, 2 * LINE + 10);
+	KUNIT_EXPECT_TRUE(test, kt_has("1 byte before the buffer, in its first cache line *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("*last read there, of *, is in test_once_*"));
+
+	/* The same at its end, and found by a sync. */
+	dma = map_between(test, buf);
+	rmw->once((void *)words_after(buf));
+	rmw->once((void *)words_after(buf));
+	dma_sync_single_for_cpu(kt_dev, dma + LINE, 16, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_cpu(kt_dev, dma + 2 * LINE, 10, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "shared-line-write", test_dma_map, 2 * LINE + 10);
+	KUNIT_EXPECT_TRUE(test, kt_has("1 byte after the buffer, in its last cache line *"));
+	unmap_between(dma);
+	EXPECT_SILENCE(test);
+}
+
+/* Bytes in a granule of the buffer's, which cannot trap. */
+static void shared_granule(struct kunit *test)
+{
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	if (!kt_traps(test))
+		return;
+	kt_set(test, "noncoherent", "64");
+	dma = map_between(test, buf);
+	test_dma_write(buf + 2 * LINE + 19, 1);
+	unmap_between(dma);
+	EXPECT_MAP_REPORT(test, "shared-line-write", test_dma_map, 2 * LINE + 10);
+	KUNIT_EXPECT_TRUE(test, kt_has("*is 1 byte before its start: it was 0x00 and is 0x5a.*"));
+}
+
+/* What may be written when, and a write that is another's fault, or was reported. */
+static void shared_line_in_turn(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	u8 *buf = object(test);
+	dma_addr_t dma, other;
+
+	if (!kt_traps(test))
+		return;
+	kt_set(test, "noncoherent", "64");
+	rmw->once((void *)words_before(buf));
+	dma = map_between(test, buf);
+	/* Another line, and reads. */
+	rmw->once((void *)(buf + LINE));
+	rmw->once((void *)(buf + 5 * LINE));
+	test_dma_read(words_before(buf), 8);
+	/* The first line is the CPU's, the last one is the device's. */
+	dma_sync_single_for_cpu(kt_dev, dma, LINE, DMA_FROM_DEVICE);
+	rmw->once((void *)words_before(buf));
+	dma_sync_single_for_device(kt_dev, dma, LINE, DMA_FROM_DEVICE);
+	unmap_between(dma);
+	rmw->once((void *)words_before(buf));
+	EXPECT_SILENCE(test);
+
+	/* What trapped is not found again. */
+	dma = map_between(test, buf);
+	test_dma_write(words_after(buf), 8);
+	EXPECT_REPORT(test, "shared-line-write", test_dma_write, words_after(buf), 8);
+	unmap_between(dma);
+	EXPECT_SILENCE(test);
+
+	/* Another device wrote there: that is said at the map. */
+	dma = map_between(test, buf);
+	kt_set(test, "off_types", "cacheline-sharing");
+	other = test_dma_map(test, kt_dev2, words_after(buf), 16, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev2, other, 16, DMA_FROM_DEVICE);
+	rmw->once((void *)words_after(buf));
+	unmap_between(dma);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* === Memory that the CPU got back ========================================= */
+
+static void lost_write(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	bool write = is_write(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	/* The device may write what changes here, if the CPU has only read (rule 6). */
+	if (!write)
+		kunit_skip(test, "Test requires: a compiler that checks both halves of x++");
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	rmw->both((void *)buf);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_REPORT(test, "missing-sync-for-device", rmw->both, buf + rmw->offset, 4);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static void write_given_back(struct kunit *test)
+{
+	const struct rmw *rmw = rmw_of(test);
+	u8 *buf = object(test);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	kt_set(test, "watch_writes", "1");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	rmw->both((void *)buf);
+	rmw->once((void *)(buf + LINE));
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static struct kunit_case rmw_cases[] = {
+	RMW_CASE(what_is_checked),
+	RMW_CASE(to_device),
+	RMW_CASE(to_device_unseen),
+	RMW_CASE(to_device_in_turn),
+	RMW_CASE(shared_line),
+	RMW_CASE(shared_line_unseen),
+	KUNIT_CASE(shared_granule),
+	RMW_CASE(shared_line_in_turn),
+	RMW_CASE(lost_write),
+	RMW_CASE(write_given_back),
+	{}
+};
+
+KT_SUITE(kt_rmw_suite, "rmw", rmw_cases);
