@@ -1005,7 +1005,7 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 	     r = range_tree_iter_next(r, start, last)) {
 		struct dod_pending *p, *copy;
 
-		if (r->state != DOD_PENDING || (r->dir == DMA_TO_DEVICE) != sent)
+		if (r->state != DOD_PENDING || sent != (r->dir == DMA_TO_DEVICE))
 			continue;
 		p = pending_of(r);
 		/* What is known to have been written: a granule is more. */
