@@ -10,7 +10,6 @@
 #include "compat.h"
 
 #include <linux/init.h>
-#include <linux/irq_work.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -330,6 +329,44 @@ int dma_owner_debug_param_set(const char *name, const char *val)
 }
 EXPORT_SYMBOL_GPL(dma_owner_debug_param_set);
 
+/* === Workers ============================================================== */
+
+/**
+ * dod_worker_ask() - for DEFINE_DOD_WORKER()
+ * @irq: of a worker
+ *
+ * Context: irq_work.
+ */
+void dod_worker_ask(struct irq_work *irq)
+{
+	struct dod_worker *worker = container_of(irq, struct dod_worker, irq);
+
+	queue_work(worker->queue ?: system_wq, &worker->work);
+}
+
+/**
+ * dod_worker_wake() - have the work done
+ * @worker: the worker
+ *
+ * Context: any, with any lock held.
+ */
+void dod_worker_wake(struct dod_worker *worker)
+{
+	irq_work_queue(&worker->irq);
+}
+
+/**
+ * dod_worker_cancel() - have it not done, or wait until it is
+ * @worker: the worker; nobody wakes it any more
+ *
+ * Context: process, may sleep.
+ */
+void dod_worker_cancel(struct dod_worker *worker)
+{
+	irq_work_sync(&worker->irq);
+	cancel_work_sync(&worker->work);
+}
+
 /* === Start and stop ======================================================= */
 
 /* What the module cannot do without; the text is what a user can act on. */
@@ -392,14 +429,7 @@ static void stop_guarding(struct work_struct *work)
 	dod_owner_stop_guarding();
 }
 
-static DECLARE_WORK(broken_work, stop_guarding);
-
-static void wake_broken(struct irq_work *work)
-{
-	schedule_work(&broken_work);
-}
-
-static DEFINE_IRQ_WORK(broken_irq_work, wake_broken);
+static DEFINE_DOD_WORKER(broken_worker, stop_guarding);
 
 /**
  * dod_stop() - somebody has taken away what the tool needs: stop
@@ -415,7 +445,7 @@ void dod_stop(const char *why)
 		return;
 	broken.what = why;
 	broken.taken_away = true;
-	irq_work_queue(&broken_irq_work);
+	dod_worker_wake(&broken_worker);
 }
 
 /**
@@ -432,14 +462,7 @@ void dod_broken(const char *what)
 		return;
 	broken.what = what;
 	broken.nr = stack_trace_save(broken.frames, ARRAY_SIZE(broken.frames), 0);
-	irq_work_queue(&broken_irq_work);
-}
-
-/* Nobody can find anything any more, or only what cannot be cancelled matters. */
-static void cancel_broken(void)
-{
-	irq_work_sync(&broken_irq_work);
-	cancel_work_sync(&broken_work);
+	dod_worker_wake(&broken_worker);
 }
 
 /* For what the compiler checks once, at the read: see Documentation, Usage. */
@@ -509,7 +532,7 @@ static void __exit dma_owner_debug_exit(void)
 {
 	WRITE_ONCE(dod_armed, false);
 	dod_debugfs_stop();
-	cancel_broken();
+	dod_worker_cancel(&broken_worker);
 	/*
 	 * The hooks go when nothing is poisoned, and the guard goes last: memory
 	 * that is still poisoned when its unmap goes unseen is next freed, and
@@ -522,7 +545,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_guard.stop();
 	dod_stack_stop();
 	/* Who was about to find an inconsistency has done so. */
-	cancel_broken();
+	dod_worker_cancel(&broken_worker);
 	dod_report_stop();
 	dod_owner_stop();
 }

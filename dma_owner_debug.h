@@ -19,6 +19,7 @@
 #define DMA_OWNER_DEBUG_H
 
 #include <linux/dma-mapping.h>
+#include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/kasan.h>
 #include <linux/list.h>
@@ -132,6 +133,34 @@ do {									\
 	dod_unlock(lock);						\
 	local_irq_restore(flags);					\
 } while (0)
+
+/* === Workers ============================================================== */
+
+/**
+ * struct dod_worker - work that can be asked for in any context
+ *
+ * Not by queue_work(): it takes locks of the kernel's, with which memory may be mapped
+ * or touched, by a driver or by the console that a message is printed to.
+ *
+ * @irq:	asks where that can be done
+ * @work:	what is to be done
+ * @queue:	where, NULL for the system's
+ */
+struct dod_worker {
+	struct irq_work irq;
+	struct work_struct work;
+	struct workqueue_struct *queue;
+};
+
+#define DEFINE_DOD_WORKER(name, function)				\
+	struct dod_worker name = {					\
+		.irq = IRQ_WORK_INIT(dod_worker_ask),			\
+		.work = __WORK_INITIALIZER(name.work, function),	\
+	}
+
+void dod_worker_ask(struct irq_work *irq);
+void dod_worker_wake(struct dod_worker *worker);
+void dod_worker_cancel(struct dod_worker *worker);
 
 /* === Counters ============================================================= */
 
@@ -874,7 +903,6 @@ struct dod_pool_shard;
  * @max:	most objects to allocate
  * @total:	objects allocated
  * @refill:	what fills it up
- * @workers:	where that runs
  */
 struct dod_pool {
 	size_t size;
@@ -885,8 +913,7 @@ struct dod_pool {
 	unsigned int nr_shards;
 	unsigned int reserve, max;
 	atomic_long_t total;
-	struct work_struct refill;
-	struct workqueue_struct *workers;
+	struct dod_worker refill;
 };
 
 int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,

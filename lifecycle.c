@@ -546,7 +546,7 @@ static void register_buses(struct work_struct *work)
 	}
 }
 
-static DECLARE_WORK(buses_work, register_buses);
+static DEFINE_DOD_WORKER(buses_worker, register_buses);
 
 /**
  * dod_lifecycle_see() - a device of this bus maps memory
@@ -570,7 +570,7 @@ void dod_lifecycle_see(const struct bus_type *bus)
 	}
 	/* cmpxchg() is a barrier, too: the worker or this sees the other. */
 	if (READ_ONCE(watching))
-		schedule_work(&buses_work);
+		dod_worker_wake(&buses_worker);
 }
 
 static void watch_buses(void)
@@ -582,8 +582,8 @@ static void watch_buses(void)
 	WRITE_ONCE(watching, true);
 	/* Pairs with the cmpxchg() in dod_lifecycle_see(). */
 	smp_mb();
-	schedule_work(&buses_work);
-	flush_work(&buses_work);
+	schedule_work(&buses_worker.work);
+	flush_work(&buses_worker.work);
 }
 
 /* No hook runs any more. */
@@ -593,7 +593,7 @@ static void unwatch_buses(void)
 	struct watched_bus *b;
 
 	WRITE_ONCE(watching, false);
-	cancel_work_sync(&buses_work);
+	dod_worker_cancel(&buses_worker);
 	for (b = buses; b < buses + ARRAY_SIZE(buses); b++)
 		if (b->registered)
 			bus_unregister_notifier(dod_bus(b->bus), &b->nb);

@@ -113,7 +113,7 @@ static int fill(struct dod_pool *pool)
 static void refill(struct work_struct *work)
 {
 	/* On failure the next dod_pool_get() asks again. */
-	fill(container_of(work, struct dod_pool, refill));
+	fill(container_of(work, struct dod_pool, refill.work));
 }
 
 /**
@@ -143,7 +143,7 @@ void *dod_pool_get(struct dod_pool *pool)
 	if (READ_ONCE(own->nr) <= pool->reserve / pool->nr_shards / 2 &&
 	    dod_pool_free(pool) <= pool->reserve / 2 &&
 	    atomic_long_read(&pool->total) < pool->max)
-		queue_work(pool->workers, &pool->refill);
+		dod_worker_wake(&pool->refill);
 	return obj;
 }
 
@@ -193,7 +193,8 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 {
 	unsigned int i;
 
-	INIT_WORK(&pool->refill, refill);
+	init_irq_work(&pool->refill.irq, dod_worker_ask);
+	INIT_WORK(&pool->refill.work, refill);
 	atomic_long_set(&pool->total, 0);
 	pool->reserve = reserve;
 	pool->max = max;
@@ -204,9 +205,9 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
 			       GFP_KERNEL);
 	/* Not bound: the CPU that maps so much may let nothing else run. */
-	pool->workers = alloc_workqueue("dma_owner_debug",
-					WQ_UNBOUND | WQ_HIGHPRI, 0);
-	if (!pool->shards || !pool->workers)
+	pool->refill.queue = alloc_workqueue("dma_owner_debug",
+					     WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (!pool->shards || !pool->refill.queue)
 		goto err;
 	for (i = 0; i < pool->nr_shards; i++)
 		raw_spin_lock_init(&pool->shards[i].lock);
@@ -229,9 +230,9 @@ void dod_pool_destroy(struct dod_pool *pool)
 
 	if (!pool->nr_shards)
 		return;
-	if (pool->workers) {
-		cancel_work_sync(&pool->refill);
-		destroy_workqueue(pool->workers);
+	if (pool->refill.queue) {
+		dod_worker_cancel(&pool->refill);
+		destroy_workqueue(pool->refill.queue);
 	}
 	/* None is lost: no other tool would notice. */
 	WARN_ON(pool->shards && dod_pool_free(pool) != atomic_long_read(&pool->total));

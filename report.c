@@ -14,7 +14,6 @@
 #include <kunit/test.h>
 #include <linux/bitops.h>
 #include <linux/glob.h>
-#include <linux/irq_work.h>
 #include <linux/jhash.h>
 #include <linux/kallsyms.h>
 #include <linux/llist.h>
@@ -1743,15 +1742,7 @@ static void print_rest(struct work_struct *work)
 	} while (left);
 }
 
-static DECLARE_WORK(rest_work, print_rest);
-
-/* A fault may have been found where a worker cannot be woken. */
-static void wake_rest(struct irq_work *work)
-{
-	schedule_work(&rest_work);
-}
-
-static DEFINE_IRQ_WORK(rest_irq_work, wake_rest);
+static DEFINE_DOD_WORKER(rest_worker, print_rest);
 
 /**
  * dma_owner_debug_flush() - wait until what was reported before is in the log
@@ -1781,7 +1772,7 @@ void dma_owner_debug_flush(void)
 		}
 	/* Those that came later may rely on us. */
 	if (left)
-		irq_work_queue(&rest_irq_work);
+		dod_worker_wake(&rest_worker);
 	if (dead)
 		die();
 }
@@ -1795,8 +1786,7 @@ EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
 void dod_report_stop(void)
 {
 	dma_owner_debug_flush();
-	irq_work_sync(&rest_irq_work);
-	cancel_work_sync(&rest_work);
+	dod_worker_cancel(&rest_worker);
 }
 
 /* === Whether there is a report ============================================ */
@@ -1883,7 +1873,7 @@ static void make_report(const struct report *r)
 			llist_add(&t->node, &written);
 		}
 		if (print_texts(TEXTS_AT_ONCE, &dead))
-			irq_work_queue(&rest_irq_work);
+			dod_worker_wake(&rest_worker);
 	}
 	end_reporting(flags);
 	if (dead)
