@@ -100,6 +100,12 @@ static void find_console(struct tracepoint *tp, void *ignore)
 
 /* === The console ========================================================== */
 
+/* Another fault, which nobody has seen before. */
+static noinline __noclone void read_in_panic(const u8 *p)
+{
+	one_load(p, 1);
+}
+
 /*
  * Refills a receive ring: the middle of an object, where others share its cache lines
  * (noncoherent=), and nothing arrives (canary=1). And reads what the device owns.
@@ -114,6 +120,8 @@ static noinline __noclone void console_write(struct console *con, const char *te
 	if (dma_mapping_error(dev, dma))
 		return;
 	one_load(buf[1] + 16, 4);
+	if (READ_ONCE(oops_in_progress))
+		read_in_panic(buf[1] + 16);
 	udelay(100);
 	dma_unmap_single(dev, dma, 40, DMA_FROM_DEVICE);
 }
