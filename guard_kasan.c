@@ -724,22 +724,38 @@ static bool is_foreign_only(const struct dod_access *access)
 
 /*
  * What is legal so far: to be remembered, and not to trap again. Or it is excused, and
- * not guarded any more. @m and @range are to work with.
+ * not guarded any more. @m and @range are to work with. Returns whether it is remembered.
  */
-static void note_write(const struct dod_access *access, const struct verdict *v,
+static bool note_write(const struct dod_access *access, const struct verdict *v,
 		       struct dod_mapping *m, struct dod_range *range)
 {
 	u8 dir = v->ours ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
 	struct dod_write write;
 
-	if (!READ_ONCE(dod_armed) || !dod_owner_write(access, NULL))
-		return;
+	if (!READ_ONCE(dod_armed))
+		return false;
+	if (!dod_owner_write(access, NULL))
+		return true;
 	if (v->ours && dod_owner_find(virt_to_phys((void *)v->ours), true, m, range) &&
 	    dod_owner_excuse(virt_to_phys((void *)v->ours), m))
-		return;
-	if (dod_report_note_write(access, dir, &write))
-		dod_owner_write(access, &write);
+		return false;
+	if (!dod_report_note_write(access, dir, &write))
+		return false;
+	dod_owner_write(access, &write);
+	return true;
 }
+
+/* Does a device only read what must not be written? */
+static bool is_sent(unsigned long addr)
+{
+	u8 value = READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)addr));
+
+	return value == SHADOW_TO_DEVICE ||
+	       (is_tail(value) && value == tail_value(SHADOW_TO_DEVICE, tail_bytes(value)));
+}
+
+/* So often another CPU may sync it for the device while a write is being noted. */
+#define NOTE_TRIES	4
 
 /* Whose access report_foreign() asks KASAN about on this CPU. */
 struct asked {
@@ -800,6 +816,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	unsigned long flags = dod_judge_begin();
 	struct verdict v;
 	bool reported, recorded = false;
+	unsigned int i;
 
 	v = judge(&access, _RET_IP_);
 	if (v.ours && write) {
@@ -812,9 +829,14 @@ static bool report_access(const void *addr, size_t size, bool write,
 		bool foreign = v.foreign, tail = v.tail;
 		unsigned long first = v.foreign;
 
-		note_write(&access, &v, &m, &range);
+		/* Then it is to be noted once more: the write itself is yet to come. */
+		for (i = 0; i < NOTE_TRIES; i++) {
+			recorded = note_write(&access, &v, &m, &range);
+			v = look(access.addr, access.addr + size - 1, write);
+			if (!recorded || !v.ours || !is_sent(v.ours))
+				break;
+		}
 		recorded = true;
-		v = look(access.addr, access.addr + size - 1, write);
 		if (foreign) {
 			v.foreign = first;
 			v.tail = tail;
