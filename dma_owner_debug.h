@@ -501,6 +501,7 @@ struct dod_write {
  * @ip:		the instruction that wrote
  * @wrote_first: first byte, physical, that is known to have been written
  * @wrote_last:	last one
+ * @wrote_bytes: which bytes of each granule between them are, as bits
  * @synced_by:	return address of the sync for the CPU before it; 0 if the device owned
  *		the range
  * @write:	the first write
@@ -510,6 +511,7 @@ struct dod_pending {
 	struct dod_pending *next;
 	unsigned long ip;
 	u64 wrote_first, wrote_last;
+	u8 wrote_bytes;
 	unsigned long synced_by;
 	struct dod_write write;
 };

@@ -27,6 +27,7 @@
 #define SHARD_BITS	6
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		8ULL
+#define ALL_BYTES	0xff
 
 /* Ended mappings that are remembered, for each possible CPU. */
 #define NR_ENDED	64
@@ -418,6 +419,52 @@ static void range_resize(struct dod_range *r, u64 start, u64 last)
 	range_tree_augment.propagate(&r->rb, NULL);
 }
 
+/* Is some of [start, last] known to have been written? A granule is more. */
+static bool has_written(const struct dod_pending *p, u64 start, u64 last)
+{
+	start = max(start, p->wrote_first);
+	last = min(last, p->wrote_last);
+	for (; start <= last; start++)
+		if (p->wrote_bytes & BIT(start % GRANULE))
+			return true;
+	return false;
+}
+
+/* The bytes of [start, last] in each of its granules, as bits; 0 if they differ. */
+static u8 bytes_of(u64 start, u64 last)
+{
+	if (start / GRANULE == last / GRANULE)
+		return GENMASK(last % GRANULE, start % GRANULE);
+	return IS_ALIGNED(start, GRANULE) && IS_ALIGNED(last + 1, GRANULE) ? ALL_BYTES : 0;
+}
+
+/*
+ * [start, last] is written beside what the same instruction wrote: is that one piece, or
+ * the same bytes of each granule? Of a loop one write in each granule traps: whether it
+ * has written the other bytes is not known, and a sync may leave them out. @p, whose range
+ * has become smaller perhaps, is made to hold both if so.
+ */
+static bool join_written(struct dod_pending *p, u64 start, u64 last)
+{
+	u64 first = max(p->wrote_first, p->range.start);
+	u64 end = min(p->wrote_last, p->range.last);
+	u8 bytes = p->wrote_bytes;
+
+	if (!has_written(p, first, end))
+		return false;
+	if (bytes != ALL_BYTES || start > end + 1 || last + 1 < first) {
+		if (bytes == ALL_BYTES)
+			bytes = bytes_of(first, end);
+		bytes &= bytes_of(start, last);
+	}
+	if (!bytes)
+		return false;
+	p->wrote_first = min(first, start);
+	p->wrote_last = max(end, last);
+	p->wrote_bytes = bytes;
+	return true;
+}
+
 /* What range_take() leaves alone, as bits; and what else it does. */
 enum take {
 	TAKE_ALL	= 0,
@@ -465,7 +512,8 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 		} else if (r_last > to) {
 			range_resize(r, to + 1, r_last);
 			/* The leading part of what one call handed over: rule 6b. */
-			if ((how & FINISH) && r->leads && r->state == DOD_OWNED) {
+			if ((how & FINISH) && r->leads && r->state == DOD_OWNED &&
+			    r->dir != DMA_TO_DEVICE) {
 				r->state = DOD_STALE;
 				*last = r_last;
 			}
@@ -487,6 +535,30 @@ static struct dod_range *range_at(struct dod_mapping *m, u64 byte)
 }
 
 /*
+ * A sync has left of what the CPU wrote, in whole granules, some bytes that are not known
+ * to have been written: they are the device's again, if there is a record for them.
+ */
+static void unpend_rest(struct dod_mapping *m, u64 byte)
+{
+	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+	u64 start, last;
+	bool sent;
+
+	if (!r || r->state != DOD_PENDING || has_written(pending_of(r), r->start, r->last))
+		return;
+	start = r->start;
+	last = r->last;
+	sent = r->dir == DMA_TO_DEVICE;
+	range_tree_remove(r, &m->ranges);
+	range_put(m, r);
+	if (!sent)
+		return;
+	r = range_get(m);
+	if (r)
+		range_add(m, r, start, last, DMA_TO_DEVICE, DOD_OWNED);
+}
+
+/*
  * The device gets [start, *last]; *last as for range_take(). What it may write keeps
  * the borders of the calls that handed it over: rule 6b goes by them.
  *
@@ -498,6 +570,12 @@ static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 	u64 to = *last;
 	bool guarded = range_take(m, start, last, TAKE_ALL);
 
+	if (unlikely(m->pending)) {
+		if (start > m->start)
+			unpend_rest(m, start - 1);
+		if (to < m->last)
+			unpend_rest(m, to + 1);
+	}
 	if (dir == DMA_TO_DEVICE && start > m->start)
 		before = range_at(m, start - 1);
 	if (dir == DMA_TO_DEVICE && to < m->last)
@@ -1008,9 +1086,7 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 		if (r->state != DOD_PENDING || sent != (r->dir == DMA_TO_DEVICE))
 			continue;
 		p = pending_of(r);
-		/* What is known to have been written: a granule is more. */
-		if (p->wrote_first > min(r->last, last) ||
-		    p->wrote_last < max(r->start, start))
+		if (!has_written(p, max(r->start, start), min(r->last, last)))
 			continue;
 		copy = dod_pending_copy(p);
 		if (!copy)
@@ -1666,7 +1742,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		return;
 
 	dod_lifecycle_mark(m);
-	if (!call->to_device)
+	if (!call->to_device || m->wide)
 		stale_forget(m->start, m->last);
 	part = phys_part(m);
 	dod_lock_irqsave(&part->lock, flags);
@@ -2691,11 +2767,31 @@ struct writing {
 	unsigned long ip;
 	const struct dod_write *record;	/* NULL: none has been made */
 	bool strict, wanted;		/* one is to be made */
+	u64 far;			/* last byte that the CPU has got */
+	bool wide;			/* of a wide mapping: guard_wide() is to see to it */
 };
 
-/* The pending range beside [start, last] that the same instruction wrote. */
+/*
+ * The CPU gets [start, last], and where that splits a range, and there is no record for
+ * the second half, that half.
+ */
+static void take_for_write(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
+{
+	u64 to = last;
+
+	range_take(m, start, &to, TAKE_ALL);
+	if (likely(to == last))
+		return;
+	w->far = max(w->far, to);
+	if (m->wide && !w->wide) {
+		w->wide = true;
+		begin_wide();
+	}
+}
+
+/* The pending range beside [start, last] that is made to hold that, too. */
 static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 last,
-					unsigned long ip)
+					const struct writing *w)
 {
 	struct dod_range *r = NULL;
 	unsigned int i;
@@ -2706,7 +2802,8 @@ static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 la
 		u64 at = i ? last + 1 : start - 1;
 
 		r = range_tree_iter_first(&m->ranges, at, at);
-		if (r && r->state == DOD_PENDING && pending_of(r)->ip == ip)
+		if (r && r->state == DOD_PENDING && pending_of(r)->ip == w->ip &&
+		    join_written(pending_of(r), max(start, w->start), min(last, w->last)))
 			return r;
 	}
 	return NULL;
@@ -2716,20 +2813,20 @@ static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 la
 static void pend(struct dod_mapping *m, u64 start, u64 last, unsigned long synced_by,
 		 struct writing *w)
 {
-	struct dod_range *beside = pending_beside(m, start, last, w->ip);
+	struct dod_range *beside;
 	struct dod_pending *p;
-	u64 to = last;
 
+	/* Of a granule that has several ranges, not the one that is written. */
+	if (start > w->last || last < w->start)
+		return;
+	beside = pending_beside(m, start, last, w);
 	if (!beside && !w->record) {
 		w->wanted = true;
 		return;
 	}
-	range_take(m, start, &to, TAKE_ALL);
+	take_for_write(m, start, last, w);
 	if (beside) {
-		p = pending_of(beside);
 		range_resize(beside, min(beside->start, start), max(beside->last, last));
-		p->wrote_first = min(p->wrote_first, max(start, w->start));
-		p->wrote_last = max(p->wrote_last, min(last, w->last));
 		return;
 	}
 	p = dod_pending_get(w->record);
@@ -2739,6 +2836,7 @@ static void pend(struct dod_mapping *m, u64 start, u64 last, unsigned long synce
 	p->ip = w->ip;
 	p->wrote_first = max(start, w->start);
 	p->wrote_last = min(last, w->last);
+	p->wrote_bytes = ALL_BYTES;
 	range_add(m, &p->range, start, last, m->dir, DOD_PENDING);
 	WRITE_ONCE(m->pending, true);
 }
@@ -2770,10 +2868,10 @@ static void pend_sent(struct index_part *shard, struct dod_mapping *m, u64 start
 		bool found = find_writable(shard, start, &from, &to);
 
 		/* The wide lock is held if @m is wide, and there is one if it counts. */
-		if (!found && READ_ONCE(by_phys->wide.nr)) {
+		if (READ_ONCE(by_phys->wide.nr)) {
 			if (!m->wide)
 				dod_lock(&by_phys->wide.lock);
-			found = find_writable(&by_phys->wide, start, &from, &to);
+			found |= find_writable(&by_phys->wide, start, &from, &to);
 			if (!m->wide)
 				dod_unlock(&by_phys->wide.lock);
 		}
@@ -2793,12 +2891,15 @@ static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 s
 	u64 watch, watch_last;
 	struct dod_range *r, *next;
 
+	/* User space writes there, or the driver to its own data: rules 8 and 11. */
+	if (m->trap == DOD_TRAP_NONE)
+		return;
 	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
 		u64 from = max(r->start, start), to = min(r->last, last);
 
 		next = range_tree_iter_next(r, start, last);
 		if (r->state == DOD_STALE)
-			range_take(m, from, &to, TAKE_ALL);
+			take_for_write(m, from, to, w);
 		else if (r->state == DOD_OWNED && r->dir == DMA_TO_DEVICE && !w->strict)
 			pend_sent(shard, m, from, to, w);
 	}
@@ -2851,7 +2952,7 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 		.record = record,
 		.strict = READ_ONCE(dod_params.strict),
 	};
-	u64 start, last, from, to;
+	u64 start, last, from, to, end;
 
 	w.last = w.start + access->size - 1;
 	start = round_down(w.start, GRANULE);
@@ -2868,9 +2969,14 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 			write_part(shard, &by_phys->wide, from, to, &w);
 			dod_unlock(&by_phys->wide.lock);
 		}
-		guard->disown(from, to);
-		guard_region(shard, from, to);
+		end = min(max(to, w.far), region_last(from));
+		guard->disown(from, end);
+		guard_region(shard, from, end);
 		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+	if (unlikely(w.wide)) {
+		guard_wide(last, w.far);
+		atomic_dec(&wide_changes);
 	}
 	return w.wanted;
 }

@@ -119,6 +119,7 @@ static void look_for_old_ones(void)
 	struct dod_sum sum;
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
+		cond_resched();
 		if (!sum.pending || dod_ago(now, sum.since) < (u64)after * NSEC_PER_SEC)
 			continue;
 		dod_report_note(DOD_R_WRITE_NEVER_SYNCED, m.device,

@@ -99,6 +99,107 @@ static void part_of_a_granule(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/*
+ * What comes after what was written and synced begins in the same granule, and is written
+ * by the same instruction: a ring of messages of any length, each synced by itself.
+ */
+static void messages_of_odd_length(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i, size, at;
+
+	for (size = 1; size < 24; size++)
+		for (at = size % 8, i = 0; i < 8; at += size, i++) {
+			memset(buf + at, i, size);
+			dma_sync_single_range_for_device(kt_dev, dma, at, size, DMA_TO_DEVICE);
+		}
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+
+	/* What was not known to be written is the device's again, and not to be missed. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 4);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 4, DMA_TO_DEVICE);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 64));
+	other_write(buf + 64);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, buf + 64, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* One member of each element of an array, and just these are synced. */
+static void members_of_an_array(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 64; i += 8)
+		test_dma_write(buf + 128 + i, 4);
+	for (i = 0; i < 64; i += 8)
+		dma_sync_single_range_for_device(kt_dev, dma, 128 + i, 4, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	for (i = 0; i < 64; i += 8)
+		test_dma_write(buf + 128 + i, 4);
+	for (i = 0; i < 56; i += 8)
+		dma_sync_single_range_for_device(kt_dev, dma, 128 + i, 4, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 128, 4);
+}
+
+/* Of more writes than there are records none may leave a mark that is nobody's. */
+static void many_writes(struct kunit *test)
+{
+	const size_t size = 4 * PAGE_SIZE;
+	u8 *buf = page_address(kt_page(test, 2));
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < size; i += 64)
+		other_write(buf + i);
+	for (i = 32; i < size; i += 64)
+		other_write(buf + i);
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_device(kt_dev, dma, size, DMA_TO_DEVICE);
+	unmap(dma, size);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, size);
+}
+
+/* One writes to its part of a ring while another, for its own part, syncs all of it. */
+static int write_my_part(void *arg)
+{
+	u8 *part = arg;
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		test_dma_write(part + i % 512, 1);
+	return 0;
+}
+
+static void synced_by_another_cpu(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	struct kt_thread thread = {};
+
+	kt_thread_start(&thread, write_my_part, buf + 512);
+	while (!try_wait_for_completion(&thread.done)) {
+		test_dma_write(buf, 8);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+		cond_resched();
+	}
+	complete(&thread.done);
+	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+}
+
 /* Byte by byte: one writer, one record, one report. */
 static void written_in_a_loop(struct kunit *test)
 {
@@ -290,6 +391,10 @@ static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(lost_at_unmap),
 	KUNIT_CASE(synced_in_part),
 	KUNIT_CASE(part_of_a_granule),
+	KUNIT_CASE(messages_of_odd_length),
+	KUNIT_CASE(members_of_an_array),
+	KUNIT_CASE(many_writes),
+	KUNIT_CASE(synced_by_another_cpu),
 	KUNIT_CASE(written_in_a_loop),
 	KUNIT_CASE(two_writers),
 	KUNIT_CASE(synced_the_other_way),

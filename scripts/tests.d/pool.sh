@@ -53,9 +53,10 @@ check "no report" [ "$(value 'end reports')" = 0 ]
 check "no complaint" no_complaints "$console"
 
 # Out of ranges: a mapping that is cut into many parts. What cannot be recorded is
-# the CPU's, and must not stay poisoned. The suite itself has to fail here.
-check "the suite of sub-ranges runs with 16 ranges" vm "$build" --timeout 200 \
-	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" --append 'kunit.filter_glob=dma_owner_s*' -- \
+# the CPU's, and must not stay poisoned. The suites themselves have to fail here.
+check "the suites of sub-ranges and of pending writes run with 16 ranges" vm "$build" --timeout 200 \
+	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
+	--append 'kunit.filter_glob=dma_owner_[ps]*' -- \
 	'dmesg -n 1' \
 	'insmod /ko/dma-owner-debug.ko pool_reserve=16 pool_max=16' \
 	'insmod /ko/dma_owner_debug_kunit.ko' \
