@@ -118,9 +118,12 @@ x_bridge()
 	for l in $left $right; do
 		if_name=$(cat /tmp/ns/"$l".if)
 		in_ns "$l" ip link set "$if_name" down
-		in_ns "$l" ip link set "$if_name" netns "$(ns_of "$1")"
-		in_ns "$1" ip link set "$if_name" master br0
-		in_ns "$1" ip link set "$if_name" up
+		# All had the same name, each in its namespace.
+		in_ns "$l" ip link set "$if_name" name "$l"
+		echo "$l" >/tmp/ns/"$l".if
+		in_ns "$l" ip link set "$l" netns "$(ns_of "$1")"
+		in_ns "$1" ip link set "$l" master br0
+		in_ns "$1" ip link set "$l" up
 	done
 	in_ns "$1" ip link set br0 up
 	reach "$from" "$to"
@@ -130,11 +133,10 @@ x_bridge()
 	in_ns "$1" ip link set br0 down
 	in_ns "$1" ip link del br0
 	for l in $left $right; do
-		if_name=$(cat /tmp/ns/"$l".if)
-		in_ns "$1" ip link set "$if_name" down
-		in_ns "$1" ip link set "$if_name" netns "$(ns_of "$l")"
-		in_ns "$l" ip addr add "$(ip_of "$l")/24" dev "$if_name"
-		in_ns "$l" ip link set "$if_name" up
+		in_ns "$1" ip link set "$l" down
+		in_ns "$1" ip link set "$l" netns "$(ns_of "$l")"
+		in_ns "$l" ip addr add "$(ip_of "$l")/24" dev "$l"
+		in_ns "$l" ip link set "$l" up
 	done
 	kill "$(ns_of "$1")"
 }
