@@ -7,7 +7,7 @@
 
 con_seconds=${DOD_CONSOLE_SECONDS:-4}
 con=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_console.ko"
-	--timeout $((4 * con_seconds + 120)))
+	--timeout $((10 * con_seconds + 120)))
 load_tool='insmod /ko/dma-owner-debug.ko dedup=0 report_burst=0'
 
 # console_runs TEXT PARAMETERS: once, to its end
