@@ -903,6 +903,8 @@ struct dod_pool_shard;
  * @nr_shards:	how many
  * @reserve:	objects to keep free
  * @max:	most objects to allocate
+ * @low:	a list that is not longer is a reason to see how many are free
+ * @step:	when its length is a multiple of this
  * @total:	objects allocated
  * @refill:	what fills it up
  */
@@ -913,7 +915,7 @@ struct dod_pool {
 	unsigned int nr_uncut;
 	struct dod_pool_shard *shards;
 	unsigned int nr_shards;
-	unsigned int reserve, max;
+	unsigned int reserve, max, low, step;
 	atomic_long_t total;
 	struct dod_worker refill;
 };
@@ -1240,6 +1242,7 @@ void dod_count_wait(u64 ns);
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
 int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr);
+bool dod_hooks_are_stuck(void);
 void dod_hooks_stop_giving(void);
 void dod_hooks_stop(void);
 bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write);
@@ -1249,6 +1252,11 @@ static inline int dod_hooks_start(const struct dod_guard *guard,
 				  unsigned int *nr)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline bool dod_hooks_are_stuck(void)
+{
+	return false;
 }
 
 static inline void dod_hooks_stop_giving(void) {}

@@ -1221,6 +1221,39 @@ bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write)
 /* === Start and stop ======================================================= */
 
 /**
+ * dod_hooks_are_stuck() - must this module stay?
+ *
+ * After a bug of its own, or of whoever patches code beside it, ftrace stops: hooks stay
+ * in place, and cannot be removed. To be asked from time to time, so that whoever unloads
+ * the module is refused: when it is unloaded it is too late for that.
+ *
+ * Context: process, may sleep, one at a time.
+ */
+bool dod_hooks_are_stuck(void)
+{
+	static struct ftrace_ops asking;
+
+	/* There is no function at 0: -EINVAL, and nothing has changed. */
+	return ftrace_set_filter_ip(&asking, 0, 1, 0) == -ENODEV;
+}
+
+/*
+ * What the hooks call must stay as long as they do, and an exit function cannot refuse:
+ * where ftrace has died since it was asked last, it does not return.
+ */
+static void unhook(void)
+{
+	int err = unregister_ftrace_function(&ops);
+
+	if (!err)
+		return;
+	pr_err("ftrace does not remove the hooks, error %d: this module cannot go, and whoever unloads it waits until the next boot\n",
+	       err);
+	for (;;)
+		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+}
+
+/**
  * dod_hooks_start() - hook the DMA functions and prove that it works
  * @guard: the guard in force, already started
  * @nr: number of hooks
@@ -1269,7 +1302,7 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 	}
 	err = selftest(guard);
 	if (err) {
-		unregister_ftrace_function(&ops);
+		unhook();
 		goto err_filter;
 	}
 	dod_counters_reset();
@@ -1309,6 +1342,6 @@ void dod_hooks_stop_giving(void)
 void dod_hooks_stop(void)
 {
 	WRITE_ONCE(hooking, SELFTEST);
-	unregister_ftrace_function(&ops);
+	unhook();
 	ftrace_free_filter(&ops);
 }

@@ -257,18 +257,15 @@ void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long
 		on_pages(element, (unsigned long)pool->pool_data, ip);
 }
 
-/* === Frees that nobody sees =============================================== */
+/* === What is looked at from time to time ================================== */
+
+#define LOOK_PERIOD	(5 * HZ)
 
 /*
  * kfree_rcu() of kernels that free its objects with a function of the allocator's own,
  * and whatever else there will be: the guard can tell.
  */
-#define SCAN_PERIOD	(5 * HZ)
-
-static void scan(struct work_struct *work);
-static DECLARE_DEFERRABLE_WORK(scan_work, scan);
-
-static void scan(struct work_struct *work)
+static void look_for_freed(void)
 {
 	struct dod_range range;
 	struct dod_mapping m;
@@ -280,7 +277,30 @@ static void scan(struct work_struct *work)
 			dod_lifecycle_freed(&m, &range, "by a look at all mappings");
 		cond_resched();
 	}
-	schedule_delayed_work(&scan_work, SCAN_PERIOD);
+}
+
+/* Without its hooks the tool knows nothing; with them it cannot go. */
+static void look_for_hooks(void)
+{
+	static bool stuck;
+
+	if (stuck || !dod_hooks_are_stuck())
+		return;
+	stuck = true;
+	__module_get(THIS_MODULE);
+	pr_err("ftrace has stopped, and does not remove the hooks: this module cannot be unloaded\n");
+	dod_stop("ftrace has stopped");
+}
+
+static void look(struct work_struct *work);
+static DECLARE_DEFERRABLE_WORK(look_work, look);
+
+static void look(struct work_struct *work)
+{
+	look_for_hooks();
+	if (guard->freed)
+		look_for_freed();
+	schedule_delayed_work(&look_work, LOOK_PERIOD);
 }
 
 /* === Mappings that are left =============================================== */
@@ -881,8 +901,7 @@ int dod_lifecycle_start(const struct dod_guard *with)
 	if (err)
 		return err;
 	watch_buses();
-	if (guard->freed)
-		schedule_delayed_work(&scan_work, SCAN_PERIOD);
+	schedule_delayed_work(&look_work, LOOK_PERIOD);
 	return 0;
 }
 
@@ -893,7 +912,7 @@ int dod_lifecycle_start(const struct dod_guard *with)
  */
 void dod_lifecycle_stop(void)
 {
-	cancel_delayed_work_sync(&scan_work);
+	cancel_delayed_work_sync(&look_work);
 	unwatch_buses();
 	detach_probes(ARRAY_SIZE(probes));
 }

@@ -23,19 +23,35 @@ struct dod_pool_shard {
 	unsigned int nr;		/* length of free; lock, read without */
 } ____cacheline_aligned_in_smp;
 
-static struct dod_pool_object *shard_get(struct dod_pool_shard *shard)
+/* So many objects are moved from list to list at once, and looked for at most. */
+#define BATCH	64U
+
+/* Takes up to @nr objects, linked; *nr says how many there are. */
+static struct dod_pool_object *shard_take(struct dod_pool_shard *shard, unsigned int *nr)
 {
-	struct dod_pool_object *obj;
+	struct dod_pool_object *first, *last;
 	unsigned long flags;
+	unsigned int i = 0;
 
 	dod_lock_irqsave(&shard->lock, flags);
-	obj = shard->free;
-	if (obj) {
-		shard->free = obj->next;
-		WRITE_ONCE(shard->nr, shard->nr - 1);
+	first = shard->free;
+	for (last = first; last && ++i < *nr && last->next; last = last->next)
+		;
+	if (last) {
+		shard->free = last->next;
+		last->next = NULL;
+		WRITE_ONCE(shard->nr, shard->nr - i);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
-	return obj;
+	*nr = i;
+	return first;
+}
+
+static struct dod_pool_object *shard_get(struct dod_pool_shard *shard)
+{
+	unsigned int nr = 1;
+
+	return shard_take(shard, &nr);
 }
 
 static void shard_put(struct dod_pool_shard *shard, struct dod_pool_object *obj)
@@ -47,6 +63,46 @@ static void shard_put(struct dod_pool_shard *shard, struct dod_pool_object *obj)
 	shard->free = obj;
 	WRITE_ONCE(shard->nr, shard->nr + 1);
 	dod_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* A chain of @nr objects goes in front of the list. */
+static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *first,
+		      unsigned int nr)
+{
+	struct dod_pool_object *last = first;
+	unsigned long flags;
+
+	while (last->next)
+		last = last->next;
+	dod_lock_irqsave(&shard->lock, flags);
+	last->next = shard->free;
+	shard->free = first;
+	WRITE_ONCE(shard->nr, shard->nr + nr);
+	dod_unlock_irqrestore(&shard->lock, flags);
+}
+
+/*
+ * The list of this CPU is empty: half of another's, or it would be taken object by
+ * object where one CPU maps and another unmaps.
+ */
+static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
+{
+	struct dod_pool_object *obj;
+	unsigned int i, n, nr;
+
+	for (i = 1; i < pool->nr_shards; i++) {
+		n = own + i < pool->nr_shards ? own + i : own + i - pool->nr_shards;
+		nr = min(DIV_ROUND_UP(READ_ONCE(pool->shards[n].nr), 2), BATCH);
+		if (!nr)
+			continue;
+		obj = shard_take(&pool->shards[n], &nr);
+		if (!obj)
+			continue;
+		if (obj->next)
+			shard_add(&pool->shards[own], obj->next, nr - 1);
+		return obj;
+	}
+	return NULL;
 }
 
 static struct dod_pool_shard *emptiest(struct dod_pool *pool)
@@ -70,8 +126,9 @@ static bool new_block(struct dod_pool *pool)
 	struct page *block = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
 
 	if (!block) {
+		/* Nobody is to be killed for them, either. */
 		order = 0;
-		block = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
+		block = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
 	}
 	if (!block)
 		return false;
@@ -106,6 +163,7 @@ static int fill(struct dod_pool *pool)
 			return -ENOMEM;
 		atomic_long_inc(&pool->total);
 		shard_put(emptiest(pool), obj);
+		cond_resched();
 	}
 	return 0;
 }
@@ -126,21 +184,20 @@ static void refill(struct work_struct *work)
  */
 void *dod_pool_get(struct dod_pool *pool)
 {
-	unsigned int first = raw_smp_processor_id() % pool->nr_shards;
-	struct dod_pool_shard *own = &pool->shards[first];
+	unsigned int own = raw_smp_processor_id() % pool->nr_shards, nr;
+	struct dod_pool_shard *shard = &pool->shards[own];
 	struct dod_pool_object *obj = NULL;
-	unsigned int i;
 
-	for (i = 0; !obj && i < pool->nr_shards; i++) {
-		unsigned int n = first + i;
-
-		if (n >= pool->nr_shards)
-			n -= pool->nr_shards;
-		if (READ_ONCE(pool->shards[n].nr))
-			obj = shard_get(&pool->shards[n]);
-	}
-	/* The half is what the hooks live on until the worker has run. */
-	if (READ_ONCE(own->nr) <= pool->reserve / pool->nr_shards / 2 &&
+	if (likely(READ_ONCE(shard->nr)))
+		obj = shard_get(shard);
+	if (unlikely(!obj))
+		obj = steal(pool, own);
+	/*
+	 * Half of the reserve is what the hooks live on until the worker has run. To add
+	 * up all lists takes long: once in a while.
+	 */
+	nr = READ_ONCE(shard->nr);
+	if (unlikely(nr <= pool->low && !(nr % pool->step)) &&
 	    dod_pool_free(pool) <= pool->reserve / 2 &&
 	    atomic_long_read(&pool->total) < pool->max)
 		dod_worker_wake(&pool->refill);
@@ -199,6 +256,8 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 	pool->reserve = reserve;
 	pool->max = max;
 	pool->nr_shards = num_possible_cpus();
+	pool->low = reserve / pool->nr_shards / 2;
+	pool->step = clamp(pool->low / 4, 1U, BATCH);
 	pool->size = ALIGN(size, __alignof__(u64));
 	pool->nr_uncut = 0;
 	INIT_LIST_HEAD(&pool->blocks);

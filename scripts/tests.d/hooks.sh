@@ -39,3 +39,23 @@ check "a kernel that was not tried yet: it loads, and says so" \
 	count_is 1 'not tried with this kernel yet' "$console"
 check "one line each" distinct 5 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
+
+# Where ftrace has stopped, the hooks stay in place: so must what they call.
+kill_ko=$modules/kunit/dma_owner_debug_kill.ko
+hold_ko=$modules/kunit/dma_owner_debug_hold.ko
+check "ftrace stops" vm "$build" --timeout 120 --ko "$tool_ko" --ko "$kill_ko" --ko "$hold_ko" -- \
+	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko' \
+	'insmod /ko/dma_owner_debug_kill.ko' 'sleep 12' \
+	'if rmmod dma_owner_debug; then exit 1; fi' \
+	'rmmod dma_owner_debug_hold; insmod /ko/dma_owner_debug_hold.ko; rmmod dma_owner_debug_hold'
+check "ftrace stops: the module says that it stays" \
+	count_is 1 'dma_owner_debug: ftrace has stopped, .* this module cannot be unloaded' "$console"
+check "ftrace stops: nothing else happens" lacks 'BUG:|Oops' "$console"
+check "ftrace stops, and the module goes at once" vm "$build" --timeout 120 \
+	--ko "$tool_ko" --ko "$kill_ko" --ko "$hold_ko" -- \
+	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_kill.ko' \
+	'rmmod dma_owner_debug & sleep 3' 'grep -q "^dma_owner_debug " /proc/modules' \
+	'insmod /ko/dma_owner_debug_hold.ko; rmmod dma_owner_debug_hold'
+check "it goes at once: that is waited for" \
+	count_is 1 'dma_owner_debug: ftrace does not remove the hooks, error -19' "$console"
+check "it goes at once: nothing else happens" lacks 'BUG:|Oops' "$console"
