@@ -426,8 +426,10 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 	c->filled = false;
 	if ((start == c->fill && last == c->fill_last) ||
 	    (unmap && start <= c->fill && last >= c->fill_last)) {
-		if (dod_content_was_doubted(c) || !is_untouched(c))
+		if (dod_content_was_doubted(c) || !is_untouched(c)) {
+			found->touched = true;
 			return;
+		}
 		found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
 		found->from = c->fill - m->start;
 		found->untouched = c->fill_last - c->fill + 1;
@@ -728,6 +730,10 @@ static void report_untouched(const struct dod_found *found,
 {
 	struct dod_finding f = { .type = DOD_R_DEVICE_WROTE_NOTHING, .at = at };
 
+	if (dod_map_permitted(f.type, m->map_frames, m->map.nr_frames)) {
+		dod_count(DOD_C_UNJUDGED_CANARY);
+		return;
+	}
 	scnprintf(f.text, sizeof(f.text),
 		  "None of the %llu bytes from byte %llu on was written to while the device owned them (parameter canary).\n",
 		  found->untouched, found->from);

@@ -62,6 +62,7 @@ static const char * const counter_names[] = {
 	[DOD_C_WATCHED_RANGES] = "watched_ranges",
 	[DOD_C_CANARIES] = "canaries",
 	[DOD_C_UNJUDGED_CANARY] = "unjudged_canary",
+	[DOD_C_UNWATCHED_BUSES] = "unwatched_buses",
 	[DOD_C_REPORTS_SHOWN] = "reports_shown",
 	[DOD_C_REPORTS_DEDUPLICATED] = "reports_deduplicated",
 	[DOD_C_REPORTS_RATELIMITED] = "reports_ratelimited",

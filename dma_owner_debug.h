@@ -219,6 +219,7 @@ enum dod_counter {
 	DOD_C_WATCHED_RANGES,
 	DOD_C_CANARIES,
 	DOD_C_UNJUDGED_CANARY,
+	DOD_C_UNWATCHED_BUSES,
 	DOD_C_REPORTS_SHOWN,
 	DOD_C_REPORTS_DEDUPLICATED,
 	DOD_C_REPORTS_RATELIMITED,
@@ -356,6 +357,18 @@ struct dod_range {
 	bool leads;
 };
 
+/*
+ * What is looked for among the mappings of some memory, of which there can be thousands.
+ * A bit that is set may be wrong, one that is not set is right.
+ */
+enum dod_mapping_kind {
+	DOD_KIND_SENT_CONTENT	= BIT(0),	/* @content, DMA_TO_DEVICE */
+	DOD_KIND_CONTENT	= BIT(1),	/* @content, the others */
+	DOD_KIND_PENDING	= BIT(2),	/* @pending */
+	DOD_KIND_WRITABLE	= BIT(3),	/* the device may write to it */
+	DOD_KIND_LONE		= BIT(4),	/* not @shared */
+};
+
 /**
  * struct dod_mapping - one mapping: a physically contiguous run of memory that
  * a device can reach at one bus address
@@ -364,7 +377,8 @@ struct dod_range {
  * @start:	first byte, physical; constant
  * @last:	last byte, physical, of what may be guarded: up to the first byte that
  *		the memory checks found bad; constant
- * @phys_last:	greatest @last in the subtree (phys shard or wide lock)
+ * @phys_sum:	of the subtree, the greatest @last << 8 and all @kinds (phys shard or wide
+ *		lock)
  * @bus_rb:	node of the index by bus address (bus shard or wide lock)
  * @bus:	first byte as the device sees it; constant
  * @bus_end:	last byte as the device sees it, of all that was mapped; less than
@@ -392,6 +406,7 @@ struct dod_range {
  * @line:	size of the cache lines that the device shares with the CPU, 0 if
  *		it is coherent or the memory is bounced; constant
  * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
+ * @kinds:	bits of enum dod_mapping_kind (phys lock)
  * @wide:	it crosses a region boundary: see owner.c; constant
  * @not_ram:	memory that the tool must not touch; not in the physical index
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
@@ -401,6 +416,8 @@ struct dod_range {
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
  *		(phys lock). Or it was not allocated when it was mapped
+ * @leaked:	its driver was unbound and has left it (phys lock)
+ * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
@@ -416,7 +433,7 @@ struct dod_range {
  */
 struct dod_mapping {
 	struct rb_node phys_rb;
-	u64 start, last, phys_last;
+	u64 start, last, phys_sum;
 	struct rb_node bus_rb;
 	u64 bus, bus_end;
 	union {
@@ -434,9 +451,11 @@ struct dod_mapping {
 	unsigned long idle_sync;
 	u32 handed, handed_len;
 	u16 line;
-	u8 kind, dir, trap;
+	u8 kind, dir, trap, kinds;
 	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed, shared, pending, unfit, suspect;
+	bool slab, freed, shared, pending, unfit;
+	/* One byte, which all change under the phys lock. */
+	bool suspect : 1, leaked : 1, was_owned : 1;
 	u16 binding;
 	u32 mark;
 
@@ -607,6 +626,7 @@ struct dod_edge_change {
  * @from:	offset of the first byte of the first of them
  * @to:		offset of the last byte of the last of them
  * @untouched:	how many bytes the device left alone, and where they begin: @from
+ * @touched:	the device wrote to what had been filled with a pattern
  * @overrun:	how many bytes changed behind the buffer
  * @far:	how far behind it the first of them is, from 0
  * @was:	what that byte was
@@ -622,6 +642,7 @@ struct dod_found {
 	u64 from, to, untouched;
 	unsigned int overrun, far;
 	u8 was, is;
+	bool touched;
 	struct dod_pending *lost;
 	struct dod_range freed;
 	struct dod_edge_change edge;
@@ -800,6 +821,7 @@ struct dod_sync {
  * @tail:	last record of this call
  * @dropped:	records ran out in the middle: nothing of this call is tracked
  * @sync:	who calls, if it gives memory to the device, and is no map call
+ * @unwritten:	for a list, what the device did not write of it
  */
 struct dod_call {
 	struct device *dev;
@@ -812,6 +834,7 @@ struct dod_call {
 	struct dod_mapping *leader, *tail;
 	bool dropped;
 	const struct dod_sync *sync;
+	struct dod_unwritten *unwritten;
 };
 
 void dod_owner_note_who(struct dod_who *who);
@@ -879,6 +902,7 @@ struct dod_freed {
 
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);
 void dod_owner_free_end(u64 start, u64 last);
+void dod_owner_mark_leaked(const struct dod_mapping *copy);
 bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
 			  struct dod_range *range);
 
@@ -979,6 +1003,8 @@ void dod_lifecycle_free(const void *ptr, unsigned long ip);
 void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long ip);
 void dod_lifecycle_freed(const struct dod_mapping *m, const struct dod_range *range,
 			 const char *found);
+void dod_lifecycle_reused(const struct dod_mapping *leak, const struct dod_range *range,
+			  const struct dod_mapping *m);
 void dod_lifecycle_see(const struct bus_type *bus);
 void dod_lifecycle_shutdown(void);
 bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size);
@@ -1087,7 +1113,7 @@ struct dod_leak {
  */
 struct dod_leaks {
 	enum dod_report_type type;
-	char text[256];
+	char text[320];
 	struct dod_leak all;
 	unsigned int nr;
 	struct dod_leak places[32];

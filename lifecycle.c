@@ -347,10 +347,9 @@ struct wanted {
 	bool suspect;		/* only what dod_owner_note_suspects() has marked */
 };
 
-/* What was freed was reported then. */
 static bool is_wanted(const struct wanted *w, const struct dod_mapping *m, u64 written)
 {
-	return m->dev == w->dev && !m->freed &&
+	return m->dev == w->dev &&
 	       (!w->binding || m->binding == *w->binding) &&
 	       !strncmp(m->device->name, w->name, sizeof(m->device->name) - 1) &&
 	       (!w->writable || written) && (!w->suspect || m->suspect);
@@ -363,10 +362,17 @@ static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 	struct dod_mapping m;
 	struct dod_sum sum;
 
-	while (dod_owner_next(&shard, &start, &skip, &m, &sum))
-		if (is_wanted(w, &m, sum.writable) &&
-		    !dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
+		if (!is_wanted(w, &m, sum.writable) ||
+		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+			continue;
+		/* Who uses the memory next is to hear of it. */
+		if (l->type == DOD_R_LEAK_AT_UNBIND)
+			dod_owner_mark_leaked(&m);
+		/* What was freed was reported then. */
+		if (!m.freed)
 			add_leak(l, &m, w->writable ? sum.writable : dod_size(&m));
+	}
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
 }
 
@@ -396,6 +402,8 @@ static void unbound(const struct device *dev)
 	l->type = DOD_R_LEAK_AT_UNBIND;
 	find_leaks(l, &(struct wanted){ .dev = dev, .name = d->name, .binding = &binding });
 	if (l->nr) {
+		unsigned long flags = dod_judge_begin();
+
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
 			 "It left %u mapping%s of %llu bytes.\n",
@@ -403,8 +411,113 @@ static void unbound(const struct device *dev)
 			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
 			 plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
+		dod_judge_end(flags);
 	}
 	kfree(l);
+}
+
+/*
+ * Leaks of freed memory that was mapped again, to be reported by the worker: who maps
+ * may not allocate, and the report is too large for a stack.
+ */
+static struct reuse {
+	struct dod_mapping *leak;	/* a copy, of the pool */
+	const struct dod_device *user;
+	u64 bytes;
+} reuses[8];				/* reuses_lock */
+
+static DEFINE_RAW_SPINLOCK(reuses_lock);
+
+static bool take_reuse(struct reuse *reuse)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	dod_lock_irqsave(&reuses_lock, flags);
+	for (i = 0; i < ARRAY_SIZE(reuses) && !reuses[i].leak; i++)
+		;
+	if (i < ARRAY_SIZE(reuses)) {
+		*reuse = reuses[i];
+		reuses[i].leak = NULL;
+	}
+	dod_unlock_irqrestore(&reuses_lock, flags);
+	return i < ARRAY_SIZE(reuses);
+}
+
+static void report_reuse(const struct reuse *reuse)
+{
+	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
+	unsigned long flags;
+
+	if (!l) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+		return;
+	}
+	l->type = DOD_R_LEAK_AT_UNBIND;
+	add_leak(l, reuse->leak, dod_size(reuse->leak));
+	flags = dod_judge_begin();
+	snprintf(l->text, sizeof(l->text),
+		 "Driver %s was unbound from device %s, and has left memory mapped that was freed.\n"
+		 "Device %s %s maps %llu bytes of it now.\n",
+		 reuse->leak->device->driver_name, reuse->leak->device->name,
+		 reuse->user->driver_name, reuse->user->name, reuse->bytes);
+	dod_report_leaks(l);
+	dod_judge_end(flags);
+	kfree(l);
+}
+
+static void report_reuses(struct work_struct *work)
+{
+	struct reuse reuse;
+
+	while (take_reuse(&reuse)) {
+		if (READ_ONCE(dod_armed))
+			report_reuse(&reuse);
+		dod_pool_put(&dod_mapping_pool, reuse.leak);
+	}
+}
+
+static DEFINE_DOD_WORKER(reuses_worker, report_reuses);
+
+static bool add_reuse(const struct dod_mapping *leak, const struct dod_device *user, u64 bytes)
+{
+	struct dod_mapping *copy = dod_pool_get(&dod_mapping_pool);
+	unsigned long flags;
+	unsigned int i;
+
+	if (!copy)
+		return false;
+	*copy = *leak;
+	dod_lock_irqsave(&reuses_lock, flags);
+	for (i = 0; i < ARRAY_SIZE(reuses) && reuses[i].leak; i++)
+		;
+	if (i < ARRAY_SIZE(reuses))
+		reuses[i] = (struct reuse){ copy, user, bytes };
+	dod_unlock_irqrestore(&reuses_lock, flags);
+	if (i == ARRAY_SIZE(reuses))
+		dod_pool_put(&dod_mapping_pool, copy);
+	else
+		dod_worker_wake(&reuses_worker);
+	return i < ARRAY_SIZE(reuses);
+}
+
+/**
+ * dod_lifecycle_reused() - what a driver left when it was unbound is mapped again
+ * @leak: a copy of what was left
+ * @range: what its device owns of the memory, or may own
+ * @m: the new mapping
+ *
+ * If it was freed, that was reported then.
+ *
+ * Context: any but NMI, no lock of ours held.
+ */
+void dod_lifecycle_reused(const struct dod_mapping *leak, const struct dod_range *range,
+			  const struct dod_mapping *m)
+{
+	if (!leak->freed)
+		dod_lifecycle_freed(leak, range, "when it was mapped again");
+	else if (!add_reuse(leak, m->device, range->last - range->start + 1))
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 }
 
 /*
@@ -442,12 +555,15 @@ static void report_failed_probe(const struct failed_probe *p)
 		.suspect = true,
 	});
 	if (l->nr) {
+		unsigned long flags = dod_judge_begin();
+
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
 			 "It left %u mapping%s of %llu bytes.\n",
 			 p->driver, p->device->name, p->comm, p->pid, p->cpu,
 			 l->all.nr, plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
+		dod_judge_end(flags);
 	}
 	kfree(l);
 }
@@ -578,8 +694,12 @@ void dod_lifecycle_see(const struct bus_type *bus)
 {
 	unsigned int i;
 
-	if (!bus || dod_is_module_addr(bus))
+	if (!bus)
 		return;
+	if (dod_is_module_addr(bus)) {
+		dod_count(DOD_C_UNWATCHED_BUSES);
+		return;
+	}
 	for (i = 0; i < ARRAY_SIZE(buses); i++) {
 		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
 
@@ -587,6 +707,10 @@ void dod_lifecycle_see(const struct bus_type *bus)
 			return;
 		if (!was)
 			break;
+	}
+	if (i == ARRAY_SIZE(buses)) {
+		dod_count(DOD_C_UNWATCHED_BUSES);
+		return;
 	}
 	/* cmpxchg() is a barrier, too: the worker or this sees the other. */
 	if (READ_ONCE(watching))
@@ -628,9 +752,34 @@ static void unwatch_buses(void)
 
 /* === The end of the system ================================================ */
 
+/* Has nobody told the device to stop, and can it still write to memory? */
+enum shutdown {
+	STOPPED,
+	MASTERS,	/* a PCI device, whose driver has no shutdown() */
+	NO_SHUTDOWN,	/* of another bus: there is no bit to read */
+};
+
+/*
+ * virtio: the driver is the child's, and maps for the parent. The child's bus has reset
+ * the device, or that driver's shutdown() has.
+ */
+static int is_stopped_child(struct device *child, void *unused)
+{
+	return child->driver && child->bus && child->bus->shutdown &&
+	       !strcmp(child->bus->name, "virtio");
+}
+
+static bool is_stopped_by_child(struct device *dev)
+{
+	return device_for_each_child(dev, NULL, is_stopped_child);
+}
+
+/*
+ * A driver that has a shutdown() is believed to have stopped the device, whatever a bit
+ * of its bus says: it may have reset it, and need not have unmapped.
+ */
 #if IS_ENABLED(CONFIG_PCI)
-/* Is it a PCI device, and may it still access memory? */
-static bool pci_masters(const struct device *dev, bool *masters)
+static bool is_pci(const struct device *dev, enum shutdown *how)
 {
 	struct pci_dev *pdev = NULL;
 	u16 command;
@@ -640,13 +789,16 @@ static bool pci_masters(const struct device *dev, bool *masters)
 			break;
 	if (!pdev)
 		return false;
-	*masters = !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
-		   command != (u16)~0 && (command & PCI_COMMAND_MASTER);
+	*how = STOPPED;
+	if (!(pdev->driver && pdev->driver->shutdown) && !is_stopped_by_child(&pdev->dev) &&
+	    !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
+	    command != (u16)~0 && (command & PCI_COMMAND_MASTER))
+		*how = MASTERS;
 	pci_dev_put(pdev);
 	return true;
 }
 #else
-static bool pci_masters(const struct device *dev, bool *masters)
+static bool is_pci(const struct device *dev, enum shutdown *how)
 {
 	return false;
 }
@@ -657,40 +809,43 @@ static int is_device(struct device *dev, const void *wanted)
 	return dev == wanted;
 }
 
-/*
- * Has nobody told the device to stop? Where there is no bit to read, a driver that
- * has a shutdown() is believed to have stopped it, and need not have unmapped.
- */
-static bool no_shutdown(const struct device *identity)
+/* What is not bound to a driver any more has been unbound, which is another report. */
+static bool has_shutdown(struct device *dev)
 {
-	bool none = false;
+	if (!dev->driver)
+		return true;
+	if (dev->bus == &platform_bus_type)
+		return to_platform_driver(dev->driver)->shutdown;
+	return dev->driver->shutdown || dev->bus->shutdown;
+}
+
+static enum shutdown how_shut_down(const struct device *identity)
+{
+	enum shutdown how = STOPPED;
 	unsigned int i;
 
+	if (is_pci(identity, &how))
+		return how;
 	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus; i++) {
-		const struct bus_type *bus = buses[i].bus;
-		struct device *dev = bus_find_device(dod_bus(bus), NULL, identity,
+		struct device *dev = bus_find_device(dod_bus(buses[i].bus), NULL, identity,
 						     is_device);
 
 		if (!dev)
 			continue;
-		if (bus == &platform_bus_type)
-			none = dev->driver &&
-			       !to_platform_driver(dev->driver)->shutdown;
-		else
-			none = dev->driver && !dev->driver->shutdown &&
-			       !bus->shutdown;
+		if (!has_shutdown(dev) && !is_stopped_by_child(dev))
+			how = NO_SHUTDOWN;
 		put_device(dev);
 		break;
 	}
-	return none;
+	return how;
 }
 
 static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 {
-	bool masters = true, pci = pci_masters(d->dev, &masters);
+	enum shutdown how = how_shut_down(d->dev);
 	unsigned long flags;
 
-	if (pci ? !masters : !no_shutdown(d->dev))
+	if (how == STOPPED)
 		return;
 	memset(l, 0, sizeof(*l));
 	l->type = DOD_R_OWNED_AT_SHUTDOWN;
@@ -702,7 +857,8 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 		 "The system goes down, and device %s %s can still write to memory: %s.\n"
 		 "It owns %llu bytes of %u mapping%s.\n",
 		 d->driver_name, d->name,
-		 pci ? "it is a bus master" : "its driver has no shutdown()",
+		 how == MASTERS ? "it is a bus master, and its driver has no shutdown()" :
+				  "its driver has no shutdown()",
 		 l->all.bytes, l->all.nr, plural(l->all.nr));
 	dod_report_leaks(l);
 	dod_judge_end(flags);
@@ -912,6 +1068,9 @@ int dod_lifecycle_start(const struct dod_guard *with)
  */
 void dod_lifecycle_stop(void)
 {
+	dod_worker_cancel(&reuses_worker);
+	/* Nothing is armed: only puts the copies back. */
+	report_reuses(NULL);
 	cancel_delayed_work_sync(&look_work);
 	unwatch_buses();
 	detach_probes(ARRAY_SIZE(probes));

@@ -71,8 +71,6 @@ static DEFINE_RAW_SPINLOCK(devices_lock);
 #define BUS_START(node)	((node)->bus)
 #define BUS_LAST(node)	dod_bus_last(node)
 
-INTERVAL_TREE_DEFINE(struct dod_mapping, phys_rb, u64, phys_last, START, LAST,
-		     static __maybe_unused, phys_tree)
 INTERVAL_TREE_DEFINE(struct dod_mapping, bus_rb, u64, bus_last, BUS_START,
 		     BUS_LAST, static __maybe_unused, bus_tree)
 INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
@@ -337,26 +335,176 @@ static bool claim(struct dod_mapping *m)
 }
 
 /*
- * The mappings of a part that touch [start, last]; the part's lock is held. Those that
- * have ended, and left stale bytes, are not among them: see phys_tree_iter_first().
+ * The index by physical address: an interval tree, as those of interval_tree_generic.h,
+ * that also knows which kinds of mappings there are in a subtree. So those of a kind are
+ * found without a look at the others, of which there can be thousands: a list of zeros
+ * for a disk is one page, many times.
  */
-static struct dod_mapping *skip_ended(struct dod_mapping *m, u64 start, u64 last)
+static u64 own_sum(const struct dod_mapping *m)
+{
+	return m->last << 8 | m->kinds;
+}
+
+static u64 add_sums(u64 a, u64 b)
+{
+	return (max(a | 0xff, b | 0xff) & ~0xffULL) | ((a | b) & 0xff);
+}
+
+#define phys_entry(rb)	rb_entry_safe(rb, struct dod_mapping, phys_rb)
+
+static bool sum_up(struct dod_mapping *m, bool exit)
+{
+	struct dod_mapping *left = phys_entry(m->phys_rb.rb_left);
+	struct dod_mapping *right = phys_entry(m->phys_rb.rb_right);
+	u64 sum = own_sum(m);
+
+	if (left)
+		sum = add_sums(sum, left->phys_sum);
+	if (right)
+		sum = add_sums(sum, right->phys_sum);
+	if (exit && m->phys_sum == sum)
+		return true;
+	m->phys_sum = sum;
+	return false;
+}
+
+RB_DECLARE_CALLBACKS(static, phys_augment, struct dod_mapping, phys_rb, phys_sum, sum_up)
+
+static void phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
+{
+	struct rb_node **link = &root->rb_root.rb_node, *parent = NULL;
+	bool leftmost = true;
+
+	m->phys_sum = own_sum(m);
+	while (*link) {
+		struct dod_mapping *at = phys_entry(*link);
+
+		parent = *link;
+		at->phys_sum = add_sums(at->phys_sum, m->phys_sum);
+		if (m->start < at->start) {
+			link = &parent->rb_left;
+		} else {
+			link = &parent->rb_right;
+			leftmost = false;
+		}
+	}
+	rb_link_node(&m->phys_rb, parent, link);
+	rb_insert_augmented_cached(&m->phys_rb, root, leftmost, &phys_augment);
+}
+
+static void phys_tree_remove(struct dod_mapping *m, struct rb_root_cached *root)
+{
+	rb_erase_augmented_cached(&m->phys_rb, root, &phys_augment);
+}
+
+/* Can there be one of these kinds, of any if they are 0, that reaches @start? */
+static bool may_have(const struct rb_node *rb, u64 start, u8 kinds)
+{
+	const struct dod_mapping *m = phys_entry(rb);
+
+	return m && m->phys_sum >> 8 >= start && (!kinds || (m->phys_sum & kinds));
+}
+
+/* In the order of their start; @rb and what is left of it is still to be looked at. */
+static struct dod_mapping *phys_tree_search(struct rb_node *rb, u64 start, u64 last, u8 kinds,
+					    bool left)
+{
+	for (;;) {
+		struct rb_node *parent;
+		struct dod_mapping *m;
+
+		while (left && may_have(rb->rb_left, start, kinds))
+			rb = rb->rb_left;
+		m = phys_entry(rb);
+		if (m->start > last)
+			return NULL;
+		if (left && m->last >= start && (!kinds || (m->kinds & kinds)))
+			return m;
+		left = may_have(rb->rb_right, start, kinds);
+		if (left) {
+			rb = rb->rb_right;
+			continue;
+		}
+		while ((parent = rb_parent(rb)) && rb == parent->rb_right)
+			rb = parent;
+		if (!parent)
+			return NULL;
+		/* What is left of it is behind us. */
+		m = phys_entry(parent);
+		if (m->start > last)
+			return NULL;
+		if (m->last >= start && (!kinds || (m->kinds & kinds)))
+			return m;
+		rb = parent;
+	}
+}
+
+static struct dod_mapping *phys_tree_first_of(struct rb_root_cached *root, u64 start,
+					      u64 last, u8 kinds)
+{
+	struct rb_node *rb = root->rb_root.rb_node;
+
+	return may_have(rb, start, kinds) ?
+	       phys_tree_search(rb, start, last, kinds, true) : NULL;
+}
+
+static struct dod_mapping *phys_tree_next_of(struct dod_mapping *m, u64 start, u64 last,
+					     u8 kinds)
+{
+	return phys_tree_search(&m->phys_rb, start, last, kinds, false);
+}
+
+static struct dod_mapping *phys_tree_iter_first(struct rb_root_cached *root, u64 start,
+						u64 last)
+{
+	return phys_tree_first_of(root, start, last, 0);
+}
+
+static struct dod_mapping *phys_tree_iter_next(struct dod_mapping *m, u64 start, u64 last)
+{
+	return phys_tree_next_of(m, start, last, 0);
+}
+
+/* The lock of its part is held, in whose index it is. */
+static void change_kinds(struct dod_mapping *m, u8 without, u8 with)
+{
+	m->kinds = (m->kinds & ~without) | with;
+	phys_augment.propagate(&m->phys_rb, NULL);
+}
+
+/*
+ * The mappings of a part that touch [start, last], all or those of some kinds; the part's
+ * lock is held. Those that have ended, and left stale bytes, are not among them: see
+ * phys_tree_iter_first().
+ */
+static struct dod_mapping *skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
 	while (m && unlikely(m->ended))
-		m = phys_tree_iter_next(m, start, last);
+		m = phys_tree_next_of(m, start, last, kinds);
 	return m;
+}
+
+static struct dod_mapping *first_of(struct index_part *part, u64 start, u64 last, u8 kinds)
+{
+	return skip_ended(phys_tree_first_of(&part->root, start, last, kinds), start, last,
+			  kinds);
+}
+
+static struct dod_mapping *next_of(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
+{
+	return skip_ended(phys_tree_next_of(m, start, last, kinds), start, last, kinds);
 }
 
 static struct dod_mapping *first_touching(struct index_part *part, u64 start,
 					  u64 last)
 {
-	return skip_ended(phys_tree_iter_first(&part->root, start, last), start, last);
+	return first_of(part, start, last, 0);
 }
 
 static struct dod_mapping *next_touching(struct dod_mapping *m, u64 start,
 					 u64 last)
 {
-	return skip_ended(phys_tree_iter_next(m, start, last), start, last);
+	return next_of(m, start, last, 0);
 }
 
 /* === What a mapping's device owns ========================================= */
@@ -877,6 +1025,14 @@ static void pending_given(struct dod_mapping *m, u64 start, u64 last)
 	}
 }
 
+/* Some of its memory is another mapping's, too. The lock of its part is held. */
+static void set_shared(struct dod_mapping *m)
+{
+	m->shared = true;
+	if (m->kinds & DOD_KIND_LONE)
+		change_kinds(m, DOD_KIND_LONE, 0);
+}
+
 /*
  * A range is given to the device of @m: what is known of the content of other
  * mappings of a part that hold some of it? The part's lock is held.
@@ -886,24 +1042,36 @@ static void pending_given(struct dod_mapping *m, u64 start, u64 last)
 static bool share_content(struct index_part *part, struct dod_mapping *m,
 			  u64 start, u64 last, bool *writable)
 {
-	struct dod_mapping *other;
-	bool shared = false;
+	u8 concerned = DOD_KIND_PENDING | DOD_KIND_CONTENT;
+	struct dod_mapping *other, *next;
 
-	for (other = first_touching(part, start, last); other;
-	     other = next_touching(other, start, last)) {
+	other = first_touching(part, start, last);
+	if (other == m)
+		other = next_touching(other, start, last);
+	if (!other)
+		return false;
+	for (other = first_of(part, start, last, DOD_KIND_LONE); other; other = next) {
+		next = next_of(other, start, last, DOD_KIND_LONE);
+		set_shared(other);
+	}
+	m->shared = true;
+	/* What is sent does not change what others send. */
+	if (m->dir != DMA_TO_DEVICE)
+		concerned |= DOD_KIND_SENT_CONTENT;
+	for (other = first_of(part, start, last, concerned); other;
+	     other = next_of(other, start, last, concerned)) {
 		if (other == m)
 			continue;
-		shared = true;
-		m->shared = true;
-		other->shared = true;
-		*writable |= other->dir != DMA_TO_DEVICE;
 		if (unlikely(other->pending))
 			pending_given(other, start, last);
 		if (other->content)
 			dod_content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
 	}
-	return shared;
+	/* Who asks is one whose device only reads. */
+	*writable |= m->dir == DMA_TO_DEVICE &&
+		     first_of(part, start, last, DOD_KIND_WRITABLE);
+	return true;
 }
 
 /* [start, last] is written to from now on: what is known of it as others' edges? */
@@ -1029,8 +1197,8 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 			forget_edges(shard, from, to);
 		for (m = first_touching(shard, from, to); m;
 		     m = next_touching(m, from, to)) {
-			m->shared = true;
-			w->shared = true;
+			set_shared(m);
+			set_shared(w);
 			if (unlikely(m->pending))
 				pending_given(m, from, to);
 			if (unlikely(w->pending))
@@ -1099,6 +1267,7 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 static void found_begin(struct dod_found *found)
 {
 	found->types = 0;
+	found->touched = false;
 	found->lost = NULL;
 	found->m = NULL;
 }
@@ -1133,11 +1302,69 @@ static void report_lost(const struct dod_call *call, struct dod_found *found,
 	}
 }
 
+/**
+ * struct dod_unwritten - what the device did not write of a list
+ *
+ * @m:		a copy of the first entry of which it wrote nothing, NULL if there is none
+ * @from:	where what it could have written of that begins
+ * @bytes:	in all
+ * @touched:	it wrote to another entry: a short answer fills some of a list
+ */
+struct dod_unwritten {
+	struct dod_mapping *m;
+	u64 from, bytes;
+	bool touched;
+};
+
+/* An entry of a list is not judged alone. */
+static void note_unwritten(const struct dod_call *call, struct dod_found *found,
+			   const struct dod_mapping *m)
+{
+	struct dod_unwritten *u = call->unwritten;
+
+	if (likely(!u))
+		return;
+	u->touched |= found->touched;
+	if (!(found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING)))
+		return;
+	found->types &= ~BIT(DOD_R_DEVICE_WROTE_NOTHING);
+	u->bytes += found->untouched;
+	if (u->m || !m)
+		return;
+	u->m = dod_pool_get(&dod_mapping_pool);
+	u->from = found->from;
+	if (u->m)
+		*u->m = *m;
+	else
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+}
+
+static noinline void judge_list(const struct dod_call *call, struct dod_unwritten *u)
+{
+	struct dod_found found = {
+		.types = BIT(DOD_R_DEVICE_WROTE_NOTHING),
+		.from = u->from,
+		.untouched = u->bytes,
+	};
+
+	if (!u->touched)
+		dod_content_report(&found, u->m, call->caller);
+	dod_pool_put(&dod_mapping_pool, u->m);
+}
+
+/* All entries of the list were looked at. */
+static void report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
+{
+	if (unlikely(u->m))
+		judge_list(call, u);
+}
+
 /* What a sync has found. */
 static void report_found(const struct dod_call *call, struct dod_found *found)
 {
-	if (!found_any(found))
+	if (likely(!call->unwritten && !found_any(found)))
 		return;
+	note_unwritten(call, found, found->m);
 	if ((found->types & BIT(DOD_R_FREE_WHILE_MAPPED)) && found->m)
 		dod_lifecycle_freed(found->m, &found->freed, "when it was synced");
 	else if (found->types && found->m)
@@ -1171,6 +1398,7 @@ static void judge_mapping(const struct dod_call *call, struct dod_mapping *m)
 	if (unmap_discards(call, m))
 		find_lost(m, m->start, m->last, false, &found);
 	dod_unlock_irqrestore(&part->lock, flags);
+	note_unwritten(call, &found, m);
 	if (found.types)
 		dod_content_report(&found, m, call->caller);
 	report_lost(call, &found, m, DOD_LOST_AT_UNMAP);
@@ -1243,6 +1471,35 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 	m->handed_len = last - start + 1;
 }
 
+/* === Mappings that drivers have left ======================================= */
+
+/* How many there are: hardly ever any. */
+static atomic_t nr_leaked;
+
+/**
+ * dod_owner_mark_leaked() - the driver is unbound, and has left a mapping
+ * @copy: a copy of it
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_mark_leaked(const struct dod_mapping *copy)
+{
+	struct index_part *part = phys_part(copy);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	dod_lock_irqsave(&part->lock, flags);
+	for (m = first_touching(part, copy->start, copy->start); m;
+	     m = next_touching(m, copy->start, copy->start))
+		if (m->dev == copy->dev && m->bus == copy->bus && !m->leaked &&
+		    m->map.when == copy->map.when) {
+			m->leaked = true;
+			atomic_inc(&nr_leaked);
+			break;
+		}
+	dod_unlock_irqrestore(&part->lock, flags);
+}
+
 /*
  * The first of the ranges of [start, last] that the device owns, and of which something
  * was freed in a way that is not hooked. The lock of the mapping's part is held.
@@ -1279,6 +1536,70 @@ static void take_freed(struct index_part *part, struct dod_mapping *m)
 	while ((r = range_tree_iter_first(&m->ranges, m->start, m->last)))
 		take_narrow(part, m, r->start, r->last, TAKE_ALL);
 	m->trap = DOD_TRAP_NONE;
+}
+
+/* One whose device can still write to, or read, what somebody else maps now. */
+static struct dod_mapping *find_leaked(struct index_part *part, u64 start, u64 last,
+				       struct dod_range *range)
+{
+	struct dod_mapping *m;
+	struct dod_range *r;
+
+	for (m = first_touching(part, start, last); m; m = next_touching(m, start, last)) {
+		if (likely(!m->leaked))
+			continue;
+		range->start = max(m->start, start);
+		range->last = min(m->last, last);
+		range->dir = m->dir;
+		if (m->freed && m->was_owned)
+			return m;
+		for (r = range_tree_iter_first(&m->ranges, start, last); r;
+		     r = range_tree_iter_next(r, start, last))
+			if (r->state == DOD_OWNED) {
+				*range = *r;
+				return m;
+			}
+	}
+	return NULL;
+}
+
+/*
+ * A leak of which [start, last] holds a part. It is said once, and nothing of it is its
+ * device's any more: whoever has the memory now must not be reported for using it.
+ */
+static bool take_leaked(struct index_part *part, u64 start, u64 last,
+			struct dod_mapping *copy, struct dod_range *range)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	dod_lock_irqsave(&part->lock, flags);
+	m = find_leaked(part, start, last, range);
+	if (m) {
+		*copy = *m;
+		m->leaked = false;
+		atomic_dec(&nr_leaked);
+		if (!copy->freed)
+			take_freed(part, m);
+	}
+	dod_unlock_irqrestore(&part->lock, flags);
+	if (m && copy->wide && !copy->freed)
+		end_wide(copy->start, copy->last);
+	return m;
+}
+
+/* The memory of @m, in no index yet, is somebody else's to a device. No lock is held. */
+static noinline void judge_reuse(const struct dod_mapping *m)
+{
+	struct dod_range range DOD_UNINITIALIZED;
+	struct dod_mapping leak DOD_UNINITIALIZED;
+	u64 from, to;
+
+	while (take_leaked(&by_phys->wide, m->start, m->last, &leak, &range))
+		dod_lifecycle_reused(&leak, &range, m);
+	for_each_region(from, to, m->start, m->last)
+		while (take_leaked(phys_shard(from), from, to, &leak, &range))
+			dod_lifecycle_reused(&leak, &range, m);
 }
 
 /* GIVE is TO_DEVICE without a sync call. */
@@ -1444,17 +1765,43 @@ static struct dod_mapping *history_take(void)
 	return m;
 }
 
+/*
+ * Is what a mapping had of [start, last] poisoned for another one just as well? Of thousands
+ * of equal ones nearly any is, and there is nothing to clear, and nothing to look for.
+ */
+static bool stays_guarded(struct index_part *shard, const struct dod_mapping *m,
+			  const struct dod_range *range)
+{
+	struct dod_mapping *other;
+	struct dod_range *r;
+	int tries = 4;
+
+	if (has_edges(m) || range->state != DOD_OWNED)
+		return false;
+	for (other = first_touching(shard, range->start, range->last); other && tries--;
+	     other = next_touching(other, range->start, range->last)) {
+		if (other->trap != DOD_TRAP_ALL)
+			continue;
+		r = range_tree_iter_first(&other->ranges, range->start, range->start);
+		if (r && r->state == DOD_OWNED && r->dir == range->dir &&
+		    r->start <= range->start && r->last >= range->last)
+			return true;
+	}
+	return false;
+}
+
 /* All of a mapping that ends. The lock of its part is held. */
 static void end_ranges(struct index_part *shard, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
 	rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb) {
-		u64 start = r->start, last = r->last;
-		bool guarded = r->state != DOD_PENDING;
+		struct dod_range was = *r;
+		u64 start = was.start, last = was.last;
 
 		range_put(m, r);
-		if (m->trap == DOD_TRAP_NONE || !guarded)
+		if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
+		    stays_guarded(shard, m, &was))
 			continue;
 		add_edges(m, &start, &last);
 		guard->disown(start, last);
@@ -1533,6 +1880,8 @@ static bool take_back_all(struct dod_mapping *m, bool stale, struct dod_range *f
 	}
 	phys_tree_remove(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr - 1);
+	if (unlikely(m->leaked))
+		atomic_dec(&nr_leaked);
 	if (!m->wide)
 		end_ranges(part, m);
 	dod_unlock_irqrestore(&part->lock, flags);
@@ -1710,8 +2059,10 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->first_used = false;
 	m->freed = false;
 	m->shared = false;
+	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
 	m->suspect = false;
+	m->leaked = false;
 	note_map(call, m);
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
@@ -1733,6 +2084,12 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (good)
 		dod_content_begin(call, m);
 
+	if (m->dir != DMA_TO_DEVICE)
+		m->kinds |= DOD_KIND_WRITABLE;
+	if (m->content)
+		m->kinds |= m->dir == DMA_TO_DEVICE ? DOD_KIND_SENT_CONTENT :
+						      DOD_KIND_CONTENT;
+
 	if (call->leader)
 		call->tail->next = m;
 	else
@@ -1741,6 +2098,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (m->not_ram)
 		return;
 
+	if (unlikely(atomic_read(&nr_leaked)) && to_be_judged())
+		judge_reuse(m);
 	dod_lifecycle_mark(m);
 	if (!call->to_device || m->wide)
 		stale_forget(m->start, m->last);
@@ -1821,6 +2180,9 @@ static bool group_matches(const struct dod_mapping *leader,
 	return !m;
 }
 
+/* The best there can be: no other needs to be looked at. */
+#define UNMAP_FITS	(1 + 64 + 32 + 16 + 8 + 4 + 2)
+
 /*
  * How well does a mapping that begins at the right address fit an unmap? Of several
  * that are equal the one ends that owns something, and then the one that was mapped
@@ -1873,6 +2235,8 @@ static struct dod_mapping *find_unmap(struct index_part *part,
 			leader = m;
 			*best = fits;
 		}
+		if (fits == UNMAP_FITS)
+			break;
 	}
 	return leader;
 }
@@ -1928,6 +2292,7 @@ static void note_unmatched(const struct dod_call *call,
 void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		     struct scatterlist *sg, int nents)
 {
+	struct dod_unwritten unwritten = {};
 	struct dod_mapping *leader, *m;
 
 	if (!size && !sg)
@@ -1938,8 +2303,11 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 		note_unmatched(call, DOD_UNMAP, bus);
 		return;
 	}
+	if (leader->next)
+		call->unwritten = &unwritten;
 	for (m = leader; m; m = m->next)
 		judge_mapping(call, m);
+	report_unwritten(call, &unwritten);
 	end_group(leader, call);
 }
 
@@ -2003,6 +2371,8 @@ void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
  * Which of several mappings that hold the address is meant? One that the call
  * would change: syncing one of two equal mappings twice must reach both.
  */
+#define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
+
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 		     u64 start, u64 last, enum change change)
 {
@@ -2053,6 +2423,8 @@ static struct dod_mapping *find_sync(struct index_part *part,
 		if (!several)
 			*best = sync_fits_locked(found, call, bus, size, change);
 		several = true;
+		if (*best == SYNC_FITS)
+			break;
 		fits = sync_fits_locked(m, call, bus, size, change);
 		if (fits > *best) {
 			found = m;
@@ -2079,6 +2451,7 @@ static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change 
 	found->freed = *r;
 	found->types = BIT(DOD_R_FREE_WHILE_MAPPED);
 	copy_found(found, m);
+	m->was_owned = true;
 	take_freed(phys_part(m), m);
 	return true;
 }
@@ -2212,6 +2585,8 @@ static struct dod_mapping *find_sync_phys(struct index_part *part,
 			found = m;
 			*best = fits;
 		}
+		if (fits == SYNC_FITS + 16)
+			break;
 	}
 	return found;
 }
@@ -2266,6 +2641,7 @@ static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 		    enum change change)
 {
 	struct dod_sync sync DOD_UNINITIALIZED;
+	struct dod_unwritten unwritten = {};
 	struct scatterlist *s;
 	int i;
 
@@ -2273,9 +2649,11 @@ static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 		note_caller(call, &sync.who, sync.frames, DOD_SYNC_FRAMES);
 		call->sync = &sync;
 	}
+	call->unwritten = &unwritten;
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, s, change);
+	report_unwritten(call, &unwritten);
 }
 
 /**
@@ -2839,6 +3217,7 @@ static void pend(struct dod_mapping *m, u64 start, u64 last, unsigned long synce
 	p->wrote_bytes = ALL_BYTES;
 	range_add(m, &p->range, start, last, m->dir, DOD_PENDING);
 	WRITE_ONCE(m->pending, true);
+	change_kinds(m, 0, DOD_KIND_PENDING);
 }
 
 /* Where the first range that a device may write begins in [start, last], and ends. */
@@ -3243,6 +3622,7 @@ static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
 	}
 	find_lost(m, start, last, true, &found);
 	freed->lost = found.lost;
+	m->was_owned = freed->owned;
 	take_freed(part, m);
 	return freed->owned || freed->lost;
 }
@@ -3423,6 +3803,7 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 	if (r) {
 		*copy = *m;
 		*range = *r;
+		m->was_owned = true;
 		take_freed(part, m);
 	}
 	dod_unlock_irqrestore(&part->lock, flags);
@@ -3732,6 +4113,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	guard = with;
 	widest_line = 0;
 	any_bounced = false;
+	atomic_set(&nr_leaked, 0);
 	by_phys = index_new(by_phys_keys);
 	by_bus = index_new(by_bus_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);

@@ -154,6 +154,11 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_CPU_READ, "try_fill_recv", "virtio_net" },
 	{ DOD_R_CPU_WRITE, "try_fill_recv", "virtio_net" },
 	/*
+	 * drivers/virtio/virtio_ring.c maps the parts of a request one by one, and the
+	 * answer may be shorter than the room for it.
+	 */
+	{ DOD_R_DEVICE_WROTE_NOTHING, "virtqueue_add", "virtio_ring" },
+	/*
 	 * drivers/scsi/scsi_lib.c has the block layer copy what does not fill cache
 	 * lines, on machines that are not coherent: only one that is asks for less.
 	 */

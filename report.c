@@ -145,7 +145,7 @@ static const struct report_type types[] = {
 	},
 	[DOD_R_DEVICE_WROTE_NOTHING] = {
 		"device-wrote-nothing",
-		"check the address and length that the device was told, its mask, and whether it was done; where buffers come back unused on purpose, as at ifdown, switch this off for the driver, off_drivers=device-wrote-nothing:<driver>.",
+		"check the address and length that the device was told, its mask, and whether it was done. An error, a short answer, and the end of a ring leave a buffer as it was: a driver that takes them for what they are is right; switch this off for it, off_drivers=device-wrote-nothing:<driver>.",
 	},
 	[DOD_R_MASK_NEVER_SET] = {
 		"mask-never-set",
@@ -1426,15 +1426,24 @@ static void put_race(struct text *t, const struct report *r)
 	put_place(t, r->m, max(phys, r->range->start));
 }
 
+static void put_left(struct text *t, const struct dod_mapping *m)
+{
+	if (m->leaked)
+		put(t, "Driver %s was unbound from device %s, and has left this memory mapped.\n",
+		    m->device->driver_name, m->device->name);
+}
+
 static void put_free(struct text *t, const struct report *r)
 {
 	if (r->free->found) {
-		put(t, "The memory at %lx was freed by a function that is not hooked, as for kfree_rcu().\n",
-		    r->free->addr);
+		if (!r->m->leaked)
+			put(t, "The memory at %lx was freed by a function that is not hooked, as for kfree_rcu().\n",
+			    r->free->addr);
 		put(t, "Found %s, by task %s/%d on cpu %d\n", r->free->found,
 		    current->comm, task_pid_nr(current), raw_smp_processor_id());
 		put(t, "\n");
 		put_mapping(t, r->m, r->range);
+		put_left(t, r->m);
 		put_device_state(t, r->m);
 		return;
 	}
@@ -1446,6 +1455,7 @@ static void put_free(struct text *t, const struct report *r)
 	if (r->culprit == r->nr)
 		put(t, "What frees it frees for everybody: the title names where it is mapped.\n");
 	put_mapping(t, r->m, r->range);
+	put_left(t, r->m);
 	put_device_state(t, r->m);
 }
 

@@ -774,6 +774,51 @@ static void wrote_something(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf[SIZE - 1], 0x11);
 }
 
+static kt_noinline void map_list(struct kunit *test, struct scatterlist *sg, u8 *a, u8 *b)
+{
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_EQ(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 2);
+}
+
+/* A short answer fills the beginning of a list, which is one buffer to the device. */
+static void wrote_some_of_a_list(struct kunit *test)
+{
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+
+	kt_set(test, "canary", "1");
+	map_list(test, sg, a, b);
+	device_writes(a, 8, 1);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	map_list(test, sg, a, b);
+	device_writes(b, 8, 1);
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+static void wrote_nothing_of_a_list(struct kunit *test)
+{
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+
+	kt_set(test, "canary", "1");
+	kt_set(test, "dedup", "0");
+	map_list(test, sg, a, b);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("None of the 4096 bytes from byte 0 on was written to *"));
+	map_list(test, sg, a, b);
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: device-wrote-nothing in map_list+0x*"));
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
 /* What must keep its content keeps it. */
 static void not_filled(struct kunit *test)
 {
@@ -845,6 +890,8 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(object_is_alive),
 	KUNIT_CASE(wrote_nothing),
 	KUNIT_CASE(wrote_something),
+	KUNIT_CASE(wrote_some_of_a_list),
+	KUNIT_CASE(wrote_nothing_of_a_list),
 	KUNIT_CASE(not_filled),
 	{}
 };

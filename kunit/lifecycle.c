@@ -1114,6 +1114,136 @@ static void leak_of_freed_memory(struct kunit *test)
 	leaver_put(dev);
 }
 
+/* One mapping that a driver leaves, and that is reported when it is unbound. */
+static struct device *leave(struct kunit *test, void *buf, dma_addr_t *dma)
+{
+	struct device *dev = leaver_get(test);
+
+	*dma = leaver_map_rx(test, dev, buf);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: leak-at-unbind in leaver_map_rx+0x*"));
+	return dev;
+}
+
+/* dma-debug takes it for an overlap. */
+static dma_addr_t map_again(struct kunit *test, void *buf, size_t size,
+			    enum dma_data_direction dir)
+{
+	u32 *budget = kt_quiet_dma_debug(test), was = 0;
+	dma_addr_t dma;
+
+	if (budget)
+		was = xchg(budget, 0);
+	dma = test_dma_map(test, kt_dev, buf, size, dir);
+	if (budget)
+		*budget = was;
+	return dma;
+}
+
+/* It may be written to while somebody else uses it: who left it is named, once. */
+static void leak_is_mapped_again(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma, again;
+	struct device *dev = leave(test, buf, &dma);
+
+	again = map_again(test, buf + 64, 128, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in leaver_map_rx+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device " LEAVER
+				       ", and has left this memory mapped."));
+	KUNIT_EXPECT_TRUE(test, kt_has("Found when it was mapped again, *"));
+	/* The new owner is not reported for what the leak says. */
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 64, 8);
+	EXPECT_CPU_OWNS(test, buf, 64);
+	dma_unmap_single(kt_dev, again, 128, DMA_TO_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, SIZE);
+	again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_device(dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf, SIZE);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+	EXPECT_SILENCE(test);
+}
+
+static void leak_is_freed(struct kunit *test)
+{
+	u8 *buf = buf_alloc(test, SIZE);
+	dma_addr_t dma;
+	struct device *dev = leave(test, buf, &dma);
+
+	test_free(buf);
+	EXPECT_FREE_REPORT(test, test_free, buf, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device *"));
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+	EXPECT_SILENCE(test);
+}
+
+/* remove() frees it, and whoever gets the memory next maps it. */
+static void freed_leak_is_mapped_again(struct kunit *test)
+{
+	struct device *dev = leaver_get(test);
+	struct page *page = page_alloc(test, 0, 0);
+	dma_addr_t dma, again;
+	u8 *buf = page_address(page);
+	int i;
+
+	dma = leaver_map_rx(test, dev, buf);
+	test_free_pages(page, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, buf, PAGE_SIZE);
+	unbind(test, dev);
+	EXPECT_SILENCE(test);
+	if (get_this(page)) {
+		again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+		for (i = 0; i < 50 && !kt_pending(); i++)
+			msleep(20);
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test,
+				  kt_has("BUG: DMA_OWNER: leak-at-unbind in leaver_map_rx+0x*"));
+		KUNIT_EXPECT_TRUE(test, kt_has("Device " KT_NAME " " KT_NAME
+					       ".0 maps 512 bytes of it now."));
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+		dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+		again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+		dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+		msleep(50);
+		EXPECT_SILENCE(test);
+		test_free_pages(page, 0);
+	}
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+	EXPECT_SILENCE(test);
+}
+
+/* What was unmapped late is no leak any more, and of the CPU's nothing can be lost. */
+static void leak_that_ended(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma, again;
+	struct device *dev = leave(test, buf, &dma);
+
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	again = map_again(test, buf, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, again, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	leaver_put(dev);
+	dev = leaver_get(test);
+	kt_set(test, "dedup", "0");
+	dma = leaver_map_rx(test, dev, buf);
+	dma_sync_single_for_cpu(dev, dma, SIZE, DMA_FROM_DEVICE);
+	unbind(test, dev);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	again = map_again(test, buf, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, again, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	leaver_put(dev);
+}
+
 /* === Drivers whose probe() fails ========================================== */
 
 #define FAILER "dma_owner_failer"
@@ -1386,6 +1516,10 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(leak_of_the_cpus),
 	KUNIT_CASE(no_leak),
 	KUNIT_CASE(leak_of_freed_memory),
+	KUNIT_CASE(leak_is_mapped_again),
+	KUNIT_CASE(leak_is_freed),
+	KUNIT_CASE(freed_leak_is_mapped_again),
+	KUNIT_CASE(leak_that_ended),
 	KUNIT_CASE(failed_probe),
 	KUNIT_CASE(deferred_probe),
 	KUNIT_CASE(failed_probe_managed),
