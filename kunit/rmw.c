@@ -51,34 +51,54 @@ static u8 *object(struct kunit *test)
 	return buf;
 }
 
-/* How many accesses does KASAN check? Memory that a device writes to traps each. */
-static int checked(struct kunit *test, void (*fn)(struct rmw_words *w))
+/* Does KASAN check the write? Memory that a device writes to traps each access. */
+static bool traps_write(struct kunit *test, void (*fn)(struct rmw_words *w))
 {
 	u8 *buf = object(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	bool write;
 	int n;
 
 	fn((void *)buf);
 	n = kt_take_all();
+	write = n == 2 || strstarts(kt_line(0), "BUG: DMA_OWNER: cpu-write");
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
-	return n;
+	KUNIT_EXPECT_GE(test, n, 1);
+	return write;
 }
 
-/* What the other tests rely on: that each kind is what it is named. */
+/* What the other tests rely on. gcc checks the write of bit-fields, and else the read. */
 static void what_is_checked(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
+	bool both, once;
 
 	if (!kt_traps(test))
 		return;
-	KUNIT_EXPECT_EQ(test, checked(test, rmw->once), 1);
-	KUNIT_EXPECT_EQ(test, checked(test, rmw->both), IS_ENABLED(CONFIG_CC_IS_CLANG) ? 2 : 1);
+	both = traps_write(test, rmw->both);
+	once = traps_write(test, rmw->once);
+	if (IS_ENABLED(CONFIG_CC_IS_CLANG)) {
+		KUNIT_EXPECT_TRUE(test, both);
+		KUNIT_EXPECT_FALSE(test, once);
+	} else {
+		KUNIT_EXPECT_EQ(test, both, once);
+	}
 }
 
 static bool is_write(struct kunit *test)
 {
-	return kt_traps(test) && checked(test, rmw_of(test)->both) == 2;
+	return kt_traps(test) && traps_write(test, rmw_of(test)->both);
+}
+
+/* A write that nobody sees, unless the compiler checks it always. */
+static bool is_unseen(struct kunit *test)
+{
+	if (!kt_traps(test))
+		return false;
+	if (traps_write(test, rmw_of(test)->once))
+		kunit_skip(test, "Test requires: a compiler that does not check this write");
+	return true;
 }
 
 /* === Memory that the device reads ========================================= */
@@ -105,7 +125,7 @@ static void to_device_unseen(struct kunit *test)
 	u8 *buf = object(test);
 	dma_addr_t dma;
 
-	if (!kt_traps(test))
+	if (!is_unseen(test))
 		return;
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	test_dma_read(buf, 8);
@@ -191,7 +211,7 @@ static void shared_line_unseen(struct kunit *test)
 	u8 *buf = object(test);
 	dma_addr_t dma;
 
-	if (!kt_traps(test))
+	if (!is_unseen(test))
 		return;
 	kt_set(test, "noncoherent", "64");
 	dma = map_between(test, buf);
@@ -231,6 +251,12 @@ static void shared_granule(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("*is 1 byte before its start: it was 0x00 and is 0x5a.*"));
 }
 
+static kt_noinline kt_unchecked void device_writes(u8 *p, size_t size)
+{
+	while (size--)
+		WRITE_ONCE(p[size], 1);
+}
+
 /* What may be written when, and a write that is another's fault, or was reported. */
 static void shared_line_in_turn(struct kunit *test)
 {
@@ -267,7 +293,7 @@ static void shared_line_in_turn(struct kunit *test)
 	kt_set(test, "off_types", "cacheline-sharing");
 	other = test_dma_map(test, kt_dev2, words_after(buf), 16, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev2, other, 16, DMA_FROM_DEVICE);
-	rmw->once((void *)words_after(buf));
+	device_writes(words_after(buf), 4);
 	unmap_between(dma);
 	EXPECT_SILENCE(test);
 	EXPECT_CLEAN(test, buf, SIZE);
