@@ -2063,6 +2063,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->binding = READ_ONCE(device->binding);
 	m->suspect = false;
 	m->leaked = false;
+	m->was_owned = false;
 	note_map(call, m);
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
