@@ -107,11 +107,18 @@ void dod_lifecycle_unmark(const struct dod_mapping *m)
 
 /* === Frees ================================================================ */
 
+/* Is it a mapping that was found to be too long, and begins before what is freed? */
+static bool runs_into(const struct dod_mapping *m, unsigned long addr)
+{
+	return dod_size(m) != m->last - m->start + 1 &&
+	       m->start < virt_to_phys((void *)addr);
+}
+
 /* The page of an object that was freed before: by nobody who has to do with it now. */
 static void report_freed(const struct dod_free *f, const struct dod_mapping *m,
 			 const struct dod_range *range, bool object)
 {
-	if (m->slab && !object)
+	if (!object && (m->slab || runs_into(m, f->addr)))
 		dod_count(DOD_C_UNJUDGED_FREE);
 	else if (READ_ONCE(dod_armed))
 		dod_report_free(f, m, range);
