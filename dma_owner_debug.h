@@ -1218,7 +1218,7 @@ extern struct dod_params dod_params;
 /* False until every hook works and from the moment the module is to go. */
 extern bool dod_armed;
 
-/* From the moment the kernel panics; hooks.c and report.c. */
+/* From the moment the kernel panics; set by hooks.c and report.c. */
 extern bool dod_panicking;
 
 /**

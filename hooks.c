@@ -694,8 +694,6 @@ static void on_shutdown(struct hook *hook, unsigned long caller,
 		dod_lifecycle_shutdown();
 }
 
-bool dod_panicking;
-
 /* panic(): before it stops the other CPUs, and says anything. Also in NMI. */
 static void on_panic(struct hook *hook, unsigned long caller,
 		     struct ftrace_regs *fregs)

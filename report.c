@@ -1728,7 +1728,9 @@ static void end_reporting(unsigned long flags)
 	dod_judge_end(flags);
 }
 
-static void die(void)
+bool dod_panicking;
+
+static void panic_on_fault(void)
 {
 	/* What the panic finds on its way is nobody's business any more. */
 	WRITE_ONCE(dod_panicking, true);
@@ -1747,7 +1749,7 @@ static void print_rest(struct work_struct *work)
 			end_reporting(flags);
 		}
 		if (dead)
-			die();
+			panic_on_fault();
 		cond_resched();
 	} while (left);
 }
@@ -1784,7 +1786,7 @@ void dma_owner_debug_flush(void)
 	if (left)
 		dod_worker_wake(&rest_worker);
 	if (dead)
-		die();
+		panic_on_fault();
 }
 EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
 
@@ -1887,7 +1889,7 @@ static void make_report(const struct report *r)
 	}
 	end_reporting(flags);
 	if (dead)
-		die();
+		panic_on_fault();
 }
 
 /* Of an access. */

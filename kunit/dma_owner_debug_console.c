@@ -30,9 +30,9 @@ static unsigned int seconds = 5;
 module_param(seconds, uint, 0400);
 MODULE_PARM_DESC(seconds, "how long (default: 5)");
 
-static bool die;
-module_param(die, bool, 0400);
-MODULE_PARM_DESC(die, "panic at the end, while all goes on (default: N)");
+static bool panics;
+module_param(panics, bool, 0400);
+MODULE_PARM_DESC(panics, "panic at the end, while all goes on (default: N)");
 
 static bool quiet;
 module_param(quiet, bool, 0400);
@@ -182,7 +182,7 @@ static int run(void)
 	reporter = start(make_reports, 0);
 	talker = start(talk, 1);
 	ssleep(seconds);
-	if (die)
+	if (panics)
 		panic(NAME ": as asked");
 	if (!IS_ERR(reporter))
 		kthread_stop(reporter);

@@ -48,7 +48,7 @@ console_panics()
 }
 for run in 1 2; do
 	check "a panic while reports are made ($run)" \
-		console_panics 'dma_owner_console: as asked' die=1 'noncoherent=64 canary=1'
+		console_panics 'dma_owner_console: as asked' panics=1 'noncoherent=64 canary=1'
 done
 check "fault=panic, by the console's driver" \
 	console_panics 'dma_owner_debug.fault=panic' quiet=1 'noncoherent=64 fault=panic'
