@@ -150,7 +150,9 @@ x_xdp()
 	END
 	reach "$card" "$peer"
 	for program in pass tx tail; do
-		in_ns "$card" fleet-helper xdp "$(cat /tmp/ns/"$card".if)" "$how" $program >/tmp/xdp."$1" 2>&1 &
+		# Not by in_ns(): the process that is ended must be the helper.
+		nsenter -t "$(ns_of "$card")" -n fleet-helper xdp "$(cat /tmp/ns/"$card".if)" \
+			"$how" $program >/tmp/xdp."$1" 2>&1 &
 		xdp=$!
 		xdp_end=$(($(now) + 20))
 		until grep -q attached /tmp/xdp."$1"; do
