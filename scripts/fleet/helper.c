@@ -221,8 +221,13 @@ static int pageout(size_t mib)
 		p[i] = pattern(i);
 	if (madvise(p, len, MADV_PAGEOUT))
 		die("MADV_PAGEOUT");
-	/* What is still in the swap cache counts as resident until it is reclaimed. */
-	usleep(500000);
+	/*
+	 * They are on disk soon, and in the swap cache until there is too little memory.
+	 * What is read from there, and so mapped again, is clean, and goes at once.
+	 */
+	usleep(1000000);
+	for (i = 0; i < len; i += 4096)
+		(void)((volatile char *)p)[i];
 	if (madvise(p, len, MADV_PAGEOUT))
 		die("MADV_PAGEOUT");
 	in = resident(vec, p, len);

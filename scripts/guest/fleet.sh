@@ -229,13 +229,33 @@ devices_of()
 	done | head -n "$1"
 }
 
+# wait_resync LABEL: until no disk is missing, and nothing is copied.
 wait_resync()
 {
+	md=/sys/block/md0/md
 	resync_end=$(($(now) + 60))
-	while grep -qE 'resync|recovery|reshape' /proc/mdstat; do
-		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(grep -E 'resync|recovery' /proc/mdstat)"
+	until [ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]; do
+		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(cat $md/sync_action)"
 		usleep 200000
 	done
+}
+
+# until_done LABEL COMMAND...: what may be refused at first.
+until_done()
+{
+	until_label=$1 until_end=$(($(now) + 30))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(now)" -lt $until_end ] || give_up "$until_label" "$*"
+		usleep 200000
+	done
+}
+
+# md_sum: of the beginning of the array, where files are.
+md_sum()
+{
+	drop_caches
+	head -c 4194304 /dev/md0 | sha256sum
 }
 
 # x_md LABEL LEVEL,DISKS: an array with a file system, of which a disk fails and comes
@@ -243,6 +263,7 @@ wait_resync()
 x_md()
 {
 	level=${2%,*} n=${2#*,}
+	echo check >/tmp/check
 	for d in $(devices_of "$n"); do
 		# What another array has left.
 		dd if=/dev/zero of="$d" bs=64k count=4 status=none
@@ -256,23 +277,22 @@ x_md()
 	mke2fs -F /dev/md0 >/dev/null || give_up "$1" "mke2fs"
 	fs_round "$1" /dev/md0 ext4
 	wait_resync "$1"
-	sum=$(head -c 16M /dev/md0 | sha256sum)
+	sum=$(md_sum)
 	second=$(devices_of 2 | tail -n 1)
-	mdadm /dev/md0 --fail "$second" --remove "$second" >/dev/null 2>&1 ||
-		give_up "$1" "mdadm --fail"
-	drop_caches
-	[ "$(head -c 16M /dev/md0 | sha256sum)" = "$sum" ] || bad "$1: the wrong content without a disk"
+	mdadm /dev/md0 --fail "$second" >/dev/null 2>&1 || give_up "$1" "mdadm --fail"
+	# These three are busy for a moment.
+	until_done "$1" mdadm /dev/md0 --remove "$second"
+	[ "$(md_sum)" = "$sum" ] || bad "$1: the wrong content without a disk"
 	fs_round "$1" /dev/md0 ext4
-	sum=$(head -c 16M /dev/md0 | sha256sum)
+	sum=$(md_sum)
 	dd if=/dev/zero of="$second" bs=64k count=4 status=none
 	mdadm /dev/md0 --add "$second" >/dev/null 2>&1 || give_up "$1" "mdadm --add"
 	wait_resync "$1"
-	drop_caches
-	[ "$(head -c 16M /dev/md0 | sha256sum)" = "$sum" ] || bad "$1: the wrong content after recovery"
-	echo check >/sys/block/md0/md/sync_action
+	[ "$(md_sum)" = "$sum" ] || bad "$1: the wrong content after recovery"
+	until_done "$1" dd if=/tmp/check of=$md/sync_action
 	wait_resync "$1"
-	[ "$(cat /sys/block/md0/md/mismatch_cnt)" = 0 ] || bad "$1: the disks do not agree"
-	mdadm --stop /dev/md0 >/dev/null 2>&1 || give_up "$1" "mdadm --stop"
+	[ "$(cat $md/mismatch_cnt)" = 0 ] || bad "$1: the disks do not agree"
+	until_done "$1" mdadm --stop /dev/md0
 }
 
 # crypt_round LABEL DEVICE CIPHER: a file system on an encrypted disk.
@@ -282,8 +302,10 @@ crypt_round()
 	dmsetup --noudevsync --noudevrules create "$1" --table \
 		"0 $(($(cat /sys/class/block/"${2#/dev/}"/size) / 2)) crypt $3 $key 0 $2 0" ||
 		give_up "$1" "dmsetup create"
-	mke2fs -F /dev/mapper/"$1" >/dev/null || give_up "$1" "mke2fs"
-	fs_round "$1" /dev/mapper/"$1" ext4
+	# Nobody here makes /dev/mapper/$1.
+	crypt=$(grep -lx "$1" /sys/block/dm-*/dm/name | cut -d/ -f4)
+	mke2fs -F "/dev/$crypt" >/dev/null || give_up "$1" "mke2fs"
+	fs_round "$1" "/dev/$crypt" ext4
 	dmsetup --noudevsync --noudevrules remove "$1" || give_up "$1" "dmsetup remove"
 }
 
