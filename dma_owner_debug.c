@@ -489,9 +489,12 @@ static int __init dma_owner_debug_init(void)
 		       min(pool_reserve, pool_max));
 		return err;
 	}
-	err = dod_stack_start();
+	err = dod_report_start();
 	if (err)
 		goto err_owner;
+	err = dod_stack_start();
+	if (err)
+		goto err_report;
 	/* The guard before the hooks: poison nobody judges is a KASAN report. */
 	err = guard->start();
 	if (err)
@@ -522,6 +525,7 @@ err_guard:
 	guard->stop();
 err_stack:
 	dod_stack_stop();
+err_report:
 	dod_report_stop();
 err_owner:
 	dod_owner_stop();

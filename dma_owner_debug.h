@@ -1138,6 +1138,7 @@ void dod_report_note_unmatched(struct dod_device *device,
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 void dod_report_forget(void);
+int dod_report_start(void);
 void dod_report_stop(void);
 const char *dod_function_name(unsigned long ip, char *buf, size_t size);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);

@@ -14,11 +14,13 @@
 #include <kunit/test.h>
 #include <linux/bitops.h>
 #include <linux/glob.h>
+#include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/kallsyms.h>
 #include <linux/llist.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/panic.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
@@ -882,13 +884,37 @@ static unsigned int access_stack(unsigned long *frames, unsigned long ip,
 	return 1;
 }
 
+/*
+ * What was found out of the last writers: a ring is written from few places, and names
+ * take long to look up. By strict, verdict, direction and hash. Emptied when a module
+ * comes or goes.
+ */
+#define KNOWN_BITS	4
+static unsigned long known_writers[2][2][DMA_FROM_DEVICE + 1][1 << KNOWN_BITS];
+
 static bool permitted(unsigned long ip, u8 dir)
 {
+	bool strict = READ_ONCE(dod_params.strict), legal;
+	unsigned int slot = hash_long(ip, KNOWN_BITS);
 	char name[64];
 
-	return dod_permitted(dod_function_name(ip, name, sizeof(name)), dir,
-			     READ_ONCE(dod_params.strict));
+	if (READ_ONCE(known_writers[strict][false][dir][slot]) == ip)
+		return false;
+	if (READ_ONCE(known_writers[strict][true][dir][slot]) == ip)
+		return true;
+	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), dir, strict);
+	WRITE_ONCE(known_writers[strict][legal][dir][slot], ip);
+	return legal;
 }
+
+static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
+{
+	if (state == MODULE_STATE_COMING || state == MODULE_STATE_GOING)
+		memset(known_writers, 0, sizeof(known_writers));
+	return NOTIFY_OK;
+}
+
+static struct notifier_block module_nb = { .notifier_call = on_module };
 
 /* === Text ================================================================= */
 
@@ -1791,6 +1817,18 @@ void dma_owner_debug_flush(void)
 EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
 
 /**
+ * dod_report_start() - get ready
+ *
+ * Context: process, may sleep.
+ *
+ * Return: 0 or an error.
+ */
+int dod_report_start(void)
+{
+	return register_module_notifier(&module_nb);
+}
+
+/**
  * dod_report_stop() - print what is left
  *
  * Context: process, may sleep; nothing is reported any more.
@@ -1799,6 +1837,7 @@ void dod_report_stop(void)
 {
 	dma_owner_debug_flush();
 	dod_worker_cancel(&rest_worker);
+	unregister_module_notifier(&module_nb);
 }
 
 /* === Whether there is a report ============================================ */

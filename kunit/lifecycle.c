@@ -398,12 +398,14 @@ struct by_rcu {
 	struct rcu_head rcu;
 };
 
-/* kfree_rcu() frees what it has gathered some seconds later. */
-static void wait_for_kfree_rcu(void)
+/*
+ * kfree_rcu() may free what it has gathered some seconds later, and what no hook has seen
+ * is found by the look at all mappings.
+ */
+static void wait_for_report(void)
 {
 	int i;
 
-	rcu_barrier();
 	for (i = 0; i < 150 && !kt_pending(); i++)
 		msleep(100);
 }
@@ -415,7 +417,8 @@ static void member_by_rcu(struct kunit *test)
 
 	kfree_rcu(obj, rcu);
 	EXPECT_SILENCE(test);
-	wait_for_kfree_rcu();
+	dod_kfree_rcu_barrier();
+	wait_for_report();
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
 	KUNIT_EXPECT_TRUE(test, kt_has(" test_dma_map+0x*"));
@@ -429,7 +432,8 @@ static void start_by_rcu(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, obj, 256, DMA_TO_DEVICE);
 
 	kfree_rcu(obj, rcu);
-	wait_for_kfree_rcu();
+	dod_kfree_rcu_barrier();
+	wait_for_report();
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
 	late_unmap(test, dma, 256, DMA_TO_DEVICE);
@@ -445,7 +449,7 @@ static void by_rcu_after_the_unmap(struct kunit *test)
 	kfree_rcu(obj, rcu);
 	dma_unmap_single(kt_dev, dma, 256, DMA_FROM_DEVICE);
 	rcu_read_unlock();
-	rcu_barrier();
+	dod_kfree_rcu_barrier();
 	EXPECT_SILENCE(test);
 }
 
@@ -534,7 +538,7 @@ static void unseen_found_by_scan(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 
 	set_shadow(buf, SIZE, 0xfb);
-	wait_for_kfree_rcu();
+	wait_for_report();
 	expect_found(test, "Found by a look at all mappings, *");
 	set_shadow(buf, SIZE, 0);
 	EXPECT_CPU_OWNS(test, buf, SIZE);
