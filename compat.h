@@ -289,17 +289,6 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_hrtimer_setup(timer, fn, clock, mode) hrtimer_setup(timer, fn, clock, mode)
 #endif
 
-/*
- * For tests. What kfree_rcu() has gathered is free when this returns, as far as a caller
- * can tell that, before "rcu/kvfree: Add kvfree_rcu_barrier() API" in v6.12. Since v6.18 it
- * lies in sheaves of the slab allocator until one is full, or somebody asks.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#define dod_kfree_rcu_barrier()	rcu_barrier()
-#else
-#define dod_kfree_rcu_barrier()	kvfree_rcu_barrier()
-#endif
-
 /* "mm: update shmem_[kernel]_file_*() functions to use vma_flags_t" in v7.0. */
 #ifdef EMPTY_VMA_FLAGS
 #define DOD_NO_VMA_FLAGS	EMPTY_VMA_FLAGS

@@ -399,8 +399,33 @@ struct by_rcu {
 };
 
 /*
- * kfree_rcu() may free what it has gathered some seconds later, and what no hook has seen
- * is found by the look at all mappings.
+ * Since 6.18 a CPU's sheaf of the slab allocator keeps what was passed to kfree_rcu()
+ * until it is full: of objects of this size some 30.
+ */
+#define SHEAF	64
+
+static void sheaf_alloc(struct kunit *test, struct by_rcu **others)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHEAF; i++)
+		others[i] = buf_alloc(test, sizeof(**others));
+}
+
+static void free_by_rcu(struct by_rcu *obj, struct by_rcu **others)
+{
+	unsigned int i;
+
+	preempt_disable();
+	kfree_rcu(obj, rcu);
+	for (i = 0; i < SHEAF; i++)
+		kfree_rcu(others[i], rcu);
+	preempt_enable();
+}
+
+/*
+ * It may be freed some seconds later, and what no hook has seen is found by the look at
+ * all mappings.
  */
 static void wait_for_report(void)
 {
@@ -412,12 +437,12 @@ static void wait_for_report(void)
 
 static void member_by_rcu(struct kunit *test)
 {
-	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj)), *others[SHEAF];
 	dma_addr_t dma = test_dma_map(test, kt_dev, obj->buf, 256, DMA_FROM_DEVICE);
 
-	kfree_rcu(obj, rcu);
-	EXPECT_SILENCE(test);
-	dod_kfree_rcu_barrier();
+	sheaf_alloc(test, others);
+	free_by_rcu(obj, others);
+	rcu_barrier();
 	wait_for_report();
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
@@ -428,11 +453,12 @@ static void member_by_rcu(struct kunit *test)
 /* Its first granule is the device's: KASAN takes that for a double free. */
 static void start_by_rcu(struct kunit *test)
 {
-	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj)), *others[SHEAF];
 	dma_addr_t dma = test_dma_map(test, kt_dev, obj, 256, DMA_TO_DEVICE);
 
-	kfree_rcu(obj, rcu);
-	dod_kfree_rcu_barrier();
+	sheaf_alloc(test, others);
+	free_by_rcu(obj, others);
+	rcu_barrier();
 	wait_for_report();
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in *"));
@@ -442,14 +468,15 @@ static void start_by_rcu(struct kunit *test)
 /* A reader may unmap it until the grace period is over. */
 static void by_rcu_after_the_unmap(struct kunit *test)
 {
-	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj)), *others[SHEAF];
 	dma_addr_t dma = test_dma_map(test, kt_dev, obj->buf, 256, DMA_FROM_DEVICE);
 
+	sheaf_alloc(test, others);
 	rcu_read_lock();
-	kfree_rcu(obj, rcu);
+	free_by_rcu(obj, others);
 	dma_unmap_single(kt_dev, dma, 256, DMA_FROM_DEVICE);
 	rcu_read_unlock();
-	dod_kfree_rcu_barrier();
+	rcu_barrier();
 	EXPECT_SILENCE(test);
 }
 
