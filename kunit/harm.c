@@ -60,9 +60,9 @@ static void report_uses_what_it_reports(struct kunit *test)
 	kt_thread_start(&thread, test_map_own_task, NULL);
 	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
 	reports = kt_take_all();
-	/* The two functions, and what dma-debug and its allocations do there. */
+	/* The two functions, and what dma-debug does there: 7.3 unwinds with many of them. */
 	KUNIT_EXPECT_GT(test, reports, 0);
-	KUNIT_EXPECT_LT(test, reports, 100);
+	KUNIT_EXPECT_LT(test, reports, 2000);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: DMA_OWNER: cpu-"),
 			      "title '%s'", kt_line(0));
 	EXPECT_SILENCE(test);
