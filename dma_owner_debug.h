@@ -348,13 +348,14 @@ enum dod_state {
  * @dir:	direction of the call that handed it over
  * @state:	enum dod_state
  * @leads:	it begins where a hand-over began
+ * @taken:	it is pending, and what the CPU has not written of it was synced for it
  */
 struct dod_range {
 	struct rb_node rb;
 	u64 start, last;
 	u64 subtree_last;
 	u8 dir, state;
-	bool leads;
+	bool leads, taken;
 };
 
 /*
@@ -422,7 +423,7 @@ enum dod_mapping_kind {
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
- * @pending:	@ranges may have pending ones (phys lock, read without)
+ * @pending:	@ranges has pending ones (phys lock, read without)
  * @binding:	@device's when it was mapped: which of its drivers did; constant
  * @mark:	where it is marked: see lifecycle.c; constant
  * @map:	who mapped it, with @map_frames
@@ -517,7 +518,6 @@ struct dod_write {
  *
  * @range:	the range, of state DOD_PENDING: whole granules, where they are in one range
  * @next:	in a list of what was lost
- * @ip:		the instruction that wrote
  * @wrote_first: first byte, physical, that is known to have been written
  * @wrote_last:	last one
  * @wrote_bytes: which bytes of each granule between them are, as bits
@@ -528,7 +528,6 @@ struct dod_write {
 struct dod_pending {
 	struct dod_range range;
 	struct dod_pending *next;
-	unsigned long ip;
 	u64 wrote_first, wrote_last;
 	u8 wrote_bytes;
 	unsigned long synced_by;
@@ -545,6 +544,7 @@ enum dod_lost {
 struct dod_pending *dod_pending_get(const struct dod_write *write);
 struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 void dod_pending_put(struct dod_pending *p);
+bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last);
 void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m,
 			enum dod_lost how, unsigned long at);
 void dod_pending_look(void);

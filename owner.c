@@ -556,6 +556,7 @@ static void range_add(struct dod_mapping *m, struct dod_range *r, u64 start,
 	r->dir = dir;
 	r->state = state;
 	r->leads = false;
+	r->taken = false;
 	range_tree_insert(r, &m->ranges);
 }
 
@@ -567,15 +568,17 @@ static void range_resize(struct dod_range *r, u64 start, u64 last)
 	range_tree_augment.propagate(&r->rb, NULL);
 }
 
-/* Is some of [start, last] known to have been written? A granule is more. */
-static bool has_written(const struct dod_pending *p, u64 start, u64 last)
+/* Is all of [start, last] known to have been written? */
+static bool all_written(const struct dod_pending *p, u64 start, u64 last)
 {
-	start = max(start, p->wrote_first);
-	last = min(last, p->wrote_last);
+	if (start < p->wrote_first || last > p->wrote_last)
+		return false;
+	if (p->wrote_bytes == ALL_BYTES)
+		return true;
 	for (; start <= last; start++)
-		if (p->wrote_bytes & BIT(start % GRANULE))
-			return true;
-	return false;
+		if (!(p->wrote_bytes & BIT(start % GRANULE)))
+			return false;
+	return true;
 }
 
 /* The bytes of [start, last] in each of its granules, as bits; 0 if they differ. */
@@ -587,7 +590,7 @@ static u8 bytes_of(u64 start, u64 last)
 }
 
 /*
- * [start, last] is written beside what the same instruction wrote: is that one piece, or
+ * [start, last] is written beside what the same writer wrote: is that one piece, or just
  * the same bytes of each granule? Of a loop one write in each granule traps: whether it
  * has written the other bytes is not known, and a sync may leave them out. @p, whose range
  * has become smaller perhaps, is made to hold both if so.
@@ -598,15 +601,14 @@ static bool join_written(struct dod_pending *p, u64 start, u64 last)
 	u64 end = min(p->wrote_last, p->range.last);
 	u8 bytes = p->wrote_bytes;
 
-	if (!has_written(p, first, end))
+	if (!dod_pending_wrote(p, first, end))
 		return false;
 	if (bytes != ALL_BYTES || start > end + 1 || last + 1 < first) {
 		if (bytes == ALL_BYTES)
 			bytes = bytes_of(first, end);
-		bytes &= bytes_of(start, last);
+		if (!bytes || bytes != bytes_of(start, last))
+			return false;
 	}
-	if (!bytes)
-		return false;
 	p->wrote_first = min(first, start);
 	p->wrote_last = max(end, last);
 	p->wrote_bytes = bytes;
@@ -620,6 +622,69 @@ enum take {
 	KEEP_WRITABLE	= BIT(1),	/* what the device may write */
 	FINISH		= BIT(2),	/* rule 6b */
 };
+
+/* Is a write pending to any of the mapping? For @pending of it. */
+static bool any_pending(struct dod_mapping *m)
+{
+	struct rb_node *rb;
+
+	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
+		if (rb_entry(rb, struct dod_range, rb)->state == DOD_PENDING)
+			return true;
+	return false;
+}
+
+/*
+ * Rule 6b: the device is done with what is left of a range. Of whole granules only: a write
+ * to a part of one is not seen, and what was written is not stale.
+ */
+static void finish_range(struct dod_mapping *m, struct dod_range *r)
+{
+	u64 start = round_up(r->start, GRANULE), end = round_down(r->last + 1, GRANULE);
+
+	if (start >= end) {
+		range_tree_remove(r, &m->ranges);
+		range_put(m, r);
+		return;
+	}
+	if (start != r->start || end - 1 != r->last) {
+		range_tree_remove(r, &m->ranges);
+		range_add(m, r, start, end - 1, r->dir, DOD_STALE);
+	}
+	r->state = DOD_STALE;
+}
+
+/* The part of a range from @at on, as a range; all of it if no other can be had. */
+static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
+{
+	struct dod_range *right;
+	u64 last = r->last;
+
+	if (at <= r->start || at > last)
+		return r;
+	right = range_like(m, r);
+	if (!right)
+		return r;
+	range_resize(r, r->start, at - 1);
+	range_add(m, right, at, last, r->dir, r->state);
+	right->taken = r->taken;
+	return right;
+}
+
+/*
+ * What is pending of [start, last] stays so when the CPU gets that by a sync which brings
+ * nothing back. But what it has not written of these granules is its own.
+ */
+static void take_rest(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last)
+{
+	start = max(start, r->start);
+	last = min(last, r->last);
+	if (r->taken || all_written(pending_of(r), start, last))
+		return;
+	r = range_from(m, r, start);
+	range_from(m, r, last + 1);
+	r->taken = true;
+}
 
 static bool is_kept(const struct dod_range *r, enum take how)
 {
@@ -639,31 +704,39 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 {
 	struct dod_range *r, *next, *right;
 	u64 to = *last;
-	bool guarded = false;
+	bool guarded = false, sent = false;
 
 	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
 		u64 r_last = r->last;
 
 		next = range_tree_iter_next(r, start, to);
-		if (is_kept(r, how))
+		if (is_kept(r, how)) {
+			if (r->state == DOD_PENDING && how != KEEP_PENDING)
+				take_rest(m, r, start, to);
 			continue;
+		}
 		guarded |= r->state != DOD_PENDING;
+		sent |= r->state == DOD_PENDING;
 		if (r->start < start) {
 			range_resize(r, r->start, start - 1);
 			if (r_last <= to)
 				continue;
 			right = range_like(m, r);
-			if (right)
+			if (right) {
 				range_add(m, right, to + 1, r_last, r->dir, r->state);
-			else
+				right->taken = r->taken;
+			} else {
 				*last = r_last;
+			}
 		} else if (r_last > to) {
 			range_resize(r, to + 1, r_last);
 			/* The leading part of what one call handed over: rule 6b. */
 			if ((how & FINISH) && r->leads && r->state == DOD_OWNED &&
 			    r->dir != DMA_TO_DEVICE) {
-				r->state = DOD_STALE;
+				r->leads = false;
+				finish_range(m, r);
 				*last = r_last;
+				continue;
 			}
 			r->leads = false;
 		} else {
@@ -671,6 +744,8 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 			range_put(m, r);
 		}
 	}
+	if (unlikely(sent) && !any_pending(m))
+		WRITE_ONCE(m->pending, false);
 	return guarded;
 }
 
@@ -692,13 +767,15 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 	u64 start, last;
 	bool sent;
 
-	if (!r || r->state != DOD_PENDING || has_written(pending_of(r), r->start, r->last))
+	if (!r || r->state != DOD_PENDING || dod_pending_wrote(pending_of(r), r->start, r->last))
 		return;
 	start = r->start;
 	last = r->last;
-	sent = r->dir == DMA_TO_DEVICE;
+	sent = r->dir == DMA_TO_DEVICE && !r->taken;
 	range_tree_remove(r, &m->ranges);
 	range_put(m, r);
+	if (!any_pending(m))
+		WRITE_ONCE(m->pending, false);
 	if (!sent)
 		return;
 	r = range_get(m);
@@ -706,13 +783,8 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 		range_add(m, r, start, last, DMA_TO_DEVICE, DOD_OWNED);
 }
 
-/*
- * The device gets [start, *last]; *last as for range_take(). What it may write keeps
- * the borders of the calls that handed it over: rule 6b goes by them.
- *
- * Returns whether any of it was guarded before, or could not be given.
- */
-static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+/* The device gets [start, *last]: see range_give(). */
+static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	struct dod_range *before = NULL, *after = NULL, *r;
 	u64 to = *last;
@@ -743,6 +815,46 @@ static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 			return true;
 		range_add(m, r, start, to, dir, DOD_OWNED);
 		r->leads = true;
+	}
+	return guarded;
+}
+
+/* The first of [start, last] that the CPU wrote while the device owned it to read it. */
+static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	for (r = range_tree_iter_first(&m->ranges, start, last); r;
+	     r = range_tree_iter_next(r, start, last))
+		if (r->state == DOD_PENDING && r->dir == DMA_TO_DEVICE)
+			break;
+	return r;
+}
+
+/*
+ * The device gets [start, *last]; *last as for range_take(). What it may write keeps
+ * the borders of the calls that handed it over: rule 6b goes by them. A sync with
+ * DMA_FROM_DEVICE sends nothing, and what is pending stays so.
+ *
+ * Returns whether any of it was guarded before, or could not be given.
+ */
+static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+{
+	u64 to = *last, end;
+	bool guarded = false;
+
+	if (likely(dir != DMA_FROM_DEVICE || !m->pending))
+		return range_give_all(m, start, last, dir);
+	while (start <= to) {
+		struct dod_range *r = first_unsent(m, start, to);
+		u64 next = r ? r->last + 1 : to + 1;
+
+		end = r ? r->start - 1 : to;
+		if (!r || r->start > start) {
+			guarded |= range_give_all(m, start, &end, dir);
+			*last = max(*last, end);
+		}
+		start = next;
 	}
 	return guarded;
 }
@@ -1236,6 +1348,14 @@ static void end_wide(u64 start, u64 last)
 	share_wide(start, last);
 }
 
+/* One write can have several ranges, where a sync has given a part of it. */
+static bool is_same_write(const struct dod_pending *p, const struct dod_pending *lost)
+{
+	return lost && p->write.addr == lost->write.addr &&
+	       p->write.who.when == lost->write.who.when &&
+	       p->write.who.pid == lost->write.who.pid;
+}
+
 /*
  * Writes to [start, last] that no sync gave to the device: copies for @found, which are
  * to be reported when no lock is held. The lock of the mapping's part is.
@@ -1254,11 +1374,14 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 		if (r->state != DOD_PENDING || sent != (r->dir == DMA_TO_DEVICE))
 			continue;
 		p = pending_of(r);
-		if (!has_written(p, max(r->start, start), min(r->last, last)))
+		if (!dod_pending_wrote(p, max(r->start, start), min(r->last, last)) ||
+		    is_same_write(p, found->lost))
 			continue;
 		copy = dod_pending_copy(p);
 		if (!copy)
 			return;
+		copy->range.start = max(r->start, start);
+		copy->range.last = min(r->last, last);
 		copy->next = found->lost;
 		found->lost = copy;
 	}
@@ -1612,7 +1735,7 @@ enum change { TO_CPU, PREPARE, TO_DEVICE, GIVE, NO_SYNC };
 static bool is_idle(const struct dod_call *call, struct dod_mapping *m, u64 start,
 		    u64 last, enum change change)
 {
-	if (change == TO_DEVICE)
+	if (change == TO_DEVICE || change == PREPARE)
 		return call->dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE;
 	return change == TO_CPU && call->dir == DMA_TO_DEVICE &&
 	       m->dir != DMA_TO_DEVICE && written(m, start, last);
@@ -1656,6 +1779,9 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		return false;
 	idle = is_idle(call, m, start, last, change);
 	if (unlikely(idle)) {
+		/* It is followed by the sync itself. */
+		if (change == PREPARE)
+			return false;
 		dod_count(DOD_C_SYNCS_IDLE);
 		if (change == TO_DEVICE)
 			return false;
@@ -1873,6 +1999,9 @@ static bool take_back_all(struct dod_mapping *m, bool stale, struct dod_range *f
 	if (unlikely(stale)) {
 		m->ended = local_clock();
 		if (keep_stale(part, m)) {
+			if (unlikely(m->leaked))
+				atomic_dec(&nr_leaked);
+			m->leaked = false;
 			dod_unlock_irqrestore(&part->lock, flags);
 			settle(m->start, m->last);
 			return false;
@@ -1908,6 +2037,10 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call)
 
 	m->ended_by = call ? call->caller : 0;
 	gone = take_back_all(m, call && leaves_stale(call, m), &freed);
+	/* It is a sync for the CPU, too: of what others have left stale there. */
+	if (call && m->dir != DMA_TO_DEVICE && !m->not_ram &&
+	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		stale_forget(m->start, m->last);
 	if (unlikely(freed.start <= freed.last) && call)
 		dod_lifecycle_freed(m, &freed, "when it was unmapped");
 	if (call)
@@ -2182,12 +2315,13 @@ static bool group_matches(const struct dod_mapping *leader,
 }
 
 /* The best there can be: no other needs to be looked at. */
-#define UNMAP_FITS	(1 + 64 + 32 + 16 + 8 + 4 + 2)
+#define UNMAP_FITS	(1 + 128 + 64 + 32 + 16 + 8 + 4 + 2)
 
 /*
  * How well does a mapping that begins at the right address fit an unmap? Of several
  * that are equal the one ends that owns something, and then the one that was mapped
- * with the attributes of the unmap: rule 3c.
+ * with the attributes of the unmap: rule 3c. And then one whose writes were all synced:
+ * the other may be synced yet.
  */
 static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 		      u64 size, struct scatterlist *sg, int nents)
@@ -2196,20 +2330,22 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 
 	/* Rather lose one that guards nothing than keep one that does. */
 	if (!m->freed)
-		fits += 64;
+		fits += 128;
 	if (m->kind == call->kind)
-		fits += 32;
+		fits += 64;
 	if (m->dir == call->dir)
-		fits += 8;
+		fits += 16;
 	/* Without its lock: what changes hands now is not what is unmapped now. */
 	if (READ_ONCE(m->ranges.rb_root.rb_node))
-		fits += 4;
-	if (m->hands_over == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		fits += 8;
+	if (!READ_ONCE(m->pending))
 		fits += 2;
+	if (m->hands_over == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		fits += 4;
 	if (call->kind == DOD_SG)
-		fits += 16 * group_matches(m, sg, nents);
+		fits += 32 * group_matches(m, sg, nents);
 	else
-		fits += 16 * (dod_size(m) == size);
+		fits += 32 * (dod_size(m) == size);
 	return fits;
 }
 
@@ -2374,14 +2510,35 @@ void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
  */
 #define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
 
+/* Does the device own all of [start, last], as it is? */
+static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	for (r = range_tree_iter_first(&m->ranges, start, last); r && r->start <= start;
+	     r = range_tree_iter_next(r, start, last)) {
+		/* What was written and not sent yet is what a sync is for. */
+		if (r->state != DOD_OWNED)
+			return false;
+		if (r->last >= last)
+			return true;
+		start = r->last + 1;
+	}
+	return false;
+}
+
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 		     u64 start, u64 last, enum change change)
 {
-	bool owned = range_tree_iter_first(&m->ranges, start, min(last, m->last));
+	u64 to = min(last, m->last);
+	bool changes;
 
-	/* What was written and not sent yet is what a sync for the device is for. */
-	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) +
-	       2 * (change == TO_DEVICE ? !owned || m->pending : owned) + 32 * !m->freed;
+	if (change == TO_DEVICE || change == PREPARE)
+		changes = !owns_all(m, start, to);
+	else
+		changes = range_tree_iter_first(&m->ranges, start, to);
+	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes +
+	       32 * !m->freed;
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
@@ -2818,6 +2975,12 @@ static bool allows(const struct dod_range *range, bool write)
 	return !write && range->dir == DMA_TO_DEVICE;
 }
 
+/* Whoever else owns it. */
+static bool forbids_all(const struct dod_range *r)
+{
+	return r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED;
+}
+
 /* A stale byte may be written, and then is read as it was written. */
 static bool concerns(const struct dod_range *r, bool write)
 {
@@ -2827,11 +2990,11 @@ static bool concerns(const struct dod_range *r, bool write)
 /*
  * Copies the mapping that owns a byte; where there are several, one that forbids
  * the access whatever comes later. Mappings that have ended, too: their stale bytes.
+ * One may have been @found in another part. Returns whether there is one.
  */
-static bool find_owner(struct index_part *part, u64 phys, bool write,
+static bool find_owner(struct index_part *part, u64 phys, bool write, bool found,
 		       struct dod_mapping *copy, struct dod_range *range)
 {
-	bool found = false;
 	struct dod_mapping *m;
 
 	for (m = phys_tree_iter_first(&part->root, phys, phys); m;
@@ -2844,7 +3007,7 @@ static bool find_owner(struct index_part *part, u64 phys, bool write,
 		*copy = *m;
 		*range = *r;
 		found = true;
-		if (r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED)
+		if (forbids_all(r))
 			break;
 	}
 	return found;
@@ -2942,10 +3105,10 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	unsigned long flags;
 
 	dod_lock_irqsave(&shard->lock, flags);
-	found = find_owner(shard, phys, write, copy, range);
-	if (READ_ONCE(wide->nr) && (!found || allows(range, write))) {
+	found = find_owner(shard, phys, write, false, copy, range);
+	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
 		dod_lock(&wide->lock);
-		found |= find_owner(wide, phys, write, copy, range);
+		found = find_owner(wide, phys, write, found, copy, range);
 		dod_unlock(&wide->lock);
 	}
 	/*
@@ -2971,7 +3134,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 static bool find_guardable(struct index_part *part, u64 start, u64 *last,
 			   struct dod_mapping *copy, struct dod_range *range)
 {
-	if (!find_owner(part, start, false, copy, range) ||
+	if (!find_owner(part, start, false, false, copy, range) ||
 	    range->state != DOD_OWNED || copy->trap == DOD_TRAP_NONE || copy->shared)
 		return false;
 	*last = min(*last, range->last);
@@ -3143,7 +3306,6 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 /* A write that traps; what it has to do with one mapping after the other. */
 struct writing {
 	u64 start, last;		/* what is written, to the byte */
-	unsigned long ip;
 	const struct dod_write *record;	/* NULL: none has been made */
 	bool strict, wanted;		/* one is to be made */
 	u64 far;			/* last byte that the CPU has got */
@@ -3168,11 +3330,22 @@ static void take_for_write(struct dod_mapping *m, u64 start, u64 last, struct wr
 	}
 }
 
-/* The pending range beside [start, last] that is made to hold that, too. */
-static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 last,
-					const struct writing *w)
+/* The same code, called in the same way by the same task: a loop. It has one record. */
+static bool is_same_writer(const struct dod_pending *p, const struct dod_write *write)
 {
-	struct dod_range *r = NULL;
+	const struct dod_who *who = &write->who;
+
+	return p->write.who.pid == who->pid && p->write.who.nr_frames == who->nr_frames &&
+	       !memcmp(p->write.frames, write->frames,
+		       who->nr_frames * sizeof(write->frames[0]));
+}
+
+/* The pending range beside [start, last] that is made to hold that, too. */
+static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 last, u8 dir,
+					unsigned long synced_by, const struct writing *w)
+{
+	struct dod_pending *p;
+	struct dod_range *r;
 	unsigned int i;
 
 	if (!m->pending)
@@ -3181,44 +3354,88 @@ static struct dod_range *pending_beside(struct dod_mapping *m, u64 start, u64 la
 		u64 at = i ? last + 1 : start - 1;
 
 		r = range_tree_iter_first(&m->ranges, at, at);
-		if (r && r->state == DOD_PENDING && pending_of(r)->ip == w->ip &&
-		    join_written(pending_of(r), max(start, w->start), min(last, w->last)))
+		if (!r || r->state != DOD_PENDING || r->dir != dir || r->taken)
+			continue;
+		p = pending_of(r);
+		if (p->synced_by == synced_by && is_same_writer(p, w->record) &&
+		    join_written(p, max(start, w->start), min(last, w->last)))
 			return r;
 	}
 	return NULL;
 }
 
-/* [start, last] of a mapping is whole granules as far as they are in one range. */
-static void pend(struct dod_mapping *m, u64 start, u64 last, unsigned long synced_by,
+/* The CPU has [start, last], and of it wrote what it writes now. */
+static void pend_new(struct dod_mapping *m, u64 start, u64 last, u8 dir,
+		     unsigned long synced_by, const struct writing *w)
+{
+	struct dod_pending *p = dod_pending_get(w->record);
+
+	if (!p)
+		return;
+	p->synced_by = synced_by;
+	p->wrote_first = max(start, w->start);
+	p->wrote_last = min(last, w->last);
+	p->wrote_bytes = ALL_BYTES;
+	range_add(m, &p->range, start, last, dir, DOD_PENDING);
+	WRITE_ONCE(m->pending, true);
+	change_kinds(m, 0, DOD_KIND_PENDING);
+}
+
+/*
+ * [start, last] of a mapping is whole granules as far as they are in one range. @dir is
+ * DMA_TO_DEVICE where the device owned it, whatever the mapping's is.
+ */
+static void pend(struct dod_mapping *m, u64 start, u64 last, u8 dir, unsigned long synced_by,
 		 struct writing *w)
 {
 	struct dod_range *beside;
-	struct dod_pending *p;
 
 	/* Of a granule that has several ranges, not the one that is written. */
 	if (start > w->last || last < w->start)
 		return;
-	beside = pending_beside(m, start, last, w);
-	if (!beside && !w->record) {
+	if (!w->record) {
+		w->wanted = true;
+		return;
+	}
+	beside = pending_beside(m, start, last, dir, synced_by, w);
+	take_for_write(m, start, last, w);
+	if (beside)
+		range_resize(beside, min(beside->start, start), max(beside->last, last));
+	else
+		pend_new(m, start, last, dir, synced_by, w);
+}
+
+/*
+ * A range that is pending is written once more, and that trapped for the sake of another
+ * mapping, or of bytes beside it. What is not known to have been written is now.
+ */
+static void pend_again(struct dod_mapping *m, struct dod_pending *p, u64 start, u64 last,
+		       struct writing *w)
+{
+	unsigned long synced_by = p->synced_by;
+	u8 dir = p->range.dir;
+
+	start = max(start, w->start);
+	last = min(last, w->last);
+	if (p->range.taken || start > last || all_written(p, start, last))
+		return;
+	if (!w->record) {
 		w->wanted = true;
 		return;
 	}
 	take_for_write(m, start, last, w);
-	if (beside) {
-		range_resize(beside, min(beside->start, start), max(beside->last, last));
-		return;
-	}
-	p = dod_pending_get(w->record);
-	if (!p)
-		return;
-	p->synced_by = synced_by;
-	p->ip = w->ip;
-	p->wrote_first = max(start, w->start);
-	p->wrote_last = min(last, w->last);
-	p->wrote_bytes = ALL_BYTES;
-	range_add(m, &p->range, start, last, m->dir, DOD_PENDING);
-	WRITE_ONCE(m->pending, true);
-	change_kinds(m, 0, DOD_KIND_PENDING);
+	pend_new(m, start, last, dir, synced_by, w);
+}
+
+/* [start, last] is in one range, which the device has to read or has not got yet. */
+static void pend_part(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
+{
+	struct dod_range *r = range_tree_iter_first(&m->ranges, start, start);
+
+	if (r && r->state == DOD_PENDING)
+		pend_again(m, pending_of(r), start, last, w);
+	else
+		pend(m, start, last, DMA_TO_DEVICE, 0, w);
 }
 
 /* Where the first range that a device may write begins in [start, last], and ends. */
@@ -3256,11 +3473,11 @@ static void pend_sent(struct index_part *shard, struct dod_mapping *m, u64 start
 				dod_unlock(&by_phys->wide.lock);
 		}
 		if (!found) {
-			pend(m, start, last, 0, w);
+			pend_part(m, start, last, w);
 			return;
 		}
 		if (from > start)
-			pend(m, start, from - 1, 0, w);
+			pend_part(m, start, from - 1, w);
 		start = to + 1;
 	}
 }
@@ -3280,7 +3497,7 @@ static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 s
 		next = range_tree_iter_next(r, start, last);
 		if (r->state == DOD_STALE)
 			take_for_write(m, from, to, w);
-		else if (r->state == DOD_OWNED && r->dir == DMA_TO_DEVICE && !w->strict)
+		else if (!w->strict && (r->state == DOD_PENDING || r->dir == DMA_TO_DEVICE))
 			pend_sent(shard, m, from, to, w);
 	}
 	watch = start;
@@ -3290,7 +3507,7 @@ static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 s
 	while (watch <= watch_last) {
 		r = range_tree_iter_first(&m->ranges, watch, watch_last);
 		if (!r || r->start > watch)
-			pend(m, watch, r ? r->start - 1 : watch_last,
+			pend(m, watch, r ? r->start - 1 : watch_last, m->dir,
 			     m->content->synced_by, w);
 		if (!r)
 			break;
@@ -3328,7 +3545,6 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 {
 	struct writing w = {
 		.start = virt_to_phys((void *)access->addr),
-		.ip = access->ip,
 		.record = record,
 		.strict = READ_ONCE(dod_params.strict),
 	};

@@ -1546,24 +1546,51 @@ static const char *losing_call(const struct report *r)
 	return r->m->kind == DOD_SG ? "dma_sync_sg_for_cpu" : "dma_sync_single_for_cpu";
 }
 
+/* Where what is lost begins, and how many bytes it is in one piece. */
+static unsigned long lost_bytes(const struct dod_pending *p, size_t *size)
+{
+	u64 start = max(p->range.start, p->wrote_first);
+	u64 last = min(p->range.last, p->wrote_last), end;
+
+	while (start < last && !dod_pending_wrote(p, start, start))
+		start++;
+	for (end = start; end < last && dod_pending_wrote(p, end + 1, end + 1); end++)
+		;
+	*size = end - start + 1;
+	return virt(start);
+}
+
 static void put_write(struct text *t, const struct report *r)
 {
-	const struct dod_write *w = &r->lost->write;
+	const struct dod_pending *p = r->lost;
+	const struct dod_write *w = &p->write;
 	const struct dod_mapping *m = r->m;
+	u64 start = virt_to_phys((void *)w->addr);
+	unsigned long addr = w->addr;
+	size_t size = w->size;
+	bool first;
 
-	put(t, "Write of size %zu at %lx by task %s/%d on cpu %d:\n", w->size,
-	    w->addr, w->who.comm, w->who.pid, w->who.cpu);
+	/* Of a loop the first write is remembered, which need not be one that is lost. */
+	first = dod_pending_wrote(p, max(start, p->range.start),
+				  min(start + size - 1, p->range.last));
+	if (!first)
+		addr = lost_bytes(p, &size);
+	put(t, "Write of size %zu at %lx by task %s/%d on cpu %d:\n", size, addr,
+	    w->who.comm, w->who.pid, w->who.cpu);
 	put_frames(t, r->frames, r->nr);
+	if (!first)
+		put(t, "It is one of several there; the first was of %zu bytes at %lx.\n",
+		    w->size, w->addr);
 	put(t, "\n");
 	put(t, "Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	    m->device->driver_name, m->device->name, dod_size(m),
 	    dod_report_dir(m->dir), virt(m->start), virt_end(m), m->bus);
-	if (w->addr >= virt(m->start))
+	if (addr >= virt(m->start))
 		put(t, "The write is %lu bytes into the buffer.\n",
-		    w->addr - virt(m->start));
-	if (r->lost->synced_by)
+		    addr - virt(m->start));
+	if (p->synced_by)
 		put(t, "The CPU got the buffer for reading, at %pS\n",
-		    (void *)r->lost->synced_by);
+		    (void *)p->synced_by);
 	if (r->how == DOD_LOST_AT_FREE)
 		put(t, "The write was not synced for the device before the memory was freed at %pS\n",
 		    (void *)r->lost_by);

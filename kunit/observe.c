@@ -601,6 +601,7 @@ static const struct {
 	{ "idioms.page_table*", NO_TRAPS },
 	{ "idioms.bounce_copy", NO_TRAPS },
 	{ "pending.*", NO_TRAPS },
+	{ "bounced.*", NO_TRAPS },
 	{ "stale.tailroom_is_lost", NO_TRAPS },
 	{ "stale.other_bytes_given_back", NO_TRAPS },
 	{ "stale.list_skips_the_sync", NO_TRAPS },
@@ -846,7 +847,7 @@ kunit_test_suites(&kt_access_suite, &kt_copy_suite, &kt_never_trap_suite,
 		  &kt_idioms_suite, &kt_native_suite, &kt_context_suite,
 		  &kt_negative_suite, &kt_lines_suite, &kt_masks_suite,
 		  &kt_memory_suite, &kt_content_suite, &kt_lifecycle_suite, &kt_pending_suite,
-		  &kt_stale_suite, &kt_harm_suite, &kt_rmw_suite);
+		  &kt_stale_suite, &kt_bounced_suite, &kt_harm_suite, &kt_rmw_suite);
 
 /* Where KASAN's exports for tests are; older kernels export them to all. */
 MODULE_INFO(import_ns, "EXPORTED_FOR_KUNIT_TESTING");

@@ -99,6 +99,29 @@ static void part_of_a_granule(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* What the CPU got of a granule beside what it wrote is its own, whatever is synced then. */
+static void rest_of_a_granule(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 4);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 4, DMA_TO_DEVICE);
+	test_dma_write(buf + 68, 4);
+	unmap(dma, SIZE);
+	EXPECT_SILENCE(test);
+
+	/* But what it wrote is to be synced as before. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 4);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 68, 4, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 4);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
 /*
  * What comes after what was written and synced begins in the same granule, and is written
  * by the same instruction: a ring of messages of any length, each synced by itself.
@@ -148,7 +171,7 @@ static void members_of_an_array(struct kunit *test)
 	for (i = 0; i < 56; i += 8)
 		dma_sync_single_range_for_device(kt_dev, dma, 128 + i, 4, DMA_TO_DEVICE);
 	unmap(dma, SIZE);
-	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 128, 4);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 184, 4);
 }
 
 /* Of more writes than there are records none may leave a mark that is nobody's. */
@@ -228,6 +251,79 @@ static void two_writers(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", other_write, buf + 72, 8);
 }
 
+static kt_noinline void first_caller(void *p)
+{
+	test_dma_write(p, 8);
+	barrier();
+}
+
+static kt_noinline void second_caller(void *p)
+{
+	test_dma_write(p, 8);
+	barrier();
+}
+
+/* The same instruction, called from elsewhere, is another writer. */
+static void two_callers(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+
+	first_caller(buf + 64);
+	second_caller(buf + 72);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 72, 8);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_has(" second_caller+0x*"));
+	KUNIT_EXPECT_FALSE(test, kt_has(" first_caller+0x*"));
+}
+
+/* Of a loop the first write is remembered; what is lost need not be that one. */
+static void loop_synced_in_part(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	for (i = 0; i < 256; i++)
+		other_write(buf + 8 * (i % 64));
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 256, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, buf + 256, 256);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) ||
+			  kt_has("It is one of several there; the first was of 8 bytes at *"));
+
+	/* Both ends of one write are lost, and it is reported once. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	for (i = 0; i < 256; i++)
+		other_write(buf + 8 * (i % 64));
+	dma_sync_single_range_for_device(kt_dev, dma, 128, 64, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, buf, 8);
+}
+
+static kt_noinline void fill(void *p, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memset(p, 3, size);
+	barrier();
+}
+
+/* Of one granule a half is written, and all of the next, by the same code. */
+static void parts_of_granules(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	int i;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	for (i = 0; i < 256; i++)
+		fill(buf + 64 + 8 * (i % 2), i % 2 ? 8 : 4);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 12, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+	EXPECT_REPORT(test, "cpu-write", fill, buf + 72, 8);
+}
+
 /* A bounce buffer is copied over it. */
 static void synced_the_other_way(struct kunit *test)
 {
@@ -304,6 +400,96 @@ static void mapped_twice(struct kunit *test)
 	dma_unmap_single(kt_dev2, two, SIZE, DMA_TO_DEVICE);
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
 	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* Equal ones, of one device: a sync of each reaches each, and what was synced ends first. */
+static void mapped_twice_by_one(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t one, two;
+	int round;
+
+	for (round = 0; round < 4; round++) {
+		one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+		two = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+		test_dma_write(buf + 64, 8);
+		dma_sync_single_for_device(kt_dev, one, SIZE, DMA_TO_DEVICE);
+		if (round & 1)
+			unmap(one, SIZE);
+		if (round < 2)
+			dma_sync_single_for_device(kt_dev, two, SIZE, DMA_TO_DEVICE);
+		if (!(round & 1))
+			unmap(one, SIZE);
+		EXPECT_SILENCE(test);
+		unmap(two, SIZE);
+		if (round < 2)
+			EXPECT_SILENCE(test);
+		else
+			EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	}
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* One has got the first write, and traps the second: both are to get that. */
+static void written_again(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	dma_addr_t two = test_dma_map(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(buf + 64, 4);
+	dma_sync_single_for_device(kt_dev2, two, SIZE, DMA_TO_DEVICE);
+	other_write(buf + 64);
+	dma_sync_single_range_for_device(kt_dev, one, 64, 4, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev2, two, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	unmap(one, SIZE);
+	EXPECT_REPORT(test, "cpu-write", other_write, buf + 64, 8);
+	dma_unmap_single(kt_dev2, two, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* It had to read this; that it may write there from now on sends nothing. */
+static void synced_for_writing_only(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, buf + 56, 8);
+	EXPECT_READ_TRAPS(test, buf + 72, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* A narrow mapping sends what a wide one's device may write. */
+static void writable_by_a_wide_one(struct kunit *test)
+{
+	struct page *page = kt_page(test, get_order(2 * SZ_2M));
+	u8 *mid = page_address(page) + SZ_2M;
+	dma_addr_t in = test_dma_map(test, kt_dev2, mid - SIZE, 2 * SIZE, DMA_FROM_DEVICE);
+	dma_addr_t out = test_dma_map(test, kt_dev, mid, SIZE, DMA_TO_DEVICE);
+
+	test_dma_write(mid + 64, 8);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, mid + 64, 8);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_has("Device * DMA_FROM_DEVICE*"));
+	unmap(out, SIZE);
+	dma_unmap_single(kt_dev2, in, 2 * SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
 }
 
 /* What another device may write is not to be written meanwhile, sync or no sync. */
@@ -391,16 +577,24 @@ static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(lost_at_unmap),
 	KUNIT_CASE(synced_in_part),
 	KUNIT_CASE(part_of_a_granule),
+	KUNIT_CASE(rest_of_a_granule),
 	KUNIT_CASE(messages_of_odd_length),
 	KUNIT_CASE(members_of_an_array),
 	KUNIT_CASE(many_writes),
 	KUNIT_CASE(synced_by_another_cpu),
 	KUNIT_CASE(written_in_a_loop),
 	KUNIT_CASE(two_writers),
+	KUNIT_CASE(two_callers),
+	KUNIT_CASE(loop_synced_in_part),
+	KUNIT_CASE(parts_of_granules),
 	KUNIT_CASE(synced_the_other_way),
 	KUNIT_CASE(lost_at_free),
 	KUNIT_CASE(entries_of_a_list),
 	KUNIT_CASE(mapped_twice),
+	KUNIT_CASE(mapped_twice_by_one),
+	KUNIT_CASE(written_again),
+	KUNIT_CASE(synced_for_writing_only),
+	KUNIT_CASE(writable_by_a_wide_one),
 	KUNIT_CASE(writable_elsewhere),
 	KUNIT_CASE(at_once_if_strict),
 	KUNIT_CASE(wide),

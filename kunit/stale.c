@@ -249,6 +249,77 @@ static void stale_is_freed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kt_painted(p));
 }
 
+/*
+ * A hand-over that ends inside of a granule, and the next begins there. That the CPU
+ * writes to what is left of the first is not seen: it is not stale then, whatever the
+ * other is.
+ */
+static void parts_of_granules(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	dma = pool_map(test, page, DMA_FROM_DEVICE);
+	if (dma != page_to_phys(page))
+		kunit_skip(test, "it is bounced");
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 100, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 100, 100, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 0, 62, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, p, 62);
+	test_dma_write(p + 62, 2);
+	test_dma_write(p + 96, 4);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, p + 64, 8);
+	EXPECT_READ_TRAPS(test, p + 88, 8);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+	test_dma_read(p + 62, 2);
+	test_dma_read(p + 96, 4);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, p + 88, 8);
+	EXPECT_READ_TRAPS(test, p + 104, 8);
+}
+
+/* Each of the ways in which what is stale ends, to the byte. */
+static void stale_no_more(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma, part;
+
+	kt_set(test, "noncoherent", "64");
+	dma = pool_map(test, page, DMA_FROM_DEVICE);
+	if (dma != page_to_phys(page))
+		kunit_skip(test, "it is bounced");
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+	/* Written, and not what is beside it. */
+	EXPECT_READ_TRAPS(test, p + 56, 8);
+	test_dma_write(p + 64, 8);
+	EXPECT_READ_OK(test, p + 64, 8);
+	EXPECT_READ_TRAPS(test, p + 72, 8);
+	/* Mapped, and so on. */
+	part = test_dma_map(test, kt_dev2, p + 128, 64, DMA_TO_DEVICE);
+	EXPECT_READ_OK(test, p + 128, 64);
+	EXPECT_READ_TRAPS(test, p + 120, 8);
+	EXPECT_READ_TRAPS(test, p + 192, 8);
+	dma_unmap_single(kt_dev2, part, 64, DMA_TO_DEVICE);
+	EXPECT_READ_OK(test, p + 128, 64);
+	EXPECT_READ_TRAPS(test, p + 192, 8);
+	/* Left stale while it is mapped elsewhere, too: the other's unmap is a sync. */
+	dma = pool_map(test, page, DMA_FROM_DEVICE);
+	part = dma_map_single_attrs(kt_dev2, p + 256, 64, DMA_FROM_DEVICE, POOL_ATTRS);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev2, part));
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, p + 256, 8);
+	dma_unmap_single(kt_dev2, part, 64, DMA_FROM_DEVICE);
+	EXPECT_READ_OK(test, p + 256, 64);
+	EXPECT_READ_TRAPS(test, p + 248, 8);
+	EXPECT_READ_TRAPS(test, p + 320, 8);
+}
+
 /* What was synced before the unmap is the CPU's. */
 static void synced_before_unmap(struct kunit *test)
 {
@@ -316,6 +387,8 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(other_bytes_given_back),
 	KUNIT_CASE(unmap_skips_the_sync),
 	KUNIT_CASE(list_skips_the_sync),
+	KUNIT_CASE(parts_of_granules),
+	KUNIT_CASE(stale_no_more),
 	KUNIT_CASE(stale_is_freed),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),

@@ -44,12 +44,13 @@ check "no warning, no oops" lacks 'WARNING:|Oops|BUG: KMSAN|Call trace:.*BUG' \
 	<(without_races "$console")
 # With bounce buffers: what the other run skips. The others are not made for them.
 if grep -q 'kunit_filter_glob$' "$build/System.map"; then
-	check "the suite masks with bounce buffers" vm "$build" \
+	check "the suites bounced and masks with bounce buffers" vm "$build" \
 		--ko "$tool_ko" --ko "$kunit_ko" --timeout 200 \
-		--append 'kunit.filter_glob=dma_owner_masks swiotlb=force' -- \
+		--append 'kunit.filter_glob=dma_owner_[bm]?[us]* swiotlb=force' -- \
 		'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_kunit.ko' \
 		'grep -q "ok [0-9]* mask_never_set$" /sys/kernel/debug/kunit/dma_owner_masks/results' \
-		'if grep "not ok" /sys/kernel/debug/kunit/dma_owner_masks/results; then exit 1; fi'
+		'grep -q "ok [0-9]* idle_sync$" /sys/kernel/debug/kunit/dma_owner_bounced/results' \
+		'if grep "not ok" /sys/kernel/debug/kunit/dma_owner_[bm]?[us]*/results; then exit 1; fi'
 else
-	skip "the suite masks with bounce buffers: this kernel cannot filter the suites of modules"
+	skip "the suites bounced and masks with bounce buffers: this kernel cannot filter the suites of modules"
 fi

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The rules where the device has a copy of the memory, which a bounce buffer is: boot
+ * with swiotlb=force. On a coherent machine this is where a missing sync loses data.
+ */
+
+#include <linux/swiotlb.h>
+
+#include "dod_test.h"
+
+#define SIZE 1024
+
+static dma_addr_t map(struct kunit *test, void *buf, enum dma_data_direction dir,
+		      unsigned long attrs)
+{
+	dma_addr_t dma;
+
+	if (!is_swiotlb_force_bounce(kt_dev))
+		kunit_skip(test, "Test requires: bounce buffers (boot with swiotlb=force)");
+	dma = dma_map_single_attrs(kt_dev, buf, SIZE, dir, attrs);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	return dma;
+}
+
+/* The bounce buffer is filled: from what is pending, and from what it has already. */
+static void written_and_synced(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = map(test, buf, DMA_TO_DEVICE, 0);
+
+	test_dma_write(buf + 64, 8);
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 128, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 128, DMA_TO_DEVICE);
+	test_dma_write(buf + 72, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 16);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 16);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* This sends nothing, and the device still owns it. */
+static void synced_for_writing_only(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = map(test, buf, DMA_TO_DEVICE, 0);
+
+	if (budget)
+		swap(saved, *budget);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 64));
+	EXPECT_READ_OK(test, buf + 64, 8);
+	test_dma_write(buf + 64, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* What is in the bounce buffer is not copied back. */
+static void unmap_skips_the_sync(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = map(test, buf, DMA_FROM_DEVICE, 0);
+
+	dma_sync_single_range_for_cpu(kt_dev, dma, 512, 512, DMA_FROM_DEVICE);
+	dma_unmap_single_attrs(kt_dev, dma, SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	EXPECT_CPU_OWNS(test, buf + 512, 8);
+	EXPECT_READ_TRAPS(test, buf + 504, 8);
+	EXPECT_WRITE_OK(test, buf + 64, 8);
+	EXPECT_READ_OK(test, buf + 64, 8);
+	EXPECT_READ_TRAPS(test, buf + 72, 8);
+	dma = map(test, buf, DMA_FROM_DEVICE, 0);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 72, 8);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+/* Nothing is copied back in this direction, either. */
+static void idle_sync(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = map(test, buf, DMA_BIDIRECTIONAL, 0);
+
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_READ_TRAPS(test, buf + 64, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, buf + 64, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
+static struct kunit_case bounced_cases[] = {
+	KUNIT_CASE(written_and_synced),
+	KUNIT_CASE(synced_for_writing_only),
+	KUNIT_CASE(unmap_skips_the_sync),
+	KUNIT_CASE(idle_sync),
+	{}
+};
+
+KT_SUITE(kt_bounced_suite, "bounced", bounced_cases);
