@@ -70,9 +70,9 @@ MODULE_PARM_DESC(go_on, "do not stop at the first failure (default: N)");
 /* === What is counted ====================================================== */
 
 enum counter {
-	MAPS, LISTS, TWINS, UNMAPS, SYNCS, DEVICE_WRITES, LEGAL, ILLEGAL, FREES,
-	REPORTS, ILLEGAL_UNKNOWN, ILLEGAL_IN_GRANULE, ILLEGAL_UNCHECKED, ILLEGAL_EITHER,
-	EITHER_REPORTED,
+	MAPS, LISTS, TWINS, UNMAPS, SYNCS, SYNCS_IDLE, DEVICE_WRITES, LEGAL, PENDING, STALE,
+	ILLEGAL, FREES, LOST, REPORTS, ILLEGAL_UNKNOWN, ILLEGAL_IN_GRANULE,
+	ILLEGAL_UNCHECKED, ILLEGAL_EITHER, EITHER_REPORTED,
 	MISSES, FALSE_REPORTS, WRONG_DATA, MAP_ERRORS, BUFFERS, NO_MEMORY, NR_COUNTERS
 };
 
@@ -82,11 +82,18 @@ static const char * const counter_names[NR_COUNTERS] = {
 	[TWINS] = "maps_of_what_is_mapped",
 	[UNMAPS] = "unmaps",
 	[SYNCS] = "syncs",
+	/* In a direction in which nothing changes hands. */
+	[SYNCS_IDLE] = "syncs_idle",
 	[DEVICE_WRITES] = "device_writes",
 	[LEGAL] = "legal_accesses",
+	/* Of these, writes that are to be synced, and that left stale bytes fresh. */
+	[PENDING] = "writes_pending",
+	[STALE] = "writes_to_stale",
 	/* To be reported once each: */
 	[ILLEGAL] = "illegal_accesses",
 	[FREES] = "illegal_frees",
+	/* Mappings, or entries of them, that lost a pending write: a report of each at least. */
+	[LOST] = "lost_writes",
 	[REPORTS] = "reports",
 	/* To be silent: the tool was not there at the map. */
 	[ILLEGAL_UNKNOWN] = "illegal_unknown",
@@ -165,12 +172,32 @@ static u32 get_state(void)
 
 enum knowledge { UNKNOWN, MAYBE, KNOWN };
 
+/*
+ * With which parameters, as the script says while the workers are at rest: whether the
+ * devices count as ones that are not coherent (noncoherent=), and strict=1.
+ */
+static enum knowledge lined = UNKNOWN;
+static bool strict;
+
 /* === Buffers and mappings ================================================= */
 
-/* A mapping, and what the device owns of the buffer by it: bit n % 8 of byte n / 8. */
+/* Bits of the bytes of a buffer, bit n % 8 of bytes[n / 8], so that a byte is a granule. */
+struct bits {
+	u8 byte[MAX_SIZE / 8];
+};
+
+#define MAX_HAND_OVERS	256
+
+/*
+ * A mapping, and what is the case with the bytes of the buffer by it. A byte is owned by
+ * the device since a hand-over, the call that gave it: of each the direction, where it
+ * began, and whether a sync for the CPU of a part in its middle said that it holds several
+ * packets (rule 6b), or that cannot be told.
+ */
 struct map {
-	bool live, list;
+	bool live, list, skips;		/* mapped with DMA_ATTR_SKIP_CPU_SYNC */
 	u8 dir, nr;
+	enum knowledge lined;
 	struct device *dev;
 	int id;				/* of the device */
 	u32 born;			/* state when it was mapped */
@@ -180,7 +207,22 @@ struct map {
 		dma_addr_t dma;
 	} segment[NR_SEGMENTS];
 	struct scatterlist sg[NR_SEGMENTS];
-	u8 owned[MAX_SIZE / 8];
+
+	struct bits owned;
+	/* Of what a device reads: rule 4. What is only perhaps known to the tool is hazy. */
+	struct bits pending, hazy;
+	/* Of whole granules: rule 6b. */
+	struct bits stale;
+	u8 hand_over[MAX_SIZE];		/* since which it is owned */
+	unsigned int hand_overs;
+	u8 hand_dir[MAX_HAND_OVERS];
+	u16 hand_start[MAX_HAND_OVERS];
+	bool hand_several[MAX_HAND_OVERS];
+
+	/* What a call loses now, for deliver(): of [losing, losing_end). */
+	bool loses;
+	size_t losing, losing_end;
+	unsigned long reported;		/* bits: of which segments it was reported */
 };
 
 enum source { KMALLOC, PAGES, WINDOW };
@@ -197,6 +239,10 @@ struct buffer {
 	u8 *mem;
 	size_t size;
 	struct map map[NR_MAPS];
+	/* What mappings that ended have left (rule 3b), whose, and what was known then. */
+	struct bits stale, perhaps_stale;
+	u64 stale_devices;
+	u32 stale_since;
 };
 
 /* What a worker does now, and what the log said to it. */
@@ -205,7 +251,8 @@ struct want {
 	const char *type, *fn;
 	unsigned long addr;
 	size_t size;
-	atomic_t reports;
+	struct buffer *loses;		/* of which mappings may lose writes */
+	atomic_t reports, lost;
 	int device;			/* that the last report named */
 	char last[3][LINE_LENGTH];
 };
@@ -320,20 +367,74 @@ static bool is_wanted(const struct want *want, const struct report *r)
 	return addr == want->addr && size == want->size;
 }
 
+static int device_of(const struct report *r)
+{
+	const char *id = strstr(r->device, NAME ".");
+	int device;
+
+	return id && sscanf(id + strlen(NAME "."), "%d", &device) == 1 ? device : -1;
+}
+
+static bool any_bit(const struct bits *bits, size_t start, size_t end)
+{
+	while (start < end) {
+		if (bits->byte[start / 8] & BIT(start % 8))
+			return true;
+		start = bits->byte[start / 8] ? start + 1 : round_up(start + 1, 8);
+	}
+	return false;
+}
+
+/* Is it about a write that is lost now? */
+static bool is_lost(const struct want *want, const struct report *r)
+{
+	struct buffer *b = want->loses;
+	unsigned long addr, size;
+	struct map *m;
+	unsigned int i;
+
+	if (!b || !begins(r->title, strlen(r->title), "BUG: DMA_OWNER: cpu-write in torture_") ||
+	    sscanf(r->third, "Write of size %lu at %lx", &size, &addr) != 2)
+		return false;
+	addr -= (unsigned long)b->mem;
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		for (i = 0; m->loses && m->id == device_of(r) && i < m->nr; i++) {
+			size_t start = max3(addr, m->losing, (size_t)m->segment[i].start);
+			size_t end = min3(addr + size, m->losing_end,
+					  (size_t)m->segment[i].start + m->segment[i].size);
+
+			/* Of two equal ones the other, if the first has had its own. */
+			if ((m->reported & BIT(i)) && m->twin && m->twin->loses &&
+			    !(m->twin->reported & BIT(i)))
+				continue;
+			if (!any_bit(&m->pending, start, end) && !any_bit(&m->hazy, start, end))
+				continue;
+			m->reported |= BIT(i);
+			return true;
+		}
+	return false;
+}
+
 /* A report is complete: whose is it? */
 static void deliver(const struct report *r)
 {
 	unsigned int i;
-	const char *id;
 
 	for (i = 0; i < nr_workers; i++) {
 		struct want *want = workers[i] ? &workers[i]->want : NULL;
 
-		/* Pairs with smp_store_release() in begin_want(). */
-		if (!want || !smp_load_acquire(&want->active) || !is_wanted(want, r))
+		if (!want)
 			continue;
-		id = strstr(r->device, NAME ".");
-		want->device = id ? simple_strtol(id + strlen(NAME "."), NULL, 10) : -1;
+		/* Pairs with smp_store_release() in begin_want(). */
+		if (!smp_load_acquire(&want->active))
+			continue;
+		if (is_lost(want, r)) {
+			atomic_inc(&want->lost);
+			return;
+		}
+		if (!want->type || !is_wanted(want, r))
+			continue;
+		want->device = device_of(r);
 		memcpy(want->last[0], r->title, LINE_LENGTH);
 		memcpy(want->last[1], r->third, LINE_LENGTH);
 		memcpy(want->last[2], r->device, LINE_LENGTH);
@@ -535,111 +636,410 @@ static enum knowledge knows(const struct map *m, u32 now)
 	return PROMISE(now) == STRICT && m->born == now ? KNOWN : MAYBE;
 }
 
-/* Rule 4. */
-static bool forbids(const struct map *m, bool write)
+static bool get_bit(const struct bits *bits, size_t i)
 {
-	return write || m->dir != DMA_TO_DEVICE;
+	return bits->byte[i / 8] & BIT(i % 8);
+}
+
+static void set_bits(struct bits *bits, size_t start, size_t end, bool on)
+{
+	size_t i;
+
+	for (i = start; i < end; i++) {
+		if (i % 8 == 0 && end - i >= 8) {
+			bits->byte[i / 8] = on ? 0xff : 0;
+			i += 7;
+		} else if (on) {
+			bits->byte[i / 8] |= BIT(i % 8);
+		} else {
+			bits->byte[i / 8] &= ~BIT(i % 8);
+		}
+	}
+}
+
+static bool is_empty(const struct bits *bits)
+{
+	return !memchr_inv(bits->byte, 0, sizeof(bits->byte));
+}
+
+/* The bits of the granules that [start, end) touches. */
+static void clear_granules(struct bits *bits, size_t start, size_t end)
+{
+	set_bits(bits, round_down(start, GRANULE), round_up(end, GRANULE), false);
+}
+
+/* In which direction the device owns a byte. */
+static u8 dir_of_byte(const struct map *m, size_t i)
+{
+	return m->hand_dir[m->hand_over[i]];
+}
+
+/* The bytes of a granule that exist. */
+static u8 existing(const struct buffer *b, size_t granule)
+{
+	return b->source == KMALLOC && granule == b->size / GRANULE ?
+	       BIT(b->size % GRANULE) - 1 : 0xff;
 }
 
 /*
- * Is a granule guarded by this mapping? Its device must own all 8 bytes; or all that
- * exist, where the mapping ends with the memory.
+ * Is a granule guarded by this mapping? Its device must own all 8 bytes, in one direction;
+ * or all that exist, where the mapping ends with the memory. Not if a write to it is
+ * pending, and only perhaps if that is not sure.
  */
-static bool guarded(const struct buffer *b, const struct map *m, size_t granule)
+static enum knowledge guards(const struct buffer *b, const struct map *m, size_t granule)
 {
-	u8 existing = 0xff;
+	size_t i = granule * GRANULE;
+	u8 dir = dir_of_byte(m, i);
 
-	if (b->source == KMALLOC && granule == b->size / GRANULE)
-		existing = BIT(b->size % GRANULE) - 1;
-	return m->owned[granule] == existing;
+	if (m->owned.byte[granule] != existing(b, granule) || m->pending.byte[granule])
+		return UNKNOWN;
+	for (; i < b->size && i < (granule + 1) * GRANULE; i++)
+		if (dir_of_byte(m, i) != dir)
+			return UNKNOWN;
+	return m->hazy.byte[granule] ? MAYBE : KNOWN;
 }
 
 /* What is right about an access. */
 struct answer {
-	bool legal;	/* no device owns any of it, or it may be read */
+	bool legal;	/* no device owns any of it, or it may be read, or written and synced */
 	bool must;	/* it is to be reported */
 	bool may;	/* it can be */
 	bool unseen;	/* a byte is in a granule that is not guarded */
 	u64 devices;	/* that the report may name, as bits */
+	/* Of a write: whether the guard notices it, and whether it must. */
+	enum knowledge seen, needs;
+	bool pends, freshens;
 };
 
-static struct answer ask(const struct buffer *b, const struct access *a, u32 now)
+/* The bytes of a granule that an access touches. */
+static u8 touched_by(const struct access *a, size_t granule)
 {
-	size_t first = a->start / GRANULE, last = (a->start + a->size - 1) / GRANULE, g;
-	struct answer answer = { .legal = true };
-	const struct map *m;
+	u8 touched = 0xff;
 
-	for (m = b->map; m < b->map + NR_MAPS; m++) {
-		enum knowledge known = knows(m, now);
-
-		if (!m->live || !forbids(m, ops[a->op].write))
-			continue;
-		for (g = first; g <= last; g++) {
-			u8 touched = 0xff;
-
-			if (g == first)
-				touched &= 0xff << a->start % GRANULE;
-			if (g == last)
-				touched &= 0xff >> (7 - (a->start + a->size - 1) % GRANULE);
-			if (!(m->owned[g] & touched))
-				continue;
-			answer.legal = false;
-			if (known == UNKNOWN)
-				continue;
-			answer.devices |= BIT_ULL(m->id);
-			if (!guarded(b, m, g)) {
-				answer.unseen = true;
-				continue;
-			}
-			answer.may = true;
-			answer.must |= known == KNOWN;
-		}
-	}
-	return answer;
+	if (granule == a->start / GRANULE)
+		touched &= 0xff << a->start % GRANULE;
+	if (granule == (a->start + a->size - 1) / GRANULE)
+		touched &= 0xff >> (7 - (a->start + a->size - 1) % GRANULE);
+	return touched;
 }
 
-static void set_owned(struct map *m, size_t start, size_t size, bool owned)
+/* Of the bytes of a granule those that the device owns to read (or else, also to write). */
+static u8 owned_to(const struct map *m, size_t granule, bool read)
 {
-	size_t i;
-
-	for (i = start; i < start + size; i++) {
-		if (i % 8 == 0 && start + size - i >= 8) {
-			m->owned[i / 8] = owned ? 0xff : 0;
-			i += 7;
-		} else if (owned) {
-			m->owned[i / 8] |= BIT(i % 8);
-		} else {
-			m->owned[i / 8] &= ~BIT(i % 8);
-		}
-	}
-}
-
-static void set_all_owned(struct map *m, bool owned)
-{
+	u8 owned = m->owned.byte[granule], mask = 0;
 	unsigned int i;
 
-	for (i = 0; i < m->nr; i++)
-		set_owned(m, m->segment[i].start, m->segment[i].size, owned);
+	for (i = 0; i < GRANULE; i++)
+		if ((owned & BIT(i)) &&
+		    (dir_of_byte(m, granule * GRANULE + i) == DMA_TO_DEVICE) == read)
+			mask |= BIT(i);
+	return mask;
 }
 
-static bool owns_any(const struct map *m, size_t start, size_t size)
+static void forbid(struct answer *answer, enum knowledge known, enum knowledge guarded)
 {
-	size_t i;
+	if (guarded == UNKNOWN) {
+		answer->unseen = true;
+		return;
+	}
+	answer->may = true;
+	answer->must |= known == KNOWN && guarded == KNOWN;
+}
 
-	for (i = start; i < start + size; i++)
-		if (m->owned[i / 8] & BIT(i % 8))
+/* Does another mapping own a granule whose device only reads? Then reads do not trap. */
+static bool is_read_elsewhere(const struct buffer *b, size_t granule)
+{
+	const struct map *m;
+
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live && owned_to(m, granule, true))
 			return true;
 	return false;
 }
 
-static bool owns_all(const struct map *m)
+/* Rules 4, 5 and 6b, of one mapping. */
+static void ask_map(const struct buffer *b, const struct access *a, const struct map *m,
+		    u32 now, struct answer *answer)
 {
-	size_t start = m->segment[0].start, i;
+	size_t first = a->start / GRANULE, last = (a->start + a->size - 1) / GRANULE, g;
+	enum knowledge known = knows(m, now);
+	bool write = ops[a->op].write;
 
-	for (i = start; i < start + m->segment[0].size; i++)
-		if (!(m->owned[i / 8] & BIT(i % 8)))
-			return false;
-	return true;
+	for (g = first; g <= last; g++) {
+		enum knowledge guarded = guards(b, m, g);
+		u8 touched = touched_by(a, g), forbidden = owned_to(m, g, false);
+		u8 sent = write ? owned_to(m, g, true) : 0;
+
+		if (strict) {
+			forbidden |= sent;
+			sent = 0;
+		}
+		if (write && known != UNKNOWN)
+			answer->seen = max(answer->seen, min(known, guarded));
+		if (sent & touched & ~m->pending.byte[g] && known != UNKNOWN) {
+			answer->pends = true;
+			answer->needs = max(answer->needs, known);
+		}
+		if (m->stale.byte[g] && known != UNKNOWN) {
+			if (write) {
+				answer->freshens = true;
+				answer->needs = max(answer->needs, known);
+				answer->seen = max(answer->seen, known);
+			} else {
+				answer->legal = false;
+				answer->devices |= BIT_ULL(m->id);
+				forbid(answer, known, is_read_elsewhere(b, g) ? MAYBE : KNOWN);
+			}
+		} else if (m->stale.byte[g] && !write) {
+			answer->legal = false;
+		}
+		if (!(forbidden & touched))
+			continue;
+		answer->legal = false;
+		if (known == UNKNOWN)
+			continue;
+		answer->devices |= BIT_ULL(m->id);
+		forbid(answer, known, guarded);
+	}
+}
+
+/* What is known now of what ended mappings have left. */
+static enum knowledge knows_stale(const struct buffer *b, u32 now)
+{
+	if (ERA(b->stale_since) != ERA(now))
+		return UNKNOWN;
+	return PROMISE(now) == STRICT && b->stale_since == now ? KNOWN : MAYBE;
+}
+
+/* Rule 3b. */
+static void ask_stale(const struct buffer *b, const struct access *a, u32 now,
+		      struct answer *answer)
+{
+	size_t first = a->start / GRANULE, last = (a->start + a->size - 1) / GRANULE, g;
+	enum knowledge known = knows_stale(b, now);
+
+	for (g = first; g <= last; g++) {
+		bool sure = b->stale.byte[g] && known == KNOWN;
+
+		if (known == UNKNOWN || !(b->stale.byte[g] | b->perhaps_stale.byte[g]))
+			continue;
+		if (ops[a->op].write) {
+			answer->freshens = true;
+			answer->needs = max(answer->needs, sure ? KNOWN : MAYBE);
+			answer->seen = max(answer->seen, sure ? KNOWN : MAYBE);
+			continue;
+		}
+		answer->legal = false;
+		answer->devices |= b->stale_devices;
+		forbid(answer, sure ? KNOWN : MAYBE, is_read_elsewhere(b, g) ? MAYBE : KNOWN);
+	}
+}
+
+static struct answer ask(const struct buffer *b, const struct access *a, u32 now)
+{
+	struct answer answer = { .legal = true };
+	const struct map *m;
+
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live)
+			ask_map(b, a, m, now, &answer);
+	ask_stale(b, a, now, &answer);
+	return answer;
+}
+
+/* Is a byte owned by a device that may write to it? */
+static enum knowledge is_writable(const struct buffer *b, size_t i, u32 now)
+{
+	enum knowledge most = UNKNOWN;
+	const struct map *m;
+
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live && get_bit(&m->owned, i) && dir_of_byte(m, i) != DMA_TO_DEVICE)
+			most = max(most, knows(m, now));
+	return most;
+}
+
+/* Rule 4: a write was noticed, of what devices own to read. */
+static void note_pending(struct buffer *b, const struct access *a, struct map *m, u32 now,
+			 enum knowledge seen)
+{
+	enum knowledge known = min(knows(m, now), seen), writable;
+	size_t i;
+
+	for (i = a->start; known != UNKNOWN && i < a->start + a->size; i++) {
+		if (!get_bit(&m->owned, i) || dir_of_byte(m, i) != DMA_TO_DEVICE ||
+		    get_bit(&m->pending, i))
+			continue;
+		/* Reported at once. */
+		writable = is_writable(b, i, now);
+		if (writable == KNOWN)
+			continue;
+		set_bits(writable == UNKNOWN && known == KNOWN ? &m->pending : &m->hazy,
+			 i, i + 1, true);
+	}
+}
+
+/* The write was made. */
+static void note_write(struct buffer *b, const struct access *a, const struct answer *answer,
+		       u32 now)
+{
+	struct map *m;
+
+	if (!strict && answer->pends)
+		for (m = b->map; m < b->map + NR_MAPS; m++)
+			if (m->live)
+				note_pending(b, a, m, now, answer->seen);
+	if (!answer->freshens)
+		return;
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live)
+			clear_granules(&m->stale, a->start, a->start + a->size);
+	clear_granules(&b->stale, a->start, a->start + a->size);
+	clear_granules(&b->perhaps_stale, a->start, a->start + a->size);
+}
+
+/*
+ * Mapped, or synced: what others have left there is stale no more, if the tool knows of the
+ * mapping.
+ */
+static void forget_stale(struct buffer *b, size_t start, size_t end, enum knowledge known)
+{
+	size_t g;
+
+	if (known == KNOWN) {
+		clear_granules(&b->stale, start, end);
+		clear_granules(&b->perhaps_stale, start, end);
+		return;
+	}
+	for (g = start / GRANULE; known == MAYBE && g <= (end - 1) / GRANULE; g++) {
+		b->perhaps_stale.byte[g] |= b->stale.byte[g];
+		b->stale.byte[g] = 0;
+	}
+}
+
+static void clear_stale(struct buffer *b)
+{
+	memset(&b->stale, 0, sizeof(b->stale));
+	memset(&b->perhaps_stale, 0, sizeof(b->perhaps_stale));
+}
+
+/* What is left of other hand-overs is not all of a call's any more. */
+static void cut_others(struct map *m, size_t start, size_t end)
+{
+	size_t i;
+
+	for (i = start; i < end; i++)
+		if (!m->owned.byte[i / 8])
+			i |= 7;
+		else if (get_bit(&m->owned, i))
+			m->hand_several[m->hand_over[i]] = true;
+}
+
+/*
+ * A call gives [start, end) to the device. One with DMA_FROM_DEVICE sends nothing: what is
+ * pending stays so.
+ */
+static void hand_over(struct map *m, size_t start, size_t end, u8 dir)
+{
+	unsigned int nr = m->hand_overs++;
+	size_t i;
+
+	m->hand_dir[nr] = dir;
+	m->hand_start[nr] = start;
+	m->hand_several[nr] = false;
+	clear_granules(&m->stale, start, end);
+	cut_others(m, start, end);
+	if (dir == DMA_FROM_DEVICE &&
+	    (any_bit(&m->pending, start, end) || any_bit(&m->hazy, start, end))) {
+		for (i = start; i < end; i++)
+			if (!get_bit(&m->pending, i) && !get_bit(&m->hazy, i)) {
+				set_bits(&m->owned, i, i + 1, true);
+				m->hand_over[i] = nr;
+			}
+		return;
+	}
+	memset(&m->hand_over[start], nr, end - start);
+	set_bits(&m->owned, start, end, true);
+	set_bits(&m->pending, start, end, false);
+	set_bits(&m->hazy, start, end, false);
+}
+
+/* The hand-over that a sync for the CPU of [start, end) ends in, -1 if in none. */
+static int cut_hand_over(const struct map *m, size_t start, size_t end)
+{
+	size_t segment_end = m->segment[0].start + m->segment[0].size;
+
+	return end < segment_end && get_bit(&m->owned, end - 1) && get_bit(&m->owned, end) &&
+	       m->hand_over[end - 1] == m->hand_over[end] &&
+	       dir_of_byte(m, end) != DMA_TO_DEVICE ? m->hand_over[end] : -1;
+}
+
+/* Rule 6b leaves open what a sync says of a hand-over that was not one packet before. */
+static bool is_clear(const struct map *m, size_t start, size_t end)
+{
+	int nr = cut_hand_over(m, start, end);
+
+	return nr < 0 || start > m->hand_start[nr] || !m->hand_several[nr];
+}
+
+/* The CPU gets [start, end) by a sync that brings something back, or of what is only read. */
+static void take_back(struct map *m, size_t start, size_t end)
+{
+	int nr = cut_hand_over(m, start, end);
+	size_t i;
+
+	cut_others(m, start, end);
+	set_bits(&m->owned, start, end, false);
+	clear_granules(&m->stale, start, end);
+	if (nr < 0 || start > m->hand_start[nr] || strict)
+		return;
+	/* The leading part: the device is done with the rest. */
+	for (i = end; i < m->segment[0].start + m->segment[0].size &&
+	     get_bit(&m->owned, i) && m->hand_over[i] == nr; i++)
+		;
+	set_bits(&m->owned, end, i, false);
+	if (round_up(end, GRANULE) < round_down(i, GRANULE))
+		set_bits(&m->stale, round_up(end, GRANULE), round_down(i, GRANULE), true);
+}
+
+/* Rule 3b: what the device still owned, and may have written, of whole granules. */
+static void leave_stale(struct buffer *b, const struct map *m, u32 now)
+{
+	enum knowledge known = min(knows(m, now), m->lined);
+	size_t g, first, last;
+	unsigned int i;
+
+	if (known == UNKNOWN)
+		return;
+	if (knows_stale(b, now) == UNKNOWN ||
+	    (is_empty(&b->stale) && is_empty(&b->perhaps_stale))) {
+		clear_stale(b);
+		b->stale_devices = 0;
+		b->stale_since = now;
+	} else if (b->stale_since != now) {
+		b->stale_since = (b->stale_since & ~3U) | LOOSE;
+	}
+	for (i = 0; i < m->nr; i++) {
+		enum knowledge sure = known;
+
+		first = m->segment[i].start / GRANULE;
+		last = (m->segment[i].start + m->segment[i].size - 1) / GRANULE;
+		/* Those of mappings that cross a border of 2 MiB are not remembered. */
+		if (b->source == WINDOW && first < b->size / 2 / GRANULE &&
+		    last >= b->size / 2 / GRANULE)
+			sure = MAYBE;
+		for (g = first; g <= last; g++) {
+			if (m->stale.byte[g] != 0xff &&
+			    (m->owned.byte[g] != 0xff || owned_to(m, g, true)))
+				continue;
+			b->stale_devices |= BIT_ULL(m->id);
+			/* Of two directions, each is left alone. */
+			if (sure == KNOWN && (m->stale.byte[g] || guards(b, m, g) == KNOWN))
+				b->stale.byte[g] = 0xff;
+			else
+				b->perhaps_stale.byte[g] = 0xff;
+		}
+	}
 }
 
 /* For a failure: the mappings of a buffer, and the granules of an access. */
@@ -657,19 +1057,29 @@ static int describe(char *text, size_t size, const struct buffer *b,
 	for (m = b->map; m < b->map + NR_MAPS; m++) {
 		if (!m->live)
 			continue;
-		n += scnprintf(text + n, size - n, " device %d %s born %x %s%s%s", m->id,
+		n += scnprintf(text + n, size - n, " device %d %s born %x %s%s%s%s", m->id,
 			       dirs[m->dir], m->born, knowledge[knows(m, now)],
+			       m->skips ? " skips" : "",
 			       m->list ? " list" : "", m->twin ? " twin" : "");
 		for (i = 0; i < m->nr; i++)
 			n += scnprintf(text + n, size - n, " [%u, %u)", m->segment[i].start,
 				       m->segment[i].start + m->segment[i].size);
-		n += scnprintf(text + n, size - n, ", owned from granule %zu:",
+		n += scnprintf(text + n, size - n,
+			       ", from granule %zu owned/to read/pending/hazy/stale:",
 			       a->start / GRANULE);
 		for (g = a->start / GRANULE;
 		     g <= (a->start + a->size - 1) / GRANULE && g < a->start / GRANULE + 16; g++)
-			n += scnprintf(text + n, size - n, " %02x", m->owned[g]);
+			n += scnprintf(text + n, size - n, " %02x/%02x/%02x/%02x/%02x",
+				       m->owned.byte[g], owned_to(m, g, true),
+				       m->pending.byte[g], m->hazy.byte[g], m->stale.byte[g]);
 		n += scnprintf(text + n, size - n, "\n");
 	}
+	n += scnprintf(text + n, size - n, "stale, perhaps, since %x:", b->stale_since);
+	for (g = a->start / GRANULE;
+	     g <= (a->start + a->size - 1) / GRANULE && g < a->start / GRANULE + 16; g++)
+		n += scnprintf(text + n, size - n, " %02x/%02x", b->stale.byte[g],
+			       b->perhaps_stale.byte[g]);
+	n += scnprintf(text + n, size - n, "\n");
 	n += scnprintf(text + n, size - n, "shadow now:");
 	for (g = a->start / GRANULE;
 	     g <= (a->start + a->size - 1) / GRANULE && g < a->start / GRANULE + 16; g++)
@@ -701,7 +1111,9 @@ static void begin_want(struct worker *w, const char *type, const char *fn, const
 	want->fn = fn;
 	want->addr = (unsigned long)addr;
 	want->size = size;
+	want->loses = NULL;
 	atomic_set(&want->reports, 0);
+	atomic_set(&want->lost, 0);
 	/* Pairs with smp_load_acquire() in deliver(). */
 	smp_store_release(&want->active, true);
 }
@@ -722,7 +1134,8 @@ static void wait_for_report(struct worker *w)
 		flush();
 		symbol_put(dma_owner_debug_flush);
 	} else if (PROMISE(get_state()) == LOOSE) {
-		for (i = 0; i < 100 && !atomic_read(&w->want.reports); i++)
+		for (i = 0; i < 100 && !atomic_read(&w->want.reports) &&
+		     !atomic_read(&w->want.lost); i++)
 			udelay(100);
 	}
 }
@@ -730,7 +1143,60 @@ static void wait_for_report(struct worker *w)
 static int end_want(struct worker *w)
 {
 	WRITE_ONCE(w->want.active, false);
+	w->counters[REPORTS] += atomic_read(&w->want.reports) + atomic_read(&w->want.lost);
 	return atomic_read(&w->want.reports);
+}
+
+/* The mappings are gone, and the log is not read any more. */
+static bool ending;
+
+/* What a call loses of the pending writes to [start, end) of a mapping is to be reported. */
+static void expect_loss(struct worker *w, struct buffer *b, struct map *m, size_t start,
+			size_t end, u32 now)
+{
+	m->losing = start;
+	m->losing_end = end;
+	m->reported = 0;
+	m->loses = knows(m, now) != UNKNOWN &&
+		   (any_bit(&m->pending, start, end) || any_bit(&m->hazy, start, end));
+	if (m->loses)
+		w->want.loses = b;
+}
+
+/* The call has been made. */
+static void check_loss(struct worker *w, struct buffer *b, struct map *m, u32 before, u32 after)
+{
+	bool sure = before == after && knows(m, before) == KNOWN;
+	unsigned int i;
+
+	for (i = 0; m->loses && sure && !READ_ONCE(ending) && i < m->nr; i++) {
+		size_t end = m->segment[i].start + m->segment[i].size;
+		struct access lost = { .op = OP_FILL };
+
+		lost.start = max_t(size_t, m->losing, m->segment[i].start);
+		end = min(m->losing_end, end);
+		if (!any_bit(&m->pending, lost.start, end))
+			continue;
+		count(w, LOST);
+		if (m->reported & BIT(i))
+			continue;
+		count(w, MISSES);
+		/* The first that was lost. */
+		while (!get_bit(&m->pending, lost.start))
+			lost.start++;
+		lost.size = min_t(size_t, end - lost.start, 64);
+		fail_access(w, "missed loss of a write", b, &lost, atomic_read(&w->want.lost),
+			    before, after);
+	}
+	m->loses = false;
+	set_bits(&m->pending, m->losing, m->losing_end, false);
+	set_bits(&m->hazy, m->losing, m->losing_end, false);
+}
+
+/* What is known if the state has changed meanwhile. */
+static u32 both_states(u32 before, u32 after)
+{
+	return before == after ? before : (before & ~3U) | LOOSE;
 }
 
 static bool random_access(struct worker *w, const struct buffer *b, struct access *a)
@@ -770,6 +1236,10 @@ static void step_access(struct worker *w, struct buffer *b)
 	if (!answer.legal && ops[a.op].write &&
 	    (unchecked || (answer.unseen && !answer.must)))
 		return;
+	/* Nor is it known to be pending then, or that what was stale is fresh. */
+	if (ops[a.op].write && answer.needs != UNKNOWN &&
+	    (unchecked || answer.seen < answer.needs))
+		return;
 	if (unchecked) {
 		answer.must = false;
 		answer.may = false;
@@ -783,6 +1253,11 @@ static void step_access(struct worker *w, struct buffer *b)
 		wait_for_report(w);
 	reports = end_want(w);
 	after = get_state();
+	if (ops[a.op].write) {
+		note_write(b, &a, &answer, both_states(before, after));
+		w->counters[PENDING] += answer.pends;
+		w->counters[STALE] += answer.freshens;
+	}
 
 	if (answer.must && before == after) {
 		count(w, ILLEGAL);
@@ -800,8 +1275,6 @@ static void step_access(struct worker *w, struct buffer *b)
 	} else {
 		count(w, answer.unseen ? ILLEGAL_IN_GRANULE : ILLEGAL_UNKNOWN);
 	}
-	if (reports)
-		count(w, REPORTS);
 	if (reports > 1 || (reports && !answer.may)) {
 		count(w, FALSE_REPORTS);
 		fail_access(w, "false report", b, &a, reports, before, after);
@@ -867,12 +1340,6 @@ static void choose_segments(struct worker *w, const struct buffer *b, struct map
 	}
 }
 
-/* Before and after the map call. */
-static u32 born(u32 before, u32 after)
-{
-	return before == after ? before : (before & ~3U) | LOOSE;
-}
-
 static bool map_memory(struct buffer *b, struct map *m, unsigned long attrs)
 {
 	unsigned int i;
@@ -886,6 +1353,187 @@ static bool map_memory(struct buffer *b, struct map *m, unsigned long attrs)
 	for (i = 0; i < m->nr; i++)
 		sg_set_buf(&m->sg[i], b->mem + m->segment[i].start, m->segment[i].size);
 	return dma_map_sg_attrs(m->dev, m->sg, m->nr, m->dir, attrs);
+}
+
+static void begin_map(struct buffer *b, struct map *m, unsigned long attrs, u32 now)
+{
+	unsigned int i;
+
+	m->born = now;
+	m->lined = lined;
+	m->skips = attrs & DMA_ATTR_SKIP_CPU_SYNC;
+	memset(&m->owned, 0, sizeof(m->owned));
+	memset(&m->pending, 0, sizeof(m->pending));
+	memset(&m->hazy, 0, sizeof(m->hazy));
+	memset(&m->stale, 0, sizeof(m->stale));
+	m->hand_overs = 0;
+	m->loses = false;
+	m->live = true;
+	for (i = 0; i < m->nr; i++) {
+		size_t start = m->segment[i].start, end = start + m->segment[i].size;
+
+		forget_stale(b, start, end, knows(m, now));
+		if (!attrs)
+			hand_over(m, start, end, m->dir);
+	}
+}
+
+static void sync_call(struct map *m, size_t start, size_t size, u8 dir, bool to_device)
+{
+	dma_addr_t dma = m->segment[0].dma;
+
+	if (m->list && to_device)
+		dma_sync_sg_for_device(m->dev, m->sg, m->nr, dir);
+	else if (m->list)
+		dma_sync_sg_for_cpu(m->dev, m->sg, m->nr, dir);
+	else if (to_device)
+		dma_sync_single_range_for_device(m->dev, dma, start, size, dir);
+	else
+		dma_sync_single_range_for_cpu(m->dev, dma, start, size, dir);
+}
+
+/* [start, end) of the buffer was synced: rules 2, 4 and 6b. */
+static void end_sync(struct buffer *b, struct map *m, size_t start, size_t end, u8 dir,
+		     bool to_device, u32 now)
+{
+	enum knowledge known = knows(m, now);
+	size_t i;
+
+	if (to_device) {
+		/* It sends nothing, and the device cannot write either. */
+		if (dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE)
+			return;
+		forget_stale(b, start, end, known);
+		hand_over(m, start, end, dir);
+	} else if (dir != DMA_TO_DEVICE) {
+		forget_stale(b, start, end, known);
+		take_back(m, start, end);
+	} else {
+		/* It brings nothing back: what the device may write stays its own. */
+		forget_stale(b, start, end, min(known, MAYBE));
+		for (i = start; i < end; i++)
+			if (get_bit(&m->owned, i) && dir_of_byte(m, i) == DMA_TO_DEVICE)
+				set_bits(&m->owned, i, i + 1, false);
+	}
+}
+
+/* Of all segments of a list, or of some bytes of what is none, from its start on. */
+static void sync(struct worker *w, struct buffer *b, struct map *m, size_t start, size_t size,
+		 u8 dir, bool to_device)
+{
+	bool brings = !to_device && dir != DMA_TO_DEVICE;
+	u32 before = get_state(), after;
+	unsigned int i;
+
+	if (m->hand_overs + m->nr > MAX_HAND_OVERS)
+		return;
+	start += m->segment[0].start;
+	if (brings && !m->list && !is_clear(m, start, start + size))
+		return;
+	count(w, dir == m->dir || m->dir == DMA_BIDIRECTIONAL ? SYNCS : SYNCS_IDLE);
+	begin_want(w, NULL, NULL, NULL, 0);
+	if (brings)
+		expect_loss(w, b, m, m->list ? 0 : start, m->list ? b->size : start + size,
+			    before);
+	sync_call(m, start - m->segment[0].start, size, dir, to_device);
+	if (w->want.loses)
+		wait_for_report(w);
+	end_want(w);
+	after = get_state();
+	if (brings)
+		check_loss(w, b, m, before, after);
+	for (i = 0; i < m->nr; i++)
+		end_sync(b, m, m->list ? m->segment[i].start : start,
+			 m->list ? m->segment[i].start + m->segment[i].size : start + size,
+			 dir, to_device, both_states(before, after));
+}
+
+static bool owns_something(const struct map *m)
+{
+	return !is_empty(&m->owned) || !is_empty(&m->pending) || !is_empty(&m->hazy);
+}
+
+static bool is_alike(const struct map *m, const struct map *other)
+{
+	return m->born == other->born && m->lined == other->lined && m->skips == other->skips &&
+	       !memcmp(&m->owned, &other->owned, sizeof(m->owned)) &&
+	       !memcmp(&m->pending, &other->pending, sizeof(m->pending)) &&
+	       !memcmp(&m->hazy, &other->hazy, sizeof(m->hazy)) &&
+	       !memcmp(&m->stale, &other->stale, sizeof(m->stale)) &&
+	       (m->dir == DMA_TO_DEVICE ||
+		(m->hand_overs == other->hand_overs &&
+		 !memcmp(m->hand_over, other->hand_over, sizeof(m->hand_over))));
+}
+
+/* Would a sync of [start, end) change what it gives to the device, or takes? */
+static bool is_changed(const struct map *m, size_t start, size_t end, bool to_device)
+{
+	size_t i;
+
+	for (i = start; i < end; i++)
+		if (to_device ? !get_bit(&m->owned, i) || get_bit(&m->pending, i) :
+				get_bit(&m->owned, i) || get_bit(&m->pending, i))
+			return true;
+	return false;
+}
+
+/* Of 8 bytes to which a write is pending the tool does not know whose the rest is. */
+static bool is_vague(const struct map *m, size_t start, size_t end)
+{
+	for (; start < end; start++)
+		if (m->hazy.byte[start / 8] || m->stale.byte[start / 8] ||
+		    (m->pending.byte[start / 8] && !get_bit(&m->pending, start)))
+			return true;
+	return false;
+}
+
+/*
+ * Which of two equal mappings is meant by a sync of [start, end)? The one that it changes;
+ * NULL if that does not tell.
+ */
+static struct map *which_syncs(struct map *m, size_t start, size_t end, bool to_device)
+{
+	bool changed, other;
+
+	if (!m->twin || is_alike(m, m->twin))
+		return m;
+	if (m->born != m->twin->born || is_vague(m, start, end) ||
+	    is_vague(m->twin, start, end))
+		return NULL;
+	changed = is_changed(m, start, end, to_device);
+	other = is_changed(m->twin, start, end, to_device);
+	if (changed == other)
+		return NULL;
+	return changed ? m : m->twin;
+}
+
+static void step_sync(struct worker *w, struct buffer *b, bool to_device)
+{
+	struct map *m = random_map(w, b);
+	size_t start, size;
+	u8 dir;
+
+	if (!m)
+		return;
+	start = rnd(w, 3) ? rnd(w, m->segment[0].size) : 0;
+	size = rnd(w, 3) ? 1 + rnd(w, m->segment[0].size - start) : m->segment[0].size - start;
+	/* Whole granules as often as not. */
+	if (rnd(w, 2)) {
+		size = round_up(size, GRANULE);
+		start = round_down(start, GRANULE);
+		size = min_t(size_t, size, m->segment[0].size - start);
+	}
+	dir = m->dir;
+	/* For the device in two directions: it is not said what it owns then. */
+	if (!rnd(w, 6) && (!to_device || m->dir != DMA_FROM_DEVICE))
+		dir = rnd(w, 2) ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
+	/* A mistake can go to either of two. */
+	if (m->twin && dir != m->dir)
+		return;
+	m = which_syncs(m, m->segment[0].start + start, m->segment[0].start + start + size,
+			to_device);
+	if (m)
+		sync(w, b, m, start, size, dir, to_device);
 }
 
 static void step_map(struct worker *w, struct buffer *b)
@@ -904,46 +1552,58 @@ static void step_map(struct worker *w, struct buffer *b)
 	m->list = !rnd(w, 4);
 	m->twin = NULL;
 	choose_segments(w, b, m);
-	memset(m->owned, 0, sizeof(m->owned));
 
 	before = get_state();
 	if (!map_memory(b, m, attrs)) {
 		count(w, MAP_ERRORS);
 		return;
 	}
-	m->born = born(before, get_state());
-	m->live = true;
-	if (!attrs)
-		set_all_owned(m, true);
+	begin_map(b, m, attrs, both_states(before, get_state()));
 	count(w, m->list ? LISTS : MAPS);
 }
 
-/* The same memory once more for the same device: which is unmapped first is all the same. */
+/* The same memory once more for the same device. Rule 3c says which an unmap ends. */
 static void step_map_twin(struct worker *w, struct buffer *b)
 {
+	unsigned long attrs = rnd(w, 4) ? 0 : DMA_ATTR_SKIP_CPU_SYNC;
 	struct map *m = random_map(w, b), *twin = free_slot(b);
 	u32 before;
 
-	if (!m || !twin || m->list || m->twin || !owns_all(m))
+	if (!m || !twin || m->list || m->twin)
 		return;
 	*twin = *m;
 	twin->live = false;
 	before = get_state();
-	if (!map_memory(b, twin, 0)) {
+	if (!map_memory(b, twin, attrs)) {
 		count(w, MAP_ERRORS);
 		return;
 	}
-	twin->born = born(before, get_state());
-	twin->live = true;
+	begin_map(b, twin, attrs, both_states(before, get_state()));
 	twin->twin = m;
 	m->twin = twin;
 	count(w, TWINS);
 }
 
-static void unmap(struct worker *w, struct map *m)
+/* Rule 3c: which of two equal mappings ends? NULL if that does not say it. */
+static struct map *which_ends(struct map *m, unsigned long attrs)
 {
-	unsigned long attrs = rnd(w, 8) ? 0 : DMA_ATTR_SKIP_CPU_SYNC;
+	struct map *twin = m->twin;
 
+	if (!twin || is_alike(m, twin))
+		return m;
+	/* What the device is done with, is that its own? And did the tool know both? */
+	if (m->born != twin->born || !is_empty(&m->stale) || !is_empty(&twin->stale) ||
+	    !is_empty(&m->hazy) || !is_empty(&twin->hazy))
+		return NULL;
+	if (owns_something(m) != owns_something(twin))
+		return owns_something(m) ? m : twin;
+	if (m->skips != twin->skips)
+		return m->skips == !!attrs ? m : twin;
+	return NULL;
+}
+
+static void unmap_call(struct map *m, unsigned long attrs)
+{
 	/* Dead before: what happens meanwhile is nobody's access. */
 	m->live = false;
 	if (m->list)
@@ -951,63 +1611,77 @@ static void unmap(struct worker *w, struct map *m)
 	else
 		dma_unmap_single_attrs(m->dev, m->segment[0].dma, m->segment[0].size, m->dir,
 				       attrs);
+}
+
+/* It has ended: rules 3 and 4. */
+static void end_map(struct worker *w, struct buffer *b, struct map *m, unsigned long attrs,
+		    u32 before, u32 after)
+{
+	u32 now = both_states(before, after);
+	unsigned int i;
+
 	count(w, UNMAPS);
-	if (!m->twin)
+	check_loss(w, b, m, before, after);
+	m->twin = NULL;
+	if (attrs & DMA_ATTR_SKIP_CPU_SYNC) {
+		if (m->dir != DMA_TO_DEVICE)
+			leave_stale(b, m, now);
 		return;
-	/* If the tool knew one of them, that one has ended. */
-	if (m->twin->born != m->born)
-		m->twin->born = get_state() & ~3U;
-	m->twin->twin = NULL;
+	}
+	/* It is a sync for the CPU, too. */
+	for (i = 0; m->dir != DMA_TO_DEVICE && i < m->nr; i++)
+		forget_stale(b, m->segment[i].start, m->segment[i].start + m->segment[i].size,
+			     knows(m, now));
+}
+
+static void unmap(struct worker *w, struct buffer *b, struct map *m)
+{
+	unsigned long attrs = rnd(w, 8) ? 0 : DMA_ATTR_SKIP_CPU_SYNC;
+	struct map *ends = which_ends(m, attrs), *other = m->twin;
+	u32 before = get_state(), after;
+
+	/* Then both end: that is the same whichever is the first. */
+	if (ends)
+		other = NULL;
+	else
+		ends = m;
+	begin_want(w, NULL, NULL, NULL, 0);
+	expect_loss(w, b, ends, 0, b->size, before);
+	if (other)
+		expect_loss(w, b, other, 0, b->size, before);
+	if (!other && ends->twin)
+		ends->twin->twin = NULL;
+	unmap_call(ends, attrs);
+	if (other)
+		unmap_call(other, attrs);
+	if (w->want.loses)
+		wait_for_report(w);
+	end_want(w);
+	after = get_state();
+	end_map(w, b, ends, attrs, before, after);
+	if (other)
+		end_map(w, b, other, attrs, before, after);
 }
 
 static void step_unmap(struct worker *w, struct buffer *b)
 {
 	struct map *m = random_map(w, b);
 
+	/* As a good driver does. */
+	if (m && rnd(w, 2) && !m->twin && !is_empty(&m->pending))
+		sync(w, b, m, 0, m->segment[0].size, m->dir, true);
 	if (m)
-		unmap(w, m);
+		unmap(w, b, m);
 }
 
 static void unmap_all(struct worker *w, struct buffer *b)
 {
 	struct map *m;
 
+	/* The first may end another one, equal to it. */
 	for (m = b->map; m < b->map + NR_MAPS; m++)
-		if (m->live)
-			unmap(w, m);
-}
-
-static void step_sync(struct worker *w, struct buffer *b, bool to_device)
-{
-	struct map *m = random_map(w, b);
-	size_t start, size;
-	dma_addr_t dma;
-
-	if (!m || m->twin)
-		return;
-	count(w, SYNCS);
-	if (m->list) {
-		if (to_device)
-			dma_sync_sg_for_device(m->dev, m->sg, m->nr, m->dir);
-		else
-			dma_sync_sg_for_cpu(m->dev, m->sg, m->nr, m->dir);
-		set_all_owned(m, to_device);
-		return;
-	}
-	start = rnd(w, 3) ? rnd(w, m->segment[0].size) : 0;
-	size = rnd(w, 3) ? 1 + rnd(w, m->segment[0].size - start) : m->segment[0].size - start;
-	/* Whole granules as often as not. */
-	if (rnd(w, 2)) {
-		size = round_up(size, GRANULE);
-		start = round_down(start, GRANULE);
-		size = min_t(size_t, size, m->segment[0].size - start);
-	}
-	dma = m->segment[0].dma;
-	if (to_device)
-		dma_sync_single_range_for_device(m->dev, dma, start, size, m->dir);
-	else
-		dma_sync_single_range_for_cpu(m->dev, dma, start, size, m->dir);
-	set_owned(m, m->segment[0].start + start, size, to_device);
+		while (m->live)
+			unmap(w, b, m);
 }
 
 /* The device writes to what it owns, if no device that owns it may only read it. */
@@ -1020,11 +1694,15 @@ static void step_device_write(struct worker *w, struct buffer *b)
 	for (i = start; i < end; i++) {
 		bool writes = false, reads = false;
 
-		for (m = b->map; m < b->map + NR_MAPS; m++)
-			if (m->live && (m->owned[i / 8] & BIT(i % 8))) {
-				reads |= m->dir == DMA_TO_DEVICE;
-				writes |= m->dir != DMA_TO_DEVICE;
-			}
+		for (m = b->map; m < b->map + NR_MAPS; m++) {
+			if (!m->live)
+				continue;
+			reads |= get_bit(&m->pending, i) || get_bit(&m->hazy, i);
+			if (!get_bit(&m->owned, i))
+				continue;
+			reads |= dir_of_byte(m, i) == DMA_TO_DEVICE;
+			writes |= dir_of_byte(m, i) != DMA_TO_DEVICE;
+		}
 		if (writes && !reads)
 			poke(b->mem + i, rnd(w, 256));
 	}
@@ -1176,7 +1854,11 @@ static void allocate(struct worker *w, struct buffer *b)
 	count(w, b->mem ? BUFFERS : NO_MEMORY);
 }
 
-/* How many reports the free of a buffer has, at @least so known: one of each mapping. */
+/*
+ * How many reports the free of a buffer has, at @least so known: one of each mapping whose
+ * device owns something. The rest of 8 bytes to which a write is pending counts or does
+ * not, and so does what is stale.
+ */
 static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least)
 {
 	const struct map *m;
@@ -1184,8 +1866,17 @@ static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least
 	int n = 0;
 
 	for (m = b->map; m < b->map + NR_MAPS; m++)
-		for (i = 0; m->live && knows(m, now) >= least && i < m->nr; i++)
-			n += owns_any(m, m->segment[i].start, m->segment[i].size);
+		for (i = 0; m->live && knows(m, now) >= least && i < m->nr; i++) {
+			size_t g = m->segment[i].start / GRANULE;
+			size_t last = (m->segment[i].start + m->segment[i].size - 1) / GRANULE;
+
+			for (; g <= last; g++)
+				if (least == KNOWN ?
+				    m->owned.byte[g] && !(m->pending.byte[g] | m->hazy.byte[g]) :
+				    m->owned.byte[g] | m->stale.byte[g])
+					break;
+			n += g <= last;
+		}
 	return n;
 }
 
@@ -1193,6 +1884,7 @@ static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least
 static void free_while_mapped(struct worker *w, struct buffer *b)
 {
 	int least, most, reports;
+	struct map *m;
 
 	down_read(&state_sem);
 	if (PROMISE(state) == LOOSE) {
@@ -1202,9 +1894,15 @@ static void free_while_mapped(struct worker *w, struct buffer *b)
 	least = reports_of_free(b, state, KNOWN);
 	most = reports_of_free(b, state, MAYBE);
 	begin_want(w, "free-while-mapped", "torture_free", b->mem, b->size);
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live)
+			expect_loss(w, b, m, 0, b->size, state);
 	torture_free(b);
 	wait_for_report(w);
 	reports = end_want(w);
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live)
+			check_loss(w, b, m, state, state);
 	if (reports < least || reports > most) {
 		struct access all = { .size = b->size };
 
@@ -1214,9 +1912,9 @@ static void free_while_mapped(struct worker *w, struct buffer *b)
 	}
 	w->counters[FREES] += least;
 	w->counters[EITHER_REPORTED] += reports - least;
-	w->counters[REPORTS] += reports;
 	unmap_all(w, b);
 	up_read(&state_sem);
+	clear_stale(b);
 	b->mem = NULL;
 }
 
@@ -1245,6 +1943,7 @@ static void renew(struct worker *w, struct buffer *b)
 	}
 	unmap_all(w, b);
 	torture_free(b);
+	clear_stale(b);
 	b->mem = NULL;
 }
 
@@ -1334,7 +2033,11 @@ static int pause_all(void)
 static ssize_t control_write(struct file *file, const char __user *ubuf, size_t len,
 			     loff_t *pos)
 {
-	static const char * const commands[] = { "loose", "strict", "out", "pause", "resume" };
+	static const char * const commands[] = {
+		"loose", "strict", "out", "pause", "resume",
+		/* With the workers at rest, or the tool out. */
+		"not lined", "perhaps lined", "lined", "pending", "at once",
+	};
 	char text[16] = "";
 	int err = 0;
 
@@ -1342,15 +2045,18 @@ static ssize_t control_write(struct file *file, const char __user *ubuf, size_t 
 		return -EINVAL;
 	if (copy_from_user(text, ubuf, len))
 		return -EFAULT;
-	switch (sysfs_match_string(commands, text)) {
+	err = sysfs_match_string(commands, text);
+	switch (err) {
 	case 0:
 		set_state(LOOSE);
 		break;
 	case 1:
 		set_state(STRICT);
+		err = 0;
 		break;
 	case 2:
 		set_state(OUT);
+		err = 0;
 		break;
 	case 3:
 		err = pause_all();
@@ -1358,6 +2064,15 @@ static ssize_t control_write(struct file *file, const char __user *ubuf, size_t 
 	case 4:
 		WRITE_ONCE(paused, false);
 		wake_up_all(&parking);
+		err = 0;
+		break;
+	case 5 ... 7:
+		WRITE_ONCE(lined, UNKNOWN + err - 5);
+		err = 0;
+		break;
+	case 8 ... 9:
+		WRITE_ONCE(strict, err == 9);
+		err = 0;
 		break;
 	default:
 		err = -EINVAL;
@@ -1434,6 +2149,7 @@ static void stop(void)
 	unsigned int i, n;
 
 	debugfs_remove(dir);
+	WRITE_ONCE(ending, true);
 	for (i = 0; i < nr_workers; i++)
 		if (workers[i] && workers[i]->task)
 			kthread_stop(workers[i]->task);

@@ -94,8 +94,9 @@ running()
 only_elsewhere=cacheline-sharing,overlapping-mapping,shared-line-write,missing-sync-for-device,device-wrote-nothing
 
 # There devices need not be coherent.
-off=
-[ "$(uname -m)" != aarch64 ] || off=$only_elsewhere
+coherent_off=
+[ "$(uname -m)" != aarch64 ] || coherent_off=$only_elsewhere
+off=$coherent_off
 
 # load PARAMETER...: with all the memory it needs.
 load()
@@ -118,8 +119,8 @@ set_param()
 	count params
 }
 
-# What changes no answer: not without noncoherent= and canary=, unless these reports
-# are off.
+# What changes no answer. noncoherent= and canary= do, unless the reports that they are
+# for are off; and then whether bytes are stale has no one answer either.
 write_params()
 {
 	while running; do
@@ -127,13 +128,14 @@ write_params()
 			# shellcheck disable=SC2086	# a list
 			set -- $values
 			shift "$(random $#)"
-			[ -n "$off" ] || case $name in
-			noncoherent|canary) continue ;;
+			case $name in
+			noncoherent) [ -e /tmp/perhaps_lined ] || continue ;;
+			canary) [ -e /tmp/elsewhere ] || continue ;;
 			esac
 			set_param "$name" "$1"
 			usleep 20000
 		done <<-END
-			strict 0 1 maybe
+			strict maybe
 			trap_user 0 1
 			kunit_fail 0 1
 			content off sample on none
@@ -332,18 +334,28 @@ run_parallel()
 	tell strict
 	start_world
 	tell resume
-	run_for $((seconds / 2))
+	run_for $((seconds / 3))
 	tell pause
-	# Any judgement that is one of other machines.
+	# Any judgement that is one of other machines: now and then, and then all the time.
 	off=$only_elsewhere
 	echo $off >$params/off_types
+	tell 'perhaps lined'
+	touch /tmp/elsewhere /tmp/perhaps_lined
 	tell resume
-	run_for $((seconds - seconds / 2))
+	run_for $((seconds / 3))
+	tell pause
+	rm /tmp/perhaps_lined
+	sleep 1
+	echo 64 >$params/noncoherent
+	tell lined
+	tell resume
+	run_for $((seconds - seconds / 3 * 2))
 	stop_world
 	tell pause
 	require "reports counted by the tool: $(stat reports_cpu_read) reads, $(stat reports_cpu_write) writes, $(stat reports_free_while_mapped) frees" \
 		[ "$(($(stat reports_cpu_read) + $(stat reports_cpu_write) + $(stat reports_free_while_mapped)))" = "$(result reports)" ]
-	for name in untracked_pool_empty ranges_exhausted unmatched_unmaps unmatched_syncs; do
+	for name in untracked_pool_empty ranges_exhausted pending_pool_empty reports_no_buffer \
+		unmatched_unmaps unmatched_syncs; do
 		require "$name: $(stat $name)" [ "$(stat $name)" = 0 ]
 	done
 }
@@ -358,6 +370,12 @@ run_reload()
 	round=0 quiet=0
 	run_end=$(($(now) + seconds))
 	while [ "$(now)" -lt $run_end ] && ! failing; do
+		# The tool is not there: what it is told at the load counts for what comes.
+		case $((round % 3)) in
+		0) tell 'at once'; tell 'not lined'; rules=strict=1 off=$coherent_off ;;
+		1) tell pending; tell 'not lined'; rules=strict=0 off=$coherent_off ;;
+		2) tell pending; tell lined; rules=noncoherent=64 off=$only_elsewhere ;;
+		esac
 		[ $((round % 2)) = 0 ] || tell pause
 		tell loose
 		# With the workers at rest, and not. Then the log may be full of reports.
@@ -368,9 +386,9 @@ run_reload()
 		fi
 		if [ $((round % 4)) = 3 ]; then
 			# Too little memory: what is known is not known.
-			load pool_reserve=16 pool_max=64 || exit 1
+			load pool_reserve=16 pool_max=64 "$rules" || exit 1
 		else
-			load pool_reserve=4096 || exit 1
+			load pool_reserve=4096 "$rules" || exit 1
 			tell strict
 		fi
 		tell resume
@@ -433,6 +451,8 @@ if [ "$(result failures)" != 0 ]; then
 fi
 require "every illegal access was reported: $(result illegal_accesses)" [ "$(result misses)" = 0 ]
 require "there were some" [ "$(result illegal_accesses)" -gt 20 ]
+require "and of writes that were lost: $(result lost_writes) of $(result writes_pending)" \
+	[ "$(result lost_writes)" -gt 0 ]
 require "and of frees: $(result illegal_frees)" [ "$(result illegal_frees)" -gt 0 ]
 require "no other access was: $(result legal_accesses) legal ones" [ "$(result false_reports)" = 0 ]
 require "all writes went ahead" [ "$(result wrong_data)" = 0 ]
