@@ -18,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
+#include <linux/property.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -260,7 +261,8 @@ void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long
 		return;
 	if (pool->alloc == mempool_alloc_slab || pool->alloc == mempool_kmalloc)
 		on_object(element, ip);
-	else if (pool->alloc == mempool_alloc_pages)
+	/* Who else holds a page, as the network core does, is the one to free it. */
+	else if (pool->alloc == mempool_alloc_pages && page_ref_count(element) == 1)
 		on_pages(element, (unsigned long)pool->pool_data, ip);
 }
 
@@ -370,6 +372,9 @@ static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 	struct dod_sum sum;
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
+		/* Thousands may begin at one address; at a restart preemption may be off. */
+		if (preemptible())
+			cond_resched();
 		if (!is_wanted(w, &m, sum.writable) ||
 		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
 			continue;
@@ -767,13 +772,21 @@ enum shutdown {
 };
 
 /*
- * virtio: the driver is the child's, and maps for the parent. The child's bus has reset
- * the device, or that driver's shutdown() has.
+ * The driver is the child's, and maps for the parent. virtio: the child's bus has reset
+ * the device, or that driver's shutdown() has. Platform devices that a driver made, and
+ * no firmware: xHCI maps for the controller with two roles that made it (usb_create_hcd()'s
+ * sysdev), and for that one's parent on PCI.
  */
 static int is_stopped_child(struct device *child, void *unused)
 {
-	return child->driver && child->bus && child->bus->shutdown &&
-	       !strcmp(child->bus->name, "virtio");
+	if (!child->bus)
+		return 0;
+	if (child->bus != &platform_bus_type)
+		return child->driver && child->bus->shutdown &&
+		       !strcmp(child->bus->name, "virtio");
+	if (child->driver && to_platform_driver(child->driver)->shutdown && !dev_fwnode(child))
+		return 1;
+	return device_for_each_child(child, NULL, is_stopped_child);
 }
 
 static bool is_stopped_by_child(struct device *dev)

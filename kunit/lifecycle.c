@@ -674,6 +674,26 @@ static void pool_of_pages(struct kunit *test)
 	check_pool(test, mempool_create_page_pool(4, 0), PAGE_SIZE, true);
 }
 
+/* The network core holds a reference for as long as it sends the page. */
+static void pool_page_of_others(struct kunit *test)
+{
+	mempool_t *pool = mempool_create_page_pool(1, 0);
+	struct page *page;
+	dma_addr_t dma;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	page = mempool_alloc(pool, GFP_KERNEL);
+	dma = test_dma_map(test, kt_dev, page_address(page), PAGE_SIZE, DMA_TO_DEVICE);
+	get_page(page);
+	test_pool_free(page, pool);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, kt_painted(page_address(page)), IS_ENABLED(CONFIG_KASAN_GENERIC));
+	dma_unmap_single(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);
+	put_page(page);
+	mempool_destroy(pool);
+	EXPECT_SILENCE(test);
+}
+
 struct mapped_element {
 	void *buf;
 	dma_addr_t dma;
@@ -1522,6 +1542,7 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(pool_of_objects),
 	KUNIT_CASE(pool_of_a_cache),
 	KUNIT_CASE(pool_of_pages),
+	KUNIT_CASE(pool_page_of_others),
 	KUNIT_CASE(pool_of_mapped_buffers),
 	KUNIT_CASE(null_pointers),
 	KUNIT_CASE(page),

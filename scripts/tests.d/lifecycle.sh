@@ -58,6 +58,15 @@ check "a mapping that ended, at restart" vm "$build" "${edu[@]}" -- "${load[@]}"
 	'D=/sys/kernel/debug/dma_owner_debug_edu; echo right >$D/$(ls $D)/run'
 check "at restart, nothing mapped: silent" no_complaints "$console"
 
+hold=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120)
+check "a driver without shutdown(), at restart" vm "$build" "${hold[@]}" -- \
+	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1'
+check "without shutdown(): one title" \
+	count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in dma_owner_hold_init.*' "$console"
+check "the driver of a child that it made has one, at restart" vm "$build" "${hold[@]}" -- \
+	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1 child=1'
+check "a child's shutdown(): silent" no_complaints "$console"
+
 check "fault=panic does not stop a restart" vm "$build" "${edu[@]}" -- \
 	"${load[@]}" 'echo panic >/sys/module/dma_owner_debug/parameters/fault' "${at[@]}"
 check "fault=panic at restart: reported" grep -q 'BUG: DMA_OWNER: owned-at-shutdown' "$console"
