@@ -546,6 +546,8 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 		      u64 from, u8 *redzone)
 {
 	u64 first = PFN_PHYS(folio_pfn(folio)), object;
+	unsigned long flags;
+	size_t size;
 
 	*redzone = SHADOW_PAGE_REDZONE;
 	if (!folio_test_slab(folio))
@@ -555,7 +557,10 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 	if (DOD_KSIZE_UNPOISONS)
 		return round_up(from, GRANULE);
 	object = run_start(m->start, first);
-	return object + ksize(phys_to_virt(object));
+	flags = dod_judge_begin();
+	size = ksize(phys_to_virt(object));
+	dod_judge_end(flags);
+	return object + size;
 }
 
 static unsigned int padding(const struct dod_mapping *m, unsigned int most,
@@ -951,8 +956,9 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
  */
 static bool byte_is_alive(const void *addr, unsigned long ip)
 {
-	/* krealloc() may clear padding. */
-	dod_content_doubt();
+	/* krealloc() may clear padding; our own ksize() does not. */
+	if (!raw_cpu_read(dod_judging))
+		dod_content_doubt();
 	return true;
 }
 

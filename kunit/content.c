@@ -6,6 +6,7 @@
  * nothing is checked.
  */
 
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
@@ -721,6 +722,24 @@ static void object_is_alive(struct kunit *test)
 	kfree(resized);
 }
 
+/* The tool asks for the size of what is mapped itself: nobody writes to padding then. */
+static void own_question(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 1000);
+	dma_addr_t command, data;
+	long doubted;
+
+	/* Others' questions, of the test before, are forgotten after 100 ms. */
+	msleep(200);
+	doubted = dma_owner_debug_count("content_doubted");
+	command = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
+	data = test_dma_map(test, kt_dev, buf + 512, 1000 - 512, DMA_FROM_DEVICE);
+	unmap(data, 1000 - 512, DMA_FROM_DEVICE);
+	unmap(command, 64, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_doubted"), doubted);
+	EXPECT_SILENCE(test);
+}
+
 /* === device-wrote-nothing ================================================= */
 
 #define EXPECT_NOTHING(test, size)					\
@@ -887,6 +906,7 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(given_back_by_another),
 	KUNIT_CASE(watches_switched_off),
 	KUNIT_CASE(object_is_alive),
+	KUNIT_CASE(own_question),
 	KUNIT_CASE(wrote_nothing),
 	KUNIT_CASE(wrote_something),
 	KUNIT_CASE(wrote_some_of_a_list),
