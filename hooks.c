@@ -597,19 +597,34 @@ static void on_iova_unlink(struct hook *hook, unsigned long caller,
 			   struct ftrace_regs *fregs)
 {
 	struct dma_iova_state *state = arg_iova(fregs);
-	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 4), DOD_IOVA,
 					  caller, fregs);
 
+	call.attrs = dod_arg(fregs, 5);
 	dod_owner_iova_end(&call, state->addr + (size_t)dod_arg(fregs, 2),
 			   (size_t)dod_arg(fregs, 3));
 }
 
 /*
- * dma_iova_destroy(dev, state, ...) and dma_iova_free(dev, state): what is still
- * linked, and what could not be, ends with the addresses.
+ * dma_iova_destroy(dev, state, mapped_len, dir, attrs): what is still linked, and what
+ * could not be, ends with the addresses.
  */
-static void on_iova_end(struct hook *hook, unsigned long caller,
-			struct ftrace_regs *fregs)
+static void on_iova_destroy(struct hook *hook, unsigned long caller,
+			    struct ftrace_regs *fregs)
+{
+	struct dma_iova_state *state = arg_iova(fregs);
+	struct dod_call call = call_begin(arg_dev(fregs),
+					  (int)dod_arg(fregs, 3), DOD_IOVA,
+					  caller, fregs);
+
+	call.attrs = dod_arg(fregs, 4);
+	dod_owner_iova_end(&call, state->addr, dma_iova_size(state));
+}
+
+/* dma_iova_free(dev, state): likewise, of what was linked in vain */
+static void on_iova_free(struct hook *hook, unsigned long caller,
+			 struct ftrace_regs *fregs)
 {
 	struct dma_iova_state *state = arg_iova(fregs);
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
@@ -796,9 +811,9 @@ static struct hook hooks[NR_HOOKS] = {
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
 	[IOVA_UNLINK]	 = { "dma_iova_unlink", on_iova_unlink,
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
-	[IOVA_DESTROY]	 = { "dma_iova_destroy", on_iova_end,
+	[IOVA_DESTROY]	 = { "dma_iova_destroy", on_iova_destroy,
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
-	[IOVA_FREE]	 = { "dma_iova_free", on_iova_end,
+	[IOVA_FREE]	 = { "dma_iova_free", on_iova_free,
 			     .presence = DOD_LINKS_IOVA ? OPTIONAL : ABSENT },
 	/* Those that the self-test cannot call; not in every kernel. */
 	[SHUTDOWN]	 = { "cpu_hotplug_disable", on_shutdown,
