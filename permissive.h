@@ -140,6 +140,13 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
 	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
 	/*
+	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a
+	 * software bit of a new table's entry is set after its flush, and no hardware
+	 * looks at it.
+	 */
+	{ DOD_R_CPU_WRITE, "iommu_pages_start_incoherent" },
+	{ DOD_R_TO_DEVICE_CHANGED, "iommu_pages_start_incoherent" },
+	/*
 	 * drivers/gpu/drm/ttm/ttm_pool.c maps the pages of a buffer object for as
 	 * long as they live, for a GPU that snoops; fences say whose turn it is.
 	 */
