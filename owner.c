@@ -796,6 +796,8 @@ static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		if (to < m->last)
 			unpend_rest(m, to + 1);
 	}
+	if (unlikely(dir != DMA_TO_DEVICE && m->dir == DMA_TO_DEVICE))
+		change_kinds(m, 0, DOD_KIND_WRITABLE);
 	if (dir == DMA_TO_DEVICE && start > m->start)
 		before = range_at(m, start - 1);
 	if (dir == DMA_TO_DEVICE && to < m->last)
@@ -1902,7 +1904,7 @@ static bool stays_guarded(struct index_part *shard, const struct dod_mapping *m,
 	struct dod_range *r;
 	int tries = 4;
 
-	if (has_edges(m) || range->state != DOD_OWNED)
+	if ((has_edges(m) && range->dir != DMA_TO_DEVICE) || range->state != DOD_OWNED)
 		return false;
 	for (other = first_touching(shard, range->start, range->last); other && tries--;
 	     other = next_touching(other, range->start, range->last)) {
@@ -2700,6 +2702,35 @@ static void note_unmatched_sync(const struct dod_call *call, u64 bus,
 	note_unmatched(call, DOD_SYNC_CALL, bus);
 }
 
+static bool touches_bus(struct index_part *part, const struct device *dev, u64 bus)
+{
+	struct dod_mapping *m;
+
+	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
+	     m = bus_tree_iter_next(m, bus, bus))
+		if (m->dev == dev)
+			return true;
+	return false;
+}
+
+/* Memory that is not ours to look at is known by its bus address alone. */
+static bool is_known_by_bus(const struct device *dev, u64 bus)
+{
+	struct index_part *part = bus_shard(dev, bus), *wide = &by_bus->wide;
+	unsigned long flags;
+	bool known;
+
+	dod_lock_irqsave(&part->lock, flags);
+	known = touches_bus(part, dev, bus);
+	if (!known && READ_ONCE(wide->nr)) {
+		dod_lock(&wide->lock);
+		known = touches_bus(wide, dev, bus);
+		dod_unlock(&wide->lock);
+	}
+	dod_unlock_irqrestore(&part->lock, flags);
+	return known;
+}
+
 /* What an IOMMU has merged into one bus range are several mappings of a group. */
 static void sync_single(struct dod_call *call, u64 bus, u64 size,
 			enum change change)
@@ -2791,7 +2822,7 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *s,
 		end_wide(start, last);
 	settle(start, last);
 	report_found(call, &found);
-	if (!m && !wider)
+	if (!m && !wider && !is_known_by_bus(call->dev, sg_dma_address(s)))
 		note_unmatched_sync(call, sg_dma_address(s), change);
 }
 
@@ -3622,10 +3653,12 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 		       struct dod_mapping *copy)
 {
 	bool rest_of_line = last < m->start || start > m->last;
+	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
 	struct dod_mapping *other;
 
-	for (other = first_touching(part, start, last); other;
-	     other = next_touching(other, start, last)) {
+	/* Of memory that many devices read, all mappings are skipped at once. */
+	for (other = first_of(part, start, last, kinds); other;
+	     other = next_of(other, start, last, kinds)) {
 		if (other->group == m->group || !has_edges(other))
 			continue;
 		if (writable ? !written(other, start, last) :
