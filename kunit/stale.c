@@ -120,6 +120,28 @@ static void two_hand_overs(struct kunit *test)
 	pool_unmap(dma, DMA_FROM_DEVICE);
 }
 
+/*
+ * A pool gives a whole page, and its driver then the part that it has a buffer in (mt76):
+ * what is left of the first hand-over is no other packet's.
+ */
+static void narrower_hand_over(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+
+	dma_sync_single_range_for_device(kt_dev, dma, 0, PAGE_SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 0, 1728, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 2048, 1728, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 0, 1728, DMA_FROM_DEVICE);
+	EXPECT_WRITE_OK(test, p + 1728, 320);
+	EXPECT_WRITE_TRAPS(test, p + 2048, 8);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 2048, 64, DMA_FROM_DEVICE);
+	EXPECT_WRITE_OK(test, p + 2048 + 1728, 320);
+	EXPECT_READ_TRAPS(test, p + 2048 + 72, 8);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+
 /* Written to the tailroom, and given back, or not: as after any sync. */
 static void tailroom_is_lost(struct kunit *test)
 {
@@ -383,6 +405,7 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(across_the_border),
 	DIRECTION_CASE(several_in_one),
 	KUNIT_CASE(two_hand_overs),
+	KUNIT_CASE(narrower_hand_over),
 	KUNIT_CASE(tailroom_is_lost),
 	KUNIT_CASE(other_bytes_given_back),
 	KUNIT_CASE(unmap_skips_the_sync),
