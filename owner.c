@@ -693,6 +693,12 @@ static bool is_kept(const struct dod_range *r, enum take how)
 	return (how & KEEP_WRITABLE) && r->dir != DMA_TO_DEVICE;
 }
 
+/* Is what follows of it done with, where the leading part is synced for the CPU: rule 6b? */
+static bool is_finished(const struct dod_range *r, enum take how)
+{
+	return (how & FINISH) && r->leads && r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE;
+}
+
 /*
  * The CPU gets [start, *last]. Where that splits a range and no second half can
  * be had, the CPU gets that half, too, and *last says so: too little is guarded,
@@ -703,7 +709,7 @@ static bool is_kept(const struct dod_range *r, enum take how)
 static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take how)
 {
 	struct dod_range *r, *next, *right;
-	u64 to = *last;
+	u64 to = *last, rest = 0;
 	bool guarded = false, sent = false;
 
 	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
@@ -717,6 +723,8 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 		}
 		guarded |= r->state != DOD_PENDING;
 		sent |= r->state == DOD_PENDING;
+		if (r->start >= start && is_finished(r, how))
+			rest = r_last + 1;
 		if (r->start < start) {
 			range_resize(r, r->start, start - 1);
 			if (r_last <= to)
@@ -730,9 +738,7 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 			}
 		} else if (r_last > to) {
 			range_resize(r, to + 1, r_last);
-			/* The leading part of what one call handed over: rule 6b. */
-			if ((how & FINISH) && r->leads && r->state == DOD_OWNED &&
-			    r->dir != DMA_TO_DEVICE) {
+			if (is_finished(r, how)) {
 				r->leads = false;
 				finish_range(m, r);
 				*last = r_last;
@@ -743,6 +749,13 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 			range_tree_remove(r, &m->ranges);
 			range_put(m, r);
 		}
+	}
+	/* What such a call has left of an earlier one, as a pool does: nobody else's packet. */
+	while (rest && (r = range_tree_iter_first(&m->ranges, rest, rest)) && !r->leads &&
+	       r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE) {
+		rest = r->last + 1;
+		*last = max(*last, r->last);
+		finish_range(m, r);
 	}
 	if (unlikely(sent) && !any_pending(m))
 		WRITE_ONCE(m->pending, false);
