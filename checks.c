@@ -426,8 +426,7 @@ static void look_for_next(const struct dod_mapping *m, struct dod_finding *f)
 			all = one;
 	}
 	if (all == DIFFERENT &&
-	    dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m->map_frames,
-			      m->map.nr_frames))
+	    dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m))
 		all = UNKNOWN;
 	if (all == DIFFERENT)
 		f->next = PFN_PHYS(pfn);
@@ -808,8 +807,7 @@ static bool cacheline_sharing(const struct dod_call *call,
 		}
 	}
 	if ((before || behind) && is_simulated(call) &&
-	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m->map_frames,
-			      m->map.nr_frames)) {
+	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}
@@ -873,10 +871,8 @@ static bool overlapping(const struct dod_call *call,
 	    !dod_owner_find_other(m, m->start, m->last,
 				  m->dir == DMA_TO_DEVICE, other))
 		return false;
-	if (dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, m->map_frames,
-			      m->map.nr_frames) ||
-	    dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, other->map_frames,
-			      other->map.nr_frames)) {
+	if (dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, m) ||
+	    dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, other)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}

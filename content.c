@@ -677,8 +677,7 @@ bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last)
 
 static bool changed_legally(const struct dod_mapping *m)
 {
-	if (!dod_map_permitted(DOD_R_TO_DEVICE_CHANGED, m->map_frames,
-			       m->map.nr_frames) && !is_lent(m))
+	if (!dod_map_permitted(DOD_R_TO_DEVICE_CHANGED, m) && !is_lent(m))
 		return false;
 	dod_count(DOD_C_ALLOWED_IDIOMS);
 	return true;
@@ -730,7 +729,7 @@ static void report_untouched(const struct dod_found *found,
 {
 	struct dod_finding f = { .type = DOD_R_DEVICE_WROTE_NOTHING, .at = at };
 
-	if (dod_map_permitted(f.type, m->map_frames, m->map.nr_frames)) {
+	if (dod_map_permitted(f.type, m)) {
 		dod_count(DOD_C_UNJUDGED_CANARY);
 		return;
 	}

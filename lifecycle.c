@@ -376,7 +376,7 @@ static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 		if (preemptible())
 			cond_resched();
 		if (!is_wanted(w, &m, sum.writable) ||
-		    dod_map_permitted(l->type, m.map_frames, m.map.nr_frames))
+		    dod_map_permitted(l->type, &m))
 			continue;
 		/* Who uses the memory next is to hear of it. */
 		if (l->type == DOD_R_LEAK_AT_UNBIND)

@@ -118,8 +118,7 @@ void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m
 		return;
 	if (!READ_ONCE(dod_params.strict) &&
 	    dod_map_permitted(p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
-			      DOD_R_MISSING_SYNC_FOR_DEVICE,
-			      m->map_frames, m->map.nr_frames)) {
+			      DOD_R_MISSING_SYNC_FOR_DEVICE, m)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return;
 	}

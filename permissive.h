@@ -1,27 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Accesses that depart from the letter of the DMA API and are not reported.
- * Each row names the function that makes the access, what it may do, the code
- * it was made for and the reason. Keep the list short: a row hides bugs.
+ * Accesses and mappings that depart from the letter of the DMA API and are not
+ * reported. Each row names the function and the module that it is in, what it may do,
+ * the code it was made for and the reason. Keep the list short: a row hides bugs.
+ *
+ * A function of that name elsewhere is somebody else's: it is no row's. What a row's
+ * module has can be built into the kernel as well.
  */
 #ifndef DMA_OWNER_DEBUG_PERMISSIVE_H
 #define DMA_OWNER_DEBUG_PERMISSIVE_H
+
+#include "dma_owner_debug.h"
 
 #include <linux/dma-direction.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 #include <linux/types.h>
 
+/* Names as %ps prints them, "function [module]", without losing the module. */
+#define DOD_NAME_CHARS	192
+
+/*
+ * Is a function, as %ps or KCSAN names it, one that begins so, and is it the kernel's
+ * own or in that module? NULL: there is no such module.
+ */
+static inline bool dod_row_matches(const char *function, const char *prefix,
+				   const char *module)
+{
+	const char *in = strchr(function, '[');
+	size_t len;
+
+	if (!strstarts(function, prefix))
+		return false;
+	if (!in)
+		return true;
+	if (!module)
+		return false;
+	len = strlen(module);
+	return !strncmp(in + 1, module, len) && in[1 + len] == ']';
+}
+
 /**
  * struct dod_idiom - a row
  *
  * @prefix:	of the function that accesses the memory, inlined or not
+ * @module:	the module it is in; NULL if it can only be built in
  * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
- * @core:	the kernel itself, not a module with such a name: allowed with
- *		strict=1, too
+ * @core:	it works for the device itself: allowed with strict=1, too
  */
 struct dod_idiom {
-	const char *prefix;
+	const char *prefix, *module;
 	u8 dirs;
 	bool core;
 };
@@ -36,64 +64,63 @@ static const struct dod_idiom dod_idioms[] = {
 	 * hands over, but another mapping of the same memory, which is legal,
 	 * may own the bytes meanwhile.
 	 */
-	{ "swiotlb_", DOD_ANY_DIR, .core = true },
-	{ "__swiotlb_", DOD_ANY_DIR, .core = true },
+	{ "swiotlb_", NULL, DOD_ANY_DIR, .core = true },
+	{ "__swiotlb_", NULL, DOD_ANY_DIR, .core = true },
 	/* The same, where that copy is a tail call of kernel/dma/mapping.c's. */
-	{ "dma_map_", DOD_ANY_DIR, .core = true },
-	{ "__dma_map_", DOD_ANY_DIR, .core = true },
-	{ "dma_unmap_", DOD_ANY_DIR, .core = true },
-	{ "dma_sync_", DOD_ANY_DIR, .core = true },
-	{ "__dma_sync_", DOD_ANY_DIR, .core = true },
-	{ "dma_direct_", DOD_ANY_DIR, .core = true },
-	{ "iommu_dma_", DOD_ANY_DIR, .core = true },
+	{ "dma_map_", NULL, DOD_ANY_DIR, .core = true },
+	{ "__dma_map_", NULL, DOD_ANY_DIR, .core = true },
+	{ "dma_unmap_", NULL, DOD_ANY_DIR, .core = true },
+	{ "dma_sync_", NULL, DOD_ANY_DIR, .core = true },
+	{ "__dma_sync_", NULL, DOD_ANY_DIR, .core = true },
+	{ "dma_direct_", NULL, DOD_ANY_DIR, .core = true },
+	{ "iommu_dma_", NULL, DOD_ANY_DIR, .core = true },
 	/*
 	 * drivers/iommu/io-pgtable-arm.c maps a page table TO_DEVICE once, writes entries
 	 * whenever they change, and syncs them: rule 4. Only then, arm_lpae_install_table()
 	 * sets a bit that is its own (ARM_LPAE_PTE_SW_SYNC), and that no walker reads.
 	 */
-	{ "__arm_lpae_", BIT(DMA_TO_DEVICE) },
-	{ "arm_lpae_", BIT(DMA_TO_DEVICE) },
+	{ "__arm_lpae_", NULL, BIT(DMA_TO_DEVICE) },
+	{ "arm_lpae_", NULL, BIT(DMA_TO_DEVICE) },
 	/*
 	 * drivers/md/md-bitmap.c sets bits in pages of its own while an earlier
 	 * write of the same page is in flight, and writes the page again later:
 	 * as writeback does without stable pages (rule 8).
 	 */
-	{ "md_bitmap_", BIT(DMA_TO_DEVICE) },
-	{ "bitmap_update_sb", BIT(DMA_TO_DEVICE) },
-	{ "bitmap_daemon_work", BIT(DMA_TO_DEVICE) },
+	{ "md_bitmap_", "md_mod", BIT(DMA_TO_DEVICE) },
+	{ "bitmap_update_sb", "md_mod", BIT(DMA_TO_DEVICE) },
+	{ "bitmap_daemon_work", "md_mod", BIT(DMA_TO_DEVICE) },
 };
 
 /* Is an access by a function, as %ps names it, to such memory one of the rows? */
 static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 {
-	bool in_module = strchr(function, '[');
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
 		const struct dod_idiom *idiom = &dod_idioms[i];
 
-		if ((idiom->dirs & BIT(dir)) &&
-		    (idiom->core ? !in_module : !strict) &&
-		    !strncmp(function, idiom->prefix, strlen(idiom->prefix)))
+		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
+		    dod_row_matches(function, idiom->prefix, idiom->module))
 			return true;
 	}
 	return false;
 }
 
 /* Has a function that is one of the rows mapped the memory, for itself? */
-static inline bool dod_mapped_by_idiom(const unsigned long *frames,
-				       unsigned int nr, u8 dir)
+static inline bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
 {
+	char name[DOD_NAME_CHARS];
 	unsigned int f, i;
-	char name[64];
 
-	for (f = 0; f < nr; f++) {
-		dod_function_name(frames[f], name, sizeof(name));
-		for (i = 0; i < ARRAY_SIZE(dod_idioms); i++)
-			if (!dod_idioms[i].core &&
-			    (dod_idioms[i].dirs & BIT(dir)) &&
-			    strstarts(name, dod_idioms[i].prefix))
+	for (f = 0; f < m->map.nr_frames; f++) {
+		dod_function_name(m->map_frames[f], name, sizeof(name));
+		for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
+			const struct dod_idiom *idiom = &dod_idioms[i];
+
+			if (!idiom->core && (idiom->dirs & BIT(dir)) &&
+			    dod_row_matches(name, idiom->prefix, idiom->module))
 				return true;
+		}
 	}
 	return false;
 }
@@ -102,13 +129,14 @@ static inline bool dod_mapped_by_idiom(const unsigned long *frames,
  * struct dod_map_idiom - a mapping that is not reported
  *
  * @type:	what it would be reported as
- * @prefix:	of a function in the stack of the mapping
- * @module:	which may be in this module, too; else only in the kernel itself
+ * @prefix:	of a function in the stack of the mapping, which maps such memory only
+ * @module:	the module it is in; NULL if it can only be built in
+ * @kinds:	which mappings, as a mask of BIT(enum dod_kind); 0 for all
  */
 struct dod_map_idiom {
 	u8 type;
-	const char *prefix;
-	const char *module;
+	const char *prefix, *module;
+	u8 kinds;
 };
 
 static const struct dod_map_idiom dod_map_idioms[] = {
@@ -123,7 +151,7 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	 */
 	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
 	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
-	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq" },
+	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq", "scsi_mod" },
 	/*
 	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
 	 * are unmapped when they come back; the pool waits for them.
@@ -132,10 +160,12 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_LEAK_AT_UNBIND, "__page_pool_" },
 	/*
 	 * drivers/dma-buf/heaps: user space writes to the buffer whenever it likes.
+	 */
+	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment" },
+	/*
 	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
 	 * itself, which are mapped DMA_TO_DEVICE all the same.
 	 */
-	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment" },
 	{ DOD_R_TO_DEVICE_CHANGED, "__arm_lpae_" },
 	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
 	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
@@ -167,32 +197,43 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_DEVICE_WROTE_NOTHING, "virtqueue_add", "virtio_ring" },
 	/*
 	 * drivers/scsi/scsi_lib.c has the block layer copy what does not fill cache
-	 * lines, on machines that are not coherent: only one that is asks for less.
+	 * lines, on machines that are not coherent: only one that is asks for less. What
+	 * scsi_dma_map() maps is a request's memory, whoever calls it when; esp_scsi.c
+	 * does in its interrupt. Others map the list themselves while they queue the
+	 * request, or have virtio_ring.c map it piece by piece; what else they map there
+	 * is their own. (The answers of virtio_scsi.c are in pages of the block layer.)
 	 */
-	{ DOD_R_CACHELINE_SHARING, "scsi_queue_rq" },
+	{ DOD_R_CACHELINE_SHARING, "scsi_dma_map", "scsi_mod", BIT(DOD_SG) },
+	{ DOD_R_CACHELINE_SHARING, "scsi_queue_rq", "scsi_mod", BIT(DOD_SG) },
+	{ DOD_R_CACHELINE_SHARING, "virtscsi_queuecommand", "virtio_scsi" },
 };
 
-/* Is one of the rows in the stack of a mapping? Only asked before a report. */
-static inline bool dod_map_permitted(u8 type, const unsigned long *frames,
-				     unsigned int nr)
+/* The row that a function, as %ps names it, is of for such a mapping; NULL if none. */
+static inline const struct dod_map_idiom *dod_map_row(u8 type, u8 kind,
+						      const char *function)
 {
-	unsigned int i, f;
-	char name[64];
+	unsigned int i;
 
-	for (f = 0; f < nr; f++) {
-		const char *in;
+	for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++) {
+		const struct dod_map_idiom *idiom = &dod_map_idioms[i];
 
-		dod_function_name(frames[f], name, sizeof(name));
-		in = strchr(name, '[');
-		for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++) {
-			const struct dod_map_idiom *idiom = &dod_map_idioms[i];
+		if (idiom->type == type && (!idiom->kinds || (idiom->kinds & BIT(kind))) &&
+		    dod_row_matches(function, idiom->prefix, idiom->module))
+			return idiom;
+	}
+	return NULL;
+}
 
-			if (idiom->type == type &&
-			    strstarts(name, idiom->prefix) &&
-			    (!in || (idiom->module &&
-				     strstarts(in + 1, idiom->module))))
-				return true;
-		}
+/* Is one of the rows in the stack of a mapping? Only asked before a report. */
+static inline bool dod_map_permitted(u8 type, const struct dod_mapping *m)
+{
+	char name[DOD_NAME_CHARS];
+	unsigned int f;
+
+	for (f = 0; f < m->map.nr_frames; f++) {
+		dod_function_name(m->map_frames[f], name, sizeof(name));
+		if (dod_map_row(type, m->kind, name))
+			return true;
 	}
 	return false;
 }

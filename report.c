@@ -896,7 +896,7 @@ static bool permitted(unsigned long ip, u8 dir)
 {
 	bool strict = READ_ONCE(dod_params.strict), legal;
 	unsigned int slot = hash_long(ip, KNOWN_BITS);
-	char name[64];
+	char name[NAME_CHARS];
 
 	if (READ_ONCE(known_writers[strict][false][dir][slot]) == ip)
 		return false;
@@ -1986,7 +1986,7 @@ static void report_access(enum dod_report_type type,
 	r.nr = access_stack(frames, access->ip, &inner);
 	if (permitted(frames[0], range->dir) || permitted(inner, range->dir) ||
 	    (!READ_ONCE(dod_params.strict) &&
-	     dod_map_permitted(type, m->map_frames, m->map.nr_frames))) {
+	     dod_map_permitted(type, m))) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 	} else {
 		find_culprit(&r);
@@ -2067,11 +2067,9 @@ bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir)
 	c->known = true;
 	c->key = key;
 	c->watchable = strict ||
-		(!dod_mapped_by_idiom(m->map_frames, m->map.nr_frames, dir) &&
-		 !dod_map_permitted(DOD_R_CPU_READ, m->map_frames,
-				    m->map.nr_frames) &&
-		 !dod_map_permitted(DOD_R_CPU_WRITE, m->map_frames,
-				    m->map.nr_frames));
+		(!dod_mapped_by_idiom(m, dir) &&
+		 !dod_map_permitted(DOD_R_CPU_READ, m) &&
+		 !dod_map_permitted(DOD_R_CPU_WRITE, m));
 	return c->watchable;
 }
 

@@ -6,10 +6,19 @@
 
 #include <linux/etherdevice.h>
 #include <linux/netdevice.h>
+#include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/swiotlb.h>
 #include <linux/vmalloc.h>
 
 #include "dod_test.h"
+#include "../permissive.h"
+
+#if IS_BUILTIN(CONFIG_SCSI)
+#include <scsi/scsi_cmnd.h>
+#include <scsi/scsi_device.h>
+#include <scsi/scsi_host.h>
+#endif
 
 KT_DIRECTIONS;
 
@@ -19,7 +28,7 @@ KT_DIRECTIONS;
 #define IN_MODULE false
 #endif
 
-/* The rows go by the name of the function: these two bear such names. */
+/* The rows go by the name of the function and its module: these bear such names. */
 static kt_noinline void arm_lpae_kunit_set_pte(u64 *pte)
 {
 	WRITE_ONCE(*pte, 0x5a5a);
@@ -44,7 +53,7 @@ static void page_table(struct kunit *test)
 
 	arm_lpae_kunit_set_pte(pte);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("allowed_idioms"), allowed + 1);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("allowed_idioms"), allowed + !IN_MODULE);
 	dma_sync_single_for_device(kt_dev, dma, 64, DMA_TO_DEVICE);
 	test_set_pte(pte + 1);
 	EXPECT_SILENCE(test);
@@ -53,6 +62,162 @@ static void page_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pte[0], 0x5a5a);
 	KUNIT_EXPECT_EQ(test, pte[1], 0xa5a5);
 }
+
+/* The row's code is never a module. */
+static void page_table_elsewhere(struct kunit *test)
+{
+	u64 *pte = kt_buf(test, 64);
+	dma_addr_t dma = test_dma_map(test, kt_dev, pte, 64, DMA_TO_DEVICE);
+
+	arm_lpae_kunit_set_pte(pte);
+	dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
+	if (IN_MODULE)
+		EXPECT_REPORT(test, "cpu-write", arm_lpae_kunit_set_pte, pte, 8);
+	else
+		EXPECT_SILENCE(test);
+}
+
+static void rows_of_accesses(struct kunit *test)
+{
+	static const struct {
+		const char *function;
+		bool permitted, strictly;
+	} names[] = {
+		{ "arm_lpae_map_pages", true, false },
+		{ "__arm_lpae_set_pte", true, false },
+		{ "arm_lpae_map_pages [io_pgtable]", false, false },
+		{ "md_bitmap_startwrite", true, false },
+		{ "md_bitmap_startwrite [md_mod]", true, false },
+		{ "md_bitmap_startwrite [md]", false, false },
+		{ "md_bitmap_startwrite [md_mod2]", false, false },
+		{ "md_bitmap_startwrite+0x10/0x80 [md_mod]", true, false },
+		{ "md_bitmap_startwrite+0x10/0x80 [amd_mod]", false, false },
+		{ "swiotlb_bounce", true, true },
+		{ "swiotlb_bounce [md_mod]", false, false },
+		{ "my_swiotlb_bounce", false, false },
+		{ "", false, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const char *name = names[i].function;
+
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, false),
+				    names[i].permitted, "%s", name);
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, true),
+				    names[i].strictly, "%s, strict=1", name);
+	}
+	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", DMA_FROM_DEVICE, false));
+}
+
+static void rows_of_mappings(struct kunit *test)
+{
+	static const struct {
+		u8 type, kind;
+		const char *function;
+		bool permitted;
+	} names[] = {
+		{ DOD_R_CACHELINE_SHARING, DOD_SG, "scsi_dma_map", true },
+		{ DOD_R_CACHELINE_SHARING, DOD_SG, "scsi_dma_map [scsi_mod]", true },
+		{ DOD_R_CACHELINE_SHARING, DOD_SG, "scsi_dma_map [my_scsi]", false },
+		{ DOD_R_CACHELINE_SHARING, DOD_SG, "scsi_queue_rq [scsi_mod]", true },
+		{ DOD_R_CACHELINE_SHARING, DOD_SINGLE, "scsi_queue_rq [scsi_mod]", false },
+		{ DOD_R_CACHELINE_SHARING, DOD_SINGLE, "scsi_queue_rq", false },
+		{ DOD_R_OVERLAPPING_MAPPING, DOD_SG, "scsi_dma_map", false },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "scsi_queue_rq [scsi_mod]", true },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list", true },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list [scsi_mod]", false },
+		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm]", true },
+		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm_helpers]", false },
+		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [nottm]", false },
+		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map", true },
+		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map [my_net]", false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		KUNIT_EXPECT_EQ_MSG(test, !!dod_map_row(names[i].type, names[i].kind,
+							names[i].function),
+				    names[i].permitted, "%u, %u, %s", names[i].type,
+				    names[i].kind, names[i].function);
+}
+
+/* === What is mapped of a SCSI request ===================================== */
+
+static kt_noinline int test_map_list(struct scatterlist *sg)
+{
+	return dma_map_sg(kt_dev, sg, 1, DMA_FROM_DEVICE);
+}
+
+/* Bears the name of a row, and is not what the row is about. */
+static kt_noinline int scsi_dma_map_kunit(struct scatterlist *sg)
+{
+	return dma_map_sg(kt_dev, sg, 1, DMA_FROM_DEVICE);
+}
+
+static void map_and_unmap(struct kunit *test, struct scatterlist *sg,
+			  int (*map)(struct scatterlist *sg))
+{
+	int nr = map(sg);
+
+	KUNIT_EXPECT_EQ(test, nr, 1);
+	if (nr)
+		dma_unmap_sg(kt_dev, sg, 1, DMA_FROM_DEVICE);
+}
+
+/* 36 bytes of an object, as the answer to INQUIRY. */
+static void request_elsewhere(struct kunit *test)
+{
+	struct scatterlist sg;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	KT_REQUIRES(test, !is_swiotlb_force_bounce(kt_dev));
+	kt_set(test, "noncoherent", "64");
+	sg_init_one(&sg, kt_buf(test, 256), 36);
+	map_and_unmap(test, &sg, test_map_list);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 36);
+	map_and_unmap(test, &sg, scsi_dma_map_kunit);
+	if (IN_MODULE)
+		EXPECT_MAP_REPORT(test, "cacheline-sharing", scsi_dma_map_kunit, 36);
+	else
+		EXPECT_SILENCE(test);
+}
+
+#if IS_BUILTIN(CONFIG_SCSI)
+/* As esp_scsi.c does in its interrupt: no scsi_queue_rq() is in sight. */
+static void scsi_request(struct kunit *test)
+{
+	struct scsi_device *sdev = kunit_kzalloc(test, sizeof(*sdev), GFP_KERNEL);
+	struct Scsi_Host *host = kunit_kzalloc(test, sizeof(*host), GFP_KERNEL);
+	struct scsi_cmnd *cmd = kunit_kzalloc(test, sizeof(*cmd), GFP_KERNEL);
+	long allowed = dma_owner_debug_count("allowed_idioms");
+	struct scatterlist sg;
+
+	KUNIT_ASSERT_TRUE(test, sdev && host && cmd);
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+	KT_REQUIRES(test, !is_swiotlb_force_bounce(kt_dev));
+	kt_set(test, "noncoherent", "64");
+	host->dma_dev = kt_dev;
+	sdev->host = host;
+	cmd->device = sdev;
+	cmd->sc_data_direction = DMA_FROM_DEVICE;
+	sg_init_one(&sg, kt_buf(test, 256), 36);
+	cmd->sdb.table.sgl = &sg;
+	cmd->sdb.table.nents = 1;
+	cmd->sdb.length = 36;
+	KUNIT_EXPECT_EQ(test, scsi_dma_map(cmd), 1);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("allowed_idioms"),
+			allowed + 1);
+	scsi_dma_unmap(cmd);
+	EXPECT_SILENCE(test);
+}
+#else
+static void scsi_request(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_SCSI=y");
+}
+#endif
 
 /* The row is for what goes to the device, and strict=1 knows no rows. */
 static void page_table_limits(struct kunit *test)
@@ -291,7 +456,12 @@ static struct kunit_case idioms_cases[] = {
 	KUNIT_CASE(struct_of_the_parent),
 	KUNIT_CASE(data_of_net_device),
 	KUNIT_CASE(page_table),
+	KUNIT_CASE(page_table_elsewhere),
 	KUNIT_CASE(page_table_limits),
+	KUNIT_CASE(rows_of_accesses),
+	KUNIT_CASE(rows_of_mappings),
+	KUNIT_CASE(request_elsewhere),
+	KUNIT_CASE(scsi_request),
 	DIRECTION_CASE(bounce_copy),
 	DIRECTION_CASE(object_size),
 	DIRECTION_CASE(no_sync_needed),
