@@ -193,6 +193,38 @@ static void add_image(const struct resource *res)
 		}
 }
 
+/* Called with resource_lock held: none of them goes away. */
+static void find_images(void *found)
+{
+	const struct resource *ram, *part;
+
+	if (*(bool *)found)
+		return;
+	*(bool *)found = true;
+	for (ram = iomem_resource.child; ram; ram = ram->sibling)
+		for (part = ram->child; part; part = part->sibling)
+			add_image(part);
+}
+
+DOD_DEFINE_ALIGNF(look_at_gap, find_images);
+
+/*
+ * Resources come and go with memory and devices, and are freed then. Their lock is
+ * static, and what walks them for others does not tell their names. But who asks for
+ * room among them is called with the lock held, for each gap, and need not like any: no
+ * two bytes begin with the last one.
+ */
+static void learn_images(void)
+{
+	struct resource none = { .name = "dma_owner_debug", .flags = IORESOURCE_MEM };
+	bool found = false;
+
+	nr_image = 0;
+	if (!allocate_resource(&iomem_resource, &none, 2, 0, -1, 1, look_at_gap, &found))
+		release_resource(&none);
+	WARN_ON_ONCE(!found);
+}
+
 static void say_which_image(struct dod_finding *f, const struct image *in,
 			    const void *addr)
 {
@@ -1166,13 +1198,7 @@ void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
  */
 void dod_checks_start(const struct dod_guard *with)
 {
-	const struct resource *ram, *part;
-
 	guard = with;
 	find_stages();
-	nr_image = 0;
-	/* The image's resources are static, and their parents not unplugged. */
-	for (ram = iomem_resource.child; ram; ram = ram->sibling)
-		for (part = ram->child; part; part = part->sibling)
-			add_image(part);
+	learn_images();
 }

@@ -9,6 +9,7 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
+#include <linux/ioport.h>
 #include <linux/moduleparam.h>
 #include <linux/ptrace.h>
 #include <linux/stacktrace.h>
@@ -327,6 +328,35 @@ static inline bool dod_is_module_addr(const void *addr)
 #else
 #define dod_set_arg3(fn_regs, value)	((void)(fn_regs), (void)(value))
 #endif
+
+/*
+ * name(), which allocate_resource() asks where in a gap to begin, and which takes none:
+ * it calls function(data) for each. "resource: Pass full extent of empty space to
+ * resource_alignf CB" in v7.1 added an argument.
+ */
+#define DOD_DEFINE_ALIGNF(name, function)						\
+static resource_size_t __maybe_unused							\
+name##_4(void *data, const struct resource *gap, resource_size_t size,			\
+	 resource_size_t align)								\
+{											\
+	function(data);									\
+	return (resource_size_t)-1;							\
+}											\
+static resource_size_t __maybe_unused							\
+name##_5(void *data, const struct resource *gap, const struct resource *all,		\
+	 resource_size_t size, resource_size_t align)					\
+{											\
+	function(data);									\
+	return (resource_size_t)-1;							\
+}											\
+static const typeof(DOD_ALIGNF(name)) name = DOD_ALIGNF(name)
+
+#define DOD_ALIGNF(name) __builtin_choose_expr(						\
+	__builtin_types_compatible_p(typeof(allocate_resource),				\
+		int(struct resource *, struct resource *, resource_size_t,		\
+		    resource_size_t, resource_size_t, resource_size_t,			\
+		    typeof(&name##_4), void *)),					\
+	&name##_4, &name##_5)
 
 /* Without STACKTRACE the module still builds, and refuses to load. */
 #ifndef CONFIG_STACKTRACE
