@@ -659,7 +659,8 @@ static bool mask_exceeded(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
-	u64 mask = d->mask, bus_limit = d->bus_limit ?: U64_MAX;
+	u64 mask = call->allocated ? call->dev->coherent_dma_mask : d->mask;
+	u64 bus_limit = d->bus_limit ?: U64_MAX;
 	u64 wires = READ_ONCE(d->wires), last = dod_bus_last(m);
 
 	if (likely(last <= mask && last <= bus_limit && last <= wires))
@@ -670,8 +671,8 @@ static bool mask_exceeded(const struct dod_call *call,
 		    last, fls64(wires), max(m->bus, wires + 1),
 		    max(m->bus, wires + 1) & wires);
 	if (last > mask)
-		say(f, "It ends at 0x%llx, but the device's mask is 0x%llx.\n",
-		    last, mask);
+		say(f, "It ends at 0x%llx, but the device's %smask is 0x%llx.\n",
+		    last, call->allocated ? "coherent " : "", mask);
 	if (last > bus_limit)
 		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
 		    last, bus_limit);

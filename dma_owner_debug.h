@@ -811,6 +811,8 @@ struct dod_sync {
  * @kind:	the family the call belongs to
  * @attrs:	DMA_ATTR_* of a map call and of an unmap call
  * @to_device:	a map call that hands the memory over at once
+ * @allocated:	a map call of the memory's allocation: it goes by the device's
+ *		coherent_dma_mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
  * @frees:	an unmap call that frees the memory, too
@@ -828,7 +830,7 @@ struct dod_call {
 	enum dma_data_direction dir;
 	enum dod_kind kind;
 	unsigned long attrs;
-	bool to_device, wrong, frees;
+	bool to_device, allocated, wrong, frees;
 	unsigned long caller, sp, bp;
 
 	struct dod_mapping *leader, *tail;

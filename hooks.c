@@ -338,10 +338,11 @@ static void map_one(struct hook *hook, unsigned long caller,
 		return;
 	}
 	call = call_begin(dev, dir, DOD_SINGLE, caller, fregs);
-	if (hooks[ALLOC_PAGES].missing && announcer_of(caller) == ALLOCATES)
+	call.allocated = hooks[ALLOC_PAGES].missing && announcer_of(caller) == ALLOCATES;
+	if (call.allocated)
 		call.kind = DOD_PAGES;
 	call.attrs = attrs;
-	call.to_device = call.kind == DOD_SINGLE &&
+	call.to_device = !call.allocated &&
 			 !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	call.wrong = is_wrong;
 	map(&call, phys, size, bus);
@@ -380,6 +381,7 @@ static void on_alloc_pages(struct hook *hook, unsigned long caller,
 	struct dod_call call = call_begin(dev, dir, DOD_PAGES, caller, fregs);
 
 	note_seen(hook, dev, phys, bus, size, dir, 0);
+	call.allocated = true;
 	map(&call, phys, size, bus);
 	dod_owner_map_end(&call);
 }
@@ -422,8 +424,8 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	call.attrs = attrs;
 	/* The unmap does not have the attributes in all kernels, and must find it. */
 	call.wrong = is_ignored(attrs);
-	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) &&
-			 announcer_of(caller) == MAPS;
+	call.allocated = announcer_of(caller) == ALLOCATES;
+	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
 	for_each_sg(sg, s, nents, i) {
 		if (!s->length)
 			continue;

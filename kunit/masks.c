@@ -17,6 +17,7 @@
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
+#include <linux/swiotlb.h>
 
 #include "dod_test.h"
 
@@ -246,6 +247,81 @@ static struct device *new_device(struct kunit *test, struct device *parent)
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, pdev);
 	return &pdev->dev;
+}
+
+/* === Memory that is allocated for the device ============================== */
+
+static kt_noinline struct page *test_alloc_pages(struct device *dev, dma_addr_t *dma)
+{
+	return kt_dma_alloc_pages(dev, PAGE_SIZE, dma, DMA_BIDIRECTIONAL);
+}
+
+static void alloc_pages_silently(struct kunit *test, struct device *dev)
+{
+	struct page *page;
+	dma_addr_t dma;
+
+	page = test_alloc_pages(dev, &dma);
+	KUNIT_EXPECT_NOT_NULL(test, page);
+	EXPECT_SILENCE(test);
+	if (page)
+		dma_free_pages(dev, PAGE_SIZE, page, dma, DMA_BIDIRECTIONAL);
+}
+
+static void alloc_list_silently(struct kunit *test, struct device *dev)
+{
+	struct sg_table *sgt = dma_alloc_noncontiguous(dev, PAGE_SIZE, DMA_BIDIRECTIONAL,
+						       GFP_KERNEL, 0);
+
+	KUNIT_EXPECT_NOT_NULL(test, sgt);
+	EXPECT_SILENCE(test);
+	if (sgt)
+		dma_free_noncontiguous(dev, PAGE_SIZE, sgt, DMA_BIDIRECTIONAL);
+}
+
+/*
+ * It goes by the coherent mask, which can be wider than the one for streaming: then the
+ * pages are where only that mask reaches.
+ */
+static void coherent_mask_is_wider(struct kunit *test)
+{
+	struct device *dev = new_device(test, NULL);
+
+	KT_REQUIRES(test, !is_swiotlb_force_bounce(dev));
+	KUNIT_ASSERT_PTR_NE(test, dev->dma_mask, &dev->coherent_dma_mask);
+	*dev->dma_mask = DMA_BIT_MASK(20);
+	dev->coherent_dma_mask = DMA_BIT_MASK(64);
+	alloc_pages_silently(test, dev);
+	alloc_list_silently(test, dev);
+}
+
+static void coherent_mask_is_narrower(struct kunit *test)
+{
+	struct device *dev = new_device(test, NULL);
+	u8 *buf = direct_buf(test);
+
+	dev->coherent_dma_mask = DMA_BIT_MASK(32);
+	alloc_pages_silently(test, dev);
+	alloc_list_silently(test, dev);
+	/* What is mapped has nothing to do with it. */
+	dev->coherent_dma_mask = DMA_BIT_MASK(20);
+	expect_reached(test, dev, buf);
+}
+
+/* Both masks may be wrong. */
+static void wires_of_allocated_pages(struct kunit *test)
+{
+	struct page *page;
+	dma_addr_t dma;
+
+	direct_buf(test);
+	kt_set(test, "wires", KT_NAME ".0:19");
+	page = test_alloc_pages(kt_dev, &dma);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	if (dma >> 19)
+		EXPECT_MAP_REPORT(test, "mask-exceeded", test_alloc_pages, PAGE_SIZE);
+	dma_free_pages(kt_dev, PAGE_SIZE, page, dma, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
 }
 
 static void use(struct kunit *test, struct device *dev)
@@ -577,6 +653,9 @@ static struct kunit_case masks_cases[] = {
 	KUNIT_CASE(several_items),
 	KUNIT_CASE(wires_switched_off),
 	KUNIT_CASE(bad_wires),
+	KUNIT_CASE(coherent_mask_is_wider),
+	KUNIT_CASE(coherent_mask_is_narrower),
+	KUNIT_CASE(wires_of_allocated_pages),
 	KUNIT_CASE(mask_wider_than_bus),
 	KUNIT_CASE(mask_as_wide_as_bus),
 	KUNIT_CASE(notes_switched_off),
