@@ -752,6 +752,166 @@ static void null_pointers(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
+/* === Values of the tool's that no mapping accounts for ==================== */
+
+#if IS_ENABLED(CONFIG_KASAN_GENERIC)
+/*
+ * A mapping, so that the free is looked at, and all of it the CPU's; and at the start of
+ * the object, where KASAN looks for a double free, in its middle and at its end, values
+ * that nobody knows of. Whoever's they are, a free clears them, and KASAN frees it.
+ */
+static dma_addr_t leave_values(struct kunit *test, u8 *buf, size_t size)
+{
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 128, 64, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	set_shadow(buf, 64, 0xd2);
+	set_shadow(buf + 64, 16, 0xd4);
+	set_shadow(buf + 192, 32, 0xd6);
+	set_shadow(buf + size - 16, 16, 0xd5);
+	return dma;
+}
+
+static void expect_freed(struct kunit *test, const u8 *buf, size_t size, dma_addr_t dma)
+{
+	size_t at;
+
+	for (at = 0; at < size; at += 8)
+		if (kt_shadow(buf + at) < 0xfa)
+			break;
+	KUNIT_EXPECT_EQ_MSG(test, at, size, "its shadow is 0x%02x there",
+			    kt_shadow(buf + min(at, size - 8)));
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, 64, DMA_FROM_DEVICE);
+}
+
+static void left_in_an_object(struct kunit *test)
+{
+	static const size_t sizes[] = { SIZE, 2048, 3 * PAGE_SIZE };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u8 *buf = buf_alloc(test, sizes[i]);
+		dma_addr_t dma = leave_values(test, buf, sizes[i]);
+
+		test_free(buf);
+		expect_freed(test, buf, sizes[i], dma);
+	}
+}
+
+static void left_in_an_object_of_a_cache(struct kunit *test)
+{
+	struct kmem_cache *cache = kmem_cache_create("dma_owner_kunit", 320, 0, 0, NULL);
+	void *bufs[3];
+	dma_addr_t dma;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, cache);
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		do {
+			bufs[i] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOFAIL);
+		} while (is_kfence_address(bufs[i]));
+	dma = leave_values(test, bufs[0], 320);
+	test_cache_free(cache, bufs[0]);
+	expect_freed(test, bufs[0], 320, dma);
+	dma = leave_values(test, bufs[2], 320);
+	test_free_bulk(cache, 2, bufs + 1);
+	expect_freed(test, bufs[2], 320, dma);
+	/* Nothing of it is left over, which would be a warning. */
+	kmem_cache_destroy(cache);
+	EXPECT_SILENCE(test);
+}
+
+static void left_in_bulk(struct kunit *test)
+{
+	void *bufs[4];
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bufs); i++)
+		bufs[i] = buf_alloc(test, SIZE);
+	dma = leave_values(test, bufs[1], SIZE);
+	kfree_bulk(ARRAY_SIZE(bufs), bufs);
+	expect_freed(test, bufs[1], SIZE, dma);
+}
+
+/* Where no hook sees it, KASAN does, and asks. */
+static void left_to_rcu(struct kunit *test)
+{
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	dma_addr_t dma = leave_values(test, (u8 *)obj, round_down(sizeof(*obj), 16));
+	int i;
+
+	kfree_rcu(obj, rcu);
+	rcu_barrier();
+	for (i = 0; i < 150 && kt_painted(obj); i++)
+		msleep(100);
+	for (i = 0; i < sizeof(*obj); i += 8)
+		KUNIT_EXPECT_FALSE(test, kt_painted((u8 *)obj + i));
+	EXPECT_SILENCE(test);
+	late_unmap(test, dma, 64, DMA_FROM_DEVICE);
+}
+
+/* Kept by the pool, and given to the allocator. */
+static void left_in_a_pool(struct kunit *test)
+{
+	mempool_t *pool = mempool_create_kmalloc_pool(4, SIZE);
+	dma_addr_t dma;
+	void *element;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_TRUE(test, i || lack(pool, 1));
+		do {
+			element = mempool_alloc(pool, GFP_KERNEL);
+		} while (is_kfence_address(element));
+		dma = leave_values(test, element, SIZE);
+		mempool_free(element, pool);
+		expect_freed(test, element, SIZE, dma);
+		if (!i)
+			lack_no_more(pool, 1);
+	}
+	mempool_destroy(pool);
+	EXPECT_SILENCE(test);
+}
+
+static void left_in_pages(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 1);
+	u8 *buf = page_address(page), *mem;
+	dma_addr_t dma = leave_values(test, buf, 2 * PAGE_SIZE);
+
+	test_free_pages(page, 1);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, 64, DMA_FROM_DEVICE);
+
+	mem = vmalloc(2 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	buf = page_address(vmalloc_to_page(mem));
+	dma = leave_values(test, buf, PAGE_SIZE);
+	test_vfree(mem);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	late_unmap(test, dma, 64, DMA_FROM_DEVICE);
+}
+
+/* Whoever frees an object that was never mapped pays nothing, and clears nothing. */
+static void left_in_the_neighbour(struct kunit *test)
+{
+	u8 *a = buf_alloc(test, SIZE), *b = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, b, SIZE, DMA_FROM_DEVICE);
+
+	test_free(a);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, b, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, b + SIZE - 8, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	EXPECT_CLEAN(test, b, SIZE);
+}
+#endif
+
 /* === Pages ================================================================ */
 
 static void check_pages(struct kunit *test, gfp_t gfp, unsigned int order, size_t offset,
@@ -1538,6 +1698,13 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(unseen_page),
 	KUNIT_CASE(unseen_found_by_scan),
 	KUNIT_CASE(unseen_of_the_cpu),
+	KUNIT_CASE(left_in_an_object),
+	KUNIT_CASE(left_in_an_object_of_a_cache),
+	KUNIT_CASE(left_in_bulk),
+	KUNIT_CASE(left_to_rcu),
+	KUNIT_CASE(left_in_a_pool),
+	KUNIT_CASE(left_in_pages),
+	KUNIT_CASE(left_in_the_neighbour),
 #endif
 	KUNIT_CASE(pool_of_objects),
 	KUNIT_CASE(pool_of_a_cache),
