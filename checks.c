@@ -365,6 +365,8 @@ static void look(const struct dod_mapping *m, struct dod_finding *f)
 
 	f->freed = false;
 	f->what = guard->inaccessible(m->start, m->last, &f->bad, &f->freed);
+	if (likely(!f->what))
+		f->what = dod_guard_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* hooks.c looks no further than that. */
 	if (!f->what && (is_free || m->last - m->start < dod_size(m) - 1)) {
 		f->bad = is_free ? m->start : m->last + 1;

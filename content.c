@@ -13,6 +13,7 @@
 #include "permissive.h"
 
 #include <linux/hash.h>
+#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
@@ -129,9 +130,8 @@ static u64 fold_word(u64 h, u64 word)
 }
 
 /* At most a block. */
-static u32 fold(u64 start, u64 last)
+static u32 fold_bytes(const u8 *p, const u8 *end)
 {
-	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
 	u64 h = 0, word = 0;
 	unsigned int i;
 
@@ -147,6 +147,27 @@ static u32 fold(u64 start, u64 last)
 		word = word << 8 | *p++;
 	h = fold_word(h, word);
 	return h ^ h >> 32;
+}
+
+static noinline bool fold_kfence(u64 start, unsigned int nr, u32 *print)
+{
+	u8 copy[BLOCK];
+
+	if (!dod_guard_read(start, copy, nr))
+		return false;
+	*print = fold_bytes(copy, copy + nr);
+	return true;
+}
+
+/* False if it is not there any more. */
+static bool fold(u64 start, u64 last, u32 *print)
+{
+	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
+
+	if (is_kfence_address(p) || is_kfence_address(end - 1))
+		return fold_kfence(start, end - p, print);
+	*print = fold_bytes(p, end);
+	return true;
 }
 
 /* Blocks go by where they are in the mapping; the middle of a long one has none. */
@@ -231,8 +252,10 @@ static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
 		block_at(m, slot, &from, &to);
 		if (from < range->start || to > range->last)
 			continue;
-		c->block[slot] = fold(from, to);
-		c->valid |= BIT_ULL(slot);
+		if (fold(from, to, &c->block[slot]))
+			c->valid |= BIT_ULL(slot);
+		else
+			c->valid &= ~BIT_ULL(slot);
 	}
 }
 
@@ -245,13 +268,15 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
 	bool doubtful = dod_content_was_doubted(c);
+	u32 print;
 
 	c->valid &= ~slots;
 	while (slots) {
 		unsigned int slot = next_slot(&slots);
 
 		block_at(m, slot, &from, &to);
-		if (likely(c->block[slot] == fold(from, to)))
+		/* What has been freed meanwhile is not there any more. */
+		if (unlikely(!fold(from, to, &print)) || likely(c->block[slot] == print))
 			continue;
 		if (doubtful) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
@@ -314,7 +339,8 @@ static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
 	unsigned int nr, i;
 	u64 start;
 
-	if (!guard->padding || !chosen() || !is_judged_behind(call, m))
+	if (!guard->padding || !chosen() || !is_judged_behind(call, m) ||
+	    dod_guard_is_kfence(m->start, m->last))
 		return;
 	nr = guard->padding(m, DOD_BEHIND, &start);
 	if (!nr)
@@ -373,7 +399,7 @@ static u8 canary_byte(u64 phys)
 /*
  * Not where the device would not write to this memory, and not where the pattern
  * would stay in the cache: on a device that is not coherent it would be written
- * back over what comes in.
+ * back over what comes in. Nor in what KFENCE can take away.
  */
 static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
 {
@@ -381,7 +407,8 @@ static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
 	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
 	    !READ_ONCE(dod_armed))
 		return;
-	if (!m->device->coherent || is_bounced(call, m)) {
+	if (!m->device->coherent || is_bounced(call, m) ||
+	    dod_guard_is_kfence(m->start, m->last)) {
 		dod_count(DOD_C_UNJUDGED_CANARY);
 		return;
 	}

@@ -769,6 +769,9 @@ enum dod_counter dod_guard_untrapped(u64 phys);
 u64 dod_guard_page_end(u64 phys, u64 last);
 enum dod_trap dod_guard_classify(const struct dod_mapping *m);
 bool dod_guard_may_change(u64 phys);
+bool dod_guard_is_kfence(u64 start, u64 last);
+bool dod_guard_read(u64 start, u8 *to, unsigned int nr);
+const char *dod_guard_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
 
 /* Of guards that mark nothing. */
 #define DOD_BLIND_MEANS \

@@ -64,7 +64,8 @@ void dod_edges_copy(struct dod_mapping *m, bool after, u64 start, u64 last)
 	struct edge *e;
 	unsigned int i;
 
-	if (!c)
+	/* KFENCE looks after what it has put there, and can take it away. */
+	if (!c || dod_guard_is_kfence(start, last))
 		return;
 	if (!c->edges) {
 		c->edges = dod_pool_get(&pool);

@@ -11,6 +11,7 @@
 #include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 /* See dma_owner_debug.h. */
 DEFINE_PER_CPU(unsigned int, dod_judging);
@@ -51,6 +52,101 @@ enum dod_counter dod_guard_untrapped(u64 phys)
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
 		return DOD_C_UNTRAPPED_USER;
 	return DOD_COUNTER_COUNT;
+}
+
+/* === Memory of KFENCE's =================================================== */
+
+/*
+ * Each of its objects has a page of its own, that is there while the object is allocated:
+ * the page of a freed one is not, nor are those in between.
+ */
+
+static u8 *kfence_pool(void)
+{
+#ifdef CONFIG_KFENCE
+	return __kfence_pool;
+#else
+	return NULL;
+#endif
+}
+
+/**
+ * dod_guard_is_kfence() - is some of a range memory of KFENCE's?
+ * @start: first byte, physical
+ * @last: last byte
+ *
+ * Then it is to be read by dod_guard_read().
+ *
+ * Context: any.
+ */
+bool dod_guard_is_kfence(u64 start, u64 last)
+{
+#ifdef CONFIG_KFENCE
+	u64 pool;
+
+	if (!kfence_pool())
+		return false;
+	pool = virt_to_phys(kfence_pool());
+	return start < pool + KFENCE_POOL_SIZE && last >= pool;
+#else
+	return false;
+#endif
+}
+
+/**
+ * dod_guard_read() - read memory that may go away, without a fault
+ * @start: first byte, physical
+ * @to: for what is there
+ * @nr: how many bytes
+ *
+ * Context: any.
+ *
+ * Return: false if some of it is not there.
+ */
+bool dod_guard_read(u64 start, u8 *to, unsigned int nr)
+{
+	const u8 *from = phys_to_virt(start);
+
+	pagefault_disable();
+	for (; nr; nr--, from++, to++)
+		__get_kernel_nofault(to, from, u8, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/**
+ * dod_guard_kfence_hole() - is some of a range not there, because KFENCE has taken it?
+ * @start: first byte, physical
+ * @last: last byte
+ * @bad: the first byte that is not there
+ * @freed: an object that was freed was
+ *
+ * Context: any.
+ *
+ * Return: what it is in, or NULL.
+ */
+const char *dod_guard_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
+{
+	u64 pool, page;
+	u8 byte;
+
+	if (likely(!dod_guard_is_kfence(start, last)))
+		return NULL;
+	pool = virt_to_phys(kfence_pool());
+	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
+		if (!dod_guard_is_kfence(page, page))
+			return NULL;
+		if (dod_guard_read(page, &byte, 1))
+			continue;
+		*bad = max(page, start);
+		/* Objects are in every second page, after the first two. */
+		*freed = page - pool >= 2 * PAGE_SIZE && !((page - pool) / PAGE_SIZE % 2);
+		return *freed ? "a freed object of KFENCE's" : "a guard page of KFENCE's";
+	}
+	return NULL;
 }
 
 /**

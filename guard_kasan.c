@@ -396,6 +396,9 @@ static u64 object(const void *addr)
 {
 	struct folio *folio = virt_to_folio(addr);
 
+	/* KASAN leaves KFENCE's pool alone. */
+	if (is_kfence_address(addr))
+		return ksize(addr);
 	return alive(virt_to_phys((void *)addr),
 		     PFN_PHYS(folio_pfn(folio)) + folio_size(folio) - 1, true);
 }

@@ -19,6 +19,7 @@
 #include <linux/kallsyms.h>
 #include <linux/kasan-checks.h>
 #include <linux/kernel.h>
+#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
@@ -135,13 +136,14 @@ static void note_seen(struct hook *hook, const struct device *dev, u64 phys,
 
 /*
  * What firmware reserved, at the edge of the memory that the kernel knows, need not
- * be in the linear map, and has no shadow then.
+ * be in the linear map, and has no shadow then. Nor is what KFENCE, whose pool is
+ * reserved, has taken away: that is memory all the same.
  */
 static bool is_mapped(struct page *page)
 {
 	unsigned long word;
 
-	if (likely(!PageReserved(page)))
+	if (likely(!PageReserved(page)) || is_kfence_address(page_address(page)))
 		return true;
 	pagefault_disable();
 	__get_kernel_nofault(&word, page_address(page), unsigned long, fault);

@@ -5,6 +5,7 @@
  */
 
 #include <linux/ioport.h>
+#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
@@ -65,7 +66,8 @@ static struct page *unmapped_page(struct kunit *test)
 
 	for (pfn = 1; pfn < PHYS_PFN(SZ_4G); pfn++) {
 		if (!pfn_valid(pfn) || !PageReserved(pfn_to_page(pfn)) ||
-		    is_zone_device_page(pfn_to_page(pfn)) || is_image(PFN_PHYS(pfn)))
+		    is_zone_device_page(pfn_to_page(pfn)) || is_image(PFN_PHYS(pfn)) ||
+		    is_kfence_address(page_address(pfn_to_page(pfn))))
 			continue;
 		pagefault_disable();
 		__get_kernel_nofault(&word, page_address(pfn_to_page(pfn)), unsigned long, fault);

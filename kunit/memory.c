@@ -23,6 +23,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "dod_test.h"
@@ -717,6 +718,122 @@ static void runs_into_freed_page(struct kunit *test)
 	map_page(test, page, 1000, PAGE_SIZE - 1000, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 	__free_page(page);
+}
+
+/* === Memory of KFENCE's =================================================== */
+
+/* It takes an allocation now and then. */
+static u8 *kfence_buf(struct kunit *test, size_t size)
+{
+	unsigned long until = jiffies + 10 * HZ;
+	u8 *buf;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KFENCE));
+	quiet(test);
+	do {
+		buf = kzalloc(size, GFP_KERNEL);
+		if (is_kfence_address(buf))
+			return buf;
+		kfree(buf);
+		cond_resched();
+	} while (time_before(jiffies, until));
+	kunit_skip(test, "no KFENCE object within 10 s (kfence.sample_interval=0?)");
+	return NULL;
+}
+
+/* Whoever touches a page that is not, has KFENCE report that, and put it there. */
+static bool is_there(const u8 *p)
+{
+	u8 byte;
+
+	pagefault_disable();
+	__get_kernel_nofault(&byte, p, u8, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+static void freed_kfence_object(struct kunit *test)
+{
+	u8 *buf = kfence_buf(test, 100);
+	struct target t;
+
+	map_buf(test, buf, 100);
+	EXPECT_SILENCE(test);
+	kfree(buf);
+	OPTIMIZER_HIDE_VAR(buf);
+	KUNIT_ASSERT_FALSE(test, is_there(buf));
+
+	kt_set(test, "content", "on");
+	map_buf(test, buf, 100);
+	EXPECT_MISUSE(test, "use-after-free-map", 100);
+	says(test, "Byte 0 of its 100 is in a freed object of KFENCE's.");
+	says_where(test, buf, 100);
+	KUNIT_EXPECT_FALSE(test, is_there(buf));
+	map_buf(test, buf + 36, 8);
+	EXPECT_MISUSE(test, "use-after-free-map", 8);
+
+	/* Of a list, the other entries are written to by nobody, either. */
+	kt_set(test, "canary", is_list(test) ? "0" : "1");
+	kt_set(test, "noncoherent", "64");
+	t = prepare_buf(test, buf, 100, DMA_FROM_DEVICE);
+	keep_mapped(test, &t);
+	EXPECT_MISUSE(test, "use-after-free-map", 100);
+	sync_all(&t, false);
+	sync_all(&t, true);
+	unmap_quietly(&t);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_FALSE(test, is_there(buf));
+}
+
+/* The page after each object's is never there. */
+static void beyond_a_kfence_object(struct kunit *test)
+{
+	u8 *buf = kfence_buf(test, 100), *end = (u8 *)PAGE_ALIGN((unsigned long)buf + 1);
+
+	map_buf(test, buf, end - buf + 10);
+	EXPECT_MISUSE(test, "out-of-bounds-map", end - buf + 10);
+	says(test, "Byte %zu of its %zu is in a guard page of KFENCE's.", end - buf,
+	     end - buf + 10);
+	KUNIT_EXPECT_FALSE(test, is_there(end));
+	map_buf(test, buf, end - buf);
+	EXPECT_SILENCE(test);
+	kfree(buf);
+}
+
+/* Its content must not be looked at any more, at a sync or at the unmap. */
+static void kfence_object_freed_meanwhile(struct kunit *test)
+{
+	static const enum dma_data_direction dirs[] = {
+		DMA_TO_DEVICE, DMA_FROM_DEVICE, DMA_BIDIRECTIONAL
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
+		u8 *buf = kfence_buf(test, 100);
+		struct target t;
+
+		kt_set(test, "content", "on");
+		kt_set(test, "canary", is_list(test) ? "0" : "1");
+		kt_set(test, "noncoherent", i == 2 ? "64" : "0");
+		kt_set(test, "watch_writes", "1");
+		t = prepare_buf(test, buf, 100, dirs[i]);
+		keep_mapped(test, &t);
+		EXPECT_SILENCE(test);
+		kfree(buf);
+		OPTIMIZER_HIDE_VAR(buf);
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		says(test, "BUG: DMA_OWNER: free-while-mapped in *");
+		says(test, "Free of 100 bytes at %lx by task *", (unsigned long)buf);
+		KUNIT_EXPECT_FALSE(test, is_there(buf));
+		sync_all(&t, false);
+		sync_all(&t, true);
+		unmap_quietly(&t);
+		EXPECT_SILENCE(test);
+		KUNIT_EXPECT_FALSE(test, is_there(buf));
+	}
 }
 
 /* === vmalloc space ======================================================== */
@@ -1455,6 +1572,9 @@ static struct kunit_case memory_cases[] = {
 	BOTH_WAYS(freed_object_that_changes),
 	BOTH_WAYS(freed_page),
 	BOTH_WAYS(runs_into_freed_page),
+	BOTH_WAYS(freed_kfence_object),
+	BOTH_WAYS(beyond_a_kfence_object),
+	BOTH_WAYS(kfence_object_freed_meanwhile),
 	BOTH_WAYS(vmalloc_memory),
 	BOTH_WAYS(vmapped_memory),
 	BOTH_WAYS(percpu_memory),
