@@ -415,10 +415,30 @@ static bool out_of_bounds(const struct dod_call *call,
 
 enum contiguity { CONTIGUOUS, DIFFERENT, UNKNOWN };
 
+/* The mark of the allocation that a single page is of: its first page has it. */
+static const void *mark_of(unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+	const void *mark = dod_pagemark(pfn);
+	unsigned int i;
+
+	for (i = 1; !mark && i < MAX_ORDER_NR_PAGES && !page_ref_count(page); i++) {
+		if (!pfn_valid(pfn - i))
+			break;
+		page = pfn_to_page(pfn - i);
+		if (PageBuddy(page) || folio_test_slab(page_folio(page)) ||
+		    folio_test_large(page_folio(page)))
+			break;
+		mark = dod_pagemark(pfn - i);
+	}
+	return mark;
+}
+
 /*
  * Do two pages that follow each other belong to one allocation? Pages of their
  * own say nothing: split_page() and alloc_pages_exact() make such of one, and so
  * does the block layer where pages of the page cache happen to follow each other.
+ * But pages that different calls have allocated are two allocations.
  */
 static enum contiguity follow(struct page *page, struct page *next)
 {
@@ -435,6 +455,16 @@ static enum contiguity follow(struct page *page, struct page *next)
 	/* The tail of an allocation without __GFP_COMP. */
 	if (!page_ref_count(next))
 		return CONTIGUOUS;
+	if (dod_pagemarks_known()) {
+		const void *mark = dod_pagemark(page_to_pfn(next));
+
+		if (mark) {
+			const void *before = mark_of(page_to_pfn(page));
+
+			if (before && before != mark)
+				return DIFFERENT;
+		}
+	}
 	return UNKNOWN;
 }
 

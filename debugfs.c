@@ -167,6 +167,11 @@ static long pool_records(void)
 	return atomic_long_read(&dod_mapping_pool.total);
 }
 
+static long page_marks(void)
+{
+	return dod_pagemarks_known();
+}
+
 /* States, in the same list as the counters but not counted. */
 static const struct gauge {
 	const char *name;
@@ -176,6 +181,7 @@ static const struct gauge {
 	{ "pool_free", pool_free },
 	{ "pool_records", pool_records },
 	{ "kcsan_longest_wait_us", longest_wait_us },
+	{ "page_marks", page_marks },
 };
 
 /* The name of the type, spelt like the other counters; advice is no report. */

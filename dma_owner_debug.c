@@ -469,6 +469,10 @@ void dod_broken(const char *what)
 #define RMW_NOTE \
 	"; x++ and x |= y count as reads: build the kernel with clang and KCFLAGS=\"-mllvm -asan-opt-same-temp=0\""
 
+/* Where two pages are of two allocations. */
+#define MARKS_NOTE \
+	"; a run of single pages of several allocations is not recognised: build the kernel with CONFIG_MEM_ALLOC_PROFILING=y, and switch it on"
+
 static int __init dma_owner_debug_init(void)
 {
 	const struct dod_guard *guard = &dod_guard;
@@ -483,6 +487,7 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_checks_start(guard);
+	dod_pagemarks_start();
 	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
 	if (err) {
 		pr_err("cannot load: no memory for %u records (pool_reserve)\n",
@@ -507,11 +512,12 @@ static int __init dma_owner_debug_init(void)
 		goto err_hooks;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
-	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s%s%s\n",
 		guard->name, nr_hooks, min(pool_reserve, pool_max),
 		sizeof(struct dod_mapping), guard->means ? "; " : "",
 		guard->means ?: "",
-		guard->traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "");
+		guard->traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "",
+		dod_pagemarks_known() ? "" : MARKS_NOTE);
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 	return 0;

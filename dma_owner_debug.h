@@ -1000,6 +1000,11 @@ bool dod_checks_own_data(const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
 
+void dod_pagemarks_start(void);
+void dod_pagemarks_look(void);
+bool dod_pagemarks_known(void);
+const void *dod_pagemark(unsigned long pfn);
+
 /* === Lifecycle ============================================================ */
 
 void dod_lifecycle_mark(struct dod_mapping *m);

@@ -307,6 +307,7 @@ static DECLARE_DEFERRABLE_WORK(look_work, look);
 static void look(struct work_struct *work)
 {
 	look_for_hooks();
+	dod_pagemarks_look();
 	if (guard->freed)
 		look_for_freed();
 	schedule_delayed_work(&look_work, LOOK_PERIOD);

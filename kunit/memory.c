@@ -1507,6 +1507,191 @@ static void single_pages(struct kunit *test)
 		kunit_skip(test, "no two pages follow each other");
 }
 
+/* === Contiguity, where the kernel knows who allocated a page ============== */
+
+static void requires_marks(struct kunit *test)
+{
+	if (!dma_owner_debug_count("page_marks"))
+		kunit_skip(test, "this kernel does not mark pages by who allocates them");
+	quiet(test);
+}
+
+static kt_noinline struct page *alloc_here(unsigned int order)
+{
+	return alloc_pages(GFP_KERNEL, order);
+}
+
+static kt_noinline struct page *alloc_there(unsigned int order)
+{
+	return alloc_pages(GFP_KERNEL, order);
+}
+
+/* As get_blocks(), but every second one is somebody else's. */
+static struct blocks *get_mixed_blocks(struct kunit *test, unsigned int order)
+{
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	b->order = order;
+	for (; b->nr < NBLOCKS; b->nr++) {
+		b->page[b->nr] = b->nr % 2 ? alloc_there(order) : alloc_here(order);
+		if (!b->page[b->nr])
+			break;
+	}
+	return b;
+}
+
+/* A block that one of the other kind follows, NULL if there is none. */
+static struct page *block_before_other(const struct blocks *b)
+{
+	unsigned long nr = 1UL << b->order;
+	unsigned int i, j;
+
+	for (i = 0; i < b->nr; i++)
+		for (j = (i + 1) % 2; j < b->nr; j += 2)
+			if (page_to_pfn(b->page[i]) + nr == page_to_pfn(b->page[j]))
+				return b->page[i];
+	return NULL;
+}
+
+static void somebody_elses_pages(struct kunit *test)
+{
+	unsigned int order;
+	bool any = false;
+
+	requires_marks(test);
+	for (order = 0; order < 3; order++) {
+		struct blocks *b = get_mixed_blocks(test, order);
+		struct page *page = block_before_other(b);
+		size_t size = PAGE_SIZE << order;
+
+		if (page) {
+			any = true;
+			map_page(test, page, 0, 2 * size, DMA_TO_DEVICE);
+			if (is_list(test)) {
+				EXPECT_SILENCE(test);
+			} else {
+				EXPECT_MISUSE(test, "not-contiguous", 2 * size);
+				says(test, "From byte %zu of its %zu on it is another allocation.",
+				     size, 2 * size);
+			}
+			/* Begins with the last page of several. */
+			map_page(test, page + (1 << order) - 1, 100, PAGE_SIZE - 99,
+				 DMA_FROM_DEVICE);
+			if (is_list(test))
+				EXPECT_SILENCE(test);
+			else
+				EXPECT_MISUSE(test, "not-contiguous", PAGE_SIZE - 99);
+			/* All of it, and no more. */
+			map_page(test, page, 0, size, DMA_BIDIRECTIONAL);
+			EXPECT_SILENCE(test);
+		}
+		put_blocks(b);
+	}
+	if (!any)
+		kunit_skip(test, "no two blocks follow each other");
+}
+
+/* What follows is somebody else's, who goes on using it. */
+static void into_somebody_elses_page(struct kunit *test)
+{
+	struct page *page;
+	struct blocks *b;
+	struct target t;
+	u8 *buf;
+
+	requires_marks(test);
+	b = get_mixed_blocks(test, 0);
+	page = block_before_other(b);
+	if (page) {
+		buf = page_address(page);
+		t = prepare_buf(test, buf, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
+		keep_mapped(test, &t);
+		EXPECT_MISUSE(test, "not-contiguous", 2 * PAGE_SIZE);
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + PAGE_SIZE - 8, 8);
+		EXPECT_CPU_OWNS(test, buf + PAGE_SIZE, 8);
+		unmap_quietly(&t);
+		EXPECT_CLEAN(test, buf, 2 * PAGE_SIZE);
+	}
+	put_blocks(b);
+	if (!page)
+		kunit_skip(test, "no two pages follow each other");
+}
+
+/* The pages of vmalloc() follow each other by chance, and here others are in between. */
+static void run_of_vmalloc_pages(struct kunit *test)
+{
+	struct page *page = NULL, *next = NULL;
+	u8 *mem[NBLOCKS / 8];
+	struct blocks *b;
+	int i, j, k;
+
+	requires_marks(test);
+	b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	for (i = 0; i < ARRAY_SIZE(mem); i++) {
+		mem[i] = vmalloc(PAGE_SIZE);
+		b->page[b->nr] = alloc_here(0);
+		b->nr += !!b->page[b->nr];
+	}
+	for (i = 0; i < ARRAY_SIZE(mem) && !page; i++)
+		for (j = 0; j < b->nr && mem[i] && !page; j++)
+			if (vmalloc_to_pfn(mem[i]) + 1 == page_to_pfn(b->page[j]))
+				page = vmalloc_to_page(mem[i]);
+	if (page) {
+		map_page(test, page, 0, 2 * PAGE_SIZE, DMA_TO_DEVICE);
+		EXPECT_MISUSE(test, "not-contiguous", 2 * PAGE_SIZE);
+		map_page(test, page, 0, PAGE_SIZE, DMA_TO_DEVICE);
+		EXPECT_SILENCE(test);
+	}
+	put_blocks(b);
+	for (i = 0; i < ARRAY_SIZE(mem); i++)
+		vfree(mem[i]);
+	/* All of one allocation: whoever has looked may map them as one. */
+	mem[0] = vmalloc(64 * PAGE_SIZE);
+	for (k = 0; k < 63 && mem[0] && !next; k++)
+		if (vmalloc_to_pfn(mem[0] + k * PAGE_SIZE) + 1 ==
+		    vmalloc_to_pfn(mem[0] + (k + 1) * PAGE_SIZE))
+			next = vmalloc_to_page(mem[0] + k * PAGE_SIZE);
+	if (next) {
+		map_page(test, next, 0, 2 * PAGE_SIZE, DMA_TO_DEVICE);
+		EXPECT_SILENCE(test);
+	}
+	vfree(mem[0]);
+	if (!page)
+		kunit_skip(test, "no page follows one of vmalloc()");
+}
+
+/* However it was divided, or got: it is one allocation. */
+static void one_allocation_of_pages(struct kunit *test)
+{
+	struct page *page;
+	unsigned int i;
+	void *exact;
+
+	requires_marks(test);
+	for (i = 0; i < 8; i++) {
+		page = alloc_here(3);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		map_page(test, page, 0, 8 * PAGE_SIZE, DMA_BIDIRECTIONAL);
+		split_page(page, 3);
+		map_page(test, page, 0, 8 * PAGE_SIZE, DMA_BIDIRECTIONAL);
+		map_page(test, page + 2, 100, 3 * PAGE_SIZE, DMA_TO_DEVICE);
+		EXPECT_SILENCE(test);
+		/* Some of it, which is now another's, and the rest, which is not. */
+		__free_page(page + 7);
+		map_page(test, page, 0, 7 * PAGE_SIZE, DMA_TO_DEVICE);
+		EXPECT_SILENCE(test);
+		free_pages_exact(page_address(page), 7 * PAGE_SIZE);
+
+		exact = alloc_pages_exact(5 * PAGE_SIZE, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, exact);
+		map_buf(test, exact, 5 * PAGE_SIZE);
+		EXPECT_SILENCE(test);
+		free_pages_exact(exact, 5 * PAGE_SIZE);
+	}
+}
+
 #if IS_ENABLED(CONFIG_SHMEM)
 /* The block layer makes one segment of pages that happen to follow each other. */
 static void page_cache(struct kunit *test)
@@ -1598,6 +1783,10 @@ static struct kunit_case memory_cases[] = {
 	BOTH_WAYS(allocated_for_dma),
 	BOTH_WAYS(single_pages),
 	BOTH_WAYS(page_cache),
+	BOTH_WAYS(somebody_elses_pages),
+	KUNIT_CASE(into_somebody_elses_page),
+	KUNIT_CASE(run_of_vmalloc_pages),
+	BOTH_WAYS(one_allocation_of_pages),
 	{}
 };
 
