@@ -426,6 +426,7 @@ enum dod_mapping_kind {
  * @pending:	@ranges has pending ones (phys lock, read without)
  * @binding:	@device's when it was mapped: which of its drivers did; constant
  * @mark:	where it is marked: see lifecycle.c; constant
+ * @dmabuf:	of which dma-buf it is, if its task was mapping one: see dmabuf.c; constant
  * @map:	who mapped it, with @map_frames
  * @sync:	who last gave a part of it to the device, with @sync_frames
  *		(phys lock)
@@ -453,12 +454,13 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool wide, not_ram, bounced, hands_over, in_bus, first_used;
-	bool slab, freed, shared, pending, unfit;
+	/* One byte, that does not change once others can find the mapping. */
+	bool wide : 1, not_ram : 1, bounced : 1, hands_over : 1, slab : 1, unfit : 1;
+	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
 	u16 binding;
-	u32 mark;
+	u32 mark, dmabuf;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];
@@ -690,6 +692,13 @@ void dod_edges_stop(void);
 void dod_reads_note(u64 phys, size_t size, unsigned long ip);
 void dod_reads_describe(u64 start, u64 last, u64 since, const struct dod_mapping *m,
 			char *text, size_t size);
+
+struct dma_buf;
+
+void dod_dmabuf_map(const struct dma_buf *buf);
+void dod_dmabuf_mmap(const struct dma_buf *buf);
+u32 dod_dmabuf_of_current(void);
+bool dod_dmabuf_is_lent(u32 number);
 
 /* === Guard ================================================================ */
 
@@ -1284,6 +1293,7 @@ void dod_hooks_stop_giving(void);
 void dod_hooks_stop(void);
 bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write);
 bool dod_hooks_rmw_is_write(void);
+bool dod_hooks_see_dmabufs(void);
 #else
 static inline int dod_hooks_start(const struct dod_guard *guard,
 				  unsigned int *nr)
@@ -1304,6 +1314,11 @@ static inline bool dod_hooks_selftest_access(const struct dod_mapping *m, bool w
 }
 
 static inline bool dod_hooks_rmw_is_write(void)
+{
+	return false;
+}
+
+static inline bool dod_hooks_see_dmabufs(void)
 {
 	return false;
 }

@@ -13,8 +13,10 @@
 #include "compat.h"
 
 #include <linux/bitmap.h>
+#include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan-checks.h>
@@ -43,6 +45,7 @@ enum hook_id {
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
 	PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
+	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
 	NR_HOOKS
 };
 
@@ -759,6 +762,56 @@ static void on_pool_free_bulk(struct hook *hook, unsigned long caller,
 		dod_lifecycle_pool_free(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
 }
 
+/* === dma-bufs ============================================================= */
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+/* dma_buf_map_attachment(attachment, direction), and _unlocked() with a copy of it in it */
+static void on_dmabuf_map(struct hook *hook, unsigned long caller,
+			  struct ftrace_regs *fregs)
+{
+	const struct dma_buf_attachment *attachment = (void *)dod_arg(fregs, 0);
+
+	if (attachment && attachment->dmabuf)
+		dod_dmabuf_map(attachment->dmabuf);
+}
+
+/* dma_buf_mmap(dmabuf, vma, pgoff): by another file */
+static void on_dmabuf_mmap(struct hook *hook, unsigned long caller,
+			   struct ftrace_regs *fregs)
+{
+	const struct dma_buf *buf = (void *)dod_arg(fregs, 0);
+
+	if (buf)
+		dod_dmabuf_mmap(buf);
+}
+
+/* dma_buf_mmap_internal(file, vma): by its own */
+static void on_dmabuf_mmap_internal(struct hook *hook, unsigned long caller,
+				    struct ftrace_regs *fregs)
+{
+	const struct file *file = (void *)dod_arg(fregs, 0);
+
+	dod_dmabuf_mmap(file->private_data);
+}
+#else
+#define on_dmabuf_map		NULL
+#define on_dmabuf_mmap		NULL
+#define on_dmabuf_mmap_internal	NULL
+#endif
+
+#define DMABUF_PRESENCE (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? OPTIONAL : ABSENT)
+
+/**
+ * dod_hooks_see_dmabufs() - are all hooks there that tell of dma-bufs?
+ *
+ * Context: any.
+ */
+bool dod_hooks_see_dmabufs(void)
+{
+	return !hooks[DMABUF_MAP].missing && !hooks[DMABUF_MMAP].missing &&
+	       !hooks[DMABUF_MMAP_INTERNAL].missing;
+}
+
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -832,6 +885,14 @@ static struct hook hooks[NR_HOOKS] = {
 			     .presence = OPTIONAL },
 	[POOL_FREE_BULK] = { "mempool_free_bulk", on_pool_free_bulk,
 			     .presence = OPTIONAL },
+	[DMABUF_MAP]	 = { "dma_buf_map_attachment", on_dmabuf_map,
+			     .presence = DMABUF_PRESENCE },
+	[DMABUF_MAP_UNLOCKED] = { "dma_buf_map_attachment_unlocked", on_dmabuf_map,
+			     .presence = DMABUF_PRESENCE },
+	[DMABUF_MMAP]	 = { "dma_buf_mmap", on_dmabuf_mmap,
+			     .presence = DMABUF_PRESENCE },
+	[DMABUF_MMAP_INTERNAL] = { "dma_buf_mmap_internal", on_dmabuf_mmap_internal,
+			     .presence = DMABUF_PRESENCE },
 };
 
 /* The self-test calls all that are called often: none is looked up here later. */

@@ -2213,6 +2213,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->leaked = false;
 	m->was_owned = false;
 	note_map(call, m);
+	m->dmabuf = dod_dmabuf_of_current();
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;

@@ -132,11 +132,13 @@ static inline bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
  * @prefix:	of a function in the stack of the mapping, which maps such memory only
  * @module:	the module it is in; NULL if it can only be built in
  * @kinds:	which mappings, as a mask of BIT(enum dod_kind); 0 for all
+ * @lent:	only of dma-bufs that user space can reach: see dmabuf.c
  */
 struct dod_map_idiom {
 	u8 type;
 	const char *prefix, *module;
 	u8 kinds;
+	bool lent;
 };
 
 static const struct dod_map_idiom dod_map_idioms[] = {
@@ -159,9 +161,10 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_LEAK_AT_UNBIND, "page_pool_" },
 	{ DOD_R_LEAK_AT_UNBIND, "__page_pool_" },
 	/*
-	 * drivers/dma-buf/heaps: user space writes to the buffer whenever it likes.
+	 * drivers/dma-buf/heaps: user space that has mapped the buffer writes to it
+	 * whenever it likes.
 	 */
-	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment" },
+	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment", .lent = true },
 	/*
 	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
 	 * itself, which are mapped DMA_TO_DEVICE all the same.
@@ -227,14 +230,57 @@ static inline const struct dod_map_idiom *dod_map_row(u8 type, u8 kind,
 /* Is one of the rows in the stack of a mapping? Only asked before a report. */
 static inline bool dod_map_permitted(u8 type, const struct dod_mapping *m)
 {
+	const struct dod_map_idiom *idiom;
 	char name[DOD_NAME_CHARS];
 	unsigned int f;
 
 	for (f = 0; f < m->map.nr_frames; f++) {
 		dod_function_name(m->map_frames[f], name, sizeof(name));
-		if (dod_map_row(type, m->kind, name))
+		idiom = dod_map_row(type, m->kind, name);
+		if (idiom && (!idiom->lent || dod_dmabuf_is_lent(m->dmabuf)))
 			return true;
 	}
+	return false;
+}
+
+/**
+ * struct dod_lending_exporter - a dma-buf that user space may reach, unseen
+ *
+ * @prefix:	of the exporter's map_dma_buf()
+ * @module:	the module it is in; NULL if it can only be built in
+ */
+struct dod_lending_exporter {
+	const char *prefix, *module;
+};
+
+/* Their own files can be mapped, and are seldom the dma-buf's. */
+static const struct dod_lending_exporter dod_lending_exporters[] = {
+	/* drivers/gpu/drm */
+	{ "drm_gem_", "drm" },
+	{ "amdgpu_dma_buf_", "amdgpu" },
+	{ "armada_gem_", "armada" },
+	{ "i915_gem_", "i915" },
+	{ "omap_gem_", "omapdrm" },
+	{ "tegra_gem_", "tegra_drm" },
+	{ "virtgpu_gem_", "virtio_gpu" },
+	{ "xe_dma_buf_", "xe" },
+	/* drivers/media/common/videobuf2 */
+	{ "vb2_dc_", "videobuf2_dma_contig" },
+	{ "vb2_dma_sg_", "videobuf2_dma_sg" },
+	{ "vb2_vmalloc_", "videobuf2_vmalloc" },
+	/* drivers/xen */
+	{ "dmabuf_exp_ops_", "xen_gntdev" },
+};
+
+/* Is a function, as %ps names it, the map_dma_buf() of one of them? */
+static inline bool dod_is_lending_exporter(const char *function)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dod_lending_exporters); i++)
+		if (dod_row_matches(function, dod_lending_exporters[i].prefix,
+				    dod_lending_exporters[i].module))
+			return true;
 	return false;
 }
 

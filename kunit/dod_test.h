@@ -233,6 +233,6 @@ extern struct kunit_suite kt_access_suite, kt_copy_suite, kt_never_trap_suite,
 	kt_idioms_suite, kt_native_suite, kt_context_suite, kt_negative_suite,
 	kt_lines_suite, kt_masks_suite, kt_memory_suite,
 	kt_content_suite, kt_lifecycle_suite, kt_harm_suite, kt_pending_suite,
-	kt_stale_suite, kt_bounced_suite, kt_rmw_suite;
+	kt_stale_suite, kt_bounced_suite, kt_rmw_suite, kt_dmabuf_suite;
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_DOD_TEST_H */

@@ -135,6 +135,10 @@ static void rows_of_mappings(struct kunit *test)
 	};
 	unsigned int i;
 
+	KUNIT_EXPECT_TRUE(test, dod_is_lending_exporter("drm_gem_map_dma_buf [drm]"));
+	KUNIT_EXPECT_TRUE(test, dod_is_lending_exporter("vb2_dc_dmabuf_ops_map"));
+	KUNIT_EXPECT_FALSE(test, dod_is_lending_exporter("drm_gem_map_dma_buf [usb_f_fs]"));
+	KUNIT_EXPECT_FALSE(test, dod_is_lending_exporter("system_heap_map_dma_buf"));
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		KUNIT_EXPECT_EQ_MSG(test, !!dod_map_row(names[i].type, names[i].kind,
 							names[i].function),

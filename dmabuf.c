@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which dma-bufs user space can reach: it writes to what it has mapped whenever it likes,
+ * also to what a device only reads. Of the others nobody but devices and drivers knows.
+ *
+ * A mapping does not tell which dma-buf it is of. Whoever maps an attachment does it in
+ * dma_buf_map_attachment(), which is seen when it begins, and in one task.
+ *
+ * No locks here: each entry of a table is one word, and one that was overwritten says
+ * that nothing is known.
+ */
+#include "dma_owner_debug.h"
+#include "permissive.h"
+
+#include <linux/dma-buf.h>
+#include <linux/fs.h>
+#include <linux/hash.h>
+#include <linux/sched.h>
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+
+/*
+ * By its number, which counts the dma-bufs there ever were: the last one with such a
+ * number that user space has mapped.
+ */
+#define LENT_BITS	12
+static u32 lent[1 << LENT_BITS];
+
+/* What each task maps: half a pointer to it, and half the number of the dma-buf. */
+#define TASK_BITS	6
+static u64 mapping[1 << TASK_BITS];
+
+static bool any_mapping;
+
+/* Never 0, which stands for none. */
+static u32 number_of(const struct dma_buf *buf)
+{
+	return (u32)file_inode(buf->file)->i_ino ?: 1;
+}
+
+static u64 *mapping_of_current(void)
+{
+	return &mapping[hash_ptr(current, TASK_BITS)];
+}
+
+static u32 half_of_current(void)
+{
+	return (unsigned long)current;
+}
+
+/* Of two with one entry the newer one's is kept: see dod_dmabuf_is_lent(). */
+static void lend(u32 number)
+{
+	u32 *entry = &lent[number % ARRAY_SIZE(lent)], old = READ_ONCE(*entry);
+
+	while (!old || (s32)(number - old) > 0)
+		if (try_cmpxchg(entry, &old, number))
+			break;
+}
+
+/* Has its exporter a file of its own, through which user space gets at it? */
+static bool is_reached_otherwise(const struct dma_buf *buf)
+{
+	char name[DOD_NAME_CHARS];
+
+	dod_function_name((unsigned long)buf->ops->map_dma_buf, name, sizeof(name));
+	return dod_is_lending_exporter(name);
+}
+
+/**
+ * dod_dmabuf_map() - a driver begins to map a dma-buf that it imports
+ * @buf: the dma-buf
+ *
+ * Context: process.
+ */
+void dod_dmabuf_map(const struct dma_buf *buf)
+{
+	u32 number = number_of(buf);
+
+	if (READ_ONCE(lent[number % ARRAY_SIZE(lent)]) != number &&
+	    (mapping_mapped(buf->file->f_mapping) || is_reached_otherwise(buf)))
+		lend(number);
+	WRITE_ONCE(*mapping_of_current(), (u64)half_of_current() << 32 | number);
+	if (!READ_ONCE(any_mapping))
+		WRITE_ONCE(any_mapping, true);
+}
+
+/**
+ * dod_dmabuf_mmap() - user space begins to map a dma-buf
+ * @buf: the dma-buf
+ *
+ * Context: process.
+ */
+void dod_dmabuf_mmap(const struct dma_buf *buf)
+{
+	lend(number_of(buf));
+}
+
+/**
+ * dod_dmabuf_of_current() - which dma-buf does this task map, if it maps one?
+ *
+ * The last one, in fact: whether it still does, the stack tells.
+ *
+ * Context: any.
+ *
+ * Return: its number, 0 if that is not known.
+ */
+u32 dod_dmabuf_of_current(void)
+{
+	u64 word;
+
+	if (likely(!READ_ONCE(any_mapping)))
+		return 0;
+	word = READ_ONCE(*mapping_of_current());
+	return word >> 32 == half_of_current() ? (u32)word : 0;
+}
+
+/**
+ * dod_dmabuf_is_lent() - can, or could, user space write to a dma-buf?
+ * @number: which; 0 for one that is not known
+ *
+ * Context: any.
+ *
+ * Return: true also if that is not known.
+ */
+bool dod_dmabuf_is_lent(u32 number)
+{
+	u32 entry = READ_ONCE(lent[number % ARRAY_SIZE(lent)]);
+
+	return !number || !dod_hooks_see_dmabufs() ||
+	       (entry && (s32)(entry - number) >= 0);
+}
+
+#else
+u32 dod_dmabuf_of_current(void)
+{
+	return 0;
+}
+
+bool dod_dmabuf_is_lent(u32 number)
+{
+	return true;
+}
+#endif
