@@ -974,12 +974,23 @@ static int cut_hand_over(const struct map *m, size_t start, size_t end)
 	       dir_of_byte(m, end) != DMA_TO_DEVICE ? m->hand_over[end] : -1;
 }
 
-/* Rule 6b leaves open what a sync says of a hand-over that was not one packet before. */
+/*
+ * Rule 6b leaves open what a sync says of a hand-over that was not one packet before, and
+ * of what is left of such beside one that is.
+ */
 static bool is_clear(const struct map *m, size_t start, size_t end)
 {
+	size_t segment_end = m->segment[0].start + m->segment[0].size, i = end;
 	int nr = cut_hand_over(m, start, end);
 
-	return nr < 0 || start > m->hand_start[nr] || !m->hand_several[nr];
+	if (nr >= 0 && start > m->hand_start[nr])
+		return true;
+	if (nr >= 0 && m->hand_several[nr])
+		return false;
+	while (nr >= 0 && i < segment_end && get_bit(&m->owned, i) && m->hand_over[i] == nr)
+		i++;
+	return i >= segment_end || !get_bit(&m->owned, i) ||
+	       dir_of_byte(m, i) == DMA_TO_DEVICE || !m->hand_several[m->hand_over[i]];
 }
 
 /* The CPU gets [start, end) by a sync that brings something back, or of what is only read. */
