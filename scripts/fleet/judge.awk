@@ -40,6 +40,21 @@ r_type != "" && r_driver == "" {
 	}
 }
 
+# What the tool says of itself: that it has stopped, or may have missed something.
+/dma_owner_debug: (stopped|ftrace|cannot)|DMA owner: (KASAN has found|The probe)/ {
+	text = $0
+	gsub(/ /, "-", text)
+	complaint("-", "kernel", text)
+	next
+}
+# Its advice is nobody's fault, and is shown.
+/dma_owner_debug: note: / {
+	sub(/^.*note: /, "")
+	sub(/;.*/, "")
+	note[$0]++
+	next
+}
+
 # dma-debug has a line that says what, and the warning's own before it.
 /^DMA-API: [^ ]+ [^ ]+: / && /error|failed|device driver|mapped as|overlap|exceeded/ {
 	text = $0
@@ -68,6 +83,8 @@ END {
 		else if (certain[i] && tool != "n")
 			print "soak: FAILED: " row " was expected, and did not come"
 	}
+	for (text in note)
+		print "soak: " mode " " group ": note: " text ": " note[text]
 	for (text in unexpected)
 		print "soak: FAILED: " mode " " group ": " text ": " unexpected[text]
 	if (!failures)
