@@ -233,7 +233,7 @@ devices_of()
 wait_resync()
 {
 	md=/sys/block/md0/md
-	resync_end=$(($(now) + 60))
+	resync_end=$(($(now) + 200))
 	until [ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]; do
 		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(cat $md/sync_action)"
 		usleep 200000
@@ -453,6 +453,12 @@ x_sound()
 	[ "$1" != hda ] || timeout 20 head -c 8000 "$dsp" >/dev/null || bad "$1: cannot record"
 }
 
+# maps: how many the tool has seen.
+maps()
+{
+	[ "$tool" != y ] || stat maps
+}
+
 # ---- run -------------------------------------------------------------------
 
 # exercise LABEL ROUND: within a time that is enough on a busy machine.
@@ -469,7 +475,7 @@ exercise()
 		esac
 	) &
 	worker=$!
-	end=$(($(now) + 200))
+	end=$(($(now) + 600))
 	while kill -0 $worker 2>/dev/null; do
 		[ "$(now)" -lt $end ] || {
 			bad "$1: no end of x_$x"
@@ -506,11 +512,13 @@ for l in $labels; do
 	case $(column "$l" 5) in
 	load|peer) load "$l" && exercise "$l" 1; continue ;;
 	esac
+	before=$(maps)
 	load "$l" || continue
 	exercise "$l" 1
 	unload "$l" || continue
 	load "$l" || continue
 	exercise "$l" 2
+	[ "$tool" != y ] || say "$mode $group: $l: $(($(maps) - before)) mappings, with its peer's"
 done
 if [ "$tool" = y ]; then
 	say "$mode $group: $(grep -vE ': 0$|^notes' $stats | tr '\n' ' ')"
