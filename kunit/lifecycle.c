@@ -838,11 +838,12 @@ static void left_in_bulk(struct kunit *test)
 /* Where no hook sees it, KASAN does, and asks. */
 static void left_to_rcu(struct kunit *test)
 {
-	struct by_rcu *obj = buf_alloc(test, sizeof(*obj));
+	struct by_rcu *obj = buf_alloc(test, sizeof(*obj)), *others[SHEAF];
 	dma_addr_t dma = leave_values(test, (u8 *)obj, round_down(sizeof(*obj), 16));
 	int i;
 
-	kfree_rcu(obj, rcu);
+	sheaf_alloc(test, others);
+	free_by_rcu(obj, others);
 	rcu_barrier();
 	for (i = 0; i < 150 && kt_painted(obj); i++)
 		msleep(100);
