@@ -62,7 +62,7 @@ hold=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 12
 check "a driver without shutdown(), at restart" vm "$build" "${hold[@]}" -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1'
 check "without shutdown(): one title" \
-	count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in dma_owner_hold_init.*' "$console"
+	count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in .*\[dma_owner_debug_hold\]$' "$console"
 check "the driver of a child that it made has one, at restart" vm "$build" "${hold[@]}" -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1 child=1'
 check "a child's shutdown(): silent" no_complaints "$console"
