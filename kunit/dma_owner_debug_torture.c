@@ -385,27 +385,23 @@ static bool any_bit(const struct bits *bits, size_t start, size_t end)
 	return false;
 }
 
-/* Is it about a write that is lost now? */
-static bool is_lost(const struct want *want, const struct report *r)
+/*
+ * Which segment of a mapping that loses a write is it about? One that has had its report
+ * already, if there is no other: equal mappings, and the segments of a list, can have the
+ * same bytes.
+ */
+static bool find_losing(struct buffer *b, int device, size_t addr, size_t size, bool again)
 {
-	struct buffer *b = want->loses;
-	unsigned long addr, size;
 	struct map *m;
 	unsigned int i;
 
-	if (!b || !begins(r->title, strlen(r->title), "BUG: DMA_OWNER: cpu-write in torture_") ||
-	    sscanf(r->third, "Write of size %lu at %lx", &size, &addr) != 2)
-		return false;
-	addr -= (unsigned long)b->mem;
 	for (m = b->map; m < b->map + NR_MAPS; m++)
-		for (i = 0; m->loses && m->id == device_of(r) && i < m->nr; i++) {
+		for (i = 0; m->loses && m->id == device && i < m->nr; i++) {
 			size_t start = max3(addr, m->losing, (size_t)m->segment[i].start);
 			size_t end = min3(addr + size, m->losing_end,
 					  (size_t)m->segment[i].start + m->segment[i].size);
 
-			/* Of two equal ones the other, if the first has had its own. */
-			if ((m->reported & BIT(i)) && m->twin && m->twin->loses &&
-			    !(m->twin->reported & BIT(i)))
+			if (!again && (m->reported & BIT(i)))
 				continue;
 			if (!any_bit(&m->pending, start, end) && !any_bit(&m->hazy, start, end))
 				continue;
@@ -413,6 +409,20 @@ static bool is_lost(const struct want *want, const struct report *r)
 			return true;
 		}
 	return false;
+}
+
+/* Is it about a write that is lost now? */
+static bool is_lost(const struct want *want, const struct report *r)
+{
+	struct buffer *b = want->loses;
+	unsigned long addr, size;
+
+	if (!b || !begins(r->title, strlen(r->title), "BUG: DMA_OWNER: cpu-write in torture_") ||
+	    sscanf(r->third, "Write of size %lu at %lx", &size, &addr) != 2)
+		return false;
+	addr -= (unsigned long)b->mem;
+	return find_losing(b, device_of(r), addr, size, false) ||
+	       find_losing(b, device_of(r), addr, size, true);
 }
 
 /* A report is complete: whose is it? */
