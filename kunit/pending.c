@@ -405,10 +405,14 @@ static void mapped_twice(struct kunit *test)
 /* Equal ones, of one device: a sync of each reaches each, and what was synced ends first. */
 static void mapped_twice_by_one(struct kunit *test)
 {
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t one, two;
 	int round;
 
+	/* Of two equal mappings dma-debug finds none to sync. */
+	if (budget)
+		swap(saved, *budget);
 	for (round = 0; round < 4; round++) {
 		one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 		two = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -427,6 +431,8 @@ static void mapped_twice_by_one(struct kunit *test)
 		else
 			EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 8);
 	}
+	if (budget)
+		swap(saved, *budget);
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
