@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # On a kernel that lacks something, insmod fails with one line that names it; where it
-# is only what traps accesses, it loads and says so.
+# is only what traps accesses, it loads and says so. The step refuse-all has the kernels
+# that take longest to build, too.
 
 # other_kernel KERNEL: builds it, and the modules for it: $other, $dir.
 other_kernel()
@@ -48,6 +49,8 @@ loads()
 version=$(basename "$build" | cut -d- -f 1,2)
 refused "$version-nodmadebug" CONFIG_DMA_API_DEBUG=y
 loads "$version-nokasan" 'nothing, .*; accesses are not trapped .*are off (.*)'
-refused "$version-nokprobes" CONFIG_KPROBES=y
-# The last: it has little in common with the others, which start from a copy.
-refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
+[ "$step" != refuse-all ] || {
+	refused "$version-nokprobes" CONFIG_KPROBES=y
+	# The last: it has little in common with the others, which start from a copy.
+	refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
+}
