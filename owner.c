@@ -699,6 +699,32 @@ static bool is_finished(const struct dod_range *r, enum take how)
 	return (how & FINISH) && r->leads && r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE;
 }
 
+/* XDP_PACKET_HEADROOM and NET_SKB_PAD. */
+#define MOST_HEADROOM	320
+
+/*
+ * Is what precedes a sync for the CPU, in the same hand-over, the headroom of a network
+ * buffer? Drivers give a page, have the device begin some bytes into it, and sync the
+ * packet (ENA): that is the leading part.
+ */
+static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, u64 start,
+			enum take how)
+{
+	return is_finished(r, how) && !m->slab && !m->wide && IS_ALIGNED(r->start, PAGE_SIZE) &&
+	       r->last - r->start >= PAGE_SIZE - 1 && start - r->start <= MOST_HEADROOM;
+}
+
+/* Where that begins. */
+static u64 with_headroom(struct dod_mapping *m, u64 start, enum take how)
+{
+	struct dod_range *r;
+
+	if (m->slab || !(how & FINISH))
+		return start;
+	r = range_tree_iter_first(&m->ranges, start, start);
+	return r && r->start < start && is_headroom(m, r, start, how) ? r->start : start;
+}
+
 /*
  * The CPU gets [start, *last]. Where that splits a range and no second half can
  * be had, the CPU gets that half, too, and *last says so: too little is guarded,
@@ -726,15 +752,21 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 		if (r->start >= start && is_finished(r, how))
 			rest = r_last + 1;
 		if (r->start < start) {
+			bool finished = is_headroom(m, r, start, how);
+
 			range_resize(r, r->start, start - 1);
-			if (r_last <= to)
-				continue;
-			right = range_like(m, r);
+			right = r_last > to ? range_like(m, r) : NULL;
 			if (right) {
 				range_add(m, right, to + 1, r_last, r->dir, r->state);
 				right->taken = r->taken;
-			} else {
+			}
+			if (r_last > to && (finished || !right))
 				*last = r_last;
+			if (finished) {
+				r->leads = false;
+				finish_range(m, r);
+				if (right)
+					finish_range(m, right);
 			}
 		} else if (r_last > to) {
 			range_resize(r, to + 1, r_last);
@@ -1566,11 +1598,12 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
 		       u64 start, u64 last, enum take how)
 {
-	u64 to;
+	u64 from = with_headroom(m, start, how), to;
 
 	stale_drop(shard, start, last);
 	if (!range_take(m, start, &last, how) || m->trap == DOD_TRAP_NONE)
 		return last;
+	start = from;
 	to = last;
 	add_edges(m, &start, &last);
 	guard->disown(start, last);
@@ -2167,7 +2200,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	struct index_part *part;
 	struct dod_device *device;
 	struct dod_mapping *m;
-	bool good, to_device;
+	bool judged, good, to_device;
 	unsigned long flags;
 
 	if (!size || call->dropped)
@@ -2222,8 +2255,12 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, dod_bus_last(m));
-	good = !to_be_judged() || call->wrong || dod_checks_before(call, m);
-	m->unfit = ram && guard->freed && guard->freed(m->start, m->last);
+	m->near_stack = ram && dod_checks_near_stack(m->start, m->last);
+	judged = to_be_judged() && !call->wrong;
+	good = !judged || dod_checks_before(call, m);
+	/* All of what is good is accessible. */
+	m->unfit = ram && !(judged && good) && guard->freed &&
+		   guard->freed(m->start, m->last);
 	m->wide = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
 	if (m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {

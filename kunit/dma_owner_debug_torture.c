@@ -48,6 +48,7 @@
 #define NR_MAPS		4	/* of a buffer at a time */
 #define NR_SEGMENTS	3	/* of a scatterlist */
 #define MAX_SIZE	8192U	/* of a buffer */
+#define MOST_HEADROOM	320	/* rule 6b, in the tool */
 #define MAX_RANGE	200U	/* of an access to more than a word */
 #define GRANULE		8
 #define LINE_LENGTH	160
@@ -984,6 +985,14 @@ static int cut_hand_over(const struct map *m, size_t start, size_t end)
 	       dir_of_byte(m, end) != DMA_TO_DEVICE ? m->hand_over[end] : -1;
 }
 
+/* Does a sync begin after what may be headroom, of a page? The tool judges by more. */
+static bool skips_headroom(const struct map *m, size_t start)
+{
+	return m->segment[0].size >= PAGE_SIZE && start > m->segment[0].start &&
+	       get_bit(&m->owned, start - 1) &&
+	       start - m->hand_start[m->hand_over[start - 1]] <= MOST_HEADROOM;
+}
+
 /*
  * Rule 6b leaves open what a sync says of a hand-over that was not one packet before, and
  * of what is left of such beside one that is.
@@ -993,6 +1002,8 @@ static bool is_clear(const struct map *m, size_t start, size_t end)
 	size_t segment_end = m->segment[0].start + m->segment[0].size, i = end;
 	int nr = cut_hand_over(m, start, end);
 
+	if (skips_headroom(m, start))
+		return false;
 	if (nr >= 0 && start > m->hand_start[nr])
 		return true;
 	if (nr >= 0 && m->hand_several[nr])

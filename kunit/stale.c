@@ -102,6 +102,34 @@ static void several_in_one(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, dir);
 }
 
+/*
+ * A page whose packets begin after headroom, as those of ENA do. What a driver would not
+ * call headroom is another packet's.
+ */
+static void headroom_before_a_packet(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page);
+	dma_addr_t dma = dma_map_page(kt_dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL);
+
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
+	dma_sync_single_range_for_cpu(kt_dev, dma, 512, 64, DMA_FROM_DEVICE);
+	EXPECT_WRITE_TRAPS(test, p + 64, 8);
+	EXPECT_WRITE_TRAPS(test, p + 1024, 8);
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	dma_sync_single_range_for_cpu(kt_dev, dma, 320, 64, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, p + 320, 64);
+	/* skb_push() and skb_shared_info. */
+	EXPECT_WRITE_OK(test, p + 300, 20);
+	EXPECT_WRITE_OK(test, p + 3072, 320);
+	test_dma_read(p + 3072, 320);
+	EXPECT_SILENCE(test);
+	EXPECT_READ_TRAPS(test, p + 128, 8);
+	EXPECT_READ_TRAPS(test, p + 1024, 8);
+	dma_unmap_page_attrs(kt_dev, dma, PAGE_SIZE, DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	EXPECT_CLEAN(test, p, PAGE_SIZE);
+}
+
 /* Two halves of a page are two hand-overs, whatever they touch. */
 static void two_hand_overs(struct kunit *test)
 {
@@ -404,6 +432,7 @@ static struct kunit_case stale_cases[] = {
 	DIRECTION_CASE(tailroom_of_a_packet),
 	KUNIT_CASE(across_the_border),
 	DIRECTION_CASE(several_in_one),
+	KUNIT_CASE(headroom_before_a_packet),
 	KUNIT_CASE(two_hand_overs),
 	KUNIT_CASE(narrower_hand_over),
 	KUNIT_CASE(tailroom_is_lost),
