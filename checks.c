@@ -287,6 +287,34 @@ fault:
 #endif
 }
 
+/**
+ * dod_checks_near_stack() - may any of a range be, as far as that is seen?
+ * @start: first byte, of memory
+ * @last: last byte
+ *
+ * Context: any.
+ *
+ * Return: if not, dod_checks_on_stack() is false for each of its pages.
+ */
+bool dod_checks_near_stack(u64 start, u64 last)
+{
+#ifdef CONFIG_VMAP_STACK
+	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	unsigned int i;
+
+	/* Stacks are of single pages. */
+	if (!nr && PageCompound(pfn_to_page(pfn)))
+		return false;
+	for (i = 0; vm && i < vm->nr_pages; i++)
+		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
+			return true;
+	return false;
+#else
+	return true;
+#endif
+}
+
 /* In the linear map the tasks prove it, and say whose it is. */
 static bool page_of_stack(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
@@ -294,7 +322,8 @@ static bool page_of_stack(const struct dod_call *call,
 	pid_t pid = task_pid_nr(current);
 	char comm[TASK_COMM_LEN];
 
-	if (!dod_checks_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+	if (likely(!m->near_stack) ||
+	    !dod_checks_on_stack(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	strscpy(comm, current->comm, sizeof(comm));
 	if (!IS_ENABLED(CONFIG_VMAP_STACK) &&
@@ -440,10 +469,9 @@ static const void *mark_of(unsigned long pfn)
  * does the block layer where pages of the page cache happen to follow each other.
  * But pages that different calls have allocated are two allocations.
  */
-static enum contiguity follow(struct page *page, struct page *next)
+static enum contiguity follow(struct folio *a, struct folio *b, struct page *page,
+			      struct page *next)
 {
-	struct folio *a = page_folio(page), *b = page_folio(next);
-
 	if (a == b)
 		return CONTIGUOUS;
 	if (folio_test_slab(a) || folio_test_slab(b))
@@ -476,16 +504,22 @@ static void look_for_next(const struct dod_mapping *m, struct dod_finding *f)
 {
 	unsigned long pfn, last = PHYS_PFN(f->what ? f->bad : m->last);
 	enum contiguity all = CONTIGUOUS;
+	struct folio *folio;
 
 	f->next = 0;
-	if (m->kind != DOD_SINGLE)
+	if (m->kind != DOD_SINGLE || PHYS_PFN(m->start) == last)
 		return;
+	folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
 	for (pfn = PHYS_PFN(m->start); pfn < last && all != DIFFERENT; pfn++) {
+		struct folio *before = folio;
 		enum contiguity one;
 
-		if (!pfn_valid(pfn + 1))
+		if (folio_test_large(folio))
+			pfn = min(dod_folio_last(pfn), last - 1);
+		if (!dod_memory_goes_on(pfn + 1))
 			break;
-		one = follow(pfn_to_page(pfn), pfn_to_page(pfn + 1));
+		folio = page_folio(pfn_to_page(pfn + 1));
+		one = follow(before, folio, pfn_to_page(pfn), pfn_to_page(pfn + 1));
 		if (one != CONTIGUOUS)
 			all = one;
 	}

@@ -420,6 +420,7 @@ enum dod_mapping_kind {
  * @leaked:	its driver was unbound and has left it (phys lock)
  * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
+ * @near_stack: some of its memory may be of a task's stack; constant
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
@@ -455,7 +456,8 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap, kinds;
 	/* One byte, that does not change once others can find the mapping. */
-	bool wide : 1, not_ram : 1, bounced : 1, hands_over : 1, slab : 1, unfit : 1;
+	bool wide : 1, not_ram : 1, bounced : 1, hands_over : 1, slab : 1, unfit : 1,
+	     near_stack : 1;
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
@@ -470,6 +472,36 @@ struct dod_mapping {
 static_assert(sizeof(struct dod_mapping) <= 512);
 
 /* The size in bytes as the call gave it; what is known of the memory can be less. */
+/**
+ * dod_memory_goes_on() - is there a struct page, if there is one for the page before?
+ * @pfn: the page
+ *
+ * Memory has them in pieces of 2 MiB at least (SUBSECTION_SIZE in linux/mmzone.h).
+ *
+ * Context: any.
+ */
+static inline bool dod_memory_goes_on(unsigned long pfn)
+{
+	return pfn % (SZ_2M / PAGE_SIZE) || pfn_valid(pfn);
+}
+
+/**
+ * dod_folio_last() - the last page of what a page was allocated with
+ * @pfn: the page, of memory
+ *
+ * Pages without __GFP_COMP are each one of their own.
+ *
+ * Context: any. Of what was freed the answer can be any, and is not less than @pfn.
+ */
+static inline unsigned long dod_folio_last(unsigned long pfn)
+{
+	struct folio *folio = page_folio(pfn_to_page(pfn));
+
+	if (!folio_test_large(folio))
+		return pfn;
+	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
+}
+
 static inline u64 dod_size(const struct dod_mapping *m)
 {
 	return m->bus_end - m->bus + 1;
@@ -1000,6 +1032,7 @@ struct dod_finding {
 void dod_checks_start(const struct dod_guard *guard);
 u16 dod_checks_line(struct device *dev);
 bool dod_checks_on_stack(const struct page *page);
+bool dod_checks_near_stack(u64 start, u64 last);
 bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);

@@ -27,6 +27,24 @@ static bool is_user_reachable(struct folio *folio)
 	return folio->mapping || folio_test_swapcache(folio);
 }
 
+static enum dod_counter untrapped(u64 phys, bool near_stack)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(phys));
+
+	/* KFENCE's pool is reserved memory as well: name the closer reason. */
+	if (is_kfence_address(phys_to_virt(phys)))
+		return DOD_C_UNTRAPPED_KFENCE;
+	/* Memory holes are reserved; their shadow is one read-only page. */
+	if (PageReserved(page))
+		return DOD_C_UNTRAPPED_RESERVED;
+	/* Every function on a painted stack would trap. */
+	if (near_stack && dod_checks_on_stack(page))
+		return DOD_C_UNTRAPPED_STACK;
+	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
+		return DOD_C_UNTRAPPED_USER;
+	return DOD_COUNTER_COUNT;
+}
+
 /**
  * dod_guard_untrapped() - why is the page at an address not to be guarded?
  * @phys: the address, of RAM
@@ -37,21 +55,7 @@ static bool is_user_reachable(struct folio *folio)
  */
 enum dod_counter dod_guard_untrapped(u64 phys)
 {
-	struct page *page = pfn_to_page(PHYS_PFN(phys));
-	const void *addr = phys_to_virt(phys);
-
-	/* KFENCE's pool is reserved memory as well: name the closer reason. */
-	if (is_kfence_address(addr))
-		return DOD_C_UNTRAPPED_KFENCE;
-	/* Memory holes are reserved; their shadow is one read-only page. */
-	if (PageReserved(page))
-		return DOD_C_UNTRAPPED_RESERVED;
-	/* Every function on a painted stack would trap. */
-	if (dod_checks_on_stack(page))
-		return DOD_C_UNTRAPPED_STACK;
-	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
-		return DOD_C_UNTRAPPED_USER;
-	return DOD_COUNTER_COUNT;
+	return untrapped(phys, true);
 }
 
 /* === Memory of KFENCE's =================================================== */
@@ -171,12 +175,11 @@ u64 dod_guard_page_end(u64 phys, u64 last)
  */
 enum dod_trap dod_guard_classify(const struct dod_mapping *m)
 {
+	unsigned long pfn, last = PHYS_PFN(m->last);
 	bool some = false, all = true;
-	u64 phys;
 
-	for (phys = m->start; phys <= m->last;
-	     phys = dod_guard_page_end(phys, m->last) + 1) {
-		enum dod_counter why = dod_guard_untrapped(phys);
+	for (pfn = PHYS_PFN(m->start); pfn <= last; pfn = dod_folio_last(pfn) + 1) {
+		enum dod_counter why = untrapped(PFN_PHYS(pfn), m->near_stack);
 
 		if (why == DOD_COUNTER_COUNT) {
 			some = true;

@@ -167,18 +167,33 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 	return is_tail(old) && tail_bytes(old) == bytes;
 }
 
-static bool four_are(const unsigned long *w, unsigned long value)
+/* So many words are looked at before any of them is changed. */
+#define WORDS	8
+
+static bool words_are(const unsigned long *w, unsigned long value)
 {
-	return !((READ_ONCE(w[0]) ^ value) | (READ_ONCE(w[1]) ^ value) |
-		 (READ_ONCE(w[2]) ^ value) | (READ_ONCE(w[3]) ^ value));
+	return READ_ONCE(w[0]) == value && READ_ONCE(w[1]) == value &&
+	       READ_ONCE(w[2]) == value && READ_ONCE(w[3]) == value &&
+	       READ_ONCE(w[4]) == value && READ_ONCE(w[5]) == value &&
+	       READ_ONCE(w[6]) == value && READ_ONCE(w[7]) == value;
 }
 
-static void store_four(unsigned long *w, unsigned long value)
+static bool words_are_zero(const unsigned long *w)
+{
+	return !(READ_ONCE(w[0]) | READ_ONCE(w[1]) | READ_ONCE(w[2]) | READ_ONCE(w[3]) |
+		 READ_ONCE(w[4]) | READ_ONCE(w[5]) | READ_ONCE(w[6]) | READ_ONCE(w[7]));
+}
+
+static void store_words(unsigned long *w, unsigned long value)
 {
 	WRITE_ONCE(w[0], value);
 	WRITE_ONCE(w[1], value);
 	WRITE_ONCE(w[2], value);
 	WRITE_ONCE(w[3], value);
+	WRITE_ONCE(w[4], value);
+	WRITE_ONCE(w[5], value);
+	WRITE_ONCE(w[6], value);
+	WRITE_ONCE(w[7], value);
 }
 
 /*
@@ -195,8 +210,8 @@ static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
 	int i;
 
 	for (; w < end; w++) {
-		for (; end - w >= 4 && four_are(w, 0); w += 4)
-			store_four(w, pattern);
+		for (; end - w >= WORDS && words_are_zero(w); w += WORDS)
+			store_words(w, pattern);
 		if (w == end)
 			break;
 		if (likely(!READ_ONCE(*w))) {
@@ -214,8 +229,8 @@ static void clear_words(unsigned long *w, const unsigned long *end)
 	int i;
 
 	for (; w < end; w++) {
-		for (; end - w >= 4 && four_are(w, alike); w += 4)
-			store_four(w, 0);
+		for (; end - w >= WORDS && words_are(w, alike); w += WORDS)
+			store_words(w, 0);
 		if (w == end)
 			break;
 		old = READ_ONCE(*w);
@@ -459,8 +474,8 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 		const unsigned long *behind =
 			(const unsigned long *)PTR_ALIGN_DOWN(end, sizeof(long));
 
-		while (behind - w >= 4 && four_are(w, 0))
-			w += 4;
+		while (behind - w >= WORDS && words_are_zero(w))
+			w += WORDS;
 		while (w < behind && !*w)
 			w++;
 		p = (const u8 *)w;
@@ -495,21 +510,26 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 }
 
 /*
- * Whoever frees an object or a page poisons all of it, so that one granule of each page
- * tells. What was allocated again since is not seen.
+ * Whoever frees an object or a page poisons all of it, so that one granule of what was
+ * allocated at once tells. What was allocated again since is not seen.
  */
 static bool freed(u64 start, u64 last)
 {
-	u64 phys;
+	unsigned long pfn = PHYS_PFN(start), last_pfn = PHYS_PFN(last);
 
-	for (phys = start; phys <= last; phys = (phys | (PAGE_SIZE - 1)) + 1) {
-		u8 value = shadow_of(phys);
+	for (;;) {
+		u8 value = shadow_of(start);
 
 		if (value == SHADOW_PAGE_FREE || value == SHADOW_SLAB_FREE ||
 		    value == SHADOW_SLAB_FREE_META)
 			return true;
+		if (pfn == last_pfn)
+			return false;
+		pfn = dod_folio_last(pfn) + 1;
+		if (pfn > last_pfn)
+			return false;
+		start = PFN_PHYS(pfn);
 	}
-	return false;
 }
 
 /* What KASAN itself says of the granule. */

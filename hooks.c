@@ -166,8 +166,10 @@ static u64 leading_ram(u64 phys, u64 size)
 {
 	unsigned long pfn, last = PHYS_PFN(phys + min(size - 1, U64_MAX - phys));
 
+	if (!pfn_valid(PHYS_PFN(phys)))
+		return 0;
 	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
-		struct page *page = pfn_valid(pfn) ? pfn_to_page(pfn) : NULL;
+		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
 
 		if (!page || !is_mapped(page) ||
 		    (PageBuddy(page) && pfn != PHYS_PFN(phys)))
@@ -175,6 +177,8 @@ static u64 leading_ram(u64 phys, u64 size)
 		/* Memory, too, and what precedes it may be mapped with it. */
 		if (is_zone_device_page(page) || PageHighMem(page))
 			return 0;
+		if (pfn != last)
+			pfn = dod_folio_last(pfn);
 	}
 	return size;
 }

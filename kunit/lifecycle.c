@@ -633,10 +633,13 @@ static void check_pool(struct kunit *test, mempool_t *pool, size_t size, bool pa
 	KUNIT_ASSERT_NOT_NULL(test, pool);
 	KUNIT_ASSERT_TRUE(test, lack(pool, 3));
 	for (i = 0; i < 4; i++) {
-		do {
+		for (;;) {
 			element[i] = mempool_alloc(pool, GFP_KERNEL);
 			buf[i] = pages ? page_address(element[i]) : element[i];
-		} while (is_kfence_address(buf[i]));
+			if (!is_kfence_address(buf[i]))
+				break;
+			pool->free(element[i], pool->pool_data);
+		}
 		dma[i] = test_dma_map(test, kt_dev, buf[i], size, dir);
 	}
 	/* What is unmapped before is nobody's concern. */
