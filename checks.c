@@ -301,12 +301,22 @@ bool dod_checks_near_stack(u64 start, u64 last)
 #ifdef CONFIG_VMAP_STACK
 	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
 	const struct vm_struct *vm = task_stack_vm_area(current);
-	unsigned int i;
+	unsigned int i = 0;
 
-	/* Stacks are of single pages. */
-	if (!nr && PageCompound(pfn_to_page(pfn)))
+	if (!vm)
 		return false;
-	for (i = 0; vm && i < vm->nr_pages; i++)
+	if (!nr) {
+		const struct page *page = pfn_to_page(pfn);
+
+		/* Stacks are of single pages. */
+		if (PageCompound(page))
+			return false;
+		for (; i + 4 <= vm->nr_pages; i += 4)
+			if (vm->pages[i] == page || vm->pages[i + 1] == page ||
+			    vm->pages[i + 2] == page || vm->pages[i + 3] == page)
+				return true;
+	}
+	for (; i < vm->nr_pages; i++)
 		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
 			return true;
 	return false;
@@ -394,7 +404,7 @@ static void look(const struct dod_mapping *m, struct dod_finding *f)
 
 	f->freed = false;
 	f->what = guard->inaccessible(m->start, m->last, &f->bad, &f->freed);
-	if (likely(!f->what))
+	if (unlikely(!f->what && dod_guard_is_kfence(m->start, m->last)))
 		f->what = dod_guard_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* hooks.c looks no further than that. */
 	if (!f->what && (is_free || m->last - m->start < dod_size(m) - 1)) {
@@ -596,15 +606,20 @@ static bool is_net_device(const struct net_device *net, const struct device *dev
 	return false;
 }
 
-static bool is_data_of(const struct dod_mapping *m, const struct device *dev)
+static bool is_data(const struct dod_mapping *m, const struct device *dev, const void *data)
+{
+	if (contains(m, data))
+		return !is_member(m, data);
+	return is_net_device(data, dev);
+}
+
+static __always_inline bool is_data_of(const struct dod_mapping *m, const struct device *dev)
 {
 	const void *data = dev ? peek(&dev->driver_data) : NULL;
 
-	if (!data)
+	if (likely(!data || (!contains(m, data) && !contains(m, netdev_priv(data)))))
 		return false;
-	if (contains(m, data))
-		return !is_member(m, data);
-	return contains(m, netdev_priv(data)) && is_net_device(data, dev);
+	return is_data(m, dev, data);
 }
 
 /**

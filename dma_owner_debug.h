@@ -22,6 +22,7 @@
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/kasan.h>
+#include <linux/kfence.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/module.h>
@@ -270,7 +271,7 @@ enum dod_report_type {
 /* === The mapping record =================================================== */
 
 #define DOD_MAP_FRAMES	16
-#define DOD_SYNC_FRAMES	8
+#define DOD_SYNC_FRAMES	6
 
 /* Which calls made a mapping; decides what its reports and hints name. */
 enum dod_kind {
@@ -455,9 +456,7 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	/* One byte, that does not change once others can find the mapping. */
-	bool wide : 1, not_ram : 1, bounced : 1, hands_over : 1, slab : 1, unfit : 1,
-	     near_stack : 1;
+	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack;
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
@@ -810,7 +809,35 @@ enum dod_counter dod_guard_untrapped(u64 phys);
 u64 dod_guard_page_end(u64 phys, u64 last);
 enum dod_trap dod_guard_classify(const struct dod_mapping *m);
 bool dod_guard_may_change(u64 phys);
-bool dod_guard_is_kfence(u64 start, u64 last);
+static inline u8 *dod_kfence_pool(void)
+{
+#ifdef CONFIG_KFENCE
+	return __kfence_pool;
+#else
+	return NULL;
+#endif
+}
+
+/**
+ * dod_guard_is_kfence() - is some of a range memory of KFENCE's?
+ * @start: first byte, physical
+ * @last: last byte
+ *
+ * Then it is to be read by dod_guard_read().
+ *
+ * Context: any.
+ */
+static inline bool dod_guard_is_kfence(u64 start, u64 last)
+{
+#ifdef CONFIG_KFENCE
+	u8 *pool = dod_kfence_pool(), *first = phys_to_virt(start);
+
+	return pool && first < pool + KFENCE_POOL_SIZE && first + (last - start) >= pool;
+#else
+	return false;
+#endif
+}
+
 bool dod_guard_read(u64 start, u8 *to, unsigned int nr);
 const char *dod_guard_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
 

@@ -65,38 +65,6 @@ enum dod_counter dod_guard_untrapped(u64 phys)
  * the page of a freed one is not, nor are those in between.
  */
 
-static u8 *kfence_pool(void)
-{
-#ifdef CONFIG_KFENCE
-	return __kfence_pool;
-#else
-	return NULL;
-#endif
-}
-
-/**
- * dod_guard_is_kfence() - is some of a range memory of KFENCE's?
- * @start: first byte, physical
- * @last: last byte
- *
- * Then it is to be read by dod_guard_read().
- *
- * Context: any.
- */
-bool dod_guard_is_kfence(u64 start, u64 last)
-{
-#ifdef CONFIG_KFENCE
-	u64 pool;
-
-	if (!kfence_pool())
-		return false;
-	pool = virt_to_phys(kfence_pool());
-	return start < pool + KFENCE_POOL_SIZE && last >= pool;
-#else
-	return false;
-#endif
-}
-
 /**
  * dod_guard_read() - read memory that may go away, without a fault
  * @start: first byte, physical
@@ -137,9 +105,9 @@ const char *dod_guard_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
 	u64 pool, page;
 	u8 byte;
 
-	if (likely(!dod_guard_is_kfence(start, last)))
+	if (!dod_guard_is_kfence(start, last))
 		return NULL;
-	pool = virt_to_phys(kfence_pool());
+	pool = virt_to_phys(dod_kfence_pool());
 	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
 		if (!dod_guard_is_kfence(page, page))
 			return NULL;

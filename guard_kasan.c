@@ -207,46 +207,51 @@ static void store_words(unsigned long *w, unsigned long value)
 static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
 {
 	unsigned long pattern = repeat(value);
+	const unsigned long *stop;
 	int i;
 
-	for (; w < end; w++) {
+	do {
 		for (; end - w >= WORDS && words_are_zero(w); w += WORDS)
 			store_words(w, pattern);
-		if (w == end)
-			break;
-		if (likely(!READ_ONCE(*w))) {
-			WRITE_ONCE(*w, pattern);
-			continue;
+		for (stop = end - w < WORDS ? end : w + WORDS; w < stop; w++) {
+			if (likely(!READ_ONCE(*w))) {
+				WRITE_ONCE(*w, pattern);
+				continue;
+			}
+			for (i = 0; i < sizeof(*w); i++)
+				paint_byte((u8 *)w + i, value);
 		}
-		for (i = 0; i < sizeof(*w); i++)
-			paint_byte((u8 *)w + i, value);
-	}
+	} while (w < end);
+}
+
+/* Is a word all one value of ours, of a mapping's own memory? */
+static bool is_alike(unsigned long word)
+{
+	u8 value = word;
+
+	return is_whole(value) && value != SHADOW_EDGE && word == (unsigned long)repeat(value);
 }
 
 static void clear_words(unsigned long *w, const unsigned long *end)
 {
 	unsigned long alike = repeat(SHADOW_TO_DEVICE), old;
+	const unsigned long *stop;
 	int i;
 
-	for (; w < end; w++) {
+	do {
 		for (; end - w >= WORDS && words_are(w, alike); w += WORDS)
 			store_words(w, 0);
-		if (w == end)
-			break;
-		old = READ_ONCE(*w);
-		if (!old)
-			continue;
-		if (old != alike && is_whole(old & 0xff) &&
-		    (old & 0xff) != SHADOW_EDGE &&
-		    old == (unsigned long)repeat(old & 0xff))
-			alike = old;
-		if (likely(old == alike)) {
-			WRITE_ONCE(*w, 0);
-			continue;
+		for (stop = end - w < WORDS ? end : w + WORDS; w < stop; w++) {
+			old = READ_ONCE(*w);
+			if (unlikely(old != alike) && is_alike(old))
+				alike = old;
+			if (likely(old == alike))
+				WRITE_ONCE(*w, 0);
+			else if (old)
+				for (i = 0; i < sizeof(*w); i++)
+					clear_byte((u8 *)w + i);
 		}
-		for (i = 0; i < sizeof(*w); i++)
-			clear_byte((u8 *)w + i);
-	}
+	} while (w < end);
 }
 
 /* value 0 clears. @start and @end are physical and multiples of GRANULE. */
@@ -490,6 +495,10 @@ static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 	const u8 *p = kasan_mem_to_shadow(phys_to_virt(start)), *first = p;
 	const u8 *end = kasan_mem_to_shadow(phys_to_virt(last)) + 1;
 
+	/* A small buffer. */
+	if (end - p == sizeof(long) && IS_ALIGNED((unsigned long)p, sizeof(long)) &&
+	    !READ_ONCE(*(unsigned long *)p))
+		return NULL;
 	for (; (p = skip_accessible(p, end)) < end; p++) {
 		u64 granule = round_down(start, GRANULE) + (p - first) * GRANULE;
 		u8 value = READ_ONCE(*p);

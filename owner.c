@@ -699,6 +699,16 @@ static bool is_finished(const struct dod_range *r, enum take how)
 	return (how & FINISH) && r->leads && r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE;
 }
 
+/* What a hand-over has left of an earlier one, as a pool's does: nobody else's packet. */
+static bool leaves_rest(const struct dod_range *r)
+{
+	const struct rb_node *rb = rb_next(&r->rb);
+	const struct dod_range *next = rb_entry_safe(rb, struct dod_range, rb);
+
+	return next && next->start == r->last + 1 && !next->leads &&
+	       next->state == DOD_OWNED && next->dir != DMA_TO_DEVICE;
+}
+
 /* XDP_PACKET_HEADROOM and NET_SKB_PAD. */
 #define MOST_HEADROOM	320
 
@@ -714,29 +724,18 @@ static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, 
 	       r->last - r->start >= PAGE_SIZE - 1 && start - r->start <= MOST_HEADROOM;
 }
 
-/* Where that begins. */
-static u64 with_headroom(struct dod_mapping *m, u64 start, enum take how)
-{
-	struct dod_range *r;
-
-	if (m->slab || !(how & FINISH))
-		return start;
-	r = range_tree_iter_first(&m->ranges, start, start);
-	return r && r->start < start && is_headroom(m, r, start, how) ? r->start : start;
-}
-
 /*
- * The CPU gets [start, *last]. Where that splits a range and no second half can
+ * The CPU gets [*first, *last]. Where that splits a range and no second half can
  * be had, the CPU gets that half, too, and *last says so: too little is guarded,
- * never too much. *last also says how far FINISH changed what follows.
+ * never too much. Both also say how far FINISH changed what is beside it.
  *
  * Returns whether any of it was guarded.
  */
-static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take how)
+static bool range_take_from(struct dod_mapping *m, u64 *first, u64 *last, enum take how)
 {
 	struct dod_range *r, *next, *right;
-	u64 to = *last, rest = 0;
-	bool guarded = false, sent = false;
+	u64 start = *first, to = *last;
+	bool guarded = false, sent = false, rest = false;
 
 	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
 		u64 r_last = r->last;
@@ -749,8 +748,6 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 		}
 		guarded |= r->state != DOD_PENDING;
 		sent |= r->state == DOD_PENDING;
-		if (r->start >= start && is_finished(r, how))
-			rest = r_last + 1;
 		if (r->start < start) {
 			bool finished = is_headroom(m, r, start, how);
 
@@ -763,35 +760,43 @@ static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take ho
 			if (r_last > to && (finished || !right))
 				*last = r_last;
 			if (finished) {
+				*first = r->start;
 				r->leads = false;
 				finish_range(m, r);
 				if (right)
 					finish_range(m, right);
 			}
 		} else if (r_last > to) {
+			bool finished = is_finished(r, how);
+
+			rest = finished && leaves_rest(r);
 			range_resize(r, to + 1, r_last);
-			if (is_finished(r, how)) {
-				r->leads = false;
+			r->leads = false;
+			if (finished) {
 				finish_range(m, r);
 				*last = r_last;
-				continue;
 			}
-			r->leads = false;
 		} else {
+			rest = r_last == to && is_finished(r, how) && leaves_rest(r);
 			range_tree_remove(r, &m->ranges);
 			range_put(m, r);
 		}
 	}
-	/* What such a call has left of an earlier one, as a pool does: nobody else's packet. */
-	while (rest && (r = range_tree_iter_first(&m->ranges, rest, rest)) && !r->leads &&
-	       r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE) {
-		rest = r->last + 1;
-		*last = max(*last, r->last);
+	while (unlikely(rest)) {
+		r = range_tree_iter_first(&m->ranges, *last + 1, *last + 1);
+		*last = r->last;
+		rest = leaves_rest(r);
 		finish_range(m, r);
 	}
 	if (unlikely(sent) && !any_pending(m))
 		WRITE_ONCE(m->pending, false);
 	return guarded;
+}
+
+/* The same, where nothing before it can change. */
+static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take how)
+{
+	return range_take_from(m, &start, last, how & ~FINISH);
 }
 
 /* The range at a byte, if what is given to the device beside it can be one with it. */
@@ -833,8 +838,10 @@ static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	struct dod_range *before = NULL, *after = NULL, *r;
 	u64 to = *last;
-	bool guarded = range_take(m, start, last, TAKE_ALL);
+	bool guarded = false;
 
+	if (!RB_EMPTY_ROOT(&m->ranges.rb_root))
+		guarded = range_take(m, start, last, TAKE_ALL);
 	if (unlikely(m->pending)) {
 		if (start > m->start)
 			unpend_rest(m, start - 1);
@@ -1020,7 +1027,8 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	for (m = first_touching(shard, from, to); m;
 	     m = next_touching(m, from, to)) {
 		guard_ranges(m, start, last);
-		guard_edges(m, start, last);
+		if (m->line)
+			guard_edges(m, start, last);
 	}
 
 	if (READ_ONCE(by_phys->wide.nr)) {
@@ -1028,7 +1036,8 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 		for (m = first_touching(&by_phys->wide, from, to); m;
 		     m = next_touching(m, from, to)) {
 			guard_ranges(m, start, last);
-			guard_edges(m, start, last);
+			if (m->line)
+				guard_edges(m, start, last);
 		}
 		dod_unlock(&by_phys->wide.lock);
 	}
@@ -1043,7 +1052,27 @@ static void guard_fresh(struct dod_mapping *m, u64 start, u64 last)
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
 	guard_ranges(m, start, last);
-	guard_edges(m, start, last);
+	if (m->line)
+		guard_edges(m, start, last);
+}
+
+/*
+ * Is what is cleared from @start on certainly no other mapping's? See share_content(). In
+ * the granule that it begins in, another mapping may end.
+ */
+static bool is_alone(const struct dod_mapping *m, u64 start)
+{
+	return !m->shared && IS_ALIGNED(start, GRANULE) && !READ_ONCE(widest_line);
+}
+
+/* What devices own of [start, last], of which this mapping's has changed. */
+static void guard_again(struct index_part *shard, struct dod_mapping *m, u64 start, u64 last)
+{
+	guard->disown(start, last);
+	if (is_alone(m, start))
+		guard_fresh(m, start, last);
+	else
+		guard_region(shard, start, last);
 }
 
 /* === Stale bytes of mappings that have ended (rule 3b) ===================== */
@@ -1412,8 +1441,6 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 {
 	struct dod_range *r;
 
-	if (likely(!m->pending))
-		return;
 	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last)) {
 		struct dod_pending *p, *copy;
@@ -1450,8 +1477,6 @@ static bool found_any(const struct dod_found *found)
 /* The mapping may end as soon as the lock is dropped that is held now. */
 static void copy_found(struct dod_found *found, const struct dod_mapping *m)
 {
-	if (!found_any(found))
-		return;
 	found->m = dod_pool_get(&dod_mapping_pool);
 	if (found->m)
 		*found->m = *m;
@@ -1558,15 +1583,15 @@ static void judge_mapping(const struct dod_call *call, struct dod_mapping *m)
 	struct dod_found found DOD_UNINITIALIZED;
 	unsigned long flags;
 
-	if (likely(!READ_ONCE(m->content) && !READ_ONCE(m->pending)))
-		return;
 	found_begin(&found);
 	dod_lock_irqsave(&part->lock, flags);
 	if (m->content)
 		dod_content_take(call, m, m->start, m->last, true, &found);
-	find_lost(m, m->start, m->last, true, &found);
-	if (unmap_discards(call, m))
-		find_lost(m, m->start, m->last, false, &found);
+	if (m->pending) {
+		find_lost(m, m->start, m->last, true, &found);
+		if (unmap_discards(call, m))
+			find_lost(m, m->start, m->last, false, &found);
+	}
 	dod_unlock_irqrestore(&part->lock, flags);
 	note_unwritten(call, &found, m);
 	if (found.types)
@@ -1598,16 +1623,14 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
 		       u64 start, u64 last, enum take how)
 {
-	u64 from = with_headroom(m, start, how), to;
+	u64 to;
 
 	stale_drop(shard, start, last);
-	if (!range_take(m, start, &last, how) || m->trap == DOD_TRAP_NONE)
+	if (!range_take_from(m, &start, &last, how) || m->trap == DOD_TRAP_NONE)
 		return last;
-	start = from;
 	to = last;
 	add_edges(m, &start, &last);
-	guard->disown(start, last);
-	guard_region(shard, start, last);
+	guard_again(shard, m, start, last);
 	return to;
 }
 
@@ -1628,8 +1651,7 @@ static void give_narrow(struct index_part *shard, struct dod_mapping *m,
 		return;
 	}
 	/* A weaker direction may replace a stronger one. */
-	guard->disown(start, last);
-	guard_region(shard, start, last);
+	guard_again(shard, m, start, last);
 }
 
 static void note_sync(const struct dod_call *call, struct dod_mapping *m,
@@ -1679,7 +1701,8 @@ static struct dod_range *freed_range(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
-	if (!guard->freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed)
+	if (!guard->freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed ||
+	    likely(!guard->freed(start, last)))
 		return NULL;
 	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last))
@@ -1847,11 +1870,12 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 	if (change == TO_CPU) {
 		if (m->content && !idle)
 			dod_content_take(call, m, start, last, false, found);
-		if (call->dir != DMA_TO_DEVICE) {
+		if (unlikely(m->pending) && call->dir != DMA_TO_DEVICE) {
 			find_lost(m, start, last, true, found);
 			find_lost(m, start, last, false, found);
 		}
-		copy_found(found, m);
+		if (found_any(found))
+			copy_found(found, m);
 	}
 
 	if (m->wide) {
@@ -1862,7 +1886,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 			range_give(m, start, to, call->dir);
 			give_content(part, m, start, last, false);
 		} else {
-			range_take(m, start, to, how);
+			range_take_from(m, &start, to, how);
 		}
 		return true;
 	}
@@ -1950,7 +1974,8 @@ static bool stays_guarded(struct index_part *shard, const struct dod_mapping *m,
 	struct dod_range *r;
 	int tries = 4;
 
-	if ((has_edges(m) && range->dir != DMA_TO_DEVICE) || range->state != DOD_OWNED)
+	if (!m->shared || (has_edges(m) && range->dir != DMA_TO_DEVICE) ||
+	    range->state != DOD_OWNED)
 		return false;
 	for (other = first_touching(shard, range->start, range->last); other && tries--;
 	     other = next_touching(other, range->start, range->last)) {
@@ -1979,7 +2004,8 @@ static void end_ranges(struct index_part *shard, struct dod_mapping *m)
 			continue;
 		add_edges(m, &start, &last);
 		guard->disown(start, last);
-		guard_region(shard, start, last);
+		if (!is_alone(m, start))
+			guard_region(shard, start, last);
 	}
 	m->ranges = RB_ROOT_CACHED;
 }
@@ -2496,7 +2522,8 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 	if (leader->next)
 		call->unwritten = &unwritten;
 	for (m = leader; m; m = m->next)
-		judge_mapping(call, m);
+		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
+			judge_mapping(call, m);
 	report_unwritten(call, &unwritten);
 	end_group(leader, call);
 }
@@ -2654,7 +2681,8 @@ static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change 
 {
 	struct dod_range *r;
 
-	if (change != TO_CPU && change != TO_DEVICE)
+	/* What a sync for the device gives is seldom its own. */
+	if (change != TO_CPU)
 		return false;
 	r = freed_range(m, start, last);
 	if (likely(!r))
@@ -2674,9 +2702,9 @@ struct synced {
 };
 
 /* A lock of the bus index keeps the mapping alive; interrupts are off. */
-static struct synced sync_mapping(const struct dod_call *call,
-				  struct dod_mapping *m, u64 bus, u64 size,
-				  enum change change, struct dod_found *found)
+static __always_inline struct synced
+sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 bus, u64 size,
+	     enum change change, struct dod_found *found)
 {
 	struct index_part *phys = phys_part(m);
 	struct synced s = { .start = m->start + (bus - m->bus) };
@@ -2712,28 +2740,27 @@ static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
 {
 	struct index_part *part = bus_shard(call->dev, bus);
 	struct index_part *wide = &by_bus->wide;
-	struct dod_mapping *m, *wider = NULL;
 	struct dod_found found DOD_UNINITIALIZED;
 	struct synced s = {};
+	struct dod_mapping *m;
 	unsigned long flags;
+	bool any_wide;
 	int best = 0;
 
 	found_begin(&found);
 	dod_lock_irqsave(&part->lock, flags);
 	m = find_sync(part, call, bus, size, change, *group, &best);
-	if (READ_ONCE(wide->nr)) {
+	any_wide = READ_ONCE(wide->nr);
+	if (unlikely(any_wide)) {
 		dod_lock(&wide->lock);
-		wider = find_sync(wide, call, bus, size, change, *group, &best);
-		if (wider) {
-			s = sync_mapping(call, wider, bus, size, change, &found);
-			*group = wider->group;
-		}
-		dod_unlock(&wide->lock);
+		m = find_sync(wide, call, bus, size, change, *group, &best) ?: m;
 	}
-	if (m && !wider) {
+	if (m) {
 		s = sync_mapping(call, m, bus, size, change, &found);
 		*group = m->group;
 	}
+	if (unlikely(any_wide))
+		dod_unlock(&wide->lock);
 	dod_unlock_irqrestore(&part->lock, flags);
 	if (s.wide)
 		end_wide(s.start, s.last);

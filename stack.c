@@ -95,10 +95,17 @@ union rule {
 	u64 word;	/* 0: there is none */
 	struct {
 		u32 ip;	/* the return address; all code has the same upper half */
-		u32 kind : 2, bp_kind : 2;
-		s32 off : 14, bp_off : 14;
+		s16 off;
+		u16 kind : 2, bp_kind : 2;
+		s16 bp_off : 12;
 	};
 };
+
+/* The last 16 bits, as the walk takes them apart. */
+#define HOW_AT_BP	BIT(0)		/* kind is AT_BP, if HOW_HARD is not there */
+#define HOW_SAVED_BP	BIT(2)		/* bp_kind is BP_FROM_BASE, likewise */
+#define HOW_HARD	(BIT(1) | BIT(3))	/* something else */
+#define HOW_BP_SHIFT	4
 
 static_assert(sizeof(union rule) == sizeof(u64));
 
@@ -123,20 +130,16 @@ static unsigned long words[NR_WORDS];
 
 /* === Rules ================================================================ */
 
-static union rule find_rule(unsigned long ip)
+/* False if there is none. */
+static __always_inline bool find_rule(unsigned long ip, union rule *rule)
 {
 	const u64 *set = rules[hash_32((u32)ip, SET_BITS)];
-	union rule rule;
 	unsigned int i;
 
-	for (i = 0; i < WAYS; i++) {
-		rule.word = READ_ONCE(set[i]);
-		if (rule.ip == (u32)ip)
-			break;
-	}
-	if (unlikely(i == WAYS || ip >> 32 != U32_MAX))
-		rule.word = 0;
-	return rule;
+	rule->word = READ_ONCE(set[0]);
+	for (i = 1; unlikely(rule->ip != (u32)ip) && i < WAYS; i++)
+		rule->word = READ_ONCE(set[i]);
+	return likely(rule->ip == (u32)ip && ip >> 32 == U32_MAX);
 }
 
 static void add_rule(union rule rule)
@@ -305,11 +308,12 @@ static noinline void learn(const struct unwind_state *from, const struct unwind_
 		.begin = from->sp,
 		.end = (unsigned long)from->stack_info.end,
 	};
+	union rule known;
 	bool asked;
 	struct unwind_state a DOD_UNINITIALIZED, b DOD_UNINITIALIZED;
 
 	if (from->regs || from->signal || from->error || to->error ||
-	    from->ip >> 32 != U32_MAX || find_rule(from->ip).word ||
+	    from->ip >> 32 != U32_MAX || find_rule(from->ip, &known) ||
 	    !is_lasting_text(from->ip))
 		return;
 	if (unwind_done((struct unwind_state *)to)) {
@@ -362,57 +366,76 @@ static void note_bounds(const struct stack_info *info)
 
 /*
  * Where both the return address and the frame pointer lie at a fixed distance above the
- * same pointer, which is nearly everywhere; see rule_of_frame().
+ * same pointer, which is nearly everywhere; see rule_of_frame(). The stack pointer is
+ * inside of the stack, and aligned.
  */
-static bool step_simply(const struct bounds *stack, union rule rule,
-			struct dod_site *site)
+static __always_inline bool step_simply(unsigned long end, union rule rule, unsigned long *ip,
+					unsigned long *sp, unsigned long *bp)
 {
-	unsigned long base = rule.kind == AT_SP ? site->sp : site->bp;
-	unsigned long at = base + rule.off * WORD;
+	unsigned long base = *sp, at;
+	s16 how = rule.word >> 48;
 
-	if (rule.kind > AT_BP || rule.bp_kind > BP_FROM_BASE ||
-	    base < site->sp || base >= stack->end || base % WORD ||
-	    at > stack->end)
+	if (unlikely(how & HOW_HARD))
 		return false;
-	if (rule.bp_kind == BP_FROM_BASE)
-		site->bp = READ_ONCE(((unsigned long *)base)[rule.bp_off]);
-	site->ip = READ_ONCE(((unsigned long *)at)[-1]);
-	site->sp = at;
+	if (how & HOW_AT_BP) {
+		base = *bp;
+		if (base < *sp || base >= end || base % WORD)
+			return false;
+	}
+	at = base + rule.off * WORD;
+	if (unlikely(at > end))
+		return false;
+	if (how & HOW_SAVED_BP)
+		*bp = READ_ONCE(((unsigned long *)base)[how >> HOW_BP_SHIFT]);
+	*ip = READ_ONCE(((unsigned long *)at)[-1]);
+	*sp = at;
 	return true;
 }
 
 /*
  * By the rules, as far as there are any. Returns the number of frames, and in *site
- * the last of them if there are more.
+ * the last of them if there are more. Each instruction of the loop counts: it is a third
+ * of what a mapping costs.
  */
 static unsigned int walk(struct dod_site *site, unsigned long *frames,
 			 unsigned int depth, bool *more)
 {
-	struct dod_site next = *site;
+	unsigned long ip = site->ip, sp = site->sp, bp = site->bp, last_sp, last_bp;
 	struct bounds stack;
 	unsigned int nr = 0;
 	union rule rule;
 
 	*more = true;
-	if (!find_bounds(site->sp, &stack))
+	if (!find_bounds(sp, &stack) || sp % WORD)
 		return 0;
 	/* Where there is a rule there is code, which the unwinder checks, too. */
-	while ((rule = find_rule(next.ip)).word) {
+	while (find_rule(ip, &rule)) {
+		struct dod_site next;
 		enum step stepped;
 
-		*site = next;
-		frames[nr++] = next.ip;
+		last_sp = sp;
+		last_bp = bp;
+		frames[nr++] = ip;
 		if (nr == depth) {
 			*more = false;
 			break;
 		}
-		if (likely(step_simply(&stack, rule, &next)))
+		if (likely(step_simply(stack.end, rule, &ip, &sp, &bp)))
 			continue;
+		next = (struct dod_site){ ip, sp, bp };
 		stepped = step(&stack, rule, &next);
 		if (stepped == ENDED)
 			*more = false;
 		if (stepped != STEPPED)
 			break;
+		ip = next.ip;
+		sp = next.sp;
+		bp = next.bp;
+	}
+	if (nr) {
+		site->ip = frames[nr - 1];
+		site->sp = last_sp;
+		site->bp = last_bp;
 	}
 	return nr;
 }
