@@ -773,6 +773,17 @@ static bool note_write(const struct dod_access *access, const struct verdict *v,
 	return true;
 }
 
+/*
+ * Whoever owned it has given it back since. It may be stale now, and what is written is
+ * not: to read that is legal.
+ */
+static void too_late(const struct dod_access *access)
+{
+	dod_count(DOD_C_TRAPS_TOO_LATE);
+	if (access->write)
+		dod_owner_write(access, NULL);
+}
+
 /* Does a device only read what must not be written? */
 static bool is_sent(unsigned long addr)
 {
@@ -882,7 +893,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 		if (!dod_may_lock())
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
-			dod_count(DOD_C_TRAPS_TOO_LATE);
+			too_late(&access);
 		else if (dod_hooks_selftest_access(&m, write) ||
 			 dod_owner_excuse(access.bad, &m))
 			;

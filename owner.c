@@ -3095,6 +3095,21 @@ static bool find_owner(struct index_part *part, u64 phys, bool write, bool found
 	return found;
 }
 
+/* The same in the shard of the byte, whose lock is held, and among wide mappings. */
+static bool find_any_owner(struct index_part *shard, u64 phys, bool write,
+			   struct dod_mapping *copy, struct dod_range *range)
+{
+	struct index_part *wide = &by_phys->wide;
+	bool found = find_owner(shard, phys, write, false, copy, range);
+
+	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
+		dod_lock(&wide->lock);
+		found = find_owner(wide, phys, write, found, copy, range);
+		dod_unlock(&wide->lock);
+	}
+	return found;
+}
+
 /*
  * Which mapping makes a byte the rest of a cache line that a device writes to?
  * The part's lock is held.
@@ -3182,33 +3197,30 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
-	bool found, stale = false;
+	struct index_part *shard = phys_shard(phys);
+	bool found, broken = false;
 	unsigned long flags;
 
 	dod_lock_irqsave(&shard->lock, flags);
-	found = find_owner(shard, phys, write, false, copy, range);
-	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
-		dod_lock(&wide->lock);
-		found = find_owner(wide, phys, write, found, copy, range);
-		dod_unlock(&wide->lock);
-	}
+	found = find_any_owner(shard, phys, write, copy, range);
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
-	 * that nobody owns is our mistake, not the driver's.
+	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have
+	 * become stale since it has trapped: that is poison, and no owner's.
 	 */
 	if (!found && guard->guarded(phys_to_virt(phys)) &&
+	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
 	    !is_edge(shard, phys, NULL, NULL)) {
 		guard->disown(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
 		smp_rmb();
-		stale = !atomic_read(&wide_changes);
+		broken = !atomic_read(&wide_changes);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	/* The one that forbade it has ended meanwhile. */
 	if (found && allows(range, write))
 		found = false;
-	if (stale)
+	if (broken)
 		dod_broken("poison without an owner");
 	return found;
 }

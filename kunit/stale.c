@@ -4,6 +4,7 @@
  * may be written, and then is what was written; to read it is a fault.
  */
 
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/skbuff.h>
@@ -370,6 +371,57 @@ static void stale_no_more(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p + 320, 8);
 }
 
+struct writer {
+	struct kt_thread thread;
+	u8 *at;
+	bool stop;
+};
+
+static int write_on(void *arg)
+{
+	struct writer *w = arg;
+	unsigned int i;
+
+	for (i = 0; !READ_ONCE(w->stop); i++) {
+		test_dma_write(w->at, 8);
+		udelay(i * 7 % 199);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* A device owns it when the write traps, and is done with it before that is judged. */
+static void stale_while_it_is_written(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	struct writer w = { .at = buf + 512 };
+	unsigned long until;
+	dma_addr_t dma;
+
+	kt_set(test, "off_types", "cpu-write");
+	kt_thread_start(&w.thread, write_on, &w);
+	for (until = jiffies + HZ; time_before(jiffies, until); cond_resched()) {
+		dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+		udelay(100);
+		dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+		udelay(50);
+		dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	}
+	WRITE_ONCE(w.stop, true);
+	KUNIT_EXPECT_EQ(test, kt_thread_join(&w.thread), 0);
+	kt_set(test, "off_types", "");
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+
+	/* It would have been disarmed by an inconsistency. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 512, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, buf + 512, 8);
+	EXPECT_WRITE_OK(test, buf + 512, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
 /* What was synced before the unmap is the CPU's. */
 static void synced_before_unmap(struct kunit *test)
 {
@@ -442,6 +494,7 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(parts_of_granules),
 	KUNIT_CASE(stale_no_more),
 	KUNIT_CASE(stale_is_freed),
+	KUNIT_CASE(stale_while_it_is_written),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),
 	KUNIT_CASE(lasting_and_passing),
