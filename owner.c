@@ -866,14 +866,14 @@ static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 	return guarded;
 }
 
-/* The first of [start, last] that the CPU wrote while the device owned it to read it. */
+/* The first of [start, last] that the CPU wrote, and of which the device is to get that. */
 static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
 	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last))
-		if (r->state == DOD_PENDING && r->dir == DMA_TO_DEVICE)
+		if (r->state == DOD_PENDING && r->dir != DMA_FROM_DEVICE)
 			break;
 	return r;
 }

@@ -624,6 +624,35 @@ static void given_back_in_time(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
+/* What a device both reads and writes is not sent to it by a sync for writing. */
+static void given_back_for_writing(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	enum dma_data_direction dir;
+
+	for (dir = DMA_BIDIRECTIONAL; dir <= DMA_FROM_DEVICE; dir++) {
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+		test_dma_write(buf + 64, 8);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, dir);
+		EXPECT_SILENCE(test);
+		if (dir != DMA_TO_DEVICE)
+			EXPECT_READ_TRAPS(test, buf + 72, 8);
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+		if (dir == DMA_FROM_DEVICE)
+			EXPECT_LOST(test, buf + 64, 8);
+		else
+			EXPECT_SILENCE(test);
+	}
+	/* The sync may come later, and the write be another's by then. */
+	test_dma_write(buf + 128, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 128, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
 /* Rule 6. */
 static void only_read(struct kunit *test)
 {
@@ -904,6 +933,7 @@ static struct kunit_case content_cases[] = {
 	DIRECTION_CASE(lost_by_unmap),
 	KUNIT_CASE(lost_by_sync),
 	KUNIT_CASE(given_back_in_time),
+	KUNIT_CASE(given_back_for_writing),
 	KUNIT_CASE(only_read),
 	KUNIT_CASE(skip_cpu_sync),
 	KUNIT_CASE(coherent_device),
