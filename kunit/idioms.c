@@ -403,6 +403,36 @@ static void own_struct_later(struct kunit *test)
 	dev_set_drvdata(kt_dev, saved);
 }
 
+/* And writes to them meanwhile. What are no data of its own it has to sync. */
+static void own_struct_after_writes(struct kunit *test)
+{
+	u8 *data = kt_buf(test, DATA), *beside = kt_buf(test, DATA);
+	void *saved = dev_get_drvdata(kt_dev);
+	dma_addr_t dma, other;
+
+	dev_set_drvdata(kt_dev, NULL);
+	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
+	other = test_dma_map(test, kt_dev, beside, DATA, DMA_TO_DEVICE);
+	test_dma_write(data + 8, 8);
+	test_dma_write(beside + 8, 8);
+	dev_set_drvdata(kt_dev, data);
+	/* One more is to be excused, as well. */
+	test_dma_write(data + 128, 8);
+	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, other, DATA, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, beside + 8, 8);
+
+	dev_set_drvdata(kt_dev, NULL);
+	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
+	test_dma_write(data + 8, 8);
+	dev_set_drvdata(kt_dev, data);
+	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, data, DATA);
+	dev_set_drvdata(kt_dev, saved);
+}
+
 /* A driver that maps with its child: the parent's data are its, too. */
 static void struct_of_the_parent(struct kunit *test)
 {
@@ -457,6 +487,7 @@ static void data_of_net_device(struct kunit *test)
 static struct kunit_case idioms_cases[] = {
 	KUNIT_CASE(own_struct),
 	KUNIT_CASE(own_struct_later),
+	KUNIT_CASE(own_struct_after_writes),
 	KUNIT_CASE(struct_of_the_parent),
 	KUNIT_CASE(data_of_net_device),
 	KUNIT_CASE(page_table),
