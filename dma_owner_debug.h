@@ -594,10 +594,8 @@ void dod_pending_stop(void);
  *		at the end; constant
  * @doubts:	how often content was doubted before it was mapped; constant
  * @skipped:	how many blocks in the middle have none; constant
- * @changed:	how many blocks had changed when the CPU got them by a sync, and were
- *		not given back since
- * @changed_from: offset of the first byte of the first of them
- * @changed_to:	offset of the last byte of the last of them
+ * @changed:	bits: the slots of blocks that had changed when the CPU got them by a sync,
+ *		and were not given back since
  * @nr_behind:	how many bytes of @bytes hold
  * @watching:	the CPU's writes to [@watch, @watch_last] are to be known
  * @canary:	what the device gets is filled with a pattern first; constant
@@ -619,8 +617,8 @@ struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
 	bool watching, canary, filled;
-	u32 doubts, changed;
-	u64 skipped, behind, changed_from, changed_to;
+	u32 doubts;
+	u64 changed, skipped, behind;
 	struct dod_edges *edges;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {

@@ -90,6 +90,37 @@ static void changed_and_given_back(struct kunit *test)
 	dma_sync_single_range_for_device(kt_dev, dma, 1024, 1024, DMA_TO_DEVICE);
 	unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_CHANGED(test, SIZE);
+
+	/* Nor is what lies between two changes, or one of the two. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 3);
+	device_writes(buf + 1024, 1, 3);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 512, 256, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 64 to 1087 (2 blocks of 64 bytes) of its 2048 *"));
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 4);
+	device_writes(buf + 1024, 1, 4);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 1024 to 1087 (64-byte block) of its 2048 *"));
+
+	/* Both, each by itself. */
+	given = dma_owner_debug_count("content_given_back");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 5);
+	device_writes(buf + 1024, 1, 5);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 1024, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_given_back"), given + 2);
 }
 
 /* Who may write, when: any number of turns. */
