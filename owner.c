@@ -3671,10 +3671,10 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	return w.wanted;
 }
 
+/* As async_xor.c maps what it adds to, DMA_BIDIRECTIONAL, after all that it reads. */
 static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
 {
-	return (a->dir == DMA_TO_DEVICE && b->dir == DMA_FROM_DEVICE) ||
-	       (a->dir == DMA_FROM_DEVICE && b->dir == DMA_TO_DEVICE);
+	return (a->dir == DMA_TO_DEVICE) != (b->dir == DMA_TO_DEVICE);
 }
 
 /*
