@@ -619,7 +619,8 @@ static unsigned int padding(const struct dod_mapping *m, unsigned int most,
 /**
  * struct verdict - what is bad about an access, in the order KASAN looks at it
  *
- * @ours:	first byte that a device owns and this access must not touch
+ * @ours:	first byte that a device owns and this access must not touch; if there is
+ *		none, the first that is stale and is read
  * @edge:	first byte that shares a cache line with what a device writes, and
  *		that this access must not touch
  * @watched:	first byte whose write is to be known, or is legal and ends that the
@@ -677,7 +678,7 @@ static bool is_inline_check(unsigned long caller, unsigned long ip)
  */
 static struct verdict look(unsigned long addr, unsigned long last, bool write)
 {
-	unsigned long granule;
+	unsigned long granule, stale = 0;
 	struct verdict v = {};
 	const u8 *shadow;
 
@@ -719,9 +720,13 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 			v.watched = v.watched ?: max(addr, granule);
 		else if (value == SHADOW_EDGE)
 			v.edge = v.edge ?: max(addr, granule);
+		else if (value == SHADOW_STALE)
+			stale = stale ?: max(addr, granule);
 		else
 			v.ours = v.ours ?: max(addr, granule);
 	}
+	/* There are rows that let pass what is stale, and no more. */
+	v.ours = v.ours ?: stale;
 	return v;
 }
 

@@ -40,6 +40,15 @@ static inline bool dod_row_matches(const char *function, const char *prefix,
 	return !strncmp(in + 1, module, len) && in[1 + len] == ']';
 }
 
+/* Is it just that function of the kernel's own, or what the compiler has split from it? */
+static inline bool dod_is_function(const char *function, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(function, name, len) && !strchr(function, '[') &&
+	       (!function[len] || function[len] == '+' || function[len] == '.');
+}
+
 /**
  * struct dod_idiom - a row
  *
@@ -47,15 +56,20 @@ static inline bool dod_row_matches(const char *function, const char *prefix,
  * @module:	the module it is in; NULL if it can only be built in
  * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
  * @core:	it works for the device itself: allowed with strict=1, too
+ * @caller:	only for that function of the kernel's own; NULL for all
  */
 struct dod_idiom {
 	const char *prefix, *module;
 	u8 dirs;
 	bool core;
+	const char *caller;
 };
 
+/* Bytes that no device owns any more, and that are stale. To write them is legal anyway. */
+#define DOD_STALE_BYTES BIT(DMA_NONE)
+
 #define DOD_ANY_DIR (BIT(DMA_TO_DEVICE) | BIT(DMA_FROM_DEVICE) | \
-		     BIT(DMA_BIDIRECTIONAL))
+		     BIT(DMA_BIDIRECTIONAL) | DOD_STALE_BYTES)
 
 static const struct dod_idiom dod_idioms[] = {
 	/*
@@ -89,10 +103,22 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "md_bitmap_", "md_mod", BIT(DMA_TO_DEVICE) },
 	{ "bitmap_update_sb", "md_mod", BIT(DMA_TO_DEVICE) },
 	{ "bitmap_daemon_work", "md_mod", BIT(DMA_TO_DEVICE) },
+	/*
+	 * net/core/skbuff.c copies the whole headroom of a packet with it, and what of
+	 * struct skb_shared_info nobody has set: bytes of the packet's page that were not
+	 * synced, and that nobody looks at in the copy.
+	 */
+	{ "pskb_expand_head", NULL, DOD_STALE_BYTES },
+	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy" },
+	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy_expand" },
 };
 
-/* Is an access by a function, as %ps names it, to such memory one of the rows? */
-static inline bool dod_permitted(const char *function, u8 dir, bool strict)
+/*
+ * Is an access by a function, as %ps names it, to such memory one of the rows? @dir is
+ * DMA_NONE for stale bytes; @caller is who called the function, "" if that is not known.
+ */
+static inline bool dod_permitted(const char *function, const char *caller, u8 dir,
+				 bool strict)
 {
 	unsigned int i;
 
@@ -100,7 +126,8 @@ static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 		const struct dod_idiom *idiom = &dod_idioms[i];
 
 		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
-		    dod_row_matches(function, idiom->prefix, idiom->module))
+		    dod_row_matches(function, idiom->prefix, idiom->module) &&
+		    (!idiom->caller || dod_is_function(caller, idiom->caller)))
 			return true;
 	}
 	return false;

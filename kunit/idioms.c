@@ -102,12 +102,42 @@ static void rows_of_accesses(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *name = names[i].function;
 
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, false),
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, false),
 				    names[i].permitted, "%s", name);
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, true),
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, true),
 				    names[i].strictly, "%s, strict=1", name);
 	}
-	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", DMA_FROM_DEVICE, false));
+	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", "", DMA_FROM_DEVICE, false));
+}
+
+static void rows_of_directions(struct kunit *test)
+{
+	static const struct {
+		const char *function, *caller;
+		u8 dir;
+		bool permitted;
+	} rows[] = {
+		/* What is stale, and nothing that a device owns. */
+		{ "pskb_expand_head", "", DMA_NONE, true },
+		{ "pskb_expand_head", "", DMA_FROM_DEVICE, false },
+		{ "pskb_expand_head [nf]", "", DMA_NONE, false },
+		{ "skb_copy_bits", "skb_copy", DMA_NONE, true },
+		{ "skb_copy_bits", "skb_copy.part.0", DMA_NONE, true },
+		{ "skb_copy_bits+0x10/0x80", "skb_copy_expand+0x10/0x80", DMA_NONE, true },
+		{ "skb_copy_bits", "skb_copy", DMA_BIDIRECTIONAL, false },
+		{ "skb_copy_bits", "skb_copy_bits", DMA_NONE, false },
+		{ "skb_copy_bits", "skb_copy [nf]", DMA_NONE, false },
+		{ "skb_copy_bits", "", DMA_NONE, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+							rows[i].dir, false),
+				    rows[i].permitted, "row %u", i);
+		KUNIT_EXPECT_FALSE_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+							   rows[i].dir, true), "row %u", i);
+	}
 }
 
 static void rows_of_mappings(struct kunit *test)
@@ -494,6 +524,7 @@ static struct kunit_case idioms_cases[] = {
 	KUNIT_CASE(page_table_elsewhere),
 	KUNIT_CASE(page_table_limits),
 	KUNIT_CASE(rows_of_accesses),
+	KUNIT_CASE(rows_of_directions),
 	KUNIT_CASE(rows_of_mappings),
 	KUNIT_CASE(request_elsewhere),
 	KUNIT_CASE(scsi_request),

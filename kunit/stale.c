@@ -422,6 +422,85 @@ static void stale_while_it_is_written(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
+#if IS_ENABLED(CONFIG_NET)
+#define PACKET	64
+
+/* A packet in a page that the device was given, of which that alone was synced. */
+static struct sk_buff *receive(struct kunit *test, struct page *page, dma_addr_t dma)
+{
+	struct sk_buff *skb;
+
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	device_fills(page_address(page) + HEADROOM, PACKET);
+	dma_sync_single_range_for_cpu(kt_dev, dma, HEADROOM, PACKET, DMA_FROM_DEVICE);
+	get_page(page);
+	skb = build_skb(page_address(page), PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	skb_reserve(skb, HEADROOM);
+	skb_put(skb, PACKET);
+	return skb;
+}
+
+/* Its headroom is copied with it, and what nobody has set of its struct skb_shared_info. */
+static void packet_is_copied(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	struct sk_buff *skb, *copy;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	skb = receive(test, page, dma);
+	copy = skb_copy(skb, GFP_KERNEL);
+	kfree_skb(copy);
+	copy = skb_copy_expand(skb, 256, 0, GFP_KERNEL);
+	kfree_skb(copy);
+	KUNIT_EXPECT_EQ(test, pskb_expand_head(skb, 64, 64, GFP_KERNEL), 0);
+	kfree_skb(skb);
+	EXPECT_SILENCE(test);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+
+/* By the same functions: what a device owns, and as a packet what did not come. */
+static void packet_is_not_there(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	u8 *to = kt_buf(test, 2 * PACKET);
+	struct sk_buff *skb;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	skb = receive(test, page, dma);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 8, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, pskb_expand_head(skb, 64, 64, GFP_KERNEL), 0);
+	kfree_skb(skb);
+	if (kt_traps(test)) {
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test, kt_has(" pskb_expand_head+0x*"));
+		KUNIT_EXPECT_FALSE(test, kt_has("They were not synced for the CPU: *"));
+	}
+
+	skb = receive(test, page, dma);
+	skb_put(skb, PACKET);
+	KUNIT_EXPECT_EQ(test, skb_copy_bits(skb, PACKET, to, PACKET), 0);
+	kfree_skb(skb);
+	if (kt_traps(test)) {
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test, kt_has(" skb_copy_bits+0x*"));
+	}
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+#else
+static void packet_is_copied(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+
+static void packet_is_not_there(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+#endif
+
 /* What was synced before the unmap is the CPU's. */
 static void synced_before_unmap(struct kunit *test)
 {
@@ -495,6 +574,8 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(stale_no_more),
 	KUNIT_CASE(stale_is_freed),
 	KUNIT_CASE(stale_while_it_is_written),
+	KUNIT_CASE(packet_is_copied),
+	KUNIT_CASE(packet_is_not_there),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),
 	KUNIT_CASE(lasting_and_passing),
