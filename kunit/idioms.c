@@ -128,6 +128,12 @@ static void rows_of_directions(struct kunit *test)
 		{ "skb_copy_bits", "skb_copy_bits", DMA_NONE, false },
 		{ "skb_copy_bits", "skb_copy [nf]", DMA_NONE, false },
 		{ "skb_copy_bits", "", DMA_NONE, false },
+		/* What is written before the device is told of it. */
+		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_BIDIRECTIONAL, true },
+		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_FROM_DEVICE, false },
+		{ "iwl_fill_paging_mem [iwldvm]", "", DMA_BIDIRECTIONAL, false },
+		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_BIDIRECTIONAL, true },
+		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_TO_DEVICE, false },
 	};
 	unsigned int i;
 
@@ -160,6 +166,10 @@ static void rows_of_mappings(struct kunit *test)
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm]", true },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm_helpers]", false },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [nottm]", false },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "sdhci_setup_host [sdhci]", true },
+		{ DOD_R_CPU_READ, DOD_SINGLE, "sdhci_setup_host [sdhci]", false },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "caam_init_common [caam_jr]", true },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "caam_init_common [caam_jr2]", false },
 		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map", true },
 		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map [my_net]", false },
 	};
