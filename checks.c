@@ -721,11 +721,21 @@ u64 dod_checks_wires(const struct dod_device *d)
 	return highest;
 }
 
+/*
+ * What is allocated goes by the coherent mask. But behind an IOMMU dma_alloc_pages()
+ * allocates a page anywhere, and maps it (dma_common_alloc_pages()).
+ */
+static bool goes_by_coherent_mask(const struct dod_call *call)
+{
+	return call->allocated && (call->kind == DOD_SG || dod_maps_directly(call->dev));
+}
+
 static bool mask_exceeded(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
-	u64 mask = call->allocated ? call->dev->coherent_dma_mask : d->mask;
+	bool coherent = goes_by_coherent_mask(call);
+	u64 mask = coherent ? call->dev->coherent_dma_mask : d->mask;
 	u64 bus_limit = d->bus_limit ?: U64_MAX;
 	u64 wires = READ_ONCE(d->wires), last = dod_bus_last(m);
 
@@ -738,7 +748,7 @@ static bool mask_exceeded(const struct dod_call *call,
 		    max(m->bus, wires + 1) & wires);
 	if (last > mask)
 		say(f, "It ends at 0x%llx, but the device's %smask is 0x%llx.\n",
-		    last, call->allocated ? "coherent " : "", mask);
+		    last, coherent ? "coherent " : "", mask);
 	if (last > bus_limit)
 		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
 		    last, bus_limit);

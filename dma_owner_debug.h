@@ -853,8 +853,8 @@ struct dod_sync {
  * @kind:	the family the call belongs to
  * @attrs:	DMA_ATTR_* of a map call and of an unmap call
  * @to_device:	a map call that hands the memory over at once
- * @allocated:	a map call of the memory's allocation: it goes by the device's
- *		coherent_dma_mask
+ * @allocated:	a map call of the memory's allocation, which has a mask of its own:
+ *		see checks.c
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
  * @frees:	an unmap call that frees the memory, too
