@@ -700,6 +700,17 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 /* === The end ============================================================== */
 
 /*
+ * What the kernel does then leaves the memory to who boots next: restart and kexec. When
+ * the machine is off, or stands still, nobody reads it any more.
+ */
+static bool memory_lives_on(void)
+{
+	if (READ_ONCE(dod_params.strict))
+		return system_state > SYSTEM_RUNNING && system_state <= SYSTEM_RESTART;
+	return system_state == SYSTEM_RESTART;
+}
+
+/*
  * cpu_hotplug_disable(): restart, halt, power-off and kexec call it when the drivers'
  * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others
  * call it, too.
@@ -713,7 +724,7 @@ static void on_shutdown(struct hook *hook, unsigned long caller,
 	};
 	char name[KSYM_SYMBOL_LEN];
 
-	if (system_state <= SYSTEM_RUNNING || system_state > SYSTEM_RESTART)
+	if (!memory_lives_on())
 		return;
 	sprint_symbol_no_offset(name, caller);
 	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
