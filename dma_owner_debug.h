@@ -421,6 +421,7 @@ enum dod_mapping_kind {
  * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @near_stack: some of its memory may be of a task's stack; constant
+ * @own_lines:	its first line begins with it, and the others go by that: rule 10; constant
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
@@ -457,7 +458,7 @@ struct dod_mapping {
 	u8 kind, dir, trap, kinds;
 	/* One byte, that does not change once others can find the mapping. */
 	bool wide : 1, not_ram : 1, bounced : 1, hands_over : 1, slab : 1, unfit : 1,
-	     near_stack : 1;
+	     near_stack : 1, own_lines : 1;
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
@@ -471,7 +472,6 @@ struct dod_mapping {
 
 static_assert(sizeof(struct dod_mapping) <= 512);
 
-/* The size in bytes as the call gave it; what is known of the memory can be less. */
 /**
  * dod_memory_goes_on() - is there a struct page, if there is one for the page before?
  * @pfn: the page
@@ -502,6 +502,21 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
 }
 
+/**
+ * dod_line_of() - where a cache line begins
+ * @m: a mapping that has lines
+ * @phys: a byte of the line, not before @m if the lines are the mapping's own
+ *
+ * Context: any.
+ */
+static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
+{
+	u64 from = m->own_lines ? m->start : 0;
+
+	return from + round_down(phys - from, m->line);
+}
+
+/* The size in bytes as the call gave it; what is known of the memory can be less. */
 static inline u64 dod_size(const struct dod_mapping *m)
 {
 	return m->bus_end - m->bus + 1;
@@ -1037,6 +1052,7 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr);
 bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 bool dod_checks_own_data(const struct dod_mapping *m);
+bool dod_checks_own_lines(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
 

@@ -931,14 +931,14 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 /* The rest of the first and of the last cache line; empty if start > last. */
 static void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
 {
-	*start = round_down(m->start, m->line);
+	*start = dod_line_of(m, m->start);
 	*last = m->start - 1;
 }
 
 static void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
 {
 	*start = m->last + 1;
-	*last = round_up(m->last + 1, m->line) - 1;
+	*last = dod_line_of(m, m->last) + m->line - 1;
 }
 
 /* What the device writes of [start, last], NULL if nothing. */
@@ -956,7 +956,7 @@ static struct dod_range *written(struct dod_mapping *m, u64 start, u64 last)
 /* What the device writes of the line that begins or ends the mapping. */
 static struct dod_range *written_at(struct dod_mapping *m, bool tail)
 {
-	u64 line = round_down(tail ? m->last : m->start, m->line);
+	u64 line = dod_line_of(m, tail ? m->last : m->start);
 
 	return written(m, line, line + m->line - 1);
 }
@@ -2250,6 +2250,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;
+	m->own_lines = m->line && dod_checks_own_lines(call, m);
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
 	if (m->line > READ_ONCE(widest_line))
