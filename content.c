@@ -410,15 +410,28 @@ static u8 canary_byte(u64 phys)
  * Not where the device would not write to this memory, and not where the pattern
  * would stay in the cache: on a device that is not coherent it would be written
  * back over what comes in. Nor in what KFENCE can take away.
+ *
+ * And not what may be a neighbour's. A guard without a shadow does not know of a mapping
+ * that it is longer than its object; where pages end that were allocated as one, is known.
  */
+static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
+{
+	if (!m->device->coherent || is_bounced(call, m) ||
+	    dod_guard_is_kfence(m->start, m->last))
+		return false;
+	if (guard->inaccessible != dod_guard_blind_inaccessible)
+		return true;
+	return !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
+	       PHYS_PFN(m->last) <= dod_folio_last(PHYS_PFN(m->start));
+}
+
 static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
 {
 	if (likely(!READ_ONCE(dod_params.canary)) || m->dir != DMA_FROM_DEVICE ||
 	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
 	    !READ_ONCE(dod_armed))
 		return;
-	if (!m->device->coherent || is_bounced(call, m) ||
-	    dod_guard_is_kfence(m->start, m->last)) {
+	if (!may_be_filled(call, m)) {
 		dod_count(DOD_C_UNJUDGED_CANARY);
 		return;
 	}

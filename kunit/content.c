@@ -809,9 +809,16 @@ static void own_question(struct kunit *test)
 #define EXPECT_NOTHING(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-wrote-nothing", test_dma_map, size)
 
+/* Where no shadow tells how long a slab object is, none is filled. */
+static u8 *filled_buf(struct kunit *test)
+{
+	return IS_ENABLED(CONFIG_KASAN_GENERIC) ? kt_buf(test, SIZE) :
+						  page_address(kt_page(test, 0));
+}
+
 static void wrote_nothing(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	u8 *buf = filled_buf(test);
 	dma_addr_t dma;
 
 	kt_set(test, "canary", "1");
@@ -834,7 +841,7 @@ static void wrote_nothing(struct kunit *test)
 
 static void wrote_something(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	u8 *buf = filled_buf(test);
 	dma_addr_t dma;
 
 	kt_set(test, "canary", "1");
@@ -867,7 +874,7 @@ static kt_noinline void map_list(struct kunit *test, struct scatterlist *sg, u8 
 /* A short answer fills the beginning of a list, which is one buffer to the device. */
 static void wrote_some_of_a_list(struct kunit *test)
 {
-	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	u8 *a = filled_buf(test), *b = filled_buf(test);
 	struct scatterlist sg[2];
 
 	kt_set(test, "canary", "1");
@@ -884,7 +891,7 @@ static void wrote_some_of_a_list(struct kunit *test)
 
 static void wrote_nothing_of_a_list(struct kunit *test)
 {
-	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	u8 *a = filled_buf(test), *b = filled_buf(test);
 	struct scatterlist sg[2];
 
 	kt_set(test, "canary", "1");
@@ -899,6 +906,27 @@ static void wrote_nothing_of_a_list(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: device-wrote-nothing in map_list+0x*"));
 	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
+}
+
+/* What may be longer than what was allocated: the rest is somebody else's. */
+static void not_filled_blindly(struct kunit *test)
+{
+	long unjudged = dma_owner_debug_count("unjudged_canary");
+	u8 *buf = kt_buf(test, SIZE), *page = page_address(kt_page(test, 1));
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, !IS_ENABLED(CONFIG_KASAN_GENERIC));
+	kt_set(test, "canary", "1");
+	device_writes(buf, SIZE, 0x11);
+	device_writes(page + PAGE_SIZE, SIZE, 0x11);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	dma = test_dma_map(test, kt_dev, page, PAGE_SIZE + SIZE, DMA_FROM_DEVICE);
+	unmap(dma, PAGE_SIZE + SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+	KUNIT_EXPECT_EQ(test, page[PAGE_SIZE], 0x11);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unjudged_canary"), unjudged + 2);
 }
 
 /* What must keep its content keeps it. */
@@ -976,6 +1004,7 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(wrote_something),
 	KUNIT_CASE(wrote_some_of_a_list),
 	KUNIT_CASE(wrote_nothing_of_a_list),
+	KUNIT_CASE(not_filled_blindly),
 	KUNIT_CASE(not_filled),
 	{}
 };
