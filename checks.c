@@ -18,10 +18,12 @@
 #include <linux/iommu.h>
 #include <linux/kallsyms.h>
 #include <linux/kasan.h>
+#include <linux/kfence.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
+#include <linux/platform_device.h>
 #include <linux/property.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
@@ -736,11 +738,21 @@ u64 dod_checks_wires(const struct dod_device *d)
 	return highest;
 }
 
+/*
+ * What is allocated goes by the coherent mask. But behind an IOMMU dma_alloc_pages()
+ * allocates a page anywhere, and maps it (dma_common_alloc_pages()).
+ */
+static bool goes_by_coherent_mask(const struct dod_call *call)
+{
+	return call->allocated && (call->kind == DOD_SG || dod_maps_directly(call->dev));
+}
+
 static bool mask_exceeded(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
-	u64 mask = call->allocated ? call->dev->coherent_dma_mask : d->mask;
+	bool coherent = goes_by_coherent_mask(call);
+	u64 mask = coherent ? call->dev->coherent_dma_mask : d->mask;
 	u64 bus_limit = d->bus_limit ?: U64_MAX;
 	u64 wires = READ_ONCE(d->wires), last = dod_bus_last(m);
 
@@ -753,7 +765,7 @@ static bool mask_exceeded(const struct dod_call *call,
 		    max(m->bus, wires + 1) & wires);
 	if (last > mask)
 		say(f, "It ends at 0x%llx, but the device's %smask is 0x%llx.\n",
-		    last, call->allocated ? "coherent " : "", mask);
+		    last, coherent ? "coherent " : "", mask);
 	if (last > bus_limit)
 		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
 		    last, bus_limit);
@@ -803,6 +815,103 @@ static bool is_simulated(const struct dod_call *call)
 {
 	return dev_is_dma_coherent(call->dev) ||
 	       READ_ONCE(dod_params.noncoherent);
+}
+
+/*
+ * Where devm_kmalloc() has its memory: behind a header of the driver core's, in one object
+ * of kmalloc()'s. Constant after load; no size if it is not known.
+ */
+static struct {
+	u64 size;			/* of the header */
+	u64 release_at, size_at;	/* where in it are a function that tells, and */
+	const void *release;		/* the size that was asked for */
+} devres;
+
+#define TRIED_SIZE	200UL
+
+static void learn_header(const u8 *data)
+{
+	struct folio *folio = virt_to_folio(data);
+	char name[DOD_NAME_CHARS];
+	bool sized = false;
+	u64 nr, at;
+
+	if (!folio_test_slab(folio) || is_kfence_address(data))
+		return;
+	nr = guard->alive(PFN_PHYS(folio_pfn(folio)), virt_to_phys((void *)data) - 1, false);
+	devres.release = NULL;
+	for (at = 0; at + sizeof(long) <= nr; at += sizeof(long)) {
+		unsigned long word = *(const unsigned long *)(data - nr + at);
+
+		dod_function_name(word, name, sizeof(name));
+		if (word == TRIED_SIZE) {
+			devres.size_at = at;
+			sized = true;
+		} else if (dod_is_function(name, "devm_kmalloc_release")) {
+			devres.release_at = at;
+			devres.release = (const void *)word;
+		}
+	}
+	if (sized && devres.release)
+		devres.size = nr;
+}
+
+/* KFENCE may serve one of two allocations, but not both. */
+static void learn_devres(void)
+{
+	struct platform_device *pdev = platform_device_alloc("dma_owner_debug-load",
+							     PLATFORM_DEVID_NONE);
+	unsigned int tries;
+
+	devres.size = 0;
+	for (tries = 0; pdev && tries < 2 && !devres.size; tries++) {
+		const u8 *data = devm_kmalloc(&pdev->dev, TRIED_SIZE, GFP_KERNEL);
+
+		if (data)
+			learn_header(data);
+	}
+	platform_device_put(pdev);
+}
+
+static const void *peek_header(const struct dod_mapping *m, u64 at)
+{
+	return peek(as_linear(m->start - devres.size + at));
+}
+
+/* Does it begin where such memory does? */
+static bool is_managed(const struct dod_mapping *m)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
+	u64 first = PFN_PHYS(folio_pfn(folio));
+
+	if (!devres.size || !folio_test_slab(folio) || m->start - first < devres.size)
+		return false;
+	first = max(first, m->start - devres.size - 1);
+	return guard->alive(first, m->start - 1, false) == devres.size &&
+	       peek_header(m, devres.release_at) == devres.release;
+}
+
+/* What follows it in its object is nobody's. 0 if the mapping begins elsewhere. */
+static u64 managed_end(const struct dod_mapping *m)
+{
+	return is_managed(m) ? m->start + (unsigned long)peek_header(m, devres.size_at) : 0;
+}
+
+/**
+ * dod_checks_own_lines() - does a mapping begin a line, wherever it is? (rule 10)
+ * @call: the call that makes it
+ * @m: the mapping, in no index yet
+ *
+ * On a machine that has such lines devm_kmalloc() aligns its memory to them. On this one
+ * the header before it, which changes when other memory of the device comes and goes, is
+ * in the first line.
+ *
+ * Context: any.
+ */
+bool dod_checks_own_lines(const struct dod_call *call, const struct dod_mapping *m)
+{
+	return m->dir != DMA_TO_DEVICE && !IS_ALIGNED(m->start, m->line) &&
+	       is_simulated(call) && is_managed(m);
 }
 
 /*
@@ -897,6 +1006,11 @@ static bool is_judged_for_lines(const struct dod_call *call,
 	       !(call->attrs & DOD_ATTR_OWN_LINES);
 }
 
+static u64 last_of_lines(const struct dod_mapping *m)
+{
+	return dod_line_of(m, m->last) + m->line - 1;
+}
+
 static bool cacheline_sharing(const struct dod_call *call,
 			      const struct dod_mapping *m,
 			      struct dod_finding *f)
@@ -905,19 +1019,20 @@ static bool cacheline_sharing(const struct dod_call *call,
 
 	if (!is_judged_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
 		return false;
-	before = neighbours(call, m, round_down(m->start, m->line),
-			    m->start - 1, false, &far_before);
-	behind = neighbours(call, m, m->last + 1,
-			    round_up(m->last + 1, m->line) - 1, true,
-			    &far_behind);
+	before = neighbours(call, m, dod_line_of(m, m->start), m->start - 1, false,
+			    &far_before);
+	behind = neighbours(call, m, m->last + 1, last_of_lines(m), true, &far_behind);
 	if (unlikely(before || behind)) {
 		u64 end = skb_end(m);
 
 		if (end) {
 			before = 0;
-			behind = neighbours(call, m, end,
-					    round_up(m->last + 1, m->line) - 1,
-					    true, &far_behind);
+			behind = neighbours(call, m, end, last_of_lines(m), true,
+					    &far_behind);
+		} else if ((end = managed_end(m))) {
+			behind = neighbours(call, m, m->last + 1,
+					    min(last_of_lines(m), end - 1), true,
+					    &far_behind);
 		}
 	}
 	if ((before || behind) && is_simulated(call) &&
@@ -962,11 +1077,8 @@ static bool line_shared_with_mapping(const struct dod_call *call,
 
 	if (!is_judged_for_lines(call, m))
 		return false;
-	first = other_in_rest(call, m, round_down(m->start, m->line),
-			      m->start - 1, false, other);
-	last = !first && other_in_rest(call, m, m->last + 1,
-				       round_up(m->last + 1, m->line) - 1,
-				       true, other);
+	first = other_in_rest(call, m, dod_line_of(m, m->start), m->start - 1, false, other);
+	last = !first && other_in_rest(call, m, m->last + 1, last_of_lines(m), true, other);
 	if (!first && !last)
 		return false;
 	say(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
@@ -1283,4 +1395,5 @@ void dod_checks_start(const struct dod_guard *with)
 	guard = with;
 	find_stages();
 	learn_images();
+	learn_devres();
 }

@@ -282,25 +282,35 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			continue;
 		}
-		if (!c->changed)
-			c->changed_from = from - m->start;
-		c->changed_from = min(c->changed_from, from - m->start);
-		c->changed_to = max(c->changed_to, to - m->start);
-		c->changed++;
+		c->changed |= BIT_ULL(slot);
 	}
 }
 
-/* What was found at a sync is the device's again: where it has got a part, perhaps. */
+/* Of what was found at a sync these blocks are the device's again: as a whole, perhaps. */
 static void changed_given(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
+	u64 slots;
 
-	if (likely(!c->changed) ||
-	    !overlap(m->start + c->changed_from, m->start + c->changed_to, start, last))
+	if (likely(!c->changed))
 		return;
-	c->changed = 0;
-	c->changed_to = 0;
+	slots = slots_touched(m, start, last);
+	if (!(c->changed & slots))
+		return;
+	c->changed &= ~slots;
 	dod_count(DOD_C_CONTENT_GIVEN_BACK);
+}
+
+static void changed_found(const struct dod_mapping *m, struct dod_found *found)
+{
+	u64 changed = m->content->changed, start, last;
+
+	found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
+	found->blocks = hweight64(changed);
+	block_at(m, __ffs64(changed), &start, &last);
+	found->from = start - m->start;
+	block_at(m, fls64(changed) - 1, &start, &last);
+	found->to = last - m->start;
 }
 
 /*
@@ -400,15 +410,28 @@ static u8 canary_byte(u64 phys)
  * Not where the device would not write to this memory, and not where the pattern
  * would stay in the cache: on a device that is not coherent it would be written
  * back over what comes in. Nor in what KFENCE can take away.
+ *
+ * And not what may be a neighbour's. A guard without a shadow does not know of a mapping
+ * that it is longer than its object; where pages end that were allocated as one, is known.
  */
+static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
+{
+	if (!m->device->coherent || is_bounced(call, m) ||
+	    dod_guard_is_kfence(m->start, m->last))
+		return false;
+	if (guard->inaccessible != dod_guard_blind_inaccessible)
+		return true;
+	return !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
+	       PHYS_PFN(m->last) <= dod_folio_last(PHYS_PFN(m->start));
+}
+
 static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
 {
 	if (likely(!READ_ONCE(dod_params.canary)) || m->dir != DMA_FROM_DEVICE ||
 	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
 	    !READ_ONCE(dod_armed))
 		return;
-	if (!m->device->coherent || is_bounced(call, m) ||
-	    dod_guard_is_kfence(m->start, m->last)) {
+	if (!may_be_filled(call, m)) {
 		dod_count(DOD_C_UNJUDGED_CANARY);
 		return;
 	}
@@ -623,12 +646,8 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 {
 	if (m->dir == DMA_TO_DEVICE) {
 		compare_blocks(m, start, last);
-		if (!unmap || !m->content->changed)
-			return;
-		found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
-		found->from = m->content->changed_from;
-		found->to = m->content->changed_to;
-		found->blocks = m->content->changed;
+		if (unmap && m->content->changed)
+			changed_found(m, found);
 		return;
 	}
 	dod_edges_take(m, start, last, unmap, found);

@@ -422,6 +422,7 @@ enum dod_mapping_kind {
  * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @near_stack: some of its memory may be of a task's stack; constant
+ * @own_lines:	its first line begins with it, and the others go by that: rule 10; constant
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
  *		the other's, while both were live (phys lock)
@@ -456,7 +457,7 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack;
+	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack, own_lines;
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
@@ -470,7 +471,6 @@ struct dod_mapping {
 
 static_assert(sizeof(struct dod_mapping) <= 512);
 
-/* The size in bytes as the call gave it; what is known of the memory can be less. */
 /**
  * dod_memory_goes_on() - is there a struct page, if there is one for the page before?
  * @pfn: the page
@@ -501,6 +501,21 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
 }
 
+/**
+ * dod_line_of() - where a cache line begins
+ * @m: a mapping that has lines
+ * @phys: a byte of the line, not before @m if the lines are the mapping's own
+ *
+ * Context: any.
+ */
+static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
+{
+	u64 from = m->own_lines ? m->start : 0;
+
+	return from + round_down(phys - from, m->line);
+}
+
+/* The size in bytes as the call gave it; what is known of the memory can be less. */
 static inline u64 dod_size(const struct dod_mapping *m)
 {
 	return m->bus_end - m->bus + 1;
@@ -593,10 +608,8 @@ void dod_pending_stop(void);
  *		at the end; constant
  * @doubts:	how often content was doubted before it was mapped; constant
  * @skipped:	how many blocks in the middle have none; constant
- * @changed:	how many blocks had changed when the CPU got them by a sync, and were
- *		not given back since
- * @changed_from: offset of the first byte of the first of them
- * @changed_to:	offset of the last byte of the last of them
+ * @changed:	bits: the slots of blocks that had changed when the CPU got them by a sync,
+ *		and were not given back since
  * @nr_behind:	how many bytes of @bytes hold
  * @watching:	the CPU's writes to [@watch, @watch_last] are to be known
  * @canary:	what the device gets is filled with a pattern first; constant
@@ -618,8 +631,8 @@ struct dod_content {
 	u64 valid;
 	u8 slots, head, nr_behind;
 	bool watching, canary, filled;
-	u32 doubts, changed;
-	u64 skipped, behind, changed_from, changed_to;
+	u32 doubts;
+	u64 changed, skipped, behind;
 	struct dod_edges *edges;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
@@ -882,8 +895,8 @@ struct dod_sync {
  * @kind:	the family the call belongs to
  * @attrs:	DMA_ATTR_* of a map call and of an unmap call
  * @to_device:	a map call that hands the memory over at once
- * @allocated:	a map call of the memory's allocation: it goes by the device's
- *		coherent_dma_mask
+ * @allocated:	a map call of the memory's allocation, which has a mask of its own:
+ *		see checks.c
  * @wrong:	a map call of memory that is not the driver's: its virtual address was
  *		reported, and led there by mistake
  * @frees:	an unmap call that frees the memory, too
@@ -1066,6 +1079,7 @@ void dod_checks_single(const struct dod_mapping *m, const void *addr);
 bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
 void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
 bool dod_checks_own_data(const struct dod_mapping *m);
+bool dod_checks_own_lines(const struct dod_call *call, const struct dod_mapping *m);
 int dod_checks_set_wires(const char *val);
 u64 dod_checks_wires(const struct dod_device *d);
 

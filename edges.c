@@ -178,9 +178,9 @@ void dod_edges_take(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 
 	if (likely(!edges))
 		return;
-	if (unmap || start < round_down(m->start, m->line) + m->line)
+	if (unmap || start < dod_line_of(m, m->start) + m->line)
 		compare(m, &edges->edge[0], false, found);
-	if (unmap || last >= round_down(m->last, m->line))
+	if (unmap || last >= dod_line_of(m, m->last))
 		compare(m, &edges->edge[1], true, found);
 }
 

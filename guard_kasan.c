@@ -628,7 +628,8 @@ static unsigned int padding(const struct dod_mapping *m, unsigned int most,
 /**
  * struct verdict - what is bad about an access, in the order KASAN looks at it
  *
- * @ours:	first byte that a device owns and this access must not touch
+ * @ours:	first byte that a device owns and this access must not touch; if there is
+ *		none, the first that is stale and is read
  * @edge:	first byte that shares a cache line with what a device writes, and
  *		that this access must not touch
  * @watched:	first byte whose write is to be known, or is legal and ends that the
@@ -686,7 +687,7 @@ static bool is_inline_check(unsigned long caller, unsigned long ip)
  */
 static struct verdict look(unsigned long addr, unsigned long last, bool write)
 {
-	unsigned long granule;
+	unsigned long granule, stale = 0;
 	struct verdict v = {};
 	const u8 *shadow;
 
@@ -728,9 +729,13 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 			v.watched = v.watched ?: max(addr, granule);
 		else if (value == SHADOW_EDGE)
 			v.edge = v.edge ?: max(addr, granule);
+		else if (value == SHADOW_STALE)
+			stale = stale ?: max(addr, granule);
 		else
 			v.ours = v.ours ?: max(addr, granule);
 	}
+	/* There are rows that let pass what is stale, and no more. */
+	v.ours = v.ours ?: stale;
 	return v;
 }
 
@@ -780,6 +785,17 @@ static bool note_write(const struct dod_access *access, const struct verdict *v,
 		return false;
 	dod_owner_write(access, &write);
 	return true;
+}
+
+/*
+ * Whoever owned it has given it back since. It may be stale now, and what is written is
+ * not: to read that is legal.
+ */
+static void too_late(const struct dod_access *access)
+{
+	dod_count(DOD_C_TRAPS_TOO_LATE);
+	if (access->write)
+		dod_owner_write(access, NULL);
 }
 
 /* Does a device only read what must not be written? */
@@ -891,7 +907,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 		if (!dod_may_lock())
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (!dod_owner_find(access.bad, write, &m, &range))
-			dod_count(DOD_C_TRAPS_TOO_LATE);
+			too_late(&access);
 		else if (dod_hooks_selftest_access(&m, write) ||
 			 dod_owner_excuse(access.bad, &m))
 			;

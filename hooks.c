@@ -220,8 +220,11 @@ static void note_wrong(u64 phys)
 	raw_spin_unlock_irqrestore(&wrong_lock, flags);
 }
 
-/* Is that what the call that began with a wrong address maps? */
-static bool take_wrong(u64 phys)
+/*
+ * Is that what the call of this task that began with a wrong address maps? @any: of all
+ * that have begun, whatever they map.
+ */
+static bool take_wrong(u64 phys, bool any)
 {
 	unsigned long flags;
 	bool found = false;
@@ -232,7 +235,7 @@ static bool take_wrong(u64 phys)
 	raw_spin_lock_irqsave(&wrong_lock, flags);
 	WRITE_ONCE(any_wrong, false);
 	for (i = 0; i < NR_WRONG; i++) {
-		if (wrong[i].task == current && wrong[i].phys == phys) {
+		if (wrong[i].task == current && (any || wrong[i].phys == phys)) {
 			wrong[i].task = NULL;
 			found = true;
 		}
@@ -281,6 +284,8 @@ static void on_map_single(struct hook *hook, unsigned long caller,
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
+	/* Of an earlier call, that has failed before it came to map anything. */
+	take_wrong(0, true);
 	if (dod_owner_map_single(&call, addr, size))
 		note_wrong(dod_wrong_phys(addr));
 }
@@ -334,7 +339,7 @@ static void map_one(struct hook *hook, unsigned long caller,
 		    struct ftrace_regs *fregs, struct device *dev, u64 phys, size_t size, int dir,
 		    dma_addr_t bus, unsigned long attrs)
 {
-	bool is_wrong = take_wrong(phys);
+	bool is_wrong = take_wrong(phys, false);
 	struct dod_call call;
 
 	note_seen(hook, dev, phys, bus, size, dir, attrs);
@@ -535,6 +540,8 @@ static void unmap_list(struct hook *hook, unsigned long caller, unsigned long at
 	/* The mapping begins where the first entry does that is not empty. */
 	if (i < nents)
 		dod_owner_unmap(&call, sg_dma_address(first), 0, sg, nents);
+	else
+		dod_count(DOD_C_UNMATCHED_UNMAPS);
 }
 
 /* dma_unmap_sg_attrs(dev, sg, nents, dir, attrs) */
@@ -700,6 +707,17 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 /* === The end ============================================================== */
 
 /*
+ * What the kernel does then leaves the memory to who boots next: restart and kexec. When
+ * the machine is off, or stands still, nobody reads it any more.
+ */
+static bool memory_lives_on(void)
+{
+	if (READ_ONCE(dod_params.strict))
+		return system_state > SYSTEM_RUNNING && system_state <= SYSTEM_RESTART;
+	return system_state == SYSTEM_RESTART;
+}
+
+/*
  * cpu_hotplug_disable(): restart, halt, power-off and kexec call it when the drivers'
  * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others
  * call it, too.
@@ -713,7 +731,7 @@ static void on_shutdown(struct hook *hook, unsigned long caller,
 	};
 	char name[KSYM_SYMBOL_LEN];
 
-	if (system_state <= SYSTEM_RUNNING || system_state > SYSTEM_RESTART)
+	if (!memory_lives_on())
 		return;
 	sprint_symbol_no_offset(name, caller);
 	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)

@@ -175,8 +175,13 @@ void dod_lifecycle_freed(const struct dod_mapping *m, const struct dod_range *ra
 static noinline void free_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr);
-	u64 size = dod_may_lock() ? guard->object(ptr) : 0;
+	u64 size;
 
+	if (!dod_may_lock()) {
+		dod_count(DOD_C_UNJUDGED_FREE);
+		return;
+	}
+	size = guard->object(ptr);
 	if (!size)
 		return;
 	report_frees(start, start + size - 1, true, ip);
@@ -214,9 +219,12 @@ static void on_pages(struct page *page, unsigned int order, unsigned long ip)
 
 	for (i = pfn; i < end && !is_marked(i); i++)
 		;
-	if (likely(i == end && !atomic_read(&nr_unmarked)) ||
-	    PageHighMem(page) || !dod_may_lock())
+	if (likely(i == end && !atomic_read(&nr_unmarked)) || PageHighMem(page))
 		return;
+	if (!dod_may_lock()) {
+		dod_count(DOD_C_UNJUDGED_FREE);
+		return;
+	}
 	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, ip);
 	dod_owner_free_end(PFN_PHYS(pfn), PFN_PHYS(end) - 1);
 }

@@ -873,14 +873,14 @@ static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 	return guarded;
 }
 
-/* The first of [start, last] that the CPU wrote while the device owned it to read it. */
+/* The first of [start, last] that the CPU wrote, and of which the device is to get that. */
 static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
 	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last))
-		if (r->state == DOD_PENDING && r->dir == DMA_TO_DEVICE)
+		if (r->state == DOD_PENDING && r->dir != DMA_FROM_DEVICE)
 			break;
 	return r;
 }
@@ -938,14 +938,14 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 /* The rest of the first and of the last cache line; empty if start > last. */
 static void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
 {
-	*start = round_down(m->start, m->line);
+	*start = dod_line_of(m, m->start);
 	*last = m->start - 1;
 }
 
 static void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
 {
 	*start = m->last + 1;
-	*last = round_up(m->last + 1, m->line) - 1;
+	*last = dod_line_of(m, m->last) + m->line - 1;
 }
 
 /* What the device writes of [start, last], NULL if nothing. */
@@ -963,7 +963,7 @@ static struct dod_range *written(struct dod_mapping *m, u64 start, u64 last)
 /* What the device writes of the line that begins or ends the mapping. */
 static struct dod_range *written_at(struct dod_mapping *m, bool tail)
 {
-	u64 line = round_down(tail ? m->last : m->start, m->line);
+	u64 line = dod_line_of(m, tail ? m->last : m->start);
 
 	return written(m, line, line + m->line - 1);
 }
@@ -2276,6 +2276,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->line = ram ? dod_checks_line(call->dev) : 0;
 	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
 		m->line = 0;
+	m->own_lines = m->line && dod_checks_own_lines(call, m);
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
 	if (m->line > READ_ONCE(widest_line))
@@ -3122,6 +3123,21 @@ static bool find_owner(struct index_part *part, u64 phys, bool write, bool found
 	return found;
 }
 
+/* The same in the shard of the byte, whose lock is held, and among wide mappings. */
+static bool find_any_owner(struct index_part *shard, u64 phys, bool write,
+			   struct dod_mapping *copy, struct dod_range *range)
+{
+	struct index_part *wide = &by_phys->wide;
+	bool found = find_owner(shard, phys, write, false, copy, range);
+
+	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
+		dod_lock(&wide->lock);
+		found = find_owner(wide, phys, write, found, copy, range);
+		dod_unlock(&wide->lock);
+	}
+	return found;
+}
+
 /*
  * Which mapping makes a byte the rest of a cache line that a device writes to?
  * The part's lock is held.
@@ -3209,33 +3225,30 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(phys), *wide = &by_phys->wide;
-	bool found, stale = false;
+	struct index_part *shard = phys_shard(phys);
+	bool found, broken = false;
 	unsigned long flags;
 
 	dod_lock_irqsave(&shard->lock, flags);
-	found = find_owner(shard, phys, write, false, copy, range);
-	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
-		dod_lock(&wide->lock);
-		found = find_owner(wide, phys, write, found, copy, range);
-		dod_unlock(&wide->lock);
-	}
+	found = find_any_owner(shard, phys, write, copy, range);
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
-	 * that nobody owns is our mistake, not the driver's.
+	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have
+	 * become stale since it has trapped: that is poison, and no owner's.
 	 */
 	if (!found && guard->guarded(phys_to_virt(phys)) &&
+	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
 	    !is_edge(shard, phys, NULL, NULL)) {
 		guard->disown(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
 		smp_rmb();
-		stale = !atomic_read(&wide_changes);
+		broken = !atomic_read(&wide_changes);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	/* The one that forbade it has ended meanwhile. */
 	if (found && allows(range, write))
 		found = false;
-	if (stale)
+	if (broken)
 		dod_broken("poison without an owner");
 	return found;
 }
@@ -3686,10 +3699,10 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	return w.wanted;
 }
 
+/* As async_xor.c maps what it adds to, DMA_BIDIRECTIONAL, after all that it reads. */
 static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
 {
-	return (a->dir == DMA_TO_DEVICE && b->dir == DMA_FROM_DEVICE) ||
-	       (a->dir == DMA_FROM_DEVICE && b->dir == DMA_TO_DEVICE);
+	return (a->dir == DMA_TO_DEVICE) != (b->dir == DMA_TO_DEVICE);
 }
 
 /*

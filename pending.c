@@ -116,6 +116,11 @@ void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m
 {
 	if (!READ_ONCE(dod_armed))
 		return;
+	/* Its driver may have said so since it was written to. */
+	if (dod_checks_own_data(m)) {
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+		return;
+	}
 	if (!READ_ONCE(dod_params.strict) &&
 	    dod_map_permitted(p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
 			      DOD_R_MISSING_SYNC_FOR_DEVICE, m)) {
@@ -141,7 +146,8 @@ static void look_for_old_ones(void)
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
 		cond_resched();
-		if (!sum.pending || dod_ago(now, sum.since) < (u64)after * NSEC_PER_SEC)
+		if (!sum.pending || dod_ago(now, sum.since) < (u64)after * NSEC_PER_SEC ||
+		    dod_checks_own_data(&m))
 			continue;
 		dod_report_note(DOD_R_WRITE_NEVER_SYNCED, m.device,
 				"%llu bytes of a DMA_TO_DEVICE mapping were written by %pS over %u s ago, and not synced for the device since",

@@ -40,6 +40,15 @@ static inline bool dod_row_matches(const char *function, const char *prefix,
 	return !strncmp(in + 1, module, len) && in[1 + len] == ']';
 }
 
+/* Is it just that function of the kernel's own, or what the compiler has split from it? */
+static inline bool dod_is_function(const char *function, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(function, name, len) && !strchr(function, '[') &&
+	       (!function[len] || function[len] == '+' || function[len] == '.');
+}
+
 /**
  * struct dod_idiom - a row
  *
@@ -47,15 +56,20 @@ static inline bool dod_row_matches(const char *function, const char *prefix,
  * @module:	the module it is in; NULL if it can only be built in
  * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
  * @core:	it works for the device itself: allowed with strict=1, too
+ * @caller:	only for that function of the kernel's own; NULL for all
  */
 struct dod_idiom {
 	const char *prefix, *module;
 	u8 dirs;
 	bool core;
+	const char *caller;
 };
 
+/* Bytes that no device owns any more, and that are stale. To write them is legal anyway. */
+#define DOD_STALE_BYTES BIT(DMA_NONE)
+
 #define DOD_ANY_DIR (BIT(DMA_TO_DEVICE) | BIT(DMA_FROM_DEVICE) | \
-		     BIT(DMA_BIDIRECTIONAL))
+		     BIT(DMA_BIDIRECTIONAL) | DOD_STALE_BYTES)
 
 static const struct dod_idiom dod_idioms[] = {
 	/*
@@ -89,10 +103,35 @@ static const struct dod_idiom dod_idioms[] = {
 	{ "md_bitmap_", "md_mod", BIT(DMA_TO_DEVICE) },
 	{ "bitmap_update_sb", "md_mod", BIT(DMA_TO_DEVICE) },
 	{ "bitmap_daemon_work", "md_mod", BIT(DMA_TO_DEVICE) },
+	/*
+	 * net/core/skbuff.c copies the whole headroom of a packet with it, and what of
+	 * struct skb_shared_info nobody has set: bytes of the packet's page that were not
+	 * synced, and that nobody looks at in the copy.
+	 */
+	{ "pskb_expand_head", NULL, DOD_STALE_BYTES },
+	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy" },
+	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy_expand" },
+	/*
+	 * drivers/net/wireless/intel/iwlwifi/fw/paging.c maps the pages of its firmware
+	 * before it fills them and syncs them, and the firmware is told of them then.
+	 * iwl_init_paging() is what the others are inlined into.
+	 */
+	{ "iwl_fill_paging_mem", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
+	{ "iwl_save_fw_paging", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
+	{ "iwl_init_paging", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
+	/*
+	 * drivers/net/ethernet/freescale/dpaa2/dpaa2-eth.c has what it needs for the unmap
+	 * in the buffer, in words that the device does not write.
+	 */
+	{ "dpaa2_eth_free_tx_fd", "fsl_dpaa2_eth", BIT(DMA_BIDIRECTIONAL) },
 };
 
-/* Is an access by a function, as %ps names it, to such memory one of the rows? */
-static inline bool dod_permitted(const char *function, u8 dir, bool strict)
+/*
+ * Is an access by a function, as %ps names it, to such memory one of the rows? @dir is
+ * DMA_NONE for stale bytes; @caller is who called the function, "" if that is not known.
+ */
+static inline bool dod_permitted(const char *function, const char *caller, u8 dir,
+				 bool strict)
 {
 	unsigned int i;
 
@@ -100,7 +139,8 @@ static inline bool dod_permitted(const char *function, u8 dir, bool strict)
 		const struct dod_idiom *idiom = &dod_idioms[i];
 
 		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
-		    dod_row_matches(function, idiom->prefix, idiom->module))
+		    dod_row_matches(function, idiom->prefix, idiom->module) &&
+		    (!idiom->caller || dod_is_function(caller, idiom->caller)))
 			return true;
 	}
 	return false;
@@ -133,12 +173,13 @@ static inline bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
  * @module:	the module it is in; NULL if it can only be built in
  * @kinds:	which mappings, as a mask of BIT(enum dod_kind); 0 for all
  * @lent:	only of dma-bufs that user space can reach: see dmabuf.c
+ * @both:	only of what the device reads and writes, DMA_BIDIRECTIONAL
  */
 struct dod_map_idiom {
 	u8 type;
 	const char *prefix, *module;
 	u8 kinds;
-	bool lent;
+	bool lent, both;
 };
 
 static const struct dod_map_idiom dod_map_idioms[] = {
@@ -194,6 +235,27 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_CPU_READ, "try_fill_recv", "virtio_net" },
 	{ DOD_R_CPU_WRITE, "try_fill_recv", "virtio_net" },
 	/*
+	 * drivers/mmc/host/sdhci.c has a bounce buffer of its own, which it fills and syncs
+	 * for the card (sdhci_pre_dma_transfer()), and syncs for the CPU only to read it.
+	 */
+	{ DOD_R_CPU_WRITE, "sdhci_setup_host", "sdhci", .both = true },
+	/*
+	 * drivers/crypto/caam writes a new key, and descriptors with it, to what it has
+	 * mapped for as long as a transform lives, and syncs them. Meanwhile no request
+	 * uses them. What the device writes there, keys that it has derived, the CPU does
+	 * not read; what it reads, as how long a descriptor is, the device does not write.
+	 */
+	{ DOD_R_CPU_WRITE, "caam_init_common", "caam_jr", .both = true },
+	{ DOD_R_CPU_READ, "caam_init_common", "caam_jr", .both = true },
+	{ DOD_R_CPU_WRITE, "caam_aead_init", "caam_jr", .both = true },
+	{ DOD_R_CPU_READ, "caam_aead_init", "caam_jr", .both = true },
+	{ DOD_R_CPU_WRITE, "caam_hash_cra_init", "caam_jr", .both = true },
+	{ DOD_R_CPU_READ, "caam_hash_cra_init", "caam_jr", .both = true },
+	{ DOD_R_CPU_WRITE, "caam_cra_init", "dpaa2_caam", .both = true },
+	{ DOD_R_CPU_READ, "caam_cra_init", "dpaa2_caam", .both = true },
+	{ DOD_R_CPU_WRITE, "caam_hash_cra_init", "dpaa2_caam", .both = true },
+	{ DOD_R_CPU_READ, "caam_hash_cra_init", "dpaa2_caam", .both = true },
+	/*
 	 * drivers/virtio/virtio_ring.c maps the parts of a request one by one, and the
 	 * answer may be shorter than the room for it.
 	 */
@@ -237,7 +299,8 @@ static inline bool dod_map_permitted(u8 type, const struct dod_mapping *m)
 	for (f = 0; f < m->map.nr_frames; f++) {
 		dod_function_name(m->map_frames[f], name, sizeof(name));
 		idiom = dod_map_row(type, m->kind, name);
-		if (idiom && (!idiom->lent || dod_dmabuf_is_lent(m->dmabuf)))
+		if (idiom && (!idiom->lent || dod_dmabuf_is_lent(m->dmabuf)) &&
+		    (!idiom->both || m->dir == DMA_BIDIRECTIONAL))
 			return true;
 	}
 	return false;

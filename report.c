@@ -885,32 +885,48 @@ static unsigned int access_stack(unsigned long *frames, unsigned long ip,
 }
 
 /*
- * What was found out of the last writers: a ring is written from few places, and names
+ * What was found out of the last accesses: a ring is written from few places, and names
  * take long to look up. By strict, verdict, direction and hash. Emptied when a module
  * comes or goes.
  */
 #define KNOWN_BITS	4
-static unsigned long known_writers[2][2][DMA_FROM_DEVICE + 1][1 << KNOWN_BITS];
+static unsigned long known[2][2][DMA_NONE + 1][1 << KNOWN_BITS];
 
-static bool permitted(unsigned long ip, u8 dir)
+/* Only rows of stale bytes go by the caller: of other accesses he makes no difference. */
+static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 {
 	bool strict = READ_ONCE(dod_params.strict), legal;
-	unsigned int slot = hash_long(ip, KNOWN_BITS);
-	char name[NAME_CHARS];
+	char name[NAME_CHARS], caller_name[NAME_CHARS] = "";
+	unsigned long key = ip;
+	unsigned int slot;
 
-	if (READ_ONCE(known_writers[strict][false][dir][slot]) == ip)
+	if (dir == DMA_NONE)
+		key ^= hash_long(caller, BITS_PER_LONG);
+	slot = hash_long(key, KNOWN_BITS);
+	if (READ_ONCE(known[strict][false][dir][slot]) == key)
 		return false;
-	if (READ_ONCE(known_writers[strict][true][dir][slot]) == ip)
+	if (READ_ONCE(known[strict][true][dir][slot]) == key)
 		return true;
-	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), dir, strict);
-	WRITE_ONCE(known_writers[strict][legal][dir][slot], ip);
+	if (dir == DMA_NONE && caller)
+		dod_function_name(caller, caller_name, sizeof(caller_name));
+	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir,
+			      strict);
+	WRITE_ONCE(known[strict][legal][dir][slot], key);
 	return legal;
+}
+
+/* As access_stack() has found it. */
+static bool stack_permitted(const unsigned long *frames, unsigned int nr, unsigned long inner,
+			    u8 dir)
+{
+	return permitted(frames[0], nr > 1 ? frames[1] : 0, dir) ||
+	       permitted(inner, frames[0], dir);
 }
 
 static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
 {
 	if (state == MODULE_STATE_COMING || state == MODULE_STATE_GOING)
-		memset(known_writers, 0, sizeof(known_writers));
+		memset(known, 0, sizeof(known));
 	return NOTIFY_OK;
 }
 
@@ -1981,10 +1997,11 @@ static void report_access(enum dod_report_type type,
 		.access = access,
 		.frames = frames,
 	};
+	u8 dir = range->state == DOD_STALE ? DMA_NONE : range->dir;
 	unsigned long flags = dod_judge_begin();
 
 	r.nr = access_stack(frames, access->ip, &inner);
-	if (permitted(frames[0], range->dir) || permitted(inner, range->dir) ||
+	if (stack_permitted(frames, r.nr, inner, dir) ||
 	    (!READ_ONCE(dod_params.strict) &&
 	     dod_map_permitted(type, m))) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
@@ -2031,8 +2048,7 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 	};
 
 	/* Found by a thread, without KASAN: nothing traps. */
-	if (dod_permitted(race->frames[0], range->dir,
-			  READ_ONCE(dod_params.strict))) {
+	if (dod_permitted(race->frames[0], "", range->dir, READ_ONCE(dod_params.strict))) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return;
 	}
@@ -2189,7 +2205,7 @@ bool dod_report_note_write(const struct dod_access *access, u8 dir,
 	unsigned long flags = dod_judge_begin();
 	unsigned int nr = access_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
-	bool legal = permitted(frames[0], dir) || permitted(inner, dir);
+	bool legal = stack_permitted(frames, nr, inner, dir);
 
 	dod_judge_end(flags);
 	if (legal)

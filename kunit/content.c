@@ -90,6 +90,37 @@ static void changed_and_given_back(struct kunit *test)
 	dma_sync_single_range_for_device(kt_dev, dma, 1024, 1024, DMA_TO_DEVICE);
 	unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_CHANGED(test, SIZE);
+
+	/* Nor is what lies between two changes, or one of the two. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 3);
+	device_writes(buf + 1024, 1, 3);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 512, 256, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 64 to 1087 (2 blocks of 64 bytes) of its 2048 *"));
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 4);
+	device_writes(buf + 1024, 1, 4);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 1024 to 1087 (64-byte block) of its 2048 *"));
+
+	/* Both, each by itself. */
+	given = dma_owner_debug_count("content_given_back");
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	device_writes(buf + 64, 1, 5);
+	device_writes(buf + 1024, 1, 5);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 512, DMA_TO_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 1024, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_given_back"), given + 2);
 }
 
 /* Who may write, when: any number of turns. */
@@ -624,6 +655,35 @@ static void given_back_in_time(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
+/* What a device both reads and writes is not sent to it by a sync for writing. */
+static void given_back_for_writing(struct kunit *test)
+{
+	u8 *buf = line_buf(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	enum dma_data_direction dir;
+
+	for (dir = DMA_BIDIRECTIONAL; dir <= DMA_FROM_DEVICE; dir++) {
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+		test_dma_write(buf + 64, 8);
+		dma_sync_single_for_device(kt_dev, dma, SIZE, dir);
+		EXPECT_SILENCE(test);
+		if (dir != DMA_TO_DEVICE)
+			EXPECT_READ_TRAPS(test, buf + 72, 8);
+		dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+		if (dir == DMA_FROM_DEVICE)
+			EXPECT_LOST(test, buf + 64, 8);
+		else
+			EXPECT_SILENCE(test);
+	}
+	/* The sync may come later, and the write be another's by then. */
+	test_dma_write(buf + 128, 8);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_range_for_device(kt_dev, dma, 128, 8, DMA_TO_DEVICE);
+	unmap(dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+}
+
 /* Rule 6. */
 static void only_read(struct kunit *test)
 {
@@ -749,9 +809,16 @@ static void own_question(struct kunit *test)
 #define EXPECT_NOTHING(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-wrote-nothing", test_dma_map, size)
 
+/* Where no shadow tells how long a slab object is, none is filled. */
+static u8 *filled_buf(struct kunit *test)
+{
+	return IS_ENABLED(CONFIG_KASAN_GENERIC) ? kt_buf(test, SIZE) :
+						  page_address(kt_page(test, 0));
+}
+
 static void wrote_nothing(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	u8 *buf = filled_buf(test);
 	dma_addr_t dma;
 
 	kt_set(test, "canary", "1");
@@ -774,7 +841,7 @@ static void wrote_nothing(struct kunit *test)
 
 static void wrote_something(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	u8 *buf = filled_buf(test);
 	dma_addr_t dma;
 
 	kt_set(test, "canary", "1");
@@ -807,7 +874,7 @@ static kt_noinline void map_list(struct kunit *test, struct scatterlist *sg, u8 
 /* A short answer fills the beginning of a list, which is one buffer to the device. */
 static void wrote_some_of_a_list(struct kunit *test)
 {
-	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	u8 *a = filled_buf(test), *b = filled_buf(test);
 	struct scatterlist sg[2];
 
 	kt_set(test, "canary", "1");
@@ -824,7 +891,7 @@ static void wrote_some_of_a_list(struct kunit *test)
 
 static void wrote_nothing_of_a_list(struct kunit *test)
 {
-	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	u8 *a = filled_buf(test), *b = filled_buf(test);
 	struct scatterlist sg[2];
 
 	kt_set(test, "canary", "1");
@@ -839,6 +906,27 @@ static void wrote_nothing_of_a_list(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: device-wrote-nothing in map_list+0x*"));
 	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
+}
+
+/* What may be longer than what was allocated: the rest is somebody else's. */
+static void not_filled_blindly(struct kunit *test)
+{
+	long unjudged = dma_owner_debug_count("unjudged_canary");
+	u8 *buf = kt_buf(test, SIZE), *page = page_address(kt_page(test, 1));
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, !IS_ENABLED(CONFIG_KASAN_GENERIC));
+	kt_set(test, "canary", "1");
+	device_writes(buf, SIZE, 0x11);
+	device_writes(page + PAGE_SIZE, SIZE, 0x11);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unmap(dma, SIZE, DMA_FROM_DEVICE);
+	dma = test_dma_map(test, kt_dev, page, PAGE_SIZE + SIZE, DMA_FROM_DEVICE);
+	unmap(dma, PAGE_SIZE + SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
+	KUNIT_EXPECT_EQ(test, page[PAGE_SIZE], 0x11);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unjudged_canary"), unjudged + 2);
 }
 
 /* What must keep its content keeps it. */
@@ -904,6 +992,7 @@ static struct kunit_case content_cases[] = {
 	DIRECTION_CASE(lost_by_unmap),
 	KUNIT_CASE(lost_by_sync),
 	KUNIT_CASE(given_back_in_time),
+	KUNIT_CASE(given_back_for_writing),
 	KUNIT_CASE(only_read),
 	KUNIT_CASE(skip_cpu_sync),
 	KUNIT_CASE(coherent_device),
@@ -915,6 +1004,7 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(wrote_something),
 	KUNIT_CASE(wrote_some_of_a_list),
 	KUNIT_CASE(wrote_nothing_of_a_list),
+	KUNIT_CASE(not_filled_blindly),
 	KUNIT_CASE(not_filled),
 	{}
 };

@@ -102,12 +102,48 @@ static void rows_of_accesses(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *name = names[i].function;
 
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, false),
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, false),
 				    names[i].permitted, "%s", name);
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, DMA_TO_DEVICE, true),
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, true),
 				    names[i].strictly, "%s, strict=1", name);
 	}
-	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", DMA_FROM_DEVICE, false));
+	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", "", DMA_FROM_DEVICE, false));
+}
+
+static void rows_of_directions(struct kunit *test)
+{
+	static const struct {
+		const char *function, *caller;
+		u8 dir;
+		bool permitted;
+	} rows[] = {
+		/* What is stale, and nothing that a device owns. */
+		{ "pskb_expand_head", "", DMA_NONE, true },
+		{ "pskb_expand_head", "", DMA_FROM_DEVICE, false },
+		{ "pskb_expand_head [nf]", "", DMA_NONE, false },
+		{ "skb_copy_bits", "skb_copy", DMA_NONE, true },
+		{ "skb_copy_bits", "skb_copy.part.0", DMA_NONE, true },
+		{ "skb_copy_bits+0x10/0x80", "skb_copy_expand+0x10/0x80", DMA_NONE, true },
+		{ "skb_copy_bits", "skb_copy", DMA_BIDIRECTIONAL, false },
+		{ "skb_copy_bits", "skb_copy_bits", DMA_NONE, false },
+		{ "skb_copy_bits", "skb_copy [nf]", DMA_NONE, false },
+		{ "skb_copy_bits", "", DMA_NONE, false },
+		/* What is written before the device is told of it. */
+		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_BIDIRECTIONAL, true },
+		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_FROM_DEVICE, false },
+		{ "iwl_fill_paging_mem [iwldvm]", "", DMA_BIDIRECTIONAL, false },
+		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_BIDIRECTIONAL, true },
+		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_TO_DEVICE, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+							rows[i].dir, false),
+				    rows[i].permitted, "row %u", i);
+		KUNIT_EXPECT_FALSE_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+							   rows[i].dir, true), "row %u", i);
+	}
 }
 
 static void rows_of_mappings(struct kunit *test)
@@ -130,6 +166,10 @@ static void rows_of_mappings(struct kunit *test)
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm]", true },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm_helpers]", false },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [nottm]", false },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "sdhci_setup_host [sdhci]", true },
+		{ DOD_R_CPU_READ, DOD_SINGLE, "sdhci_setup_host [sdhci]", false },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "caam_init_common [caam_jr]", true },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "caam_init_common [caam_jr2]", false },
 		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map", true },
 		{ DOD_R_LEAK_AT_UNBIND, DOD_SINGLE, "page_pool_dma_map [my_net]", false },
 	};
@@ -403,6 +443,36 @@ static void own_struct_later(struct kunit *test)
 	dev_set_drvdata(kt_dev, saved);
 }
 
+/* And writes to them meanwhile. What are no data of its own it has to sync. */
+static void own_struct_after_writes(struct kunit *test)
+{
+	u8 *data = kt_buf(test, DATA), *beside = kt_buf(test, DATA);
+	void *saved = dev_get_drvdata(kt_dev);
+	dma_addr_t dma, other;
+
+	dev_set_drvdata(kt_dev, NULL);
+	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
+	other = test_dma_map(test, kt_dev, beside, DATA, DMA_TO_DEVICE);
+	test_dma_write(data + 8, 8);
+	test_dma_write(beside + 8, 8);
+	dev_set_drvdata(kt_dev, data);
+	/* One more is to be excused, as well. */
+	test_dma_write(data + 128, 8);
+	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	dma_unmap_single(kt_dev, other, DATA, DMA_TO_DEVICE);
+	EXPECT_REPORT(test, "cpu-write", test_dma_write, beside + 8, 8);
+
+	dev_set_drvdata(kt_dev, NULL);
+	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
+	test_dma_write(data + 8, 8);
+	dev_set_drvdata(kt_dev, data);
+	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, data, DATA);
+	dev_set_drvdata(kt_dev, saved);
+}
+
 /* A driver that maps with its child: the parent's data are its, too. */
 static void struct_of_the_parent(struct kunit *test)
 {
@@ -457,12 +527,14 @@ static void data_of_net_device(struct kunit *test)
 static struct kunit_case idioms_cases[] = {
 	KUNIT_CASE(own_struct),
 	KUNIT_CASE(own_struct_later),
+	KUNIT_CASE(own_struct_after_writes),
 	KUNIT_CASE(struct_of_the_parent),
 	KUNIT_CASE(data_of_net_device),
 	KUNIT_CASE(page_table),
 	KUNIT_CASE(page_table_elsewhere),
 	KUNIT_CASE(page_table_limits),
 	KUNIT_CASE(rows_of_accesses),
+	KUNIT_CASE(rows_of_directions),
 	KUNIT_CASE(rows_of_mappings),
 	KUNIT_CASE(request_elsewhere),
 	KUNIT_CASE(scsi_request),

@@ -10,6 +10,7 @@
  * where that cannot be avoided it is kept quiet.
  */
 
+#include <linux/device.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/file.h>
@@ -231,6 +232,65 @@ static void neighbouring_objects(struct kunit *test)
 		dma_unmap_single(i % 2 ? kt_dev : kt_dev2, dma[i], 32, dir);
 	for (i = 0; i < ARRAY_SIZE(buf); i++)
 		EXPECT_CLEAN(test, buf[i], 32);
+}
+
+static u8 *managed_buf(struct kunit *test, size_t size)
+{
+	u8 *buf;
+
+	do {
+		buf = devm_kmalloc(kt_dev, size, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, buf);
+	} while (is_kfence_address(buf));
+	return buf;
+}
+
+static void managed_action(void *data)
+{
+}
+
+/*
+ * devm_kmalloc() has a header of the driver core's before its memory, which changes when
+ * something else is managed: on a machine with such lines it has one of its own.
+ */
+static void managed_memory(struct kunit *test)
+{
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = managed_buf(test, 200);
+	dma_addr_t dma;
+
+	if (IS_ALIGNED(virt_to_phys(buf), LINE))
+		kunit_skip(test, "it is aligned to lines on this machine");
+	dma = test_dma_map(test, kt_dev, buf, 200, dir);
+	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, managed_action, buf), 0);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, dir, buf, 8);
+	devm_remove_action(kt_dev, managed_action, buf);
+	dma_unmap_single(kt_dev, dma, 200, dir);
+	EXPECT_SILENCE(test);
+	/* Lines are counted from its start. */
+	map_legally(test, buf, 128, dir);
+	dma = test_dma_map(test, kt_dev, buf, 100, dir);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 100);
+	EXPECT_TEXT(test, LAST "28 bytes" BEHIND);
+	EXPECT_NO_TEXT(test, "Its first *");
+	test_dma_write(buf + 120, 8);
+	EXPECT_REPORT(test, "shared-line-write", test_dma_write, buf + 120, 8);
+	EXPECT_CPU_OWNS(test, buf + 128, 8);
+	dma_unmap_single(kt_dev, dma, 100, dir);
+
+	/* But for what begins elsewhere. */
+	dma = test_dma_map(test, kt_dev, buf + 8, 192, dir);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 192);
+	EXPECT_TEXT(test, FIRST "*" BEFORE);
+	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, managed_action, buf), 0);
+	if (kt_traps(test))
+		KUNIT_EXPECT_GE(test, kt_take_all(), 1);
+	devm_remove_action(kt_dev, managed_action, buf);
+	dma_unmap_single(kt_dev, dma, 192, dir);
+	kt_take_all();
+	EXPECT_CLEAN(test, buf, 200);
+	devm_kfree(kt_dev, buf);
 }
 
 /* The device writes nothing, or owns nothing. */
@@ -1180,11 +1240,13 @@ static void overlap(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* Out and in, of the same bytes: an engine works in place. */
+/*
+ * Out and in, of the same bytes: an engine works in place. So does one that adds to what
+ * it was given, as that of async_xor.c, for which it is both.
+ */
 static bool in_place(const struct two *two)
 {
-	return two->first != two->second && two->first != DMA_BIDIRECTIONAL &&
-	       two->second != DMA_BIDIRECTIONAL;
+	return (two->first == DMA_TO_DEVICE) != (two->second == DMA_TO_DEVICE);
 }
 
 static void overlap_on_one_device(struct kunit *test)
@@ -1791,6 +1853,7 @@ static struct kunit_case lines_cases[] = {
 	KUNIT_CASE(other_line_sizes),
 	WRITTEN_CASE(whole_objects),
 	WRITTEN_CASE(neighbouring_objects),
+	WRITTEN_CASE(managed_memory),
 	KUNIT_CASE(nothing_is_written),
 	KUNIT_CASE(pages_are_not_judged),
 	WRITTEN_CASE(aligned_parts),

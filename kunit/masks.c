@@ -12,6 +12,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/glob.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/property.h>
 #include <linux/scatterlist.h>
@@ -307,6 +308,44 @@ static void coherent_mask_is_narrower(struct kunit *test)
 	dev->coherent_dma_mask = DMA_BIT_MASK(20);
 	expect_reached(test, dev, buf);
 }
+
+#ifdef CONFIG_PCI
+/* One behind an IOMMU, and without a driver. */
+static struct device *device_behind_an_iommu(void)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (!dod_maps_directly(&pdev->dev) && !pdev->dev.driver)
+			return &pdev->dev;
+	return NULL;
+}
+
+/* There pages are mapped, by the mask for streaming; and lists go by the other. */
+static void pages_behind_an_iommu(struct kunit *test)
+{
+	struct device *dev = device_behind_an_iommu();
+	u64 mask, coherent;
+
+	KT_REQUIRES(test, dev);
+	mask = *dev->dma_mask;
+	coherent = dev->coherent_dma_mask;
+	*dev->dma_mask = DMA_BIT_MASK(32);
+	dev->coherent_dma_mask = DMA_BIT_MASK(24);
+	alloc_pages_silently(test, dev);
+	*dev->dma_mask = DMA_BIT_MASK(24);
+	dev->coherent_dma_mask = DMA_BIT_MASK(32);
+	alloc_list_silently(test, dev);
+	*dev->dma_mask = mask;
+	dev->coherent_dma_mask = coherent;
+	put_device(dev);
+}
+#else
+static void pages_behind_an_iommu(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_PCI");
+}
+#endif
 
 /* Both masks may be wrong. */
 static void wires_of_allocated_pages(struct kunit *test)
@@ -655,6 +694,7 @@ static struct kunit_case masks_cases[] = {
 	KUNIT_CASE(bad_wires),
 	KUNIT_CASE(coherent_mask_is_wider),
 	KUNIT_CASE(coherent_mask_is_narrower),
+	KUNIT_CASE(pages_behind_an_iommu),
 	KUNIT_CASE(wires_of_allocated_pages),
 	KUNIT_CASE(mask_wider_than_bus),
 	KUNIT_CASE(mask_as_wide_as_bus),

@@ -7,6 +7,9 @@
  * so those that overlap here start in different ones.
  */
 
+#include <linux/mm.h>
+#include <linux/swiotlb.h>
+
 #include "dod_test.h"
 
 #define SIZE 512
@@ -74,6 +77,40 @@ static void one_device_two_directions(struct kunit *test)
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
 	dma_unmap_single(kt_dev, dst, SIZE, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
+}
+
+/*
+ * As async_xor.c: all blocks are sent, and one of them is mapped once more, both ways, to
+ * be added to. That is in place; a block that holds a part of it is not.
+ */
+static void one_is_added_to(struct kunit *test)
+{
+	u8 *a = page_address(kt_page(test, 0)), *b = page_address(kt_page(test, 0));
+	dma_addr_t src[2], dst;
+
+	if (is_swiotlb_force_bounce(kt_dev))
+		kunit_skip(test, "a bounce buffer is nobody else's");
+	kt_set(test, "noncoherent", "64");
+	src[0] = test_dma_map(test, kt_dev, a, SIZE, DMA_TO_DEVICE);
+	src[1] = test_dma_map(test, kt_dev, b, SIZE, DMA_TO_DEVICE);
+	dst = test_dma_map(test, kt_dev, a, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_SILENCE(test);
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, a, 8);
+	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, b, 8);
+	dma_unmap_single(kt_dev, src[0], SIZE, DMA_TO_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, a, 8);
+	dma_unmap_single(kt_dev, dst, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_CPU_OWNS(test, a, 8);
+
+	dst = test_dma_map(test, kt_dev, b + 64, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, SIZE);
+	dma_unmap_single(kt_dev, dst, SIZE, DMA_BIDIRECTIONAL);
+	/* By the letter, also what loses nothing. */
+	kt_set(test, "strict", "1");
+	dst = test_dma_map(test, kt_dev, b, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, SIZE);
+	dma_unmap_single(kt_dev, dst, SIZE, DMA_BIDIRECTIONAL);
+	dma_unmap_single(kt_dev, src[1], SIZE, DMA_TO_DEVICE);
 }
 
 static void from_device_ends_first(struct kunit *test)
@@ -248,6 +285,7 @@ static struct kunit_case overlap_cases[] = {
 	KUNIT_CASE(one_device_twice),
 	KUNIT_CASE(one_device_two_sizes),
 	KUNIT_CASE(one_device_two_directions),
+	KUNIT_CASE(one_is_added_to),
 	KUNIT_CASE(from_device_ends_first),
 	KUNIT_CASE(to_device_ends_first),
 	KUNIT_CASE(from_device_begins_first),

@@ -317,6 +317,30 @@ static void sync_over_entries(struct kunit *test)
 	EXPECT_CLEAN(test, buf, 768);
 }
 
+/* A list that was never mapped, or is empty: its unmap ends nothing, which counts. */
+static void never_mapped(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	struct scatterlist sg[2];
+	u8 *buf = kt_buf(test, SIZE);
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], buf, 64);
+	sg_set_buf(&sg[1], buf + 64, 64);
+	if (budget)
+		swap(saved, *budget);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched + 1);
+
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, DMA_TO_DEVICE), 0);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched + 1);
+	EXPECT_SILENCE(test);
+}
+
 static struct kunit_case sg_cases[] = {
 	DIRECTION_CASE(sync_over_entries),
 	DIRECTION_CASE(map_and_unmap),
@@ -328,6 +352,7 @@ static struct kunit_case sg_cases[] = {
 	DIRECTION_CASE(chained),
 	KUNIT_CASE(same_page_twice),
 	DIRECTION_CASE(adjacent_entries),
+	KUNIT_CASE(never_mapped),
 	KUNIT_CASE(report_speaks_of_sg),
 	{}
 };

@@ -4,6 +4,7 @@
  * may be written, and then is what was written; to read it is a fault.
  */
 
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/skbuff.h>
@@ -370,6 +371,136 @@ static void stale_no_more(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p + 320, 8);
 }
 
+struct writer {
+	struct kt_thread thread;
+	u8 *at;
+	bool stop;
+};
+
+static int write_on(void *arg)
+{
+	struct writer *w = arg;
+	unsigned int i;
+
+	for (i = 0; !READ_ONCE(w->stop); i++) {
+		test_dma_write(w->at, 8);
+		udelay(i * 7 % 199);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* A device owns it when the write traps, and is done with it before that is judged. */
+static void stale_while_it_is_written(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	struct writer w = { .at = buf + 512 };
+	unsigned long until;
+	dma_addr_t dma;
+
+	kt_set(test, "off_types", "cpu-write");
+	kt_thread_start(&w.thread, write_on, &w);
+	for (until = jiffies + HZ; time_before(jiffies, until); cond_resched()) {
+		dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+		udelay(100);
+		dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+		udelay(50);
+		dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	}
+	WRITE_ONCE(w.stop, true);
+	KUNIT_EXPECT_EQ(test, kt_thread_join(&w.thread), 0);
+	kt_set(test, "off_types", "");
+	EXPECT_SILENCE(test);
+	EXPECT_CLEAN(test, buf, SIZE);
+
+	/* It would have been disarmed by an inconsistency. */
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 512, 8);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	EXPECT_READ_TRAPS(test, buf + 512, 8);
+	EXPECT_WRITE_OK(test, buf + 512, 8);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+}
+
+#if IS_ENABLED(CONFIG_NET)
+#define PACKET	64
+
+/* A packet in a page that the device was given, of which that alone was synced. */
+static struct sk_buff *receive(struct kunit *test, struct page *page, dma_addr_t dma)
+{
+	struct sk_buff *skb;
+
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	device_fills(page_address(page) + HEADROOM, PACKET);
+	dma_sync_single_range_for_cpu(kt_dev, dma, HEADROOM, PACKET, DMA_FROM_DEVICE);
+	get_page(page);
+	skb = build_skb(page_address(page), PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	skb_reserve(skb, HEADROOM);
+	skb_put(skb, PACKET);
+	return skb;
+}
+
+/* Its headroom is copied with it, and what nobody has set of its struct skb_shared_info. */
+static void packet_is_copied(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	struct sk_buff *skb, *copy;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	skb = receive(test, page, dma);
+	copy = skb_copy(skb, GFP_KERNEL);
+	kfree_skb(copy);
+	copy = skb_copy_expand(skb, 256, 0, GFP_KERNEL);
+	kfree_skb(copy);
+	KUNIT_EXPECT_EQ(test, pskb_expand_head(skb, 64, 64, GFP_KERNEL), 0);
+	kfree_skb(skb);
+	EXPECT_SILENCE(test);
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+
+/* By the same functions: what a device owns, and as a packet what did not come. */
+static void packet_is_not_there(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	u8 *to = kt_buf(test, 2 * PACKET);
+	struct sk_buff *skb;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	skb = receive(test, page, dma);
+	dma_sync_single_range_for_device(kt_dev, dma, 64, 8, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, pskb_expand_head(skb, 64, 64, GFP_KERNEL), 0);
+	kfree_skb(skb);
+	if (kt_traps(test)) {
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test, kt_has(" pskb_expand_head+0x*"));
+		KUNIT_EXPECT_FALSE(test, kt_has("They were not synced for the CPU: *"));
+	}
+
+	skb = receive(test, page, dma);
+	skb_put(skb, PACKET);
+	KUNIT_EXPECT_EQ(test, skb_copy_bits(skb, PACKET, to, PACKET), 0);
+	kfree_skb(skb);
+	if (kt_traps(test)) {
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		KUNIT_EXPECT_TRUE(test, kt_has(" skb_copy_bits+0x*"));
+	}
+	pool_unmap(dma, DMA_FROM_DEVICE);
+}
+#else
+static void packet_is_copied(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+
+static void packet_is_not_there(struct kunit *test)
+{
+	kunit_skip(test, "Test requires: CONFIG_NET");
+}
+#endif
+
 /* What was synced before the unmap is the CPU's. */
 static void synced_before_unmap(struct kunit *test)
 {
@@ -442,6 +573,9 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(parts_of_granules),
 	KUNIT_CASE(stale_no_more),
 	KUNIT_CASE(stale_is_freed),
+	KUNIT_CASE(stale_while_it_is_written),
+	KUNIT_CASE(packet_is_copied),
+	KUNIT_CASE(packet_is_not_there),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),
 	KUNIT_CASE(lasting_and_passing),

@@ -66,6 +66,16 @@ linked=0
 steps translating "$iommu_on iommu.strict=1" $((18 + linked + bounced)) \
 	"to-device-changed $unread" "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
+# What KUnit cannot do on a machine without.
+if grep -q 'kunit_filter_glob$' "$build/System.map"; then
+	check "translating: pages that are allocated" vm "$build" --timeout 200 \
+		--ko "$tool_ko" --ko "$kunit_ko" --qemu "${iommu[0]}" --qemu "${iommu[1]}" \
+		--qemu -device --qemu edu \
+		--append "$iommu_on kunit.filter_glob=dma_owner_mask*" -- \
+		'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_kunit.ko' \
+		'grep "ok [0-9]* pages_behind_an_iommu" /sys/kernel/debug/kunit/dma_owner_masks/results >/dev/out'
+	check "translating: by their own mask" grep -qE '^ *ok [0-9]+ pages_behind_an_iommu[[:space:]]*$' "$out"
+fi
 steps passthrough "$iommu_on iommu.passthrough=1" $((18 + bounced)) "$unread" "${iommu[@]}"
 check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"
 # The device does not use these cache lines, but those of the bounce buffer. That is

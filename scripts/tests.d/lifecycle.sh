@@ -58,6 +58,18 @@ check "a mapping that ended, at restart" vm "$build" "${edu[@]}" -- "${load[@]}"
 	'D=/sys/kernel/debug/dma_owner_debug_edu; echo right >$D/$(ls $D)/run'
 check "at restart, nothing mapped: silent" no_complaints "$console"
 
+# Nobody reads the memory any more. By the letter the device is to be stopped.
+powers_off()
+{
+	vm "$build" "${edu[@]}" -- "${load[@]}" "$@" "${at[@]}" 'poweroff -f' && return 1
+	grep -qE 'reboot: (Power down|System halted)' "$console"
+}
+check "a device that is a bus master, at power-off" powers_off
+check "at power-off: silent" no_complaints "$console"
+check "the same with strict=1" powers_off 'echo 1 >/sys/module/dma_owner_debug/parameters/strict'
+check "at power-off, strict=1: one title" \
+	count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in edu_.*\[dma_owner_debug_edu\]$' "$console"
+
 hold=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120)
 check "a driver without shutdown(), at restart" vm "$build" "${hold[@]}" -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1'
