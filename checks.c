@@ -302,23 +302,24 @@ bool dod_checks_near_stack(u64 start, u64 last)
 {
 #ifdef CONFIG_VMAP_STACK
 	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
-	const struct vm_struct *vm = task_stack_vm_area(current);
-	unsigned int i = 0;
+	const struct page *page = pfn_to_page(pfn);
+	const struct vm_struct *vm;
+	unsigned int i;
 
+	/* Stacks are of single pages. */
+	if (!nr && PageCompound(page))
+		return false;
+	vm = task_stack_vm_area(current);
 	if (!vm)
 		return false;
 	if (!nr) {
-		const struct page *page = pfn_to_page(pfn);
-
-		/* Stacks are of single pages. */
-		if (PageCompound(page))
-			return false;
-		for (; i + 4 <= vm->nr_pages; i += 4)
-			if (vm->pages[i] == page || vm->pages[i + 1] == page ||
-			    vm->pages[i + 2] == page || vm->pages[i + 3] == page)
+		/* So many they are, and the loop is unrolled: kernel/fork.c. */
+		for (i = 0; i < THREAD_SIZE / PAGE_SIZE; i++)
+			if (vm->pages[i] == page)
 				return true;
+		return false;
 	}
-	for (; i < vm->nr_pages; i++)
+	for (i = 0; i < vm->nr_pages; i++)
 		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
 			return true;
 	return false;

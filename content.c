@@ -159,12 +159,12 @@ static noinline bool fold_kfence(u64 start, unsigned int nr, u32 *print)
 	return true;
 }
 
-/* False if it is not there any more. */
-static bool fold(u64 start, u64 last, u32 *print)
+/* @kfence: memory of KFENCE's, perhaps. False if it is not there any more. */
+static __always_inline bool fold(u64 start, u64 last, bool kfence, u32 *print)
 {
 	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
 
-	if (is_kfence_address(p) || is_kfence_address(end - 1))
+	if (unlikely(kfence))
 		return fold_kfence(start, end - p, print);
 	*print = fold_bytes(p, end);
 	return true;
@@ -239,24 +239,40 @@ static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
 	m->content->valid &= ~slots_touched(m, start, last);
 }
 
-/* The blocks of [start, last] that are wholly in @range. */
-static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
-			 const struct dod_range *range)
+/* The slots of the blocks that are wholly in a range. */
+static u64 slots_in(const struct dod_mapping *m, const struct dod_range *range)
 {
-	u64 slots = slots_touched(m, start, last), from, to;
-	struct dod_content *c = m->content;
+	u64 slots = slots_touched(m, range->start, range->last), in = slots, from, to;
 
 	while (slots) {
 		unsigned int slot = next_slot(&slots);
 
 		block_at(m, slot, &from, &to);
 		if (from < range->start || to > range->last)
-			continue;
-		if (fold(from, to, &c->block[slot]))
-			c->valid |= BIT_ULL(slot);
-		else
-			c->valid &= ~BIT_ULL(slot);
+			in &= ~BIT_ULL(slot);
 	}
+	return in;
+}
+
+/* The blocks of [start, last] that are wholly in @range. */
+static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
+			 const struct dod_range *range)
+{
+	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
+	bool kfence = dod_guard_is_kfence(m->start, m->last);
+	struct dod_content *c = m->content;
+
+	if (m->start < range->start || m->last > range->last)
+		slots &= slots_in(m, range);
+	c->valid |= slots;
+	while (slots) {
+		unsigned int slot = next_slot(&slots);
+
+		block_at(m, slot, &from, &to);
+		if (!fold(from, to, kfence, &c->block[slot]))
+			gone |= BIT_ULL(slot);
+	}
+	c->valid &= ~gone;
 }
 
 /*
@@ -267,6 +283,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
+	bool kfence = dod_guard_is_kfence(m->start, m->last);
 	bool doubtful = dod_content_was_doubted(c);
 	u32 print;
 
@@ -276,7 +293,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 
 		block_at(m, slot, &from, &to);
 		/* What has been freed meanwhile is not there any more. */
-		if (unlikely(!fold(from, to, &print)) || likely(c->block[slot] == print))
+		if (unlikely(!fold(from, to, kfence, &print)) || likely(c->block[slot] == print))
 			continue;
 		if (doubtful) {
 			dod_count(DOD_C_CONTENT_DOUBTED);

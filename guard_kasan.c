@@ -167,21 +167,22 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 	return is_tail(old) && tail_bytes(old) == bytes;
 }
 
-/* So many words are looked at before any of them is changed. */
+/*
+ * So many words are looked at before any of them is changed. By plain reads, which the
+ * compiler makes a part of the instructions that compare: nobody else changes them, see
+ * paint_words().
+ */
 #define WORDS	8
 
 static bool words_are(const unsigned long *w, unsigned long value)
 {
-	return READ_ONCE(w[0]) == value && READ_ONCE(w[1]) == value &&
-	       READ_ONCE(w[2]) == value && READ_ONCE(w[3]) == value &&
-	       READ_ONCE(w[4]) == value && READ_ONCE(w[5]) == value &&
-	       READ_ONCE(w[6]) == value && READ_ONCE(w[7]) == value;
+	return w[0] == value && w[1] == value && w[2] == value && w[3] == value &&
+	       w[4] == value && w[5] == value && w[6] == value && w[7] == value;
 }
 
 static bool words_are_zero(const unsigned long *w)
 {
-	return !(READ_ONCE(w[0]) | READ_ONCE(w[1]) | READ_ONCE(w[2]) | READ_ONCE(w[3]) |
-		 READ_ONCE(w[4]) | READ_ONCE(w[5]) | READ_ONCE(w[6]) | READ_ONCE(w[7]));
+	return !(w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]);
 }
 
 static void store_words(unsigned long *w, unsigned long value)
@@ -259,8 +260,18 @@ static void paint(u64 start, u64 end, u8 value)
 {
 	u8 *p = kasan_mem_to_shadow(phys_to_virt(start));
 	u8 *e = p + (end - start) / GRANULE;
-	u8 *first = PTR_ALIGN(p, sizeof(long)), *behind = PTR_ALIGN_DOWN(e, sizeof(long));
+	u8 *first, *behind;
 
+	if (likely(IS_ALIGNED((unsigned long)p | (unsigned long)e, sizeof(long)) &&
+		   value != SHADOW_EDGE)) {
+		if (value)
+			paint_words((unsigned long *)p, (unsigned long *)e, value);
+		else
+			clear_words((unsigned long *)p, (unsigned long *)e);
+		return;
+	}
+	first = PTR_ALIGN(p, sizeof(long));
+	behind = PTR_ALIGN_DOWN(e, sizeof(long));
 	if (first < behind && value != SHADOW_EDGE) {
 		if (value)
 			paint_words((unsigned long *)first, (unsigned long *)behind, value);
@@ -490,14 +501,46 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 	return p;
 }
 
+static bool is_whole_granule(u64 phys)
+{
+	u8 value = shadow_of(phys);
+
+	return !value || is_whole(value);
+}
+
+/*
+ * Of pages that belong to no slab all is accessible, or nothing, or what precedes the
+ * redzone of a large kmalloc() buffer: their last granule tells. Variables of the kernel,
+ * with redzones between them, are in reserved memory.
+ */
+static bool is_of_whole_pages(u64 start, u64 last)
+{
+	unsigned long pfn, last_pfn = PHYS_PFN(last);
+
+	for (pfn = PHYS_PFN(start); ; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		if (PageReserved(page) || folio_test_slab(page_folio(page)))
+			return false;
+		if (pfn == last_pfn)
+			return is_whole_granule(last);
+		pfn = min(dod_folio_last(pfn), last_pfn);
+		if (pfn == last_pfn)
+			return is_whole_granule(last);
+		if (!is_whole_granule(PFN_PHYS(pfn + 1) - GRANULE))
+			return false;
+	}
+}
+
 static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
 {
 	const u8 *p = kasan_mem_to_shadow(phys_to_virt(start)), *first = p;
 	const u8 *end = kasan_mem_to_shadow(phys_to_virt(last)) + 1;
 
-	/* A small buffer. */
 	if (end - p == sizeof(long) && IS_ALIGNED((unsigned long)p, sizeof(long)) &&
 	    !READ_ONCE(*(unsigned long *)p))
+		return NULL;
+	if (is_of_whole_pages(start, last))
 		return NULL;
 	for (; (p = skip_accessible(p, end)) < end; p++) {
 		u64 granule = round_down(start, GRANULE) + (p - first) * GRANULE;

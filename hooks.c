@@ -172,7 +172,7 @@ static u64 leading_ram(u64 phys, u64 size)
 		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
 
 		if (!page || !is_mapped(page) ||
-		    (PageBuddy(page) && pfn != PHYS_PFN(phys)))
+		    (pfn != PHYS_PFN(phys) && PageBuddy(page)))
 			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
 		/* Memory, too, and what precedes it may be mapped with it. */
 		if (is_zone_device_page(page) || PageHighMem(page))
@@ -933,23 +933,30 @@ static struct hook *hook_by_name(unsigned long ip)
 }
 
 /* Most rows are found at once; those that share a place with another are looked for. */
-static struct hook *find_hook(unsigned long ip)
+static struct hook *by_ip[256];
+
+static noinline struct hook *search_hook(unsigned long ip, struct hook **slot)
 {
-	static struct hook *by_ip[4 * NR_HOOKS];
-	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
-	struct hook *hook = READ_ONCE(*slot);
 	unsigned int i;
 
-	if (likely(hook && READ_ONCE(hook->ip) == ip))
-		return hook;
 	for (i = 0; i < NR_HOOKS; i++)
 		if (READ_ONCE(hooks[i].ip) == ip)
 			break;
 	if (i == NR_HOOKS)
 		return hook_by_name(ip);
-	if (!hook)
+	if (!READ_ONCE(*slot))
 		WRITE_ONCE(*slot, &hooks[i]);
 	return &hooks[i];
+}
+
+static __always_inline struct hook *find_hook(unsigned long ip)
+{
+	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
+	struct hook *hook = READ_ONCE(*slot);
+
+	if (likely(hook && READ_ONCE(hook->ip) == ip))
+		return hook;
+	return search_hook(ip, slot);
 }
 
 static void on_call(unsigned long ip, unsigned long parent_ip,

@@ -213,7 +213,7 @@ static void on_kmem_cache_free(void *data, unsigned long call_site, const void *
 }
 
 /* Of a folio, or of pages that never were one. */
-static void on_pages(struct page *page, unsigned int order, unsigned long ip)
+static __always_inline void on_pages(struct page *page, unsigned int order, unsigned long ip)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i;
 

@@ -347,7 +347,7 @@ static u64 own_sum(const struct dod_mapping *m)
 
 static u64 add_sums(u64 a, u64 b)
 {
-	return (max(a | 0xff, b | 0xff) & ~0xffULL) | ((a | b) & 0xff);
+	return max(a, b) | ((a | b) & 0xff);
 }
 
 #define phys_entry(rb)	rb_entry_safe(rb, struct dod_mapping, phys_rb)
@@ -370,10 +370,13 @@ static bool sum_up(struct dod_mapping *m, bool exit)
 
 RB_DECLARE_CALLBACKS(static, phys_augment, struct dod_mapping, phys_rb, phys_sum, sum_up)
 
-static void phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
+static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kinds);
+
+/* Returns whether any other may touch it. */
+static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 {
 	struct rb_node **link = &root->rb_root.rb_node, *parent = NULL;
-	bool leftmost = true;
+	bool leftmost = true, touched = false;
 
 	m->phys_sum = own_sum(m);
 	while (*link) {
@@ -382,14 +385,18 @@ static void phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 		parent = *link;
 		at->phys_sum = add_sums(at->phys_sum, m->phys_sum);
 		if (m->start < at->start) {
+			/* What is right of it begins later still. */
+			touched |= at->start <= m->last;
 			link = &parent->rb_left;
 		} else {
+			touched |= at->last >= m->start || may_have(parent->rb_left, m->start, 0);
 			link = &parent->rb_right;
 			leftmost = false;
 		}
 	}
 	rb_link_node(&m->phys_rb, parent, link);
 	rb_insert_augmented_cached(&m->phys_rb, root, leftmost, &phys_augment);
+	return touched;
 }
 
 static void phys_tree_remove(struct dod_mapping *m, struct rb_root_cached *root)
@@ -398,15 +405,15 @@ static void phys_tree_remove(struct dod_mapping *m, struct rb_root_cached *root)
 }
 
 /* Can there be one of these kinds, of any if they are 0, that reaches @start? */
-static bool may_have(const struct rb_node *rb, u64 start, u8 kinds)
+static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kinds)
 {
 	const struct dod_mapping *m = phys_entry(rb);
 
-	return m && m->phys_sum >> 8 >= start && (!kinds || (m->phys_sum & kinds));
+	return m && m->phys_sum >= start << 8 && (!kinds || (m->phys_sum & kinds));
 }
 
 /* In the order of their start; @rb and what is left of it is still to be looked at. */
-static struct dod_mapping *phys_tree_search(struct rb_node *rb, u64 start, u64 last, u8 kinds,
+static __always_inline struct dod_mapping *phys_tree_search(struct rb_node *rb, u64 start, u64 last, u8 kinds,
 					    bool left)
 {
 	for (;;) {
@@ -439,8 +446,8 @@ static struct dod_mapping *phys_tree_search(struct rb_node *rb, u64 start, u64 l
 	}
 }
 
-static struct dod_mapping *phys_tree_first_of(struct rb_root_cached *root, u64 start,
-					      u64 last, u8 kinds)
+static __always_inline struct dod_mapping *
+phys_tree_first_of(struct rb_root_cached *root, u64 start, u64 last, u8 kinds)
 {
 	struct rb_node *rb = root->rb_root.rb_node;
 
@@ -448,19 +455,20 @@ static struct dod_mapping *phys_tree_first_of(struct rb_root_cached *root, u64 s
 	       phys_tree_search(rb, start, last, kinds, true) : NULL;
 }
 
-static struct dod_mapping *phys_tree_next_of(struct dod_mapping *m, u64 start, u64 last,
-					     u8 kinds)
+static __always_inline struct dod_mapping *
+phys_tree_next_of(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
 	return phys_tree_search(&m->phys_rb, start, last, kinds, false);
 }
 
-static struct dod_mapping *phys_tree_iter_first(struct rb_root_cached *root, u64 start,
-						u64 last)
+static noinline struct dod_mapping *phys_tree_iter_first(struct rb_root_cached *root, u64 start,
+							 u64 last)
 {
 	return phys_tree_first_of(root, start, last, 0);
 }
 
-static struct dod_mapping *phys_tree_iter_next(struct dod_mapping *m, u64 start, u64 last)
+static noinline struct dod_mapping *phys_tree_iter_next(struct dod_mapping *m, u64 start,
+							u64 last)
 {
 	return phys_tree_next_of(m, start, last, 0);
 }
@@ -498,13 +506,16 @@ static struct dod_mapping *next_of(struct dod_mapping *m, u64 start, u64 last, u
 static struct dod_mapping *first_touching(struct index_part *part, u64 start,
 					  u64 last)
 {
-	return first_of(part, start, last, 0);
+	struct dod_mapping *m = phys_tree_iter_first(&part->root, start, last);
+
+	return likely(!m || !m->ended) ? m : skip_ended(m, start, last, 0);
 }
 
 static struct dod_mapping *next_touching(struct dod_mapping *m, u64 start,
 					 u64 last)
 {
-	return next_of(m, start, last, 0);
+	m = phys_tree_iter_next(m, start, last);
+	return likely(!m || !m->ended) ? m : skip_ended(m, start, last, 0);
 }
 
 /* === What a mapping's device owns ========================================= */
@@ -1350,12 +1361,12 @@ static void copy_edges(struct index_part *shard, struct dod_mapping *m)
 
 /* After range_give(); the lock of the mapping's part is held. */
 static void give_content(struct index_part *part, struct dod_mapping *m,
-			 u64 start, u64 last, bool fresh)
+			 u64 start, u64 last, bool fresh, bool lone)
 {
 	struct index_part *wide = &by_phys->wide;
 	bool writable = false, shared;
 
-	shared = share_content(part, m, start, last, &writable);
+	shared = !lone && share_content(part, m, start, last, &writable);
 	if (m->dir != DMA_TO_DEVICE)
 		forget_edges(part, start, last);
 
@@ -1634,15 +1645,16 @@ static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
 	return to;
 }
 
+/* @lone: no other mapping of the part touches it. */
 static void give_narrow(struct index_part *shard, struct dod_mapping *m,
-			u64 start, u64 last, u8 dir)
+			u64 start, u64 last, u8 dir, bool lone)
 {
 	u64 to = last;
 	bool owned;
 
 	stale_drop(shard, start, last);
 	owned = range_give(m, start, &last, dir);
-	give_content(shard, m, start, to, !owned);
+	give_content(shard, m, start, to, !owned, lone);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
@@ -1884,14 +1896,14 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		begin_wide();
 		if (change == TO_DEVICE || change == GIVE) {
 			range_give(m, start, to, call->dir);
-			give_content(part, m, start, last, false);
+			give_content(part, m, start, last, false, false);
 		} else {
 			range_take_from(m, &start, to, how);
 		}
 		return true;
 	}
 	if (change == TO_DEVICE || change == GIVE)
-		give_narrow(part, m, start, last, call->dir);
+		give_narrow(part, m, start, last, call->dir, false);
 	else
 		last = take_narrow(part, m, start, last, how);
 	copy_edges(part, m);
@@ -2226,13 +2238,13 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	struct index_part *part;
 	struct dod_device *device;
 	struct dod_mapping *m;
-	bool judged, good, to_device;
+	bool judged, good, to_device, lone;
 	unsigned long flags;
 
 	if (!size || call->dropped)
 		return;
 
-	device = get_device_names(call->dev);
+	device = call->leader ? call->leader->device : get_device_names(call->dev);
 	if (!device) {
 		dod_count(DOD_C_UNTRACKED_NO_DEVICE);
 		goto drop;
@@ -2319,7 +2331,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		stale_forget(m->start, m->last);
 	part = phys_part(m);
 	dod_lock_irqsave(&part->lock, flags);
-	phys_tree_insert(m, &part->root);
+	lone = !phys_tree_insert(m, &part->root);
 	WRITE_ONCE(part->nr, part->nr + 1);
 	to_device = call->to_device && !m->freed;
 	if (to_device) {
@@ -2327,9 +2339,9 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 
 		if (m->wide) {
 			range_give(m, m->start, &last, m->dir);
-			give_content(part, m, m->start, m->last, false);
+			give_content(part, m, m->start, m->last, false, lone);
 		} else {
-			give_narrow(part, m, m->start, last, m->dir);
+			give_narrow(part, m, m->start, last, m->dir, lone);
 			copy_edges(part, m);
 		}
 	}
