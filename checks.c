@@ -302,7 +302,7 @@ bool dod_checks_near_stack(u64 start, u64 last)
 {
 #ifdef CONFIG_VMAP_STACK
 	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
-	const struct page *page = pfn_to_page(pfn);
+	struct page *page = pfn_to_page(pfn);
 	const struct vm_struct *vm;
 	unsigned int i;
 

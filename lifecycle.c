@@ -215,10 +215,12 @@ static void on_kmem_cache_free(void *data, unsigned long call_site, const void *
 /* Of a folio, or of pages that never were one. */
 static __always_inline void on_pages(struct page *page, unsigned int order, unsigned long ip)
 {
-	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i;
+	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
 
-	for (i = pfn; i < end && !is_marked(i); i++)
-		;
+	do {
+		if (is_marked(i))
+			break;
+	} while (++i < end);
 	if (likely(i == end && !atomic_read(&nr_unmarked)) || PageHighMem(page))
 		return;
 	if (!dod_may_lock()) {

@@ -376,6 +376,7 @@ static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kin
 static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 {
 	struct rb_node **link = &root->rb_root.rb_node, *parent = NULL;
+	const struct dod_mapping *next = NULL;
 	bool leftmost = true, touched = false;
 
 	m->phys_sum = own_sum(m);
@@ -385,8 +386,8 @@ static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 		parent = *link;
 		at->phys_sum = add_sums(at->phys_sum, m->phys_sum);
 		if (m->start < at->start) {
-			/* What is right of it begins later still. */
-			touched |= at->start <= m->last;
+			/* The last of these begins first of all that begin later. */
+			next = at;
 			link = &parent->rb_left;
 		} else {
 			touched |= at->last >= m->start || may_have(parent->rb_left, m->start, 0);
@@ -396,7 +397,7 @@ static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 	}
 	rb_link_node(&m->phys_rb, parent, link);
 	rb_insert_augmented_cached(&m->phys_rb, root, leftmost, &phys_augment);
-	return touched;
+	return touched || (next && next->start <= m->last);
 }
 
 static void phys_tree_remove(struct dod_mapping *m, struct rb_root_cached *root)
@@ -413,8 +414,8 @@ static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kin
 }
 
 /* In the order of their start; @rb and what is left of it is still to be looked at. */
-static __always_inline struct dod_mapping *phys_tree_search(struct rb_node *rb, u64 start, u64 last, u8 kinds,
-					    bool left)
+static __always_inline struct dod_mapping *
+phys_tree_search(struct rb_node *rb, u64 start, u64 last, u8 kinds, bool left)
 {
 	for (;;) {
 		struct rb_node *parent;
@@ -2302,7 +2303,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 		   guard->freed(m->start, m->last);
 	m->wide = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
-	if (m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
+	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		m->trap = DOD_TRAP_NONE;
 	}
