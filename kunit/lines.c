@@ -258,9 +258,12 @@ static void managed_memory(struct kunit *test)
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = managed_buf(test, 200);
 	dma_addr_t dma;
+	size_t off;
 
 	if (IS_ALIGNED(virt_to_phys(buf), LINE))
 		kunit_skip(test, "it is aligned to lines on this machine");
+	/* Neither its beginning nor a line's. */
+	off = IS_ALIGNED(virt_to_phys(buf + 8), LINE) ? 16 : 8;
 	dma = test_dma_map(test, kt_dev, buf, 200, dir);
 	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, managed_action, buf), 0);
 	EXPECT_SILENCE(test);
@@ -280,14 +283,15 @@ static void managed_memory(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 100, dir);
 
 	/* But for what begins elsewhere. */
-	dma = test_dma_map(test, kt_dev, buf + 8, 192, dir);
-	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 192);
+	dma = test_dma_map(test, kt_dev, buf + off, 200 - off, dir);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 200 - off);
 	EXPECT_TEXT(test, FIRST "*" BEFORE);
+	/* It writes to the header's first words: are they in the first line? */
 	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, managed_action, buf), 0);
-	if (kt_traps(test))
+	if (kt_traps(test) && off == 8)
 		KUNIT_EXPECT_GE(test, kt_take_all(), 1);
 	devm_remove_action(kt_dev, managed_action, buf);
-	dma_unmap_single(kt_dev, dma, 192, dir);
+	dma_unmap_single(kt_dev, dma, 200 - off, dir);
 	kt_take_all();
 	EXPECT_CLEAN(test, buf, 200);
 	devm_kfree(kt_dev, buf);
