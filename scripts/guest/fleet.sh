@@ -356,10 +356,12 @@ x_input()
 		esac
 	done
 	event=/dev/input/${event##*/}
-	timeout 10 head -c 4800 "$event" >/tmp/events
+	# struct input_event has 24 bytes. What ends head before its time loses what it
+	# has read, not so dd.
+	timeout 60 dd if="$event" of=/tmp/events bs=24 count=100 status=none
 	say "$1: $(wc -c </tmp/events) bytes of events"
 	[ "$(wc -c </tmp/events)" -ge 240 ] || bad "$1: no events"
-	# struct input_event: EV_LED 0x11, LED_NUML 0, on and off; and EV_SYN.
+	# EV_LED 0x11, LED_NUML 0, on and off; and EV_SYN.
 	for value in 1 0 1 0; do
 		{
 			head -c 16 /dev/zero
