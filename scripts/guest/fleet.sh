@@ -233,7 +233,7 @@ devices_of()
 wait_resync()
 {
 	md=/sys/block/md0/md
-	resync_end=$(($(now) + 200))
+	resync_end=$(($(now) + 600))
 	until [ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]; do
 		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(cat $md/sync_action)"
 		usleep 200000
@@ -477,7 +477,7 @@ exercise()
 		esac
 	) &
 	worker=$!
-	end=$(($(now) + 600))
+	end=$(($(now) + 1200))
 	while kill -0 $worker 2>/dev/null; do
 		[ "$(now)" -lt $end ] || {
 			bad "$1: no end of x_$x"
