@@ -247,8 +247,10 @@ static int pageout(size_t mib)
 		p[i] = pattern(i);
 	for (used = 0; used < limit && in > len / 4096 / 4; used += 4096) {
 		other[used] = 1;
-		if (used % (4 << 20) == 0)
-			in = resident(vec, p, len);
+		if (used % (4 << 20))
+			continue;
+		usleep(50000);
+		in = resident(vec, p, len);
 	}
 	munmap(other, limit);
 	for (i = 0; i < len / 8; i++) {
