@@ -208,14 +208,14 @@ static size_t resident(unsigned char *vec, void *p, size_t len)
 	return n;
 }
 
-static size_t available(void)
+static size_t mem_free(void)
 {
 	FILE *f = fopen("/proc/meminfo", "r");
 	size_t kib = 0;
 	char line[128];
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %zu kB", &kib) == 1)
+		if (sscanf(line, "MemFree: %zu kB", &kib) == 1)
 			break;
 	if (!kib)
 		die("/proc/meminfo");
@@ -236,7 +236,7 @@ static void *reserve(size_t len)
 /* Not all kernels have MADV_PAGEOUT. They all have others who need memory. */
 static int pageout(size_t mib)
 {
-	size_t i, used, len = mib << 20, limit = available() + len / 2, in = len / 4096;
+	size_t i, used, len = mib << 20, limit = mem_free() + len / 2, in = len / 4096;
 	unsigned char *vec = malloc(len / 4096);
 	unsigned long long *p = reserve(len);
 	char *other = reserve(limit);
