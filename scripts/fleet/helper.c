@@ -208,29 +208,51 @@ static size_t resident(unsigned char *vec, void *p, size_t len)
 	return n;
 }
 
+static size_t mem_free(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	size_t kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %zu kB", &kib) == 1)
+			break;
+	if (!kib)
+		die("/proc/meminfo");
+	fclose(f);
+	return kib << 10;
+}
+
+static void *reserve(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	return p;
+}
+
+/* Not all kernels have MADV_PAGEOUT. They all have others who need memory. */
 static int pageout(size_t mib)
 {
-	size_t i, len = mib << 20, in;
+	size_t i, used, len = mib << 20, limit = mem_free() + len / 2, in = len / 4096;
 	unsigned char *vec = malloc(len / 4096);
-	unsigned long long *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long long *p = reserve(len);
+	char *other = reserve(limit);
 
-	if (p == MAP_FAILED || !vec)
-		die("mmap");
+	if (!vec)
+		die("malloc");
 	for (i = 0; i < len / 8; i++)
 		p[i] = pattern(i);
-	if (madvise(p, len, MADV_PAGEOUT))
-		die("MADV_PAGEOUT");
-	/*
-	 * They are on disk soon, and in the swap cache until there is too little memory.
-	 * What is read from there, and so mapped again, is clean, and goes at once.
-	 */
-	usleep(1000000);
-	for (i = 0; i < len; i += 4096)
-		(void)((volatile char *)p)[i];
-	if (madvise(p, len, MADV_PAGEOUT))
-		die("MADV_PAGEOUT");
-	in = resident(vec, p, len);
+	for (used = 0; used < limit && in > len / 4096 / 4; used += 4096) {
+		other[used] = 1;
+		if (used % (4 << 20))
+			continue;
+		usleep(50000);
+		in = resident(vec, p, len);
+	}
+	munmap(other, limit);
 	for (i = 0; i < len / 8; i++) {
 		if (p[i] != pattern(i)) {
 			printf("byte %zu of %zu came back wrong\n", i * 8, len);

@@ -145,7 +145,7 @@ fleet_run()
 	[ -z "$tool" ] || kos=(--ko "$modules/dma-owner-debug.ko")
 
 	note "$mode $group: console in $console"
-	"$DOD_TOP/scripts/vm" "$build" --mem 1280 --timeout 3000 --log "$console" \
+	"$DOD_TOP/scripts/vm" "$build" --mem 1280 --timeout 6000 --log "$console" \
 		"${kos[@]}" --tree "$stage" --tree "$guest" \
 		--file "$DOD_TOP/scripts/guest/soak-lib.sh" --file "$DOD_TOP/scripts/guest/fleet.sh" \
 		--append "$more $append" "${args[@]}" -- \

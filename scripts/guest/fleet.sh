@@ -233,7 +233,7 @@ devices_of()
 wait_resync()
 {
 	md=/sys/block/md0/md
-	resync_end=$(($(now) + 200))
+	resync_end=$(($(now) + 600))
 	until [ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]; do
 		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(cat $md/sync_action)"
 		usleep 200000
@@ -328,10 +328,14 @@ x_swap()
 {
 	swap=/dev/$(disk_of "$2")
 	{ mkswap "$swap" && swapon "$swap"; } >/dev/null || give_up "$1" "swapon"
+	# Pages go out when a third of the memory is still free: drivers do not run out of it.
+	echo 3000 >/proc/sys/vm/watermark_scale_factor
+	echo 200 >/proc/sys/vm/swappiness
 	for _ in 1 2; do
 		fleet-helper pageout 48 >/tmp/pageout 2>&1 || bad "$1: $(tail -n 1 /tmp/pageout)"
 		say "$1: $(tail -n 1 /tmp/pageout)"
 	done
+	echo 10 >/proc/sys/vm/watermark_scale_factor
 	swapoff "$swap" || give_up "$1" "swapoff"
 }
 
@@ -356,10 +360,12 @@ x_input()
 		esac
 	done
 	event=/dev/input/${event##*/}
-	timeout 10 head -c 4800 "$event" >/tmp/events
+	# struct input_event has 24 bytes. What ends head before its time loses what it
+	# has read, not so dd.
+	timeout 60 dd if="$event" of=/tmp/events bs=24 count=100 status=none
 	say "$1: $(wc -c </tmp/events) bytes of events"
 	[ "$(wc -c </tmp/events)" -ge 240 ] || bad "$1: no events"
-	# struct input_event: EV_LED 0x11, LED_NUML 0, on and off; and EV_SYN.
+	# EV_LED 0x11, LED_NUML 0, on and off; and EV_SYN.
 	for value in 1 0 1 0; do
 		{
 			head -c 16 /dev/zero
@@ -475,7 +481,7 @@ exercise()
 		esac
 	) &
 	worker=$!
-	end=$(($(now) + 600))
+	end=$(($(now) + 1200))
 	while kill -0 $worker 2>/dev/null; do
 		[ "$(now)" -lt $end ] || {
 			bad "$1: no end of x_$x"
