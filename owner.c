@@ -1069,19 +1069,24 @@ static void guard_fresh(struct dod_mapping *m, u64 start, u64 last)
 }
 
 /*
- * Is what is cleared from @start on certainly no other mapping's? See share_content(). In
- * the granule that it begins in, another mapping may end.
+ * Is what is cleared of [start, last] certainly no other mapping's? See share_content(). In
+ * the granule that it begins in, another mapping may end; and where devices share lines
+ * with the CPU, these bytes may be an edge of another one, unless the lines are its own.
  */
-static bool is_alone(const struct dod_mapping *m, u64 start)
+static bool is_alone(const struct dod_mapping *m, u64 start, u64 last)
 {
-	return !m->shared && IS_ALIGNED(start, GRANULE) && !READ_ONCE(widest_line);
+	u64 line = READ_ONCE(widest_line);
+
+	if (m->shared || !IS_ALIGNED(start, GRANULE))
+		return false;
+	return !line || (round_down(start, line) >= m->start && (last | (line - 1)) <= m->last);
 }
 
 /* What devices own of [start, last], of which this mapping's has changed. */
 static void guard_again(struct index_part *shard, struct dod_mapping *m, u64 start, u64 last)
 {
 	guard->disown(start, last);
-	if (is_alone(m, start))
+	if (is_alone(m, start, last))
 		guard_fresh(m, start, last);
 	else
 		guard_region(shard, start, last);
@@ -2017,7 +2022,7 @@ static void end_ranges(struct index_part *shard, struct dod_mapping *m)
 			continue;
 		add_edges(m, &start, &last);
 		guard->disown(start, last);
-		if (!is_alone(m, start))
+		if (!is_alone(m, start, last))
 			guard_region(shard, start, last);
 	}
 	m->ranges = RB_ROOT_CACHED;
