@@ -267,13 +267,9 @@ static bool image_in_vmalloc(const struct dod_call *call,
 bool dod_checks_on_stack(const struct page *page)
 {
 #ifdef CONFIG_VMAP_STACK
-	const struct vm_struct *vm = task_stack_vm_area(current);
-	unsigned int i;
+	u64 phys = PFN_PHYS(page_to_pfn(page));
 
-	for (i = 0; vm && i < vm->nr_pages; i++)
-		if (vm->pages[i] == page)
-			return true;
-	return false;
+	return dod_checks_near_stack(phys, phys);
 #else
 	unsigned long *end, magic;
 
@@ -313,7 +309,7 @@ bool dod_checks_near_stack(u64 start, u64 last)
 	if (!vm)
 		return false;
 	if (!nr) {
-		/* So many they are, and the loop is unrolled: kernel/fork.c. */
+		/* kernel/fork.c asserts that; a constant, so that the loop is unrolled. */
 		for (i = 0; i < THREAD_SIZE / PAGE_SIZE; i++)
 			if (vm->pages[i] == page)
 				return true;
@@ -609,20 +605,15 @@ static bool is_net_device(const struct net_device *net, const struct device *dev
 	return false;
 }
 
-static bool is_data(const struct dod_mapping *m, const struct device *dev, const void *data)
-{
-	if (contains(m, data))
-		return !is_member(m, data);
-	return is_net_device(data, dev);
-}
-
 static __always_inline bool is_data_of(const struct dod_mapping *m, const struct device *dev)
 {
 	const void *data = dev ? peek(&dev->driver_data) : NULL;
 
-	if (likely(!data || (!contains(m, data) && !contains(m, netdev_priv(data)))))
+	if (!data)
 		return false;
-	return is_data(m, dev, data);
+	if (contains(m, data))
+		return !is_member(m, data);
+	return contains(m, netdev_priv(data)) && is_net_device(data, dev);
 }
 
 /**
@@ -819,13 +810,14 @@ static bool is_simulated(const struct dod_call *call)
 }
 
 /*
- * Where devm_kmalloc() has its memory: behind a header of the driver core's, in one object
- * of kmalloc()'s. Constant after load; no size if it is not known.
+ * devm_kmalloc() puts a header of the driver core's before its memory, in one object of
+ * kmalloc()'s. What the header looks like is constant after load.
  */
 static struct {
-	u64 size;			/* of the header */
-	u64 release_at, size_at;	/* where in it are a function that tells, and */
-	const void *release;		/* the size that was asked for */
+	u64 size;		/* of the header; 0 if it is not known */
+	u64 release_at;		/* offset in it of the pointer to devm_kmalloc_release() */
+	u64 size_at;		/* offset in it of the size that was asked for */
+	const void *release;	/* that pointer */
 } devres;
 
 #define TRIED_SIZE	200UL

@@ -255,6 +255,15 @@ static void clear_words(unsigned long *w, const unsigned long *end)
 	} while (w < end);
 }
 
+/* Both are aligned. */
+static __always_inline void change_words(u8 *p, u8 *e, u8 value)
+{
+	if (value)
+		paint_words((unsigned long *)p, (unsigned long *)e, value);
+	else
+		clear_words((unsigned long *)p, (unsigned long *)e);
+}
+
 /* value 0 clears. @start and @end are physical and multiples of GRANULE. */
 static void paint(u64 start, u64 end, u8 value)
 {
@@ -264,19 +273,13 @@ static void paint(u64 start, u64 end, u8 value)
 
 	if (likely(IS_ALIGNED((unsigned long)p | (unsigned long)e, sizeof(long)) &&
 		   value != SHADOW_EDGE)) {
-		if (value)
-			paint_words((unsigned long *)p, (unsigned long *)e, value);
-		else
-			clear_words((unsigned long *)p, (unsigned long *)e);
+		change_words(p, e, value);
 		return;
 	}
 	first = PTR_ALIGN(p, sizeof(long));
 	behind = PTR_ALIGN_DOWN(e, sizeof(long));
 	if (first < behind && value != SHADOW_EDGE) {
-		if (value)
-			paint_words((unsigned long *)first, (unsigned long *)behind, value);
-		else
-			clear_words((unsigned long *)first, (unsigned long *)behind);
+		change_words(first, behind, value);
 	} else {
 		first = e;
 		behind = e;
@@ -522,13 +525,12 @@ static bool is_of_whole_pages(u64 start, u64 last)
 
 		if (PageReserved(page) || folio_test_slab(page_folio(page)))
 			return false;
-		if (pfn == last_pfn)
-			return is_whole_granule(last);
-		pfn = min(dod_folio_last(pfn), last_pfn);
-		if (pfn == last_pfn)
-			return is_whole_granule(last);
-		if (!is_whole_granule(PFN_PHYS(pfn + 1) - GRANULE))
+		if (pfn != last_pfn)
+			pfn = min(dod_folio_last(pfn), last_pfn);
+		if (!is_whole_granule(min(PFN_PHYS(pfn + 1) - 1, last)))
 			return false;
+		if (pfn == last_pfn)
+			return true;
 	}
 }
 
@@ -777,7 +779,7 @@ static struct verdict look(unsigned long addr, unsigned long last, bool write)
 		else
 			v.ours = v.ours ?: max(addr, granule);
 	}
-	/* There are rows that let pass what is stale, and no more. */
+	/* Rows of permissive.h that let stale bytes pass excuse no byte that is owned. */
 	v.ours = v.ours ?: stale;
 	return v;
 }
@@ -830,10 +832,7 @@ static bool note_write(const struct dod_access *access, const struct verdict *v,
 	return true;
 }
 
-/*
- * Whoever owned it has given it back since. It may be stale now, and what is written is
- * not: to read that is legal.
- */
+/* The device has given the byte back since. It may be stale now; a write ends that. */
 static void too_late(const struct dod_access *access)
 {
 	dod_count(DOD_C_TRAPS_TOO_LATE);

@@ -707,8 +707,8 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 /* === The end ============================================================== */
 
 /*
- * What the kernel does then leaves the memory to who boots next: restart and kexec. When
- * the machine is off, or stands still, nobody reads it any more.
+ * Restart and kexec leave the memory to whoever boots next. After power-off and halt
+ * nobody reads it.
  */
 static bool memory_lives_on(void)
 {

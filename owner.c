@@ -370,7 +370,13 @@ static bool sum_up(struct dod_mapping *m, bool exit)
 
 RB_DECLARE_CALLBACKS(static, phys_augment, struct dod_mapping, phys_rb, phys_sum, sum_up)
 
-static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kinds);
+/* Can there be one of these kinds, of any if they are 0, that reaches @start? */
+static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kinds)
+{
+	const struct dod_mapping *m = phys_entry(rb);
+
+	return m && m->phys_sum >= start << 8 && (!kinds || (m->phys_sum & kinds));
+}
 
 /* Returns whether any other may touch it. */
 static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
@@ -386,7 +392,7 @@ static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 		parent = *link;
 		at->phys_sum = add_sums(at->phys_sum, m->phys_sum);
 		if (m->start < at->start) {
-			/* The last of these begins first of all that begin later. */
+			/* In the end, the next one by address. */
 			next = at;
 			link = &parent->rb_left;
 		} else {
@@ -403,14 +409,6 @@ static bool phys_tree_insert(struct dod_mapping *m, struct rb_root_cached *root)
 static void phys_tree_remove(struct dod_mapping *m, struct rb_root_cached *root)
 {
 	rb_erase_augmented_cached(&m->phys_rb, root, &phys_augment);
-}
-
-/* Can there be one of these kinds, of any if they are 0, that reaches @start? */
-static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kinds)
-{
-	const struct dod_mapping *m = phys_entry(rb);
-
-	return m && m->phys_sum >= start << 8 && (!kinds || (m->phys_sum & kinds));
 }
 
 /* In the order of their start; @rb and what is left of it is still to be looked at. */
@@ -1006,6 +1004,14 @@ static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
 		guard->own_edge(m, from, to);
 }
 
+/* What its device owns of [start, last], and what shares a line with what that writes. */
+static __always_inline void guard_mapping(struct dod_mapping *m, u64 start, u64 last)
+{
+	guard_ranges(m, start, last);
+	if (m->line)
+		guard_edges(m, start, last);
+}
+
 /* A change of hands of [start, last] concerns the rest of their lines, too. */
 static void add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 {
@@ -1037,20 +1043,14 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	to = last + margin;
 
 	for (m = first_touching(shard, from, to); m;
-	     m = next_touching(m, from, to)) {
-		guard_ranges(m, start, last);
-		if (m->line)
-			guard_edges(m, start, last);
-	}
+	     m = next_touching(m, from, to))
+		guard_mapping(m, start, last);
 
 	if (READ_ONCE(by_phys->wide.nr)) {
 		dod_lock(&by_phys->wide.lock);
 		for (m = first_touching(&by_phys->wide, from, to); m;
-		     m = next_touching(m, from, to)) {
-			guard_ranges(m, start, last);
-			if (m->line)
-				guard_edges(m, start, last);
-		}
+		     m = next_touching(m, from, to))
+			guard_mapping(m, start, last);
 		dod_unlock(&by_phys->wide.lock);
 	}
 }
@@ -1063,9 +1063,7 @@ static void guard_fresh(struct dod_mapping *m, u64 start, u64 last)
 {
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
-	guard_ranges(m, start, last);
-	if (m->line)
-		guard_edges(m, start, last);
+	guard_mapping(m, start, last);
 }
 
 /*
@@ -2700,7 +2698,7 @@ static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change 
 {
 	struct dod_range *r;
 
-	/* What a sync for the device gives is seldom its own. */
+	/* What a sync for the device gives is the CPU's until then. */
 	if (change != TO_CPU)
 		return false;
 	r = freed_range(m, start, last);
@@ -3717,7 +3715,7 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	return w.wanted;
 }
 
-/* As async_xor.c maps what it adds to, DMA_BIDIRECTIONAL, after all that it reads. */
+/* An engine that adds to its output has that DMA_BIDIRECTIONAL: async_xor.c. */
 static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
 {
 	return (a->dir == DMA_TO_DEVICE) != (b->dir == DMA_TO_DEVICE);
