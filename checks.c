@@ -979,6 +979,34 @@ static u64 skb_end(const struct dod_mapping *m)
 	return end;
 }
 
+/*
+ * A buffer that begins its object often does not fill it: the rest is spare (256 bytes
+ * allocated, 255 mapped), and nobody writes there. If somebody does, that is a
+ * shared-line-write (rules 0 and 10). So does the last of some entries of a list that
+ * follow each other.
+ */
+static bool begins_object(const struct dod_call *call, const struct dod_mapping *m)
+{
+	const struct dod_mapping *entry, *previous = NULL;
+	u64 start = m->start;
+	struct folio *folio;
+
+	for (entry = call->leader; entry; previous = entry, entry = entry->next) {
+		if (!previous || previous->last + 1 != entry->start)
+			start = entry->start;
+		if (entry == m)
+			break;
+	}
+	if (!entry)
+		start = m->start;
+	folio = page_folio(pfn_to_page(PHYS_PFN(start)));
+	if (!folio_test_slab(folio))
+		return false;
+	return start == PFN_PHYS(folio_pfn(folio)) ||
+	       !guard->alive(start - 1, start - 1, false) ||
+	       (start == m->start && is_managed(m));
+}
+
 static void say_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 			   u64 nr, u64 distance, bool behind)
 {
@@ -1027,6 +1055,14 @@ static bool cacheline_sharing(const struct dod_call *call,
 					    min(last_of_lines(m), end - 1), true,
 					    &far_behind);
 		}
+	}
+	if (behind && !far_behind && !READ_ONCE(dod_params.strict) && begins_object(call, m)) {
+		u64 own = behind;
+
+		dod_count(DOD_C_UNJUDGED_OBJECT_REST);
+		behind = neighbours(call, m, m->last + 1 + own, last_of_lines(m), true,
+				    &far_behind);
+		far_behind += own;
 	}
 	if ((before || behind) && is_simulated(call) &&
 	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {

@@ -42,6 +42,7 @@ static const char * const counter_names[] = {
 	[DOD_C_RANGES_EXHAUSTED] = "ranges_exhausted",
 	[DOD_C_UNJUDGED_CONTIGUITY] = "unjudged_contiguity",
 	[DOD_C_UNJUDGED_SHARED_PAGE] = "unjudged_shared_page",
+	[DOD_C_UNJUDGED_OBJECT_REST] = "unjudged_object_rest",
 	[DOD_C_UNJUDGED_FREE] = "unjudged_free",
 	[DOD_C_UNJUDGED_CONTENT] = "unjudged_content",
 	[DOD_C_UNTRACKED_STALE] = "untracked_stale",

@@ -200,6 +200,7 @@ enum dod_counter {
 	DOD_C_RANGES_EXHAUSTED,
 	DOD_C_UNJUDGED_CONTIGUITY,
 	DOD_C_UNJUDGED_SHARED_PAGE,
+	DOD_C_UNJUDGED_OBJECT_REST,
 	DOD_C_UNJUDGED_SHADOW,
 	DOD_C_UNJUDGED_FREE,
 	DOD_C_UNJUDGED_CONTENT,
@@ -422,6 +423,7 @@ enum dod_mapping_kind {
  * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @near_stack: some of its memory may be of a task's stack; constant
+ * @edges:	it begins or ends inside a cache line that counts; constant
  * @own_lines:	its first line begins with it, and the others go by that: rule 10; constant
  * @unfit:	some of its memory was not allocated when it was mapped; constant
  * @shared:	another mapping gave some of its memory to a device, or it some of
@@ -457,7 +459,7 @@ struct dod_mapping {
 	u32 handed, handed_len;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack, own_lines;
+	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack, own_lines, edges;
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;

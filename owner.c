@@ -978,11 +978,22 @@ static struct dod_range *written_at(struct dod_mapping *m, bool tail)
 	return written(m, line, line + m->line - 1);
 }
 
-/* What lies past the first bad byte of a mapping is not its driver's, and no edge. */
+/* Up to its first bad byte a mapping is its driver's, past it are no lines of its. */
+static bool has_whole_lines(const struct dod_mapping *m)
+{
+	return m->line && m->last - m->start == m->bus_end - m->bus;
+}
+
+static bool ends_in_line(const struct dod_mapping *m)
+{
+	return has_whole_lines(m) &&
+	       (dod_line_of(m, m->start) != m->start ||
+		dod_line_of(m, m->last) + m->line - 1 != m->last);
+}
+
 static bool has_edges(const struct dod_mapping *m)
 {
-	return m->line && m->trap == DOD_TRAP_ALL &&
-	       m->last - m->start == m->bus_end - m->bus;
+	return m->edges && m->trap == DOD_TRAP_ALL;
 }
 
 /*
@@ -1008,7 +1019,7 @@ static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
 static __always_inline void guard_mapping(struct dod_mapping *m, u64 start, u64 last)
 {
 	guard_ranges(m, start, last);
-	if (m->line)
+	if (m->edges)
 		guard_edges(m, start, last);
 }
 
@@ -1214,17 +1225,30 @@ static void settle(u64 start, u64 last)
 
 /* === Content ============================================================== */
 
-/* What the CPU wrote to one of several mappings is given back with any of them. */
-static void pending_given(struct dod_mapping *m, u64 start, u64 last)
+/*
+ * What the CPU wrote to one of several mappings is given back with any of them. What is
+ * only sent must be given by the same device's, and by a new one: xprtrdma registers
+ * memory that it has mapped already, and the device reads it there.
+ */
+static void pending_given(struct dod_mapping *m, u64 start, u64 last,
+			  const struct dod_mapping *by)
 {
+	bool sent = !by->in_bus && by->dir != DMA_FROM_DEVICE && by->device == m->device;
 	struct dod_range *r, *next;
 
 	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
 		u64 from = max(r->start, start), to = min(r->last, last);
 
 		next = range_tree_iter_next(r, start, last);
-		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
+		if (r->state != DOD_PENDING)
+			continue;
+		if (r->dir != DMA_TO_DEVICE) {
 			range_take(m, from, &to, TAKE_ALL);
+		} else if (sent) {
+			range_give(m, from, &to, DMA_TO_DEVICE);
+			next = to < last ? range_tree_iter_first(&m->ranges, to + 1, last) :
+					   NULL;
+		}
 	}
 }
 
@@ -1266,7 +1290,7 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 		if (other == m)
 			continue;
 		if (unlikely(other->pending))
-			pending_given(other, start, last);
+			pending_given(other, start, last, m);
 		if (other->content)
 			dod_content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
@@ -1353,7 +1377,7 @@ static void copy_edges(struct index_part *shard, struct dod_mapping *m)
 {
 	u64 start, last;
 
-	if (likely(!m->line) || m->dir == DMA_TO_DEVICE || m->wide || !has_edges(m) ||
+	if (likely(!m->edges) || m->dir == DMA_TO_DEVICE || m->wide || !has_edges(m) ||
 	    !guard->own_edge || !may_look_at_lines(m) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
@@ -1403,9 +1427,9 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 			set_shared(m);
 			set_shared(w);
 			if (unlikely(m->pending))
-				pending_given(m, from, to);
+				pending_given(m, from, to, w);
 			if (unlikely(w->pending))
-				pending_given(w, from, to);
+				pending_given(w, from, to, m);
 			if (m->content)
 				dod_content_overlap(m, from, to,
 						    w->dir != DMA_TO_DEVICE);
@@ -2295,12 +2319,13 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->own_lines = m->line && dod_checks_own_lines(call, m);
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
-	if (m->line > READ_ONCE(widest_line))
-		WRITE_ONCE(widest_line, m->line);
 	note_config(device, call->dev, dod_bus_last(m));
 	m->near_stack = ram && dod_checks_near_stack(m->start, m->last);
 	judged = to_be_judged() && !call->wrong;
 	good = !judged || dod_checks_before(call, m);
+	m->edges = ends_in_line(m);
+	if (m->edges && m->line > READ_ONCE(widest_line))
+		WRITE_ONCE(widest_line, m->line);
 	/* All of what is good is accessible. */
 	m->unfit = ram && !(judged && good) && guard->freed &&
 		   guard->freed(m->start, m->last);
@@ -3766,7 +3791,8 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 	/* Of memory that many devices read, all mappings are skipped at once. */
 	for (other = first_of(part, start, last, kinds); other;
 	     other = next_of(other, start, last, kinds)) {
-		if (other->group == m->group || !has_edges(other))
+		if (other->group == m->group || !has_whole_lines(other) ||
+		    other->trap != DOD_TRAP_ALL)
 			continue;
 		if (writable ? !written(other, start, last) :
 		    !range_tree_iter_first(&other->ranges, start, last))

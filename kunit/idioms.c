@@ -217,7 +217,7 @@ static void request_elsewhere(struct kunit *test)
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
 	KT_REQUIRES(test, !is_swiotlb_force_bounce(kt_dev));
 	kt_set(test, "noncoherent", "64");
-	sg_init_one(&sg, kt_buf(test, 256), 36);
+	sg_init_one(&sg, (u8 *)kt_buf(test, 256) + 64, 36);
 	map_and_unmap(test, &sg, test_map_list);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 36);
 	map_and_unmap(test, &sg, scsi_dma_map_kunit);
@@ -245,7 +245,7 @@ static void scsi_request(struct kunit *test)
 	sdev->host = host;
 	cmd->device = sdev;
 	cmd->sc_data_direction = DMA_FROM_DEVICE;
-	sg_init_one(&sg, kt_buf(test, 256), 36);
+	sg_init_one(&sg, (u8 *)kt_buf(test, 256) + 64, 36);
 	cmd->sdb.table.sgl = &sg;
 	cmd->sdb.table.nents = 1;
 	cmd->sdb.length = 36;

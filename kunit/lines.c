@@ -140,12 +140,29 @@ static void middle_of_an_object(struct kunit *test)
 	EXPECT_CLEAN(test, buf, OBJECT);
 }
 
+/*
+ * The rest of an object that a buffer begins is spare, until somebody writes there: rule 0.
+ * As usb_get_string() does, which maps 255 of 256 bytes, and drivers/usb/core/hub.c.
+ */
 static void start_of_an_object(struct kunit *test)
 {
+	long unjudged = dma_owner_debug_count("unjudged_object_rest");
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = object(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 100, dir);
 
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unjudged_object_rest"), unjudged + 1);
+	if (kt_traps(test)) {
+		test_dma_write(buf + 104, 8);
+		EXPECT_REPORT(test, "shared-line-write", test_dma_write, buf + 104, 8);
+	}
+	dma_unmap_single(kt_dev, dma, 100, dir);
+	map_legally(test, buf, OBJECT - 1, dir);
+	map_legally(test, kt_buf(test, 8), 4, dir);
+
+	kt_set(test, "strict", "1");
+	dma = test_dma_map(test, kt_dev, buf, 100, dir);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 100);
 	EXPECT_TEXT(test, LAST "28 bytes" BEHIND);
 	EXPECT_NO_TEXT(test, "Its first *");
@@ -170,7 +187,7 @@ static void end_of_an_object(struct kunit *test)
 static void one_byte(struct kunit *test)
 {
 	u8 *buf = object(test);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, LINE - 1, DMA_FROM_DEVICE);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + LINE, LINE - 1, DMA_FROM_DEVICE);
 
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, LINE - 1);
 	EXPECT_TEXT(test, LAST "1 byte" BEHIND);
@@ -274,9 +291,7 @@ static void managed_memory(struct kunit *test)
 	/* Lines are counted from its start. */
 	map_legally(test, buf, 128, dir);
 	dma = test_dma_map(test, kt_dev, buf, 100, dir);
-	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 100);
-	EXPECT_TEXT(test, LAST "28 bytes" BEHIND);
-	EXPECT_NO_TEXT(test, "Its first *");
+	EXPECT_SILENCE(test);
 	test_dma_write(buf + 120, 8);
 	EXPECT_REPORT(test, "shared-line-write", test_dma_write, buf + 120, 8);
 	EXPECT_CPU_OWNS(test, buf + 128, 8);
@@ -426,8 +441,8 @@ static void list_with_a_gap(struct kunit *test)
 	sg_set_buf(&sg[1], buf + 80, OBJECT - 80);
 	kt_set(test, "dedup", "1");
 	KUNIT_ASSERT_NE(test, test_map_list(sg, 2, dir), 0);
-	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 70);
-	EXPECT_TEXT(test, LAST "10 bytes" BEHIND);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, OBJECT - 80);
+	EXPECT_TEXT(test, FIRST "10 bytes" BEFORE);
 	dma_unmap_sg(kt_dev, sg, 2, dir);
 
 	/* Alone, each of the two finds its side of the gap. */
@@ -449,6 +464,11 @@ static void list_that_ends_in_a_line(struct kunit *test)
 	sg_set_buf(&sg[0], buf, 100);
 	sg_set_buf(&sg[1], buf + 100, 100);
 	KUNIT_ASSERT_NE(test, test_map_list(sg, 2, dir), 0);
+	EXPECT_SILENCE(test);
+	dma_unmap_sg(kt_dev, sg, 2, dir);
+
+	sg_set_buf(&sg[0], buf + LINE, 36);
+	KUNIT_ASSERT_NE(test, test_map_list(sg, 2, dir), 0);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 100);
 	EXPECT_TEXT(test, LAST "56 bytes" BEHIND);
 	EXPECT_NO_TEXT(test, "Its first *");
@@ -467,7 +487,7 @@ static void two_lists_divide_an_object(struct kunit *test)
 	sg_set_buf(&sg[0], buf, 100);
 	sg_set_buf(&sg[1], buf + 100, OBJECT - 100);
 	KUNIT_ASSERT_NE(test, test_map_list(&sg[0], 1, DMA_FROM_DEVICE), 0);
-	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 100);
+	EXPECT_SILENCE(test);
 	KUNIT_ASSERT_NE(test, test_map_list(&sg[1], 1, DMA_FROM_DEVICE), 0);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, OBJECT - 100);
 	EXPECT_TEXT(test, FIRST OTHER);
@@ -701,14 +721,14 @@ static void neighbouring_lines(struct kunit *test)
 	dma_unmap_single(kt_dev, a, LINE, dir);
 }
 
-/* Two reasons for one finding: the mapping is the more telling one. */
+/* The rest of the object is not spare: it is mapped, too. */
 static void parts_of_an_object(struct kunit *test)
 {
 	u8 *buf = object(test);
 	dma_addr_t a, b;
 
 	a = test_dma_map(test, kt_dev, buf, 80, DMA_FROM_DEVICE);
-	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 80);
+	EXPECT_SILENCE(test);
 	b = test_dma_map(test, kt_dev2, buf + 80, 80, DMA_FROM_DEVICE);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 80);
 	EXPECT_TEXT(test, FIRST OTHER);
@@ -993,7 +1013,7 @@ static void redzones_stay(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(part); i++) {
 		dma = test_dma_map(test, kt_dev, buf + part[i].at, part[i].size,
 				   DMA_FROM_DEVICE);
-		if (part[i].size == 205)
+		if (!part[i].at)
 			EXPECT_SILENCE(test);
 		else
 			EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, part[i].size);
@@ -1657,7 +1677,7 @@ static void bad_line_sizes(struct kunit *test)
 		KUNIT_EXPECT_TRUE_MSG(test, strstr(kt_note(), quoted), "said '%s'", kt_note());
 	}
 	/* What was set before is still in force. */
-	dma = test_dma_map(test, kt_dev, buf, 48, DMA_FROM_DEVICE);
+	dma = test_dma_map(test, kt_dev, buf + LINE, 48, DMA_FROM_DEVICE);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 48);
 	EXPECT_TEXT(test, LAST "16 bytes" BEHIND);
 	dma_unmap_single(kt_dev, dma, 48, DMA_FROM_DEVICE);

@@ -230,16 +230,16 @@ most_live()
 # that it sends: a device that writes what it may only read.
 filters=to-device-changed:e1000e
 filtered='^reports_(filtered|to_device_changed)$'
-if [ -d /proc/device-tree ] && ! ls /proc/device-tree/pcie@*/dma-coherent >/dev/null 2>&1; then
-	# Not coherent, and so judged by its cache lines.
-	filters=$filters,cacheline-sharing:xhci_hcd
-	filtered='^reports_(filtered|to_device_changed|cacheline_sharing)$'
-	# Before kmalloc() memory was bounced, virtio's status bytes were in a line with
-	# the header of their request, which is mapped, too.
-	case $(uname -r) in
-	6.1.*) filters=$filters,cacheline-sharing:virtio-pci ;;
-	esac
-fi
+# Before kmalloc() memory was bounced, virtio's status bytes were in a line with the header
+# of their request, which is mapped, too.
+case $(uname -r) in
+6.1.*)
+	if [ -d /proc/device-tree ] && ! ls /proc/device-tree/pcie@*/dma-coherent >/dev/null 2>&1
+	then
+		filters=$filters,cacheline-sharing:virtio-pci
+		filtered='^reports_(filtered|to_device_changed|cacheline_sharing)$'
+	fi ;;
+esac
 
 load_tool()
 {
