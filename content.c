@@ -438,7 +438,8 @@ static bool may_be_filled(const struct dod_call *call, const struct dod_mapping 
 		return false;
 	if (guard->inaccessible != dod_guard_blind_inaccessible)
 		return true;
-	return !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
+	return page_ref_count(pfn_to_page(PHYS_PFN(m->start))) > 0 &&
+	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
 	       PHYS_PFN(m->last) <= dod_folio_last(PHYS_PFN(m->start));
 }
 
@@ -522,9 +523,12 @@ static void given_back(struct dod_content *c, u64 start, u64 last)
 	} else if (start <= c->watch) {
 		guard->watch(c->watch, last, false);
 		c->watch = last + 1;
-	} else {
+	} else if (last >= c->watch_last) {
 		guard->watch(start, c->watch_last, false);
 		c->watch_last = start - 1;
+	} else {
+		/* What is in the middle is not looked at while the device has it. */
+		guard->watch(start, last, false);
 	}
 }
 
