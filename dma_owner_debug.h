@@ -422,6 +422,8 @@ enum dod_mapping_kind {
  * @leaked:	its driver was unbound and has left it (phys lock)
  * @was_owned:	the device owned some of it when it was freed (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
+ * @freed_looks: how many looks at all mappings have found it @freed and @was_owned, up to
+ *		2 (phys lock)
  * @near_stack: some of its memory may be of a task's stack; constant
  * @edges:	it begins or ends inside a cache line that counts; constant
  * @own_lines:	its first line begins with it, and the others go by that: rule 10; constant
@@ -463,6 +465,7 @@ struct dod_mapping {
 	bool in_bus, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
+	u8 freed_looks : 2;
 	u16 binding;
 	u32 mark, dmabuf;
 

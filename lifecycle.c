@@ -318,8 +318,7 @@ static void look(struct work_struct *work)
 {
 	look_for_hooks();
 	dod_pagemarks_look();
-	if (guard->freed)
-		look_for_freed();
+	look_for_freed();
 	schedule_delayed_work(&look_work, LOOK_PERIOD);
 }
 
@@ -471,6 +470,7 @@ static void report_reuse(const struct reuse *reuse)
 {
 	struct dod_leaks *l = kzalloc(sizeof(*l), GFP_KERNEL);
 	unsigned long flags;
+	size_t at;
 
 	if (!l) {
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
@@ -479,11 +479,16 @@ static void report_reuse(const struct reuse *reuse)
 	l->type = DOD_R_LEAK_AT_UNBIND;
 	add_leak(l, reuse->leak, dod_size(reuse->leak));
 	flags = dod_judge_begin();
-	snprintf(l->text, sizeof(l->text),
-		 "Driver %s was unbound from device %s, and has left memory mapped that was freed.\n"
-		 "Device %s %s maps %llu bytes of it now.\n",
-		 reuse->leak->device->driver_name, reuse->leak->device->name,
-		 reuse->user->driver_name, reuse->user->name, reuse->bytes);
+	at = READ_ONCE(reuse->leak->device->binding) == reuse->leak->binding ?
+	     scnprintf(l->text, sizeof(l->text),
+		       "The memory was freed while device %s %s had it mapped, and was not unmapped since.\n",
+		       reuse->leak->device->driver_name, reuse->leak->device->name) :
+	     scnprintf(l->text, sizeof(l->text),
+		       "Driver %s was unbound from device %s, and has left memory mapped that was freed.\n",
+		       reuse->leak->device->driver_name, reuse->leak->device->name);
+	scnprintf(l->text + at, sizeof(l->text) - at,
+		  "Device %s %s maps %llu bytes of it now.\n",
+		  reuse->user->driver_name, reuse->user->name, reuse->bytes);
 	dod_report_leaks(l);
 	dod_judge_end(flags);
 	kfree(l);

@@ -1492,7 +1492,7 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 			continue;
 		copy = dod_pending_copy(p);
 		if (!copy)
-			return;
+			continue;
 		copy->range.start = max(r->start, start);
 		copy->range.last = min(r->last, last);
 		copy->next = found->lost;
@@ -2214,8 +2214,10 @@ static noinline void judge_single(const struct dod_call *call, const void *addr,
 	};
 
 	m.device = get_device_names(call->dev);
-	if (!m.device)
+	if (!m.device) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 		return;
+	}
 	m.start = dod_wrong_phys(addr);
 	m.last = m.start + size - 1;
 	m.bus_end = m.bus + size - 1;
@@ -2311,6 +2313,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->suspect = false;
 	m->leaked = false;
 	m->was_owned = false;
+	m->freed_looks = 0;
 	note_map(call, m);
 	m->dmabuf = dod_dmabuf_of_current();
 	m->line = ram ? dod_checks_line(call->dev) : 0;
@@ -4133,6 +4136,20 @@ void dod_owner_free_end(u64 start, u64 last)
 	}
 }
 
+/*
+ * What was freed is often unmapped a moment later. What is not is a leak: virtio_input and
+ * virtio_scsi reset the device and free its buffers, of which the one that is bound is the
+ * parent. Who uses the memory next is to hear of it.
+ */
+static void look_at_freed(struct dod_mapping *m)
+{
+	if (likely(!m->freed) || !m->was_owned || m->freed_looks == 2 || ++m->freed_looks < 2 ||
+	    m->leaked)
+		return;
+	m->leaked = true;
+	atomic_inc(&nr_leaked);
+}
+
 /* How many mappings are looked at with interrupts off. */
 #define SCANNED	128
 
@@ -4173,6 +4190,7 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 		if (nr++ >= SCANNED && m->start != at)
 			break;
 		at = m->start;
+		look_at_freed(m);
 		r = freed_range(m, m->start, m->last);
 		if (r)
 			break;

@@ -1434,6 +1434,48 @@ static void freed_leak_is_mapped_again(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/*
+ * As virtio_input and virtio_scsi, which free what the device of their parent has mapped:
+ * that one stays bound. Two looks at all mappings later the next user is told of it, once.
+ */
+static void freed_is_mapped_again(struct kunit *test)
+{
+	struct page *page = page_alloc(test, 0, 0);
+	u8 *buf = page_address(page);
+	dma_addr_t dma = test_dma_map(test, kt_dev2, buf, SIZE, DMA_FROM_DEVICE), again;
+	int round, i;
+
+	test_free_pages(page, 0);
+	EXPECT_FREE_REPORT(test, test_free_pages, buf, PAGE_SIZE);
+	if (!get_this(page)) {
+		dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
+		return;
+	}
+	/* It may be unmapped in a moment: not yet. */
+	again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+	EXPECT_SILENCE(test);
+	msleep(2 * 5500);
+	for (round = 0; round < 2; round++) {
+		again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+		for (i = 0; i < (round ? 3 : 50) && !kt_pending(); i++)
+			msleep(20);
+		KUNIT_EXPECT_EQ(test, kt_take_all(), 1 - round);
+		if (!round)
+			KUNIT_EXPECT_TRUE(test,
+					  kt_has("The memory was freed while device " KT_NAME " "
+						 KT_NAME ".1 had it mapped, *"));
+		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
+		dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+	}
+	dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
+	again = map_again(test, buf, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
+	msleep(50);
+	EXPECT_SILENCE(test);
+	test_free_pages(page, 0);
+}
+
 /* What was unmapped late is no leak any more, and of the CPU's nothing can be lost. */
 static void leak_that_ended(struct kunit *test)
 {
@@ -1742,6 +1784,7 @@ static struct kunit_case lifecycle_cases[] = {
 	KUNIT_CASE(leak_is_mapped_again),
 	KUNIT_CASE(leak_is_freed),
 	KUNIT_CASE(freed_leak_is_mapped_again),
+	KUNIT_CASE(freed_is_mapped_again),
 	KUNIT_CASE(leak_that_ended),
 	KUNIT_CASE(failed_probe),
 	KUNIT_CASE(deferred_probe),
