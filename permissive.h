@@ -227,14 +227,6 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_CPU_READ, "ttm_pool_", "ttm" },
 	{ DOD_R_CPU_WRITE, "ttm_pool_", "ttm" },
 	/*
-	 * drivers/net/virtio_net.c with a page pool, in v7.3: a page is given to the
-	 * device as a whole, and of a buffer in it the packet alone is synced for the
-	 * CPU. Behind the packet is room that the device was not told of, in which
-	 * build_skb() has its struct skb_shared_info.
-	 */
-	{ DOD_R_CPU_READ, "try_fill_recv", "virtio_net" },
-	{ DOD_R_CPU_WRITE, "try_fill_recv", "virtio_net" },
-	/*
 	 * drivers/mmc/host/sdhci.c has a bounce buffer of its own, which it fills and syncs
 	 * for the card (sdhci_pre_dma_transfer()), and syncs for the CPU only to read it.
 	 */

@@ -541,6 +541,57 @@ static void idle_sync(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
+static void idle_sync_of_a_list(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	long idle = dma_owner_debug_count("syncs_idle");
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	struct scatterlist sg[2];
+
+	sg_init_table(sg, 2);
+	sg_set_buf(&sg[0], a, SIZE);
+	sg_set_buf(&sg[1], b, SIZE);
+	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 0);
+	if (budget)
+		swap(saved, *budget);
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_TO_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("syncs_idle"), idle + 2);
+	EXPECT_READ_TRAPS(test, b, 8);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) ||
+			  kt_has("The last sync for the CPU had the direction DMA_TO_DEVICE, *"));
+	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, a, 8);
+	EXPECT_CPU_OWNS(test, b, 8);
+	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
+}
+
+/*
+ * virtio_net with a page pool, since v7.3: several buffers in a page that is given as one.
+ * After each packet is room for build_skb()'s struct skb_shared_info.
+ */
+static void fragments_of_a_page(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	u8 *p = page_address(page), *data;
+	dma_addr_t dma = pool_map(test, page, DMA_FROM_DEVICE);
+	int i;
+
+	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
+	for (i = 0; i < 2; i++) {
+		data = p + i * (PAGE_SIZE / 2) + 64;
+		EXPECT_READ_TRAPS(test, data, 8);
+		dma_sync_single_range_for_cpu(kt_dev, dma, data - p, 128, DMA_FROM_DEVICE);
+		EXPECT_CPU_OWNS(test, data, 128);
+		EXPECT_READ_TRAPS(test, data + 256, 8);
+		EXPECT_WRITE_OK(test, data + 1600, 320);
+		EXPECT_READ_OK(test, data + 1600, 320);
+	}
+	dma_unmap_page_attrs(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	EXPECT_CLEAN(test, p, PAGE_SIZE);
+}
+
 /* Rule 3c. */
 static void lasting_and_passing(struct kunit *test)
 {
@@ -578,6 +629,8 @@ static struct kunit_case stale_cases[] = {
 	KUNIT_CASE(packet_is_not_there),
 	KUNIT_CASE(synced_before_unmap),
 	KUNIT_CASE(idle_sync),
+	KUNIT_CASE(idle_sync_of_a_list),
+	KUNIT_CASE(fragments_of_a_page),
 	KUNIT_CASE(lasting_and_passing),
 	{}
 };
