@@ -585,6 +585,38 @@ static void wide(struct kunit *test)
 	EXPECT_CLEAN(test, mid - SIZE, 2 * SIZE);
 }
 
+/* Nobody can say so then, but it is counted: scripts/tests.d/pool.sh has so few records. */
+static void no_record_to_say_so(struct kunit *test)
+{
+	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, 64 * 64);
+	long empty, dropped;
+	dma_addr_t dma, more[64];
+	int nr = 0;
+
+	if (dma_owner_debug_count("pool_records") > 64)
+		kunit_skip(test, "Test requires: few records (pool_max=16)");
+	KT_REQUIRES(test, kt_traps(test));
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf + 64, 8);
+	empty = dma_owner_debug_count("untracked_pool_empty");
+	while (nr < ARRAY_SIZE(more) && dma_owner_debug_count("untracked_pool_empty") == empty) {
+		more[nr] = test_dma_map(test, kt_dev, other + nr * 64, 64, DMA_TO_DEVICE);
+		nr++;
+	}
+	dropped = dma_owner_debug_count("findings_pool_empty");
+	if (budget)
+		swap(saved, *budget);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	if (budget)
+		swap(saved, *budget);
+	KUNIT_EXPECT_GT(test, dma_owner_debug_count("findings_pool_empty"), dropped);
+	EXPECT_SILENCE(test);
+	while (nr--)
+		dma_unmap_single(kt_dev, more[nr], 64, DMA_TO_DEVICE);
+	unmap(dma, SIZE);
+}
+
 /* The line about this test's device comes, within some seconds. */
 static bool is_noted(void)
 {
@@ -647,6 +679,7 @@ static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(writable_elsewhere),
 	KUNIT_CASE(at_once_if_strict),
 	KUNIT_CASE(wide),
+	KUNIT_CASE(no_record_to_say_so),
 	KUNIT_CASE(never_synced),
 	{}
 };

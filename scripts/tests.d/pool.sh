@@ -66,5 +66,6 @@ check "the suites of sub-ranges and of pending writes run with 16 ranges" vm "$b
 	'dmesg | grep "without an owner" >/dev/out || true' \
 	'grep -E "^(not )?ok" /sys/kernel/debug/kunit/dma_owner_scan/results >/dev/out'
 check "ranges ran out" grep -q '^ranges_exhausted: [1-9]' "$out"
+check "findings without a record are counted" grep -q '^findings_pool_empty: [1-9]' "$out"
 check "no poison without an owner" lacks 'without an owner' "$out"
 check "no poison is left" grep -q '^ok 1 dma_owner_scan' "$out"
