@@ -161,6 +161,8 @@ static void rows_of_mappings(struct kunit *test)
 		{ DOD_R_CACHELINE_SHARING, DOD_SINGLE, "scsi_queue_rq", false },
 		{ DOD_R_OVERLAPPING_MAPPING, DOD_SG, "scsi_dma_map", false },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "scsi_queue_rq [scsi_mod]", true },
+		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [virtio_ring]", true },
+		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [my_ring]", false },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list", true },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list [scsi_mod]", false },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm]", true },
