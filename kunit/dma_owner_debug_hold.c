@@ -3,7 +3,8 @@
  * For scripts/tests.d/harm.sh: maps a buffer DMA_TO_DEVICE when it is loaded, reads it,
  * legally, when it is unloaded, and then unmaps it. For lifecycle.sh, with receive=1: maps
  * it DMA_FROM_DEVICE, for a device whose driver has no shutdown(); with child=1 a child
- * that it has made has one, as dwc3's xHCI. No locks.
+ * that it has made has one, as dwc3's xHCI. For reports.sh, with writes=1: writes to it, and
+ * syncs that when it is unloaded. No locks.
  */
 
 #include <linux/dma-mapping.h>
@@ -23,6 +24,10 @@ static bool child;
 module_param(child, bool, 0400);
 MODULE_PARM_DESC(child, "give the device a child that is shut down (default: N)");
 
+static bool writes;
+module_param(writes, bool, 0400);
+MODULE_PARM_DESC(writes, "write to it, and sync that when unloaded (default: N)");
+
 static struct platform_device *pdev, *child_pdev;
 static dma_addr_t dma;
 static u8 *buf;
@@ -30,6 +35,11 @@ static u8 *buf;
 static noinline void dma_owner_hold_read(const void *p)
 {
 	one_load(p, 8);
+}
+
+static noinline void dma_owner_hold_write(void *p)
+{
+	one_store(p, 8);
 }
 
 static int bind(struct platform_device *bound)
@@ -106,6 +116,8 @@ static int __init dma_owner_hold_init(void)
 		goto err_page;
 	if (!receive)
 		dma_owner_hold_read(buf);
+	if (writes)
+		dma_owner_hold_write(buf);
 	return 0;
 
 err_page:
@@ -123,6 +135,8 @@ static void __exit dma_owner_hold_exit(void)
 {
 	if (!receive)
 		dma_owner_hold_read(buf);
+	if (writes)
+		dma_sync_single_for_device(&pdev->dev, dma, SIZE, dir());
 	dma_unmap_single(&pdev->dev, dma, SIZE, dir());
 	free_page((unsigned long)buf);
 	if (child)

@@ -40,6 +40,14 @@ kcsan) guard='KCSAN, [1-9][0-9]* hooks, .*; accesses are found by chance' ;;
 esac
 check "the tool says what it does" \
 	grep -qE "dma_owner_debug: guarding streaming DMA with $guard" "$console"
+if [ "$(sanitizer_of "$build")" = kasan ]; then
+	rmw='; x\+\+ and x \|= y count as reads: build the kernel with clang'
+	if grep -q '^CONFIG_CC_IS_CLANG=y' "$build/.config"; then
+		check "the load line: x++ is seen as a write" lacks "$rmw" "$console"
+	else
+		check "the load line: x++ counts as a read" grep -qE "$rmw" "$console"
+	fi
+fi
 check "no warning, no oops" lacks 'WARNING:|Oops|BUG: KMSAN|Call trace:.*BUG' \
 	<(without_races "$console")
 # With bounce buffers: what the other run skips. The others are not made for them.

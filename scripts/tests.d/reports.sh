@@ -52,3 +52,19 @@ check "wrong parameters are refused" vm "$build" "${edu[@]}" -- \
 check "an unknown type: the known ones are listed" \
 	grep -qE 'dma_owner_debug: .*cpu-read.*cpu-write' "$console"
 check "a type that is off is silent" no_complaints "$console"
+
+# shellcheck disable=SC2016	# expanded in the guest
+check "a write that waits for its sync" vm "$build" --ko "$tool_ko" \
+	--ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120 -- \
+	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko writes=1' 'sleep 2' \
+	'echo 1 >/sys/module/dma_owner_debug/parameters/pending_after' \
+	'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		if dmesg | grep -q write-never-synced; then break; fi
+		sleep 1
+	done' \
+	'cat /sys/kernel/debug/dma_owner_debug/mappings >/dev/out' 'rmmod dma_owner_debug_hold'
+check "mappings: how much is pending, and since when" grep -qE \
+	'^dma_owner_hold .* to-device .* 8 [1-9][0-9]{5,} ' "$out"
+check "it is noted once, and by whom" count_is 1 \
+	'note: write-never-synced: dma_owner_hold .* 8 bytes .* by dma_owner_hold_write' "$console"
+check "and is no report" lacks 'BUG:' "$console"
