@@ -471,7 +471,7 @@ void dod_broken(const char *what)
 
 /* Where two pages are of two allocations. */
 #define MARKS_NOTE \
-	"; a run of single pages of several allocations is not recognised: build the kernel with CONFIG_MEM_ALLOC_PROFILING=y, and switch it on"
+	"; a run of single pages of several allocations is not recognised: build the kernel (6.10 and later) with CONFIG_MEM_ALLOC_PROFILING=y, and switch it on"
 
 static int __init dma_owner_debug_init(void)
 {

@@ -21,6 +21,10 @@ static unsigned int live;
 module_param(live, uint, 0400);
 MODULE_PARM_DESC(live, "other mappings, of 256 bytes, that are live meanwhile (default: 0)");
 
+static unsigned int zero;
+module_param(zero, uint, 0400);
+MODULE_PARM_DESC(zero, "entries of lists of the zero page that are live meanwhile (default: 0)");
+
 static bool atomic;
 module_param(atomic, bool, 0400);
 MODULE_PARM_DESC(atomic, "make those without letting anything else run on the CPU (default: N)");
@@ -85,6 +89,56 @@ static void free_memory(void)
 	kvfree(live_dma);
 }
 
+/* === Lists of the zero page =============================================== */
+
+#define ZERO_ENTRIES	64
+
+static struct sg_table zero_list, *zero_lists;
+static unsigned int nr_zero;			/* how many of @zero_lists are mapped */
+
+static int zero_table(struct sg_table *t)
+{
+	struct scatterlist *s;
+	int i, err = sg_alloc_table(t, ZERO_ENTRIES, GFP_KERNEL);
+
+	if (err)
+		return err;
+	for_each_sg(t->sgl, s, ZERO_ENTRIES, i)
+		sg_set_page(s, ZERO_PAGE(0), PAGE_SIZE, 0);
+	return 0;
+}
+
+static int get_zero_lists(void)
+{
+	int err;
+
+	zero_lists = kvcalloc(zero / ZERO_ENTRIES + 1, sizeof(*zero_lists), GFP_KERNEL);
+	if (!zero_lists)
+		return -ENOMEM;
+	err = zero_table(&zero_list);
+	for (; !err && nr_zero < zero / ZERO_ENTRIES; nr_zero++) {
+		err = zero_table(&zero_lists[nr_zero]);
+		if (!err && !dma_map_sg(&pdev->dev, zero_lists[nr_zero].sgl, ZERO_ENTRIES,
+					DMA_TO_DEVICE)) {
+			sg_free_table(&zero_lists[nr_zero]);
+			err = -ENOMEM;
+		}
+		if (err)
+			break;
+	}
+	return err;
+}
+
+static void put_zero_lists(void)
+{
+	while (nr_zero) {
+		dma_unmap_sg(&pdev->dev, zero_lists[--nr_zero].sgl, ZERO_ENTRIES, DMA_TO_DEVICE);
+		sg_free_table(&zero_lists[nr_zero]);
+	}
+	sg_free_table(&zero_list);
+	kvfree(zero_lists);
+}
+
 static int get_memory(void)
 {
 	unsigned int i;
@@ -128,6 +182,13 @@ static void map_unmap(void *buf, size_t size, enum dma_data_direction dir)
 
 	if (!dma_mapping_error(&pdev->dev, dma))
 		dma_unmap_single(&pdev->dev, dma, size, dir);
+}
+
+/* As a disk is zeroed: one page, many times. */
+static void zero_pair(const struct bench_case *c, unsigned int n)
+{
+	if (dma_map_sg(&pdev->dev, zero_list.sgl, ZERO_ENTRIES, c->dir))
+		dma_unmap_sg(&pdev->dev, zero_list.sgl, ZERO_ENTRIES, c->dir);
 }
 
 static void nothing(const struct bench_case *c, unsigned int n)
@@ -200,6 +261,7 @@ static const struct bench_case cases[] = {
 	{ "pair_64k_from", pair, DMA_FROM_DEVICE, SZ_64K },
 	{ "sg16_to", sg_pair, DMA_TO_DEVICE },
 	{ "sg16_from", sg_pair, DMA_FROM_DEVICE },
+	{ "zero64", zero_pair, DMA_TO_DEVICE },
 	{ "sync_256_to", sync_pair, DMA_TO_DEVICE, 256 },
 	{ "sync_256_from", sync_pair, DMA_FROM_DEVICE, 256 },
 	{ "ring_16", write_and_sync, DMA_TO_DEVICE, 16 },
@@ -239,7 +301,7 @@ static void run_cases(void)
 
 	for (n = 0; n < repeat; n++)
 		for (i = 0; i < ARRAY_SIZE(cases); i++)
-			if (!only || !strcmp(only, cases[i].name))
+			if (only ? !strcmp(only, cases[i].name) : cases[i].run != zero_pair)
 				pr_info("dma_owner_bench: %s %llu\n", cases[i].name,
 					time_case(&cases[i]));
 }
@@ -357,7 +419,7 @@ static int __init bench_init(void)
 	err = map_held(DMA_FROM_DEVICE, HELD_FROM, &held_from);
 	if (err)
 		goto err_to;
-	err = map_live();
+	err = map_live() ?: get_zero_lists();
 	if (!err && threads)
 		err = run_threads();
 	else if (!err)
@@ -366,6 +428,7 @@ static int __init bench_init(void)
 	if (!err)
 		return 0;
 
+	put_zero_lists();
 	unmap_live();
 	dma_unmap_single(&pdev->dev, held_from, SZ_4K, DMA_FROM_DEVICE);
 err_to:
@@ -378,6 +441,7 @@ err_memory:
 
 static void __exit bench_exit(void)
 {
+	put_zero_lists();
 	unmap_live();
 	dma_unmap_single(&pdev->dev, held_from, SZ_4K, DMA_FROM_DEVICE);
 	dma_unmap_single(&pdev->dev, held_to, SZ_4K, DMA_TO_DEVICE);

@@ -66,6 +66,7 @@ class Results:
         self.yardstick = {}  # (dma-debug, config, direction): (map, unmap)
         self.banner = {}  # config: what the tool said at load
         self.gone = {}  # config: bytes for MANY live
+        self.zero = {}  # entries of the zero page that are live: instructions for 64 more
         self.untracked = {}  # when: how many mappings had no record, or no content
         self.wall = collections.defaultdict(dict)  # (workload, config): {pair: rate}
         try:
@@ -93,6 +94,9 @@ class Results:
     def add_yardstick(self, dma_debug, config, direction, *microseconds):
         self.yardstick[dma_debug, config, {"1": "to", "2": "from"}[direction]] = tuple(
             round(float(us) * 1000) for us in microseconds)
+
+    def add_zero(self, live, value):
+        self.zero[int(live)] = int(value)
 
     def add_memory(self, config, kib):
         self.gone[config] = int(kib) * 1024
@@ -179,6 +183,8 @@ TARGETS = (
      lambda r: r.growth("guard", PAIRS_64 + PAIRS_2K + SYNCS + LISTS)),
     ("everything on, 100,000 live in terms of 1", "times", AT_MOST, 1.2,
      lambda r: r.growth("all", PAIRS_64 + PAIRS_2K + SYNCS + LISTS)),
+    ("list of 64 zero pages, 8,192 live in terms of 512", "times", AT_MOST, 1.2,
+     lambda r: r.zero[8192] / r.zero[512] if len(r.zero) == 2 else None),
     ("allowed read", "instructions", AT_MOST, 900,
      lambda r: r.worst(["guard", "all"], ["read"])),
     ("kfree of memory never mapped", "instructions", AT_MOST, 60,

@@ -159,6 +159,14 @@ cases()
 			sed "s/^/case $1 $config $live /" /tmp/cases >/dev/out
 			unload_bench
 		done
+		case "$1 $config" in
+		'off all')
+			for zero in 512 8192; do
+				say "dma-debug off, tool all, $zero entries of the zero page live"
+				result zero $zero "$(bench only=zero64 zero=$zero | sed 's/.* //')"
+				unload_bench
+			done ;;
+		esac
 		yardstick "$1" "$config"
 		unload_tool "$config"
 	done
