@@ -233,7 +233,7 @@ MODULE_PARM_DESC(fault,
 		 "after a report: \"report\" goes on, \"panic\" panics (default: report)");
 module_param_cb(strict, &param_ops_bool, &dod_params.strict, 0600);
 MODULE_PARM_DESC(strict,
-		 "report also the known departures from the DMA API (default: N)");
+		 "go by the letter of the DMA API: report also its known departures, and what loses nothing, or not yet (default: N)");
 module_param_cb(trap_user, &param_ops_bool, &dod_params.trap_user, 0600);
 MODULE_PARM_DESC(trap_user,
 		 "trap also in memory that user space or the page cache can reach, where legal races exist (default: N)");

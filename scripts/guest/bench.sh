@@ -46,7 +46,7 @@ load_tool()
 	guard) set -- content=off watch_writes=0 off_types=$checks ;;
 	all) set -- ;;
 	lines) set -- noncoherent=64 ;;
-	# QEMU's e1000e writes checksums into what it sends: see "True findings" in the
+	# QEMU's e1000e writes checksums into what it sends: see "Findings" in the
 	# documentation.
 	in) set -- off_drivers=to-device-changed:e1000e ;;
 	esac

@@ -225,7 +225,7 @@ most_live()
 		$(cat /sys/kernel/debug/dma-api/min_free_entries)))
 }
 
-# What is known of these drivers: see "True findings" in the documentation. QEMU's
+# What is known of these drivers: see "Findings" in the documentation. QEMU's
 # e1000e, to a back end without checksum offload, writes the checksum into the buffer
 # that it sends: a device that writes what it may only read.
 filters=to-device-changed:e1000e
