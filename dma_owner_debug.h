@@ -206,6 +206,8 @@ enum dod_counter {
 	DOD_C_UNJUDGED_CONTENT,
 	DOD_C_UNTRACKED_STALE,
 	DOD_C_STALE_MAPPINGS,
+	DOD_C_FINISHED_RANGES,
+	DOD_C_PENDING_REMAPPED,
 	DOD_C_PENDING_WRITES,
 	DOD_C_PENDING_POOL_EMPTY,
 	DOD_C_FINDINGS_POOL_EMPTY,
@@ -370,6 +372,7 @@ enum dod_mapping_kind {
 	DOD_KIND_PENDING	= BIT(2),	/* @pending */
 	DOD_KIND_WRITABLE	= BIT(3),	/* the device may write to it */
 	DOD_KIND_LONE		= BIT(4),	/* not @shared */
+	DOD_KIND_STALE		= BIT(5),	/* @ranges may have stale ones */
 };
 
 /**

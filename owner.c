@@ -652,7 +652,9 @@ static void finish_range(struct dod_mapping *m, struct dod_range *r)
 {
 	u64 start = round_up(r->start, GRANULE), end = round_down(r->last + 1, GRANULE);
 
-	if (start >= end) {
+	dod_count(DOD_C_FINISHED_RANGES);
+	/* Where memset() is not seen, nobody knows what was written. */
+	if (start >= end || !DOD_MEMCPY_CHECKED) {
 		range_tree_remove(r, &m->ranges);
 		range_put(m, r);
 		return;
@@ -662,6 +664,8 @@ static void finish_range(struct dod_mapping *m, struct dod_range *r)
 		range_add(m, r, start, end - 1, r->dir, DOD_STALE);
 	}
 	r->state = DOD_STALE;
+	if (!(m->kinds & DOD_KIND_STALE))
+		change_kinds(m, 0, DOD_KIND_STALE);
 }
 
 /* The part of a range from @at on, as a range; all of it if no other can be had. */
@@ -725,7 +729,8 @@ static bool leaves_rest(const struct dod_range *r)
 /*
  * Is what precedes a sync for the CPU, in the same hand-over, the headroom of a network
  * buffer? Drivers give a page, have the device begin some bytes into it, and sync the
- * packet (ENA): that is the leading part.
+ * packet (ENA): that is the leading part. What precedes it is nobody's but the CPU's: a
+ * BPF program writes headers there, and that is not seen.
  */
 static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, u64 start,
 			enum take how)
@@ -771,8 +776,8 @@ static bool range_take_from(struct dod_mapping *m, u64 *first, u64 *last, enum t
 				*last = r_last;
 			if (finished) {
 				*first = r->start;
-				r->leads = false;
-				finish_range(m, r);
+				range_tree_remove(r, &m->ranges);
+				range_put(m, r);
 				if (right)
 					finish_range(m, right);
 			}
@@ -1245,6 +1250,7 @@ static void pending_given(struct dod_mapping *m, u64 start, u64 last,
 		if (r->dir != DMA_TO_DEVICE) {
 			range_take(m, from, &to, TAKE_ALL);
 		} else if (sent) {
+			dod_count(DOD_C_PENDING_REMAPPED);
 			range_give(m, from, &to, DMA_TO_DEVICE);
 			next = to < last ? range_tree_iter_first(&m->ranges, to + 1, last) :
 					   NULL;
@@ -1258,6 +1264,30 @@ static void set_shared(struct dod_mapping *m)
 	m->shared = true;
 	if (m->kinds & DOD_KIND_LONE)
 		change_kinds(m, DOD_KIND_LONE, 0);
+}
+
+/*
+ * The device of a new mapping of [start, last] may write there: what rule 6b has left to
+ * others' is not stale any more. The lock of the part is held.
+ */
+static void unstale(struct index_part *part, const struct dod_mapping *by, u64 start,
+		    u64 last)
+{
+	struct dod_range *r, *next;
+	struct dod_mapping *m;
+
+	for (m = first_of(part, start, last, DOD_KIND_STALE); m;
+	     m = next_of(m, start, last, DOD_KIND_STALE)) {
+		if (m == by)
+			continue;
+		for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
+			u64 to = min(r->last, last);
+
+			next = range_tree_iter_next(r, start, last);
+			if (r->state == DOD_STALE)
+				range_take(m, max(r->start, start), &to, TAKE_ALL);
+		}
+	}
 }
 
 /*
@@ -1283,8 +1313,10 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 	}
 	m->shared = true;
 	/* What is sent does not change what others send. */
-	if (m->dir != DMA_TO_DEVICE)
+	if (m->dir != DMA_TO_DEVICE) {
 		concerned |= DOD_KIND_SENT_CONTENT;
+		unstale(part, m, start, last);
+	}
 	for (other = first_of(part, start, last, concerned); other;
 	     other = next_of(other, start, last, concerned)) {
 		if (other == m)
@@ -1649,7 +1681,7 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 		return false;
 	if (!m->line && !(m->bounced && dod_checks_bounced(call->dev, m->start, m->bus)))
 		return false;
-	if (m->wide || atomic_read(&nr_stale) >= MAX_STALE) {
+	if (m->wide || atomic_read(&nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
 		dod_count(DOD_C_UNTRACKED_STALE);
 		return false;
 	}

@@ -124,6 +124,22 @@ static const struct dod_idiom dod_idioms[] = {
 	 * in the buffer, in words that the device does not write.
 	 */
 	{ "dpaa2_eth_free_tx_fd", "fsl_dpaa2_eth", BIT(DMA_BIDIRECTIONAL) },
+	/*
+	 * drivers/net/wireless/ath/ath9k/recv.c clears the status in a buffer that it has
+	 * mapped, syncs that much for the device, and only then tells it of the buffer.
+	 */
+	{ "ath_rx_edma_buf_link", "ath9k", BIT(DMA_BIDIRECTIONAL) },
+	/*
+	 * drivers/crypto/talitos.c links a descriptor to the one before it, and syncs it.
+	 * dma_map_request() is inlined into talitos_submit().
+	 */
+	{ "dma_map_request", "talitos", BIT(DMA_BIDIRECTIONAL) },
+	{ "talitos_submit", "talitos", BIT(DMA_BIDIRECTIONAL) },
+	/*
+	 * drivers/md/dm-integrity.c writes tags to a buffer of dm-bufio's that is being
+	 * written to the disk: it is dirty again, and written again after that (rule 8).
+	 */
+	{ "dm_integrity_rw_tag", "dm_integrity", BIT(DMA_TO_DEVICE) },
 };
 
 /*
@@ -247,6 +263,29 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_CPU_READ, "caam_cra_init", "dpaa2_caam", .both = true },
 	{ DOD_R_CPU_WRITE, "caam_hash_cra_init", "dpaa2_caam", .both = true },
 	{ DOD_R_CPU_READ, "caam_hash_cra_init", "dpaa2_caam", .both = true },
+	{ DOD_R_CPU_WRITE, "caam_drv_ctx_init", "caam", .both = true },
+	{ DOD_R_CPU_READ, "caam_drv_ctx_init", "caam", .both = true },
+	/*
+	 * drivers/crypto/talitos.c maps the table of a request before it fills it, and
+	 * syncs that before it submits the request.
+	 */
+	{ DOD_R_CPU_WRITE, "talitos_edesc_alloc", "talitos", .both = true },
+	{ DOD_R_CPU_READ, "talitos_edesc_alloc", "talitos", .both = true },
+	/*
+	 * A UART's transmit ring is mapped for as long as the port is open, and synced
+	 * where it is sent. What it still holds when the port is closed is thrown away on
+	 * purpose (drivers/tty/serial: 8250_dma.c, sh-sci.c, samsung_tty.c, atmel_serial.c).
+	 */
+	{ DOD_R_CPU_WRITE, "serial8250_request_dma", "8250_base" },
+	{ DOD_R_CPU_WRITE, "sci_request_dma", "sh_sci" },
+	{ DOD_R_CPU_WRITE, "s3c24xx_serial_request_dma", "samsung_tty" },
+	{ DOD_R_CPU_WRITE, "atmel_prepare_tx_" },
+	/*
+	 * User space fills what drivers/firewire and drivers/accel/qaic have mapped for it,
+	 * and they sync what it submits. The rest was never sent.
+	 */
+	{ DOD_R_TO_DEVICE_CHANGED, "fw_iso_buffer_map_dma", "firewire_core" },
+	{ DOD_R_TO_DEVICE_CHANGED, "qaic_", "qaic" },
 	/*
 	 * drivers/virtio/virtio_ring.c maps the parts of a request one by one, and the
 	 * answer may be shorter than the room for it.

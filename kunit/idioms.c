@@ -134,6 +134,11 @@ static void rows_of_directions(struct kunit *test)
 		{ "iwl_fill_paging_mem [iwldvm]", "", DMA_BIDIRECTIONAL, false },
 		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_BIDIRECTIONAL, true },
 		{ "dpaa2_eth_free_tx_fd [fsl_dpaa2_eth]", "", DMA_TO_DEVICE, false },
+		{ "ath_rx_edma_buf_link+0x10/0x80 [ath9k]", "", DMA_BIDIRECTIONAL, true },
+		{ "ath_rx_edma_buf_link [ath9k]", "", DMA_FROM_DEVICE, false },
+		{ "talitos_submit [talitos]", "", DMA_BIDIRECTIONAL, true },
+		{ "dm_integrity_rw_tag [dm_integrity]", "", DMA_TO_DEVICE, true },
+		{ "dm_integrity_rw_tag [dm_integrity]", "", DMA_BIDIRECTIONAL, false },
 	};
 	unsigned int i;
 
@@ -161,6 +166,10 @@ static void rows_of_mappings(struct kunit *test)
 		{ DOD_R_CACHELINE_SHARING, DOD_SINGLE, "scsi_queue_rq", false },
 		{ DOD_R_OVERLAPPING_MAPPING, DOD_SG, "scsi_dma_map", false },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "scsi_queue_rq [scsi_mod]", true },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "serial8250_request_dma [8250_base]", true },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "serial8250_request_dma [my_uart]", false },
+		{ DOD_R_TO_DEVICE_CHANGED, DOD_SINGLE, "fw_iso_buffer_map_dma [firewire_core]", true },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "fw_iso_buffer_map_dma [firewire_core]", false },
 		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [virtio_ring]", true },
 		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [my_ring]", false },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list", true },
