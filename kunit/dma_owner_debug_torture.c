@@ -212,8 +212,8 @@ struct map {
 	struct bits owned;
 	/* Of what a device reads: rule 4. What is only perhaps known to the tool is hazy. */
 	struct bits pending, hazy;
-	/* Of whole granules: rule 6b. */
-	struct bits stale;
+	/* Of whole granules: rule 6b. What the tool perhaps knows to be fresh is dim. */
+	struct bits stale, dim;
 	u8 hand_over[MAX_SIZE];		/* since which it is owned */
 	unsigned int hand_overs;
 	u8 hand_dir[MAX_HAND_OVERS];
@@ -792,14 +792,16 @@ static void ask_map(const struct buffer *b, const struct access *a, const struct
 			answer->needs = max(answer->needs, known);
 		}
 		if (m->stale.byte[g] && known != UNKNOWN) {
+			enum knowledge stale = m->dim.byte[g] ? MAYBE : known;
+
 			if (write) {
 				answer->freshens = true;
-				answer->needs = max(answer->needs, known);
-				answer->seen = max(answer->seen, known);
+				answer->needs = max(answer->needs, stale);
+				answer->seen = max(answer->seen, stale);
 			} else {
 				answer->legal = false;
 				answer->devices |= BIT_ULL(m->id);
-				forbid(answer, known, is_read_elsewhere(b, g) ? MAYBE : KNOWN);
+				forbid(answer, stale, is_read_elsewhere(b, g) ? MAYBE : KNOWN);
 			}
 		} else if (m->stale.byte[g] && !write) {
 			answer->legal = false;
@@ -928,6 +930,54 @@ static void forget_stale(struct buffer *b, size_t start, size_t end, enum knowle
 	}
 }
 
+/*
+ * The device of @m may write to [start, end): what packets of others have left there is
+ * fresh. The tool does not look across the border of a region for that.
+ */
+static void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t end,
+			   u32 now)
+{
+	enum knowledge known = b->source == WINDOW ? min(knows(m, now), MAYBE) : knows(m, now);
+	struct map *o;
+
+	if (m->dir == DMA_TO_DEVICE || known == UNKNOWN)
+		return;
+	for (o = b->map; o < b->map + NR_MAPS; o++) {
+		size_t g;
+
+		if (o == m || !o->live)
+			continue;
+		for (g = start / GRANULE; g <= (end - 1) / GRANULE; g++)
+			if (known == MAYBE || o->stale.byte[g])
+				o->dim.byte[g] = 0xff;
+		/* Of a granule at the border only a part is. */
+		if (known == KNOWN && round_up(start, GRANULE) < round_down(end, GRANULE))
+			clear_granules(&o->stale, round_up(start, GRANULE),
+				       round_down(end, GRANULE));
+	}
+}
+
+/* A new mapping sends to its device what was written to an older one of that device. */
+static void send_others(struct buffer *b, const struct map *m, size_t start, size_t end,
+			u32 now)
+{
+	enum knowledge known = knows(m, now);
+	struct map *o;
+	size_t i;
+
+	if (m->dir == DMA_FROM_DEVICE || known == UNKNOWN)
+		return;
+	for (o = b->map; o < b->map + NR_MAPS; o++) {
+		if (o == m || !o->live || o->dev != m->dev)
+			continue;
+		for (i = start; i < end; i++)
+			if (get_bit(&o->pending, i) || get_bit(&o->hazy, i)) {
+				set_bits(&o->hazy, i, i + 1, known == MAYBE);
+				set_bits(&o->pending, i, i + 1, false);
+			}
+	}
+}
+
 static void clear_stale(struct buffer *b)
 {
 	memset(&b->stale, 0, sizeof(b->stale));
@@ -1030,8 +1080,10 @@ static void take_back(struct map *m, size_t start, size_t end)
 	     get_bit(&m->owned, i) && m->hand_over[i] == nr; i++)
 		;
 	set_bits(&m->owned, end, i, false);
-	if (round_up(end, GRANULE) < round_down(i, GRANULE))
+	if (round_up(end, GRANULE) < round_down(i, GRANULE)) {
 		set_bits(&m->stale, round_up(end, GRANULE), round_down(i, GRANULE), true);
+		set_bits(&m->dim, round_up(end, GRANULE), round_down(i, GRANULE), false);
+	}
 }
 
 /* Rule 3b: what the device still owned, and may have written, of whole granules. */
@@ -1066,7 +1118,8 @@ static void leave_stale(struct buffer *b, const struct map *m, u32 now)
 				continue;
 			b->stale_devices |= BIT_ULL(m->id);
 			/* Of two directions, each is left alone. */
-			if (sure == KNOWN && (m->stale.byte[g] || guards(b, m, g) == KNOWN))
+			if (sure == KNOWN && (m->stale.byte[g] ? !m->dim.byte[g] :
+					      guards(b, m, g) == KNOWN))
 				b->stale.byte[g] = 0xff;
 			else
 				b->perhaps_stale.byte[g] = 0xff;
@@ -1398,6 +1451,7 @@ static void begin_map(struct buffer *b, struct map *m, unsigned long attrs, u32 
 	memset(&m->pending, 0, sizeof(m->pending));
 	memset(&m->hazy, 0, sizeof(m->hazy));
 	memset(&m->stale, 0, sizeof(m->stale));
+	memset(&m->dim, 0, sizeof(m->dim));
 	m->hand_overs = 0;
 	m->loses = false;
 	m->live = true;
@@ -1405,8 +1459,11 @@ static void begin_map(struct buffer *b, struct map *m, unsigned long attrs, u32 
 		size_t start = m->segment[i].start, end = start + m->segment[i].size;
 
 		forget_stale(b, start, end, knows(m, now));
-		if (!attrs)
+		if (!attrs) {
+			freshen_others(b, m, start, end, now);
+			send_others(b, m, start, end, now);
 			hand_over(m, start, end, m->dir);
+		}
 	}
 }
 
@@ -1436,6 +1493,7 @@ static void end_sync(struct buffer *b, struct map *m, size_t start, size_t end, 
 		if (dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE)
 			return;
 		forget_stale(b, start, end, known);
+		freshen_others(b, m, start, end, now);
 		hand_over(m, start, end, dir);
 	} else if (dir != DMA_TO_DEVICE) {
 		forget_stale(b, start, end, known);

@@ -80,6 +80,9 @@ arguments()
 			mkdir "$work/$label-dir"
 			cp "$work/$label-new" "$work/$label-dir/host" ;;
 		*)
+			# QEMU reads the scripts in the card's own memory through the IOMMU, which
+			# does not know it. The older card has them in the host's memory.
+			[ "$mode" != iommu ] || word=${word//lsi53c895a/lsi53c810}
 			word=${word//@mac/52:54:00:00:01:$(printf '%02x' "$nr")}
 			case $word in
 			*path=@*) word=${word//path=@/path=$work/$label} ;;
