@@ -1058,8 +1058,9 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	from = start - min(start, margin);
 	to = last + margin;
 
-	for (m = first_touching(shard, from, to); m;
-	     m = next_touching(m, from, to))
+	/* Those that have ended, too: what they have left is stale. */
+	for (m = phys_tree_iter_first(&shard->root, from, to); m;
+	     m = phys_tree_iter_next(m, from, to))
 		guard_mapping(m, start, last);
 
 	if (READ_ONCE(by_phys->wide.nr)) {

@@ -446,6 +446,12 @@ if [ "$(result failures)" != 0 ]; then
 		grep dma_owner_torture $debugfs/dma_owner_debug/mappings
 		cat $stats
 	fi
+	say "the reports that they name:"
+	sed -n 's/^.* at \(ffff[0-9a-f]*\) by task .*/\1/p' $torture/failures | sort -u | while read -r at; do
+		dmesg | awk -v at="at $at by" '/BUG: DMA_OWNER/ { n = 0; kept = ""; found = 0 }
+			{ kept = kept $0 "\n" } index($0, at) { found = 1 }
+			/====$/ && found { printf "%s", kept; found = 0 }'
+	done
 	say "the end of the log:"
 	dmesg | tail -n 250
 fi
