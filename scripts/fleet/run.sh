@@ -80,9 +80,6 @@ arguments()
 			mkdir "$work/$label-dir"
 			cp "$work/$label-new" "$work/$label-dir/host" ;;
 		*)
-			# QEMU reads the scripts in the card's own memory through the IOMMU, which
-			# does not know it. The older card has them in the host's memory.
-			[ "$mode" != iommu ] || word=${word//lsi53c895a/lsi53c810}
 			word=${word//@mac/52:54:00:00:01:$(printf '%02x' "$nr")}
 			case $word in
 			*path=@*) word=${word//path=@/path=$work/$label} ;;
@@ -135,12 +132,19 @@ fleet_run()
 		qemu+=(-device "intel-iommu,intremap=off")
 		more+=" intel_iommu=on iommu.strict=1" ;;
 	esac
+	# QEMU's lsi53c895a reads its own memory through the IOMMU, which does not know that;
+	# its pvscsi writes to its rings past the IOMMU, and so over somebody's memory.
+	awk -v g="$group" -v mode="$mode" '$1 == g {
+		if (mode == "iommu" && $2 ~ /^(sym53c8xx|pvscsi)$/)
+			print "soak: skip: " mode " " g ": " $2 ": QEMU does not have this card behind an IOMMU" >"/dev/stderr"
+		else
+			print
+	}' "$fleet/table" >"$guest/fleet/table"
 	while read -r _ label _ _ _ rest; do
 		nr=$((nr + 1))
 		# shellcheck disable=SC2086	# words
 		arguments "$label" $nr $rest
-	done < <(awk -v g="$group" '$1 == g' "$fleet/table")
-	awk -v g="$group" '$1 == g' "$fleet/table" >"$guest/fleet/table"
+	done <"$guest/fleet/table"
 	[ "$group" != virtio ] || typist
 	for arg in "${qemu[@]}"; do
 		args+=(--qemu "$arg")
