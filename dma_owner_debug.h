@@ -60,6 +60,20 @@ static inline void dod_judging_dec(void)
 }
 
 /**
+ * dod_kasan_is_off() - does KASAN see nothing of what this CPU does now?
+ *
+ * Context: any.
+ */
+static inline bool dod_kasan_is_off(void)
+{
+#ifdef CONFIG_KASAN_GENERIC
+	return READ_ONCE(current->kasan_depth) > 0;
+#else
+	return false;
+#endif
+}
+
+/**
  * dod_judge_begin() - this CPU is about to judge, format, print or unwind
  *
  * KASAN finds nothing on this CPU until dod_judge_end(), and interrupts are off: the
@@ -207,7 +221,7 @@ enum dod_counter {
 	DOD_C_UNTRACKED_STALE,
 	DOD_C_STALE_MAPPINGS,
 	DOD_C_FINISHED_RANGES,
-	DOD_C_PENDING_REMAPPED,
+	DOD_C_STALE_DOUBTED,
 	DOD_C_PENDING_WRITES,
 	DOD_C_PENDING_POOL_EMPTY,
 	DOD_C_FINDINGS_POOL_EMPTY,
@@ -424,6 +438,8 @@ enum dod_mapping_kind {
  *		(phys lock). Or it was not allocated when it was mapped
  * @leaked:	its driver was unbound and has left it (phys lock)
  * @was_owned:	the device owned some of it when it was freed (phys lock)
+ * @unseen:	how often the DMA API had been called where KASAN is off, when some of it
+ *		became stale: see owner.c (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
  * @freed_looks: how many looks at all mappings have found it @freed and @was_owned, up to
  *		2 (phys lock)
@@ -469,6 +485,7 @@ struct dod_mapping {
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_looks : 2;
+	u8 unseen;
 	u16 binding;
 	u32 mark, dmabuf;
 
@@ -953,6 +970,7 @@ void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
 
 /* === Look-ups ============================================================= */
 
+void dod_owner_note_unseen(void);
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,

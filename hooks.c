@@ -968,8 +968,11 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 	if (dod_in_panic())
 		return;
 	hook = find_hook(ip);
-	if (likely(hook && !hook->missing) && wanted(hook, arg_dev(fregs)))
-		hook->event(hook, parent_ip, fregs);
+	if (unlikely(!hook || hook->missing) || !wanted(hook, arg_dev(fregs)))
+		return;
+	if (unlikely(dod_kasan_is_off()))
+		dod_owner_note_unseen();
+	hook->event(hook, parent_ip, fregs);
 }
 
 /*

@@ -645,6 +645,31 @@ static bool any_pending(struct dod_mapping *m)
 }
 
 /*
+ * How often the DMA API was called where KASAN is off: in interrupts of code that has
+ * turned it off for itself, as the page allocator does while it clears a page. What they
+ * write, as TCP does into the tailroom of a packet, is not seen, so that nothing that was
+ * stale before is certainly stale after it.
+ */
+static atomic_t nr_unseen;
+
+static bool has_stale(struct dod_mapping *m)
+{
+	struct rb_node *rb;
+
+	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
+		if (rb_entry(rb, struct dod_range, rb)->state == DOD_STALE)
+			return true;
+	return false;
+}
+
+/* Some of the mapping becomes stale. */
+static void note_stale(struct dod_mapping *m)
+{
+	if (!has_stale(m))
+		m->unseen = (u8)atomic_read(&nr_unseen);
+}
+
+/*
  * Rule 6b: the device is done with what is left of a range. Of whole granules only: a write
  * to a part of one is not seen, and what was written is not stale.
  */
@@ -653,12 +678,13 @@ static void finish_range(struct dod_mapping *m, struct dod_range *r)
 	u64 start = round_up(r->start, GRANULE), end = round_down(r->last + 1, GRANULE);
 
 	dod_count(DOD_C_FINISHED_RANGES);
-	/* Where memset() is not seen, nobody knows what was written. */
-	if (start >= end || !DOD_MEMCPY_CHECKED) {
+	/* Where memset() is not seen, or nothing is, nobody knows what is written now. */
+	if (start >= end || m->wide || !DOD_MEMCPY_CHECKED || dod_kasan_is_off()) {
 		range_tree_remove(r, &m->ranges);
 		range_put(m, r);
 		return;
 	}
+	note_stale(m);
 	if (start != r->start || end - 1 != r->last) {
 		range_tree_remove(r, &m->ranges);
 		range_add(m, r, start, end - 1, r->dir, DOD_STALE);
@@ -1058,9 +1084,9 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	from = start - min(start, margin);
 	to = last + margin;
 
-	/* Those that have ended, too: what they have left is stale. */
-	for (m = phys_tree_iter_first(&shard->root, from, to); m;
-	     m = phys_tree_iter_next(m, from, to))
+	/* Not what has ended: see keep_stale(). */
+	for (m = first_touching(shard, from, to); m;
+	     m = next_touching(m, from, to))
 		guard_mapping(m, start, last);
 
 	if (READ_ONCE(by_phys->wide.nr)) {
@@ -1163,7 +1189,33 @@ static void stale_drop(struct index_part *shard, u64 start, u64 last)
 	}
 }
 
-/* The same of any range; no lock is held. */
+/* Nobody knows whether a byte is stale: it is the CPU's. Its region's lock is held. */
+static bool drop_doubtful(struct index_part *shard, u64 byte)
+{
+	struct dod_mapping *m, *next;
+	bool dropped = false;
+
+	for (m = phys_tree_iter_first(&shard->root, byte, byte); m; m = next) {
+		struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+		u64 from, to;
+
+		next = phys_tree_iter_next(m, byte, byte);
+		if (!r || r->state != DOD_STALE || m->unseen == (u8)atomic_read(&nr_unseen))
+			continue;
+		from = r->start;
+		to = r->last;
+		range_take(m, from, &to, TAKE_ALL);
+		guard->disown(from, to);
+		guard_region(shard, from, to);
+		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
+			stale_end(shard, m);
+		dod_count(DOD_C_STALE_DOUBTED);
+		dropped = true;
+	}
+	return dropped;
+}
+
+/* As stale_drop(), of any range; no lock is held. */
 static void stale_forget(u64 start, u64 last)
 {
 	u64 from, to;
@@ -1231,31 +1283,17 @@ static void settle(u64 start, u64 last)
 
 /* === Content ============================================================== */
 
-/*
- * What the CPU wrote to one of several mappings is given back with any of them. What is
- * only sent must be given by the same device's, and by a new one: xprtrdma registers
- * memory that it has mapped already, and the device reads it there.
- */
-static void pending_given(struct dod_mapping *m, u64 start, u64 last,
-			  const struct dod_mapping *by)
+/* What the CPU wrote to one of several mappings is given back with any of them. */
+static void pending_given(struct dod_mapping *m, u64 start, u64 last)
 {
-	bool sent = !by->in_bus && by->dir != DMA_FROM_DEVICE && by->device == m->device;
 	struct dod_range *r, *next;
 
 	for (r = range_tree_iter_first(&m->ranges, start, last); r; r = next) {
 		u64 from = max(r->start, start), to = min(r->last, last);
 
 		next = range_tree_iter_next(r, start, last);
-		if (r->state != DOD_PENDING)
-			continue;
-		if (r->dir != DMA_TO_DEVICE) {
+		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
 			range_take(m, from, &to, TAKE_ALL);
-		} else if (sent) {
-			dod_count(DOD_C_PENDING_REMAPPED);
-			range_give(m, from, &to, DMA_TO_DEVICE);
-			next = to < last ? range_tree_iter_first(&m->ranges, to + 1, last) :
-					   NULL;
-		}
 	}
 }
 
@@ -1323,7 +1361,7 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 		if (other == m)
 			continue;
 		if (unlikely(other->pending))
-			pending_given(other, start, last, m);
+			pending_given(other, start, last);
 		if (other->content)
 			dod_content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
@@ -1460,9 +1498,9 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 			set_shared(m);
 			set_shared(w);
 			if (unlikely(m->pending))
-				pending_given(m, from, to, w);
+				pending_given(m, from, to);
 			if (unlikely(w->pending))
-				pending_given(w, from, to, m);
+				pending_given(w, from, to);
 			if (m->content)
 				dod_content_overlap(m, from, to,
 						    w->dir != DMA_TO_DEVICE);
@@ -2091,6 +2129,7 @@ static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
+	note_stale(m);
 	for (r = range_tree_iter_first(&m->ranges, m->start, m->last); r; r = next) {
 		u64 start = r->start, last = r->last;
 
@@ -3289,6 +3328,16 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 }
 
 /**
+ * dod_owner_note_unseen() - the DMA API is called where KASAN is off
+ *
+ * Context: any but NMI.
+ */
+void dod_owner_note_unseen(void)
+{
+	atomic_inc(&nr_unseen);
+}
+
+/**
  * dod_owner_find() - which mapping makes a device the owner of a byte?
  * @phys: the byte
  * @write: the access that asks is a write
@@ -3308,6 +3357,8 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 
 	dod_lock_irqsave(&shard->lock, flags);
 	found = find_any_owner(shard, phys, write, copy, range);
+	if (unlikely(found && range->state == DOD_STALE) && drop_doubtful(shard, phys))
+		found = find_any_owner(shard, phys, write, copy, range);
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
 	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have

@@ -281,6 +281,11 @@ static const struct dod_map_idiom dod_map_idioms[] = {
 	{ DOD_R_CPU_WRITE, "s3c24xx_serial_request_dma", "samsung_tty" },
 	{ DOD_R_CPU_WRITE, "atmel_prepare_tx_" },
 	/*
+	 * net/sunrpc/xprtrdma maps its buffers once, writes to them, and registers them with
+	 * the device, which maps them again, and reads them there.
+	 */
+	{ DOD_R_CPU_WRITE, "__rpcrdma_regbuf_dma_map", "rpcrdma" },
+	/*
 	 * User space fills what drivers/firewire and drivers/accel/qaic have mapped for it,
 	 * and they sync what it submits. The rest was never sent.
 	 */

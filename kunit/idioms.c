@@ -168,6 +168,7 @@ static void rows_of_mappings(struct kunit *test)
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "scsi_queue_rq [scsi_mod]", true },
 		{ DOD_R_CPU_WRITE, DOD_SINGLE, "serial8250_request_dma [8250_base]", true },
 		{ DOD_R_CPU_WRITE, DOD_SINGLE, "serial8250_request_dma [my_uart]", false },
+		{ DOD_R_CPU_WRITE, DOD_SINGLE, "__rpcrdma_regbuf_dma_map [rpcrdma]", true },
 		{ DOD_R_TO_DEVICE_CHANGED, DOD_SINGLE, "fw_iso_buffer_map_dma [firewire_core]", true },
 		{ DOD_R_CPU_WRITE, DOD_SINGLE, "fw_iso_buffer_map_dma [firewire_core]", false },
 		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [virtio_ring]", true },

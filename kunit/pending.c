@@ -438,46 +438,6 @@ static void mapped_twice_by_one(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* What a device gets by a second mapping it reads there, as xprtrdma has it read. */
-static void mapped_again_by_one(struct kunit *test)
-{
-	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
-	u8 *buf = kt_buf(test, SIZE);
-	struct device *dev;
-	dma_addr_t one, two;
-	int who, again;
-
-	/* Of two equal mappings dma-debug finds none to sync. */
-	if (budget)
-		swap(saved, *budget);
-	for (who = 0; who < 2; who++) {
-		for (again = 0; again < 2 - who; again++) {
-			dev = who ? kt_dev2 : kt_dev;
-			one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
-			other_write(buf + 64);
-			two = test_dma_map(test, dev, buf, 256, DMA_TO_DEVICE);
-			if (again)
-				test_dma_write(buf + 128, 8);
-			dma_unmap_single(dev, two, 256, DMA_TO_DEVICE);
-			if (again)
-				EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 128, 8);
-			else
-				EXPECT_SILENCE(test);
-			unmap(one, SIZE);
-			if (who)
-				EXPECT_REPORT(test, "cpu-write", other_write, buf + 64, 8);
-			else if (again)
-				EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 128, 8);
-			else
-				EXPECT_SILENCE(test);
-			kt_reset();
-		}
-	}
-	if (budget)
-		swap(saved, *budget);
-	EXPECT_CLEAN(test, buf, SIZE);
-}
-
 /* One has got the first write, and traps the second: both are to get that. */
 static void written_again(struct kunit *test)
 {
@@ -672,7 +632,6 @@ static struct kunit_case pending_cases[] = {
 	KUNIT_CASE(entries_of_a_list),
 	KUNIT_CASE(mapped_twice),
 	KUNIT_CASE(mapped_twice_by_one),
-	KUNIT_CASE(mapped_again_by_one),
 	KUNIT_CASE(written_again),
 	KUNIT_CASE(synced_for_writing_only),
 	KUNIT_CASE(writable_by_a_wide_one),
