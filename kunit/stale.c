@@ -181,7 +181,7 @@ static void written_unseen(struct kunit *test)
 			kasan_enable_current();
 		if (round == 1) {
 			kasan_disable_current();
-			passing = dma_map_single(kt_dev2, other, 64, DMA_TO_DEVICE);
+			passing = test_dma_map(test, kt_dev2, other, 64, DMA_TO_DEVICE);
 			dma_unmap_single(kt_dev2, passing, 64, DMA_TO_DEVICE);
 			memset(p + 600, 1, 8);
 			kasan_enable_current();
