@@ -1951,10 +1951,21 @@ static void allocate(struct worker *w, struct buffer *b)
 	count(w, b->mem ? BUFFERS : NO_MEMORY);
 }
 
+/* Is a write to some of a granule pending, of whichever mapping? */
+static bool is_pending(const struct buffer *b, size_t g)
+{
+	const struct map *m;
+
+	for (m = b->map; m < b->map + NR_MAPS; m++)
+		if (m->live && (m->pending.byte[g] | m->hazy.byte[g]))
+			return true;
+	return false;
+}
+
 /*
  * How many reports the free of a buffer has, at @least so known: one of each mapping whose
  * device owns something. The rest of 8 bytes to which a write is pending counts or does
- * not, and so does what is stale.
+ * not, of all mappings, and so does what is stale.
  */
 static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least)
 {
@@ -1969,7 +1980,7 @@ static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least
 
 			for (; g <= last; g++)
 				if (least == KNOWN ?
-				    m->owned.byte[g] && !(m->pending.byte[g] | m->hazy.byte[g]) :
+				    m->owned.byte[g] && !is_pending(b, g) :
 				    m->owned.byte[g] | m->stale.byte[g])
 					break;
 			n += g <= last;
