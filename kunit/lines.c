@@ -459,6 +459,7 @@ static void list_that_ends_in_a_line(struct kunit *test)
 	enum dma_data_direction dir = dir_of(test);
 	struct scatterlist sg[2];
 	u8 *buf = object(test);
+	u32 saved;
 
 	sg_init_table(sg, 2);
 	sg_set_buf(&sg[0], buf, 100);
@@ -468,7 +469,10 @@ static void list_that_ends_in_a_line(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 2, dir);
 
 	sg_set_buf(&sg[0], buf + LINE, 36);
+	/* Two that start in one line: dma-debug does not know that it is one list. */
+	saved = hush(test);
 	KUNIT_ASSERT_NE(test, test_map_list(sg, 2, dir), 0);
+	unhush(test, saved);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_map_list, 100);
 	EXPECT_TEXT(test, LAST "56 bytes" BEHIND);
 	EXPECT_NO_TEXT(test, "Its first *");
