@@ -633,15 +633,20 @@ enum take {
 	FINISH		= BIT(2),	/* rule 6b */
 };
 
-/* Is a write pending to any of the mapping? For @pending of it. */
-static bool any_pending(struct dod_mapping *m)
+static bool has_state(const struct dod_mapping *m, u8 state)
 {
 	struct rb_node *rb;
 
 	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
-		if (rb_entry(rb, struct dod_range, rb)->state == DOD_PENDING)
+		if (rb_entry(rb, struct dod_range, rb)->state == state)
 			return true;
 	return false;
+}
+
+/* Is a write pending to any of the mapping? For @pending of it. */
+static bool any_pending(struct dod_mapping *m)
+{
+	return has_state(m, DOD_PENDING);
 }
 
 /*
@@ -652,20 +657,10 @@ static bool any_pending(struct dod_mapping *m)
  */
 static atomic_t nr_unseen;
 
-static bool has_stale(struct dod_mapping *m)
-{
-	struct rb_node *rb;
-
-	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
-		if (rb_entry(rb, struct dod_range, rb)->state == DOD_STALE)
-			return true;
-	return false;
-}
-
 /* Some of the mapping becomes stale. */
 static void note_stale(struct dod_mapping *m)
 {
-	if (!has_stale(m))
+	if (!has_state(m, DOD_STALE))
 		m->unseen = (u8)atomic_read(&nr_unseen);
 }
 
@@ -1306,8 +1301,8 @@ static void set_shared(struct dod_mapping *m)
 }
 
 /*
- * The device of a new mapping of [start, last] may write there: what rule 6b has left to
- * others' is not stale any more. The lock of the part is held.
+ * The device of @by gets [start, last], and may write there. What rule 6b has made stale
+ * there, of other mappings, is stale no more. The lock of the part is held.
  */
 static void unstale(struct index_part *part, const struct dod_mapping *by, u64 start,
 		    u64 last)

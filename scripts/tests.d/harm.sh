@@ -42,7 +42,7 @@ check "nothing is painted then" lacks 'BUG: ' "$console"
 check "and the tool stops" \
 	count_is 1 'dma_owner_debug: stopped: the breakpoint on kasan_report\(\) is gone' "$console"
 
-# Both halves of a disk at the same time: the mapping's 64 MiB are mostly other people's.
+# The mapping's 64 MiB are mostly other people's memory: a disk works in it meanwhile.
 if ! grep -q 'kunit_filter_glob$' "$build/System.map"; then
 	skip "64 MiB of a small object beside I/O: this kernel cannot filter the suites of modules"
 	return
