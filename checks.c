@@ -997,8 +997,6 @@ static bool begins_object(const struct dod_call *call, const struct dod_mapping 
 		if (entry == m)
 			break;
 	}
-	if (!entry)
-		start = m->start;
 	folio = page_folio(pfn_to_page(PHYS_PFN(start)));
 	if (!folio_test_slab(folio))
 		return false;

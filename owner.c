@@ -4222,8 +4222,10 @@ void dod_owner_free_end(u64 start, u64 last)
  */
 static void look_at_freed(struct dod_mapping *m)
 {
-	if (likely(!m->freed) || !m->was_owned || m->freed_looks == 2 || ++m->freed_looks < 2 ||
-	    m->leaked)
+	if (likely(!m->freed) || !m->was_owned || m->freed_looks == 2)
+		return;
+	m->freed_looks++;
+	if (m->freed_looks < 2 || m->leaked)
 		return;
 	m->leaked = true;
 	atomic_inc(&nr_leaked);
