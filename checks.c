@@ -35,7 +35,7 @@
 static const struct dod_guard *guard;
 
 __printf(2, 3)
-static void say(struct dod_finding *f, const char *fmt, ...)
+static void finding_add(struct dod_finding *f, const char *fmt, ...)
 {
 	unsigned long flags = dod_judge_begin();
 	size_t len = strlen(f->text);
@@ -83,12 +83,12 @@ out:
 
 static void say_whose_stack(struct dod_finding *f, const char *comm, pid_t pid)
 {
-	say(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
+	finding_add(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
 }
 
 static void say_wrong_page(struct dod_finding *f)
 {
-	say(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
+	finding_add(f, "virt_to_page() is wrong there: the device gets an address that has nothing to do with it.\n");
 }
 
 /* Variables have names only with CONFIG_KALLSYMS_ALL. */
@@ -97,8 +97,8 @@ static void say_which_module_memory(struct dod_finding *f, const void *addr)
 	char name[64];
 
 	dod_function_name((unsigned long)addr, name, sizeof(name));
-	say(f, "The buffer is in the image of a module: %s.\n",
-	    strstarts(name, "0x") ? "a static variable or constant" : name);
+	finding_add(f, "The buffer is in the image of a module: %s.\n",
+		    strstarts(name, "0x") ? "a static variable or constant" : name);
 	say_wrong_page(f);
 }
 
@@ -123,7 +123,7 @@ static bool vmalloc_stack(const struct dod_call *call,
 	if (!addr || !find_stack(addr, comm, &pid))
 		return false;
 	say_whose_stack(f, comm, pid);
-	say(f, "It is not in the linear map: the device gets an address that has nothing to do with it.\n");
+	finding_add(f, "It is not in the linear map: the device gets an address that has nothing to do with it.\n");
 	return true;
 }
 
@@ -132,7 +132,7 @@ static bool vmalloc_buffer(const struct dod_call *call,
 {
 	if (!in_vmalloc(m))
 		return false;
-	say(f, "The address is in vmalloc space: vmalloc(), vmap(), ioremap() or percpu memory.\n");
+	finding_add(f, "The address is in vmalloc space: vmalloc(), vmap(), ioremap() or percpu memory.\n");
 	say_wrong_page(f);
 	return true;
 }
@@ -198,14 +198,14 @@ static void add_image(const struct resource *res)
 /* Called with resource_lock held: none of them goes away. */
 static void find_images(void *found)
 {
-	const struct resource *ram, *part;
+	const struct resource *ram, *tree;
 
 	if (*(bool *)found)
 		return;
 	*(bool *)found = true;
 	for (ram = iomem_resource.child; ram; ram = ram->sibling)
-		for (part = ram->child; part; part = part->sibling)
-			add_image(part);
+		for (tree = ram->child; tree; tree = tree->sibling)
+			add_image(tree);
 }
 
 DOD_DEFINE_ALIGNF(look_at_gap, find_images);
@@ -230,8 +230,8 @@ static void learn_images(void)
 static void say_which_image(struct dod_finding *f, const struct image *in,
 			    const void *addr)
 {
-	say(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
-	    in->what, addr);
+	finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
+		    in->what, addr);
 }
 
 /* On arm64 it is in vmalloc space. Where it is not, virt_to_page() is right. */
@@ -402,7 +402,7 @@ static void look(const struct dod_mapping *m, struct dod_finding *f)
 	bool is_free = PageBuddy(pfn_to_page(PHYS_PFN(m->start)));
 
 	f->freed = false;
-	f->what = guard->inaccessible(m->start, m->last, &f->bad, &f->freed);
+	f->what = guard->first_bad_byte(m->start, m->last, &f->bad, &f->freed);
 	if (unlikely(!f->what && dod_guard_is_kfence(m->start, m->last)))
 		f->what = dod_guard_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* hooks.c looks no further than that. */
@@ -427,14 +427,14 @@ static bool bad_memory(const struct dod_mapping *m, struct dod_finding *f,
 		freed = false;
 	if (likely(!f->what) || freed != want_freed)
 		return false;
-	say(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
-	    dod_size(m), f->what);
+	finding_add(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start,
+		    dod_size(m), f->what);
 	/* The size of a slab object, which comes next, is the rounded one. */
 	if (!freed && f->bad != m->start)
-		say(f, "Only its first %llu bytes are allocated.\n",
-		    f->bad - m->start);
+		finding_add(f, "Only its first %llu bytes are allocated.\n",
+			    f->bad - m->start);
 	if (f->ram)
-		say(f, "It leaves RAM after %llu bytes.\n", f->ram);
+		finding_add(f, "It leaves RAM after %llu bytes.\n", f->ram);
 	f->object = as_linear(freed ? f->bad : m->start);
 	return true;
 }
@@ -546,8 +546,8 @@ static bool not_contiguous(const struct dod_call *call,
 {
 	if (likely(!f->next))
 		return false;
-	say(f, "From byte %llu of its %llu on it is another allocation.\n",
-	    f->next - m->start, dod_size(m));
+	finding_add(f, "From byte %llu of its %llu on it is another allocation.\n",
+		    f->next - m->start, dod_size(m));
 	f->object = as_linear(f->next);
 	return true;
 }
@@ -586,7 +586,7 @@ static bool is_member(const struct dod_mapping *m, const void *data)
 	folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
 	object_end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
 	return folio_test_slab(folio) && end < object_end &&
-	       guard->alive(end, object_end - 1, true) >= SMP_CACHE_BYTES;
+	       guard->accessible_bytes(end, object_end - 1, true) >= SMP_CACHE_BYTES;
 }
 
 /*
@@ -746,21 +746,21 @@ static bool mask_exceeded(const struct dod_call *call,
 	bool coherent = goes_by_coherent_mask(call);
 	u64 mask = coherent ? call->dev->coherent_dma_mask : d->mask;
 	u64 bus_limit = d->bus_limit ?: U64_MAX;
-	u64 wires = READ_ONCE(d->wires), last = dod_bus_last(m);
+	u64 wires = READ_ONCE(d->wires), last = dod_dma_last(m);
 
 	if (likely(last <= mask && last <= bus_limit && last <= wires))
 		return false;
 	if (last > wires)
-		say(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n"
+		finding_add(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n"
 		       "The device may take 0x%llx for 0x%llx.\n",
-		    last, fls64(wires), max(m->bus, wires + 1),
-		    max(m->bus, wires + 1) & wires);
+			    last, fls64(wires), max(m->dma_addr, wires + 1),
+			    max(m->dma_addr, wires + 1) & wires);
 	if (last > mask)
-		say(f, "It ends at 0x%llx, but the device's %smask is 0x%llx.\n",
-		    last, coherent ? "coherent " : "", mask);
+		finding_add(f, "It ends at 0x%llx, but the device's %smask is 0x%llx.\n",
+			    last, coherent ? "coherent " : "", mask);
 	if (last > bus_limit)
-		say(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
-		    last, bus_limit);
+		finding_add(f, "It ends at 0x%llx, but the bus carries no more than 0x%llx.\n",
+			    last, bus_limit);
 	return true;
 }
 
@@ -788,18 +788,18 @@ u16 dod_checks_line(struct device *dev)
  * dod_checks_bounced() - does the device use another copy of the memory?
  * @dev: the device
  * @phys: first byte of the memory
- * @bus: as the device sees it
+ * @dma_addr: as the device sees it
  *
  * Context: any but NMI.
  */
-bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus)
+bool dod_checks_bounced(struct device *dev, u64 phys, u64 dma_addr)
 {
 	struct iommu_domain *domain;
 
 	if (dod_maps_directly(dev))
-		return dma_to_phys(dev, bus) != phys;
+		return dma_to_phys(dev, dma_addr) != phys;
 	domain = iommu_get_domain_for_dev(dev);
-	return domain && iommu_iova_to_phys(domain, bus) != phys;
+	return domain && iommu_iova_to_phys(domain, dma_addr) != phys;
 }
 
 /* Is the line there, or only imagined by the parameter? */
@@ -831,7 +831,7 @@ static void learn_header(const u8 *data)
 
 	if (!folio_test_slab(folio) || is_kfence_address(data))
 		return;
-	nr = guard->alive(PFN_PHYS(folio_pfn(folio)), virt_to_phys((void *)data) - 1, false);
+	nr = guard->accessible_bytes(PFN_PHYS(folio_pfn(folio)), virt_to_phys((void *)data) - 1, false);
 	devres.release = NULL;
 	for (at = 0; at + sizeof(long) <= nr; at += sizeof(long)) {
 		unsigned long word = *(const unsigned long *)(data - nr + at);
@@ -880,7 +880,7 @@ static bool is_managed(const struct dod_mapping *m)
 	if (!devres.size || !folio_test_slab(folio) || m->start - first < devres.size)
 		return false;
 	first = max(first, m->start - devres.size - 1);
-	return guard->alive(first, m->start - 1, false) == devres.size &&
+	return guard->accessible_bytes(first, m->start - 1, false) == devres.size &&
 	       peek_header(m, devres.release_at) == devres.release;
 }
 
@@ -917,7 +917,7 @@ bool dod_checks_own_lines(const struct dod_call *call, const struct dod_mapping 
  * gets dirty in between: what lies beyond the next entry is that one's neighbour.
  */
 static u64 neighbours(const struct dod_call *call, const struct dod_mapping *m,
-		      u64 start, u64 last, bool behind, u64 *distance)
+		      u64 start, u64 last, bool after, u64 *distance)
 {
 	u64 nr;
 
@@ -929,22 +929,22 @@ static u64 neighbours(const struct dod_call *call, const struct dod_mapping *m,
 		return 0;
 	}
 	if (call->kind == DOD_SG) {
-		nr = dod_owner_up_to_group(m, start, last, behind);
+		nr = dod_owner_up_to_group(m, start, last, after);
 		if (!nr)
 			return 0;
-		if (behind)
+		if (after)
 			last = start + nr - 1;
 		else
 			start = last + 1 - nr;
 	}
-	nr = guard->alive(start, last, behind);
+	nr = guard->accessible_bytes(start, last, after);
 	if (nr || is_simulated(call))
 		return nr;
 	for (*distance = 1; *distance <= last - start; ++*distance) {
-		if (behind)
-			nr = guard->alive(start + *distance, last, true);
+		if (after)
+			nr = guard->accessible_bytes(start + *distance, last, true);
 		else
-			nr = guard->alive(start, last - *distance, false);
+			nr = guard->accessible_bytes(start, last - *distance, false);
 		if (nr)
 			break;
 	}
@@ -967,7 +967,7 @@ static u64 skb_end(const struct dod_mapping *m)
 	end = m->last + 1;
 	if (end > last)
 		return 0;
-	end += guard->alive(end, last, true);
+	end += guard->accessible_bytes(end, last, true);
 	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) ||
 	    !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
@@ -1001,25 +1001,25 @@ static bool begins_object(const struct dod_call *call, const struct dod_mapping 
 	if (!folio_test_slab(folio))
 		return false;
 	return start == PFN_PHYS(folio_pfn(folio)) ||
-	       !guard->alive(start - 1, start - 1, false) ||
+	       !guard->accessible_bytes(start - 1, start - 1, false) ||
 	       (start == m->start && is_managed(m));
 }
 
 static void say_neighbours(struct dod_finding *f, const struct dod_mapping *m,
-			   u64 nr, u64 distance, bool behind)
+			   u64 nr, u64 distance, bool after)
 {
-	say(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer",
-	    behind ? "last" : "first", m->line, nr, nr == 1 ? "" : "s",
-	    behind ? "behind" : "before");
+	finding_add(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer",
+		    after ? "last" : "first", m->line, nr, nr == 1 ? "" : "s",
+		    after ? "behind" : "before");
 	if (distance)
-		say(f, ", %llu away", distance);
-	say(f, ", which the CPU may write.\n");
-	f->object = as_linear(behind ? m->last + 1 + distance :
+		finding_add(f, ", %llu away", distance);
+	finding_add(f, ", which the CPU may write.\n");
+	f->object = as_linear(after ? m->last + 1 + distance :
 				       m->start - 1 - distance);
 }
 
-static bool is_judged_for_lines(const struct dod_call *call,
-				const struct dod_mapping *m)
+static bool is_checked_for_lines(const struct dod_call *call,
+				 const struct dod_mapping *m)
 {
 	return m->line && m->trap == DOD_TRAP_ALL && call->to_device &&
 	       !(call->attrs & DOD_ATTR_OWN_LINES);
@@ -1034,59 +1034,59 @@ static bool cacheline_sharing(const struct dod_call *call,
 			      const struct dod_mapping *m,
 			      struct dod_finding *f)
 {
-	u64 before, behind, far_before, far_behind;
+	u64 before, after, far_before, far_after;
 
-	if (!is_judged_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
+	if (!is_checked_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
 		return false;
 	before = neighbours(call, m, dod_line_of(m, m->start), m->start - 1, false,
 			    &far_before);
-	behind = neighbours(call, m, m->last + 1, last_of_lines(m), true, &far_behind);
-	if (unlikely(before || behind)) {
+	after = neighbours(call, m, m->last + 1, last_of_lines(m), true, &far_after);
+	if (unlikely(before || after)) {
 		u64 end = skb_end(m);
 
 		if (end) {
 			before = 0;
-			behind = neighbours(call, m, end, last_of_lines(m), true,
-					    &far_behind);
+			after = neighbours(call, m, end, last_of_lines(m), true,
+					   &far_after);
 		} else if ((end = managed_end(m))) {
-			behind = neighbours(call, m, m->last + 1,
-					    min(last_of_lines(m), end - 1), true,
-					    &far_behind);
+			after = neighbours(call, m, m->last + 1,
+					   min(last_of_lines(m), end - 1), true,
+					   &far_after);
 		}
 	}
-	if (behind && !far_behind && !READ_ONCE(dod_params.strict) && begins_object(call, m)) {
-		u64 own = behind;
+	if (after && !far_after && !READ_ONCE(dod_params.strict) && begins_object(call, m)) {
+		u64 poison = after;
 
 		dod_count(DOD_C_UNJUDGED_OBJECT_REST);
-		behind = neighbours(call, m, m->last + 1 + own, last_of_lines(m), true,
-				    &far_behind);
-		far_behind += own;
+		after = neighbours(call, m, m->last + 1 + poison, last_of_lines(m), true,
+				   &far_after);
+		far_after += poison;
 	}
-	if ((before || behind) && is_simulated(call) &&
+	if ((before || after) && is_simulated(call) &&
 	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}
 	if (before)
 		say_neighbours(f, m, before, far_before, false);
-	if (behind)
-		say_neighbours(f, m, behind, far_behind, true);
-	return before || behind;
+	if (after)
+		say_neighbours(f, m, after, far_after, true);
+	return before || after;
 }
 
 /* The part of a line's rest that another mapping's bytes count in. */
 static bool other_in_rest(const struct dod_call *call,
 			  const struct dod_mapping *m, u64 start, u64 last,
-			  bool behind, struct dod_mapping *other)
+			  bool after, struct dod_mapping *other)
 {
 	if (start > last)
 		return false;
 	if (is_simulated(call)) {
-		u64 nr = guard->alive(start, last, behind);
+		u64 nr = guard->accessible_bytes(start, last, after);
 
 		if (!nr)
 			return false;
-		if (behind)
+		if (after)
 			last = start + nr - 1;
 		else
 			start = last + 1 - nr;
@@ -1102,14 +1102,14 @@ static bool line_shared_with_mapping(const struct dod_call *call,
 	struct dod_mapping *other = f->other;
 	bool first, last;
 
-	if (!is_judged_for_lines(call, m))
+	if (!is_checked_for_lines(call, m))
 		return false;
 	first = other_in_rest(call, m, dod_line_of(m, m->start), m->start - 1, false, other);
 	last = !first && other_in_rest(call, m, m->last + 1, last_of_lines(m), true, other);
 	if (!first && !last)
 		return false;
-	say(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
-	    first ? "first" : "last", m->line);
+	finding_add(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
+		    first ? "first" : "last", m->line);
 	return true;
 }
 
@@ -1120,7 +1120,7 @@ static bool overlapping(const struct dod_call *call,
 	struct dod_mapping *other = f->other;
 	u64 start, last;
 
-	if (!is_judged_for_lines(call, m) ||
+	if (!is_checked_for_lines(call, m) ||
 	    !dod_owner_find_other(m, m->start, m->last,
 				  m->dir == DMA_TO_DEVICE, other))
 		return false;
@@ -1131,10 +1131,10 @@ static bool overlapping(const struct dod_call *call,
 	}
 	start = max(m->start, other->start);
 	last = min(m->last, other->last);
-	say(f, "%llu bytes of it, from byte %llu on, are mapped already, and %s writable for the device.\n",
-	    last - start + 1, start - m->start,
-	    m->dir == DMA_TO_DEVICE ? "the other mapping is" :
-	    other->dir == DMA_TO_DEVICE ? "this mapping is" :
+	finding_add(f, "%llu bytes of it, from byte %llu on, are mapped already, and %s writable for the device.\n",
+		    last - start + 1, start - m->start,
+		    m->dir == DMA_TO_DEVICE ? "the other mapping is" :
+		    other->dir == DMA_TO_DEVICE ? "this mapping is" :
 					  "both mappings are");
 	return true;
 }
@@ -1148,7 +1148,7 @@ static bool mask_never_set(const struct dod_call *call,
 	    !dod_maps_directly(call->dev) ||
 	    phys_to_dma(call->dev, m->last) <= m->device->mask)
 		return false;
-	say(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
+	finding_add(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
 	return true;
 }
 
@@ -1160,8 +1160,8 @@ static bool mask_wider_than_bus(const struct dod_call *call,
 
 	if (likely(!d->bus_limit) || d->mask <= d->bus_limit)
 		return false;
-	say(f, "its mask is 0x%llx, but its bus carries no more than 0x%llx",
-	    d->mask, d->bus_limit);
+	finding_add(f, "its mask is 0x%llx, but its bus carries no more than 0x%llx",
+		    d->mask, d->bus_limit);
 	return true;
 }
 
@@ -1174,8 +1174,8 @@ static bool mask_untested(const struct dod_call *call,
 	    dod_ago(m->map.when, d->since) <
 	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
 		return false;
-	say(f, "it claims %d address bits, but has not used an address above 4 GiB yet: the claim is untested",
-	    fls64(d->mask));
+	finding_add(f, "it claims %d address bits, but has not used an address above 4 GiB yet: the claim is untested",
+		    fls64(d->mask));
 	return true;
 }
 
@@ -1186,10 +1186,10 @@ static void differs(struct dod_finding *f, const char *fmt, ...)
 	va_list args;
 
 	if (!f->text[0])
-		say(f, "it has no firmware node, and its DMA configuration is not its parent's");
+		finding_add(f, "it has no firmware node, and its DMA configuration is not its parent's");
 	va_start(args, fmt);
 	what.va = &args;
-	say(f, "; %pV", &what);
+	finding_add(f, "; %pV", &what);
 	va_end(args);
 }
 

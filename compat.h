@@ -277,7 +277,7 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /* As const since "driver core: bus: constify bus_register/unregister_notifier()", v6.3. */
-#define dod_bus(bus)		((struct bus_type *)(bus))
+#define dod_bus(dma_addr)		((struct bus_type *)(dma_addr))
 
 /* For tests. "hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()" in v6.13. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)

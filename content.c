@@ -6,7 +6,7 @@
  *
  * No lock of its own. What a mapping has here is protected by its phys lock (its
  * shard's, or the wide one), but for its making and its end. What is found under
- * that lock is put into a struct dod_found, and printed after all locks.
+ * that lock is put into a struct dod_content_result, and printed after all locks.
  */
 #include "dma_owner_debug.h"
 #include "compat.h"
@@ -27,7 +27,7 @@
 static const struct dod_guard *guard;
 static struct dod_pool pool;
 static u64 doubted;	/* local_clock() of the last such event */
-static atomic_t doubts;	/* how many there were */
+static atomic_t invalidations;	/* how many there were */
 
 static DEFINE_PER_CPU(unsigned int, content_turn);
 static DEFINE_PER_CPU(unsigned int, watch_turn);
@@ -66,40 +66,40 @@ static struct dod_content *content_get(void)
 		return NULL;
 	}
 	memset(c, 0, offsetof(struct dod_content, block));
-	c->doubts = atomic_read(&doubts);
+	c->invalidations = atomic_read(&invalidations);
 	return c;
 }
 
 /**
- * dod_content_doubt() - content may change now, or have changed, unseen
+ * dod_content_invalidate_all() - content may change now, or have changed, unseen
  *
  * What was mapped before, or is just being mapped, is not judged by its content.
  *
  * Context: any, also NMI.
  */
-void dod_content_doubt(void)
+void dod_content_invalidate_all(void)
 {
 	WRITE_ONCE(doubted, local_clock());
-	atomic_inc(&doubts);
+	atomic_inc(&invalidations);
 }
 
 /* Is the mapping so young that what is doubted may still go on? */
-static bool is_doubtful(const struct dod_mapping *m)
+static bool is_invalid(const struct dod_mapping *m)
 {
 	return m->map.when <= READ_ONCE(doubted) + DOUBT;
 }
 
 /**
- * dod_content_was_doubted() - has content been doubted since it was known?
+ * dod_content_was_invalidated() - has content been doubted since it was known?
  * @c: what is known
  *
  * By counting: the clocks of CPUs may differ.
  *
  * Context: any.
  */
-bool dod_content_was_doubted(const struct dod_content *c)
+bool dod_content_was_invalidated(const struct dod_content *c)
 {
-	return c->doubts != atomic_read(&doubts);
+	return c->invalidations != atomic_read(&invalidations);
 }
 
 /**
@@ -113,7 +113,7 @@ bool dod_content_was_doubted(const struct dod_content *c)
 struct dod_content *dod_content_of(struct dod_mapping *m)
 {
 	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF &&
-	    !is_doubtful(m))
+	    !is_invalid(m))
 		m->content = content_get();
 	return m->content;
 }
@@ -124,13 +124,13 @@ struct dod_content *dod_content_of(struct dod_mapping *m)
  * No function of lib/: those are instrumented, and the memory is poisoned. What
  * is to be noticed are bytes that changed, not somebody who wants to deceive.
  */
-static u64 fold_word(u64 h, u64 word)
+static u64 hash_word(u64 h, u64 word)
 {
 	return rol64(h ^ word, 29) * GOLDEN_RATIO_64;
 }
 
 /* At most a block. */
-static u32 fold_bytes(const u8 *p, const u8 *end)
+static u32 hash_bytes(const u8 *p, const u8 *end)
 {
 	u64 h = 0, word = 0;
 	unsigned int i;
@@ -138,35 +138,35 @@ static u32 fold_bytes(const u8 *p, const u8 *end)
 	if (likely(end - p == BLOCK)) {
 		/* Unrolled: this is most of what knowing the content costs. */
 		for (i = 0; i < BLOCK; i += sizeof(u64))
-			h = fold_word(h, get_unaligned((const u64 *)(p + i)));
+			h = hash_word(h, get_unaligned((const u64 *)(p + i)));
 		return h ^ h >> 32;
 	}
 	for (; end - p >= sizeof(u64); p += sizeof(u64))
-		h = fold_word(h, get_unaligned((const u64 *)p));
+		h = hash_word(h, get_unaligned((const u64 *)p));
 	while (p < end)
 		word = word << 8 | *p++;
-	h = fold_word(h, word);
+	h = hash_word(h, word);
 	return h ^ h >> 32;
 }
 
-static noinline bool fold_kfence(u64 start, unsigned int nr, u32 *print)
+static noinline bool hash_kfence(u64 start, unsigned int nr, u32 *print)
 {
 	u8 copy[BLOCK];
 
 	if (!dod_guard_read(start, copy, nr))
 		return false;
-	*print = fold_bytes(copy, copy + nr);
+	*print = hash_bytes(copy, copy + nr);
 	return true;
 }
 
 /* @kfence: memory of KFENCE's, perhaps. False if it is not there any more. */
-static __always_inline bool fold(u64 start, u64 last, bool kfence, u32 *print)
+static __always_inline bool hash_block(u64 start, u64 last, bool kfence, u32 *print)
 {
 	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
 
 	if (unlikely(kfence))
-		return fold_kfence(start, end - p, print);
-	*print = fold_bytes(p, end);
+		return hash_kfence(start, end - p, print);
+	*print = hash_bytes(p, end);
 	return true;
 }
 
@@ -181,7 +181,7 @@ static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
 	*last = min(*start + BLOCK - 1, m->last);
 }
 
-static void begin_prints(struct dod_mapping *m)
+static void begin_fingerprints(struct dod_mapping *m)
 {
 	u64 blocks = DIV_ROUND_UP(size_of(m), BLOCK);
 	struct dod_content *c;
@@ -193,7 +193,7 @@ static void begin_prints(struct dod_mapping *m)
 		dod_count(DOD_C_UNJUDGED_CONTENT);
 		return;
 	}
-	if (is_doubtful(m)) {
+	if (is_invalid(m)) {
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
@@ -255,8 +255,8 @@ static u64 slots_in(const struct dod_mapping *m, const struct dod_range *range)
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
-static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
-			 const struct dod_range *range)
+static void hash_blocks(struct dod_mapping *m, u64 start, u64 last,
+			const struct dod_range *range)
 {
 	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
 	bool kfence = dod_guard_is_kfence(m->start, m->last);
@@ -269,7 +269,7 @@ static void print_blocks(struct dod_mapping *m, u64 start, u64 last,
 		unsigned int slot = next_slot(&slots);
 
 		block_at(m, slot, &from, &to);
-		if (!fold(from, to, kfence, &c->block[slot]))
+		if (!hash_block(from, to, kfence, &c->block[slot]))
 			gone |= BIT_ULL(slot);
 	}
 	c->valid &= ~gone;
@@ -284,7 +284,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
 	bool kfence = dod_guard_is_kfence(m->start, m->last);
-	bool doubtful = dod_content_was_doubted(c);
+	bool doubtful = dod_content_was_invalidated(c);
 	u32 print;
 
 	c->valid &= ~slots;
@@ -293,7 +293,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 
 		block_at(m, slot, &from, &to);
 		/* What has been freed meanwhile is not there any more. */
-		if (unlikely(!fold(from, to, kfence, &print)) || likely(c->block[slot] == print))
+		if (unlikely(!hash_block(from, to, kfence, &print)) || likely(c->block[slot] == print))
 			continue;
 		if (doubtful) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
@@ -318,7 +318,7 @@ static void changed_given(struct dod_mapping *m, u64 start, u64 last)
 	dod_count(DOD_C_CONTENT_GIVEN_BACK);
 }
 
-static void changed_found(const struct dod_mapping *m, struct dod_found *found)
+static void changed_found(const struct dod_mapping *m, struct dod_content_result *found)
 {
 	u64 changed = m->content->changed, start, last;
 
@@ -349,34 +349,34 @@ static bool is_lent(const struct dod_mapping *m)
  */
 static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 {
-	return m->bounced && dod_checks_bounced(call->dev, m->start, m->bus);
+	return m->bounced && dod_checks_bounced(call->dev, m->start, m->dma_addr);
 }
 
 /* Reading it would pull a line that a device writes into the cache. */
-static bool is_judged_behind(const struct dod_call *call,
+static bool is_checked_after(const struct dod_call *call,
 			     const struct dod_mapping *m)
 {
 	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
-	       !is_bounced(call, m) && !is_doubtful(m);
+	       !is_bounced(call, m) && !is_invalid(m);
 }
 
-static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
+static void begin_after(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_content *c;
 	unsigned int nr, i;
 	u64 start;
 
-	if (!guard->padding || !chosen() || !is_judged_behind(call, m) ||
+	if (!guard->redzone_bytes || !chosen() || !is_checked_after(call, m) ||
 	    dod_guard_is_kfence(m->start, m->last))
 		return;
-	nr = guard->padding(m, DOD_BEHIND, &start);
+	nr = guard->redzone_bytes(m, DOD_BYTES_AFTER, &start);
 	if (!nr)
 		return;
 	c = content_get();
 	if (!c)
 		return;
-	c->behind = start;
-	c->nr_behind = nr;
+	c->after = start;
+	c->nr_after = nr;
 	for (i = 0; i < nr; i++) {
 		c->bytes[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
 		c->state[(start % GRANULE + i) / GRANULE] = guard->state(start + i);
@@ -384,23 +384,23 @@ static void begin_behind(const struct dod_call *call, struct dod_mapping *m)
 	m->content = c;
 }
 
-static void compare_behind(struct dod_mapping *m, struct dod_found *found)
+static void compare_after(struct dod_mapping *m, struct dod_content_result *found)
 {
 	struct dod_content *c = m->content;
 	unsigned int i;
 
 	found->overrun = 0;
-	for (i = 0; i < c->nr_behind; i++) {
-		u64 at = c->behind + i;
+	for (i = 0; i < c->nr_after; i++) {
+		u64 at = c->after + i;
 		u8 is = READ_ONCE(*(u8 *)phys_to_virt(at));
 
 		if (likely(is == c->bytes[i]))
 			continue;
 		/* The object was resized, or is another one by now. */
-		if (c->state[(c->behind % GRANULE + i) / GRANULE] !=
+		if (c->state[(c->after % GRANULE + i) / GRANULE] !=
 		    guard->state(at))
 			continue;
-		if (dod_content_was_doubted(c)) {
+		if (dod_content_was_invalidated(c)) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			return;
 		}
@@ -436,7 +436,7 @@ static bool may_be_filled(const struct dod_call *call, const struct dod_mapping 
 	if (!m->device->coherent || is_bounced(call, m) ||
 	    dod_guard_is_kfence(m->start, m->last))
 		return false;
-	if (guard->inaccessible != dod_guard_blind_inaccessible)
+	if (guard->first_bad_byte != dod_guard_blind_first_bad_byte)
 		return true;
 	return page_ref_count(pfn_to_page(PHYS_PFN(m->start))) > 0 &&
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
@@ -446,7 +446,7 @@ static bool may_be_filled(const struct dod_call *call, const struct dod_mapping 
 static void begin_canary(const struct dod_call *call, struct dod_mapping *m)
 {
 	if (likely(!READ_ONCE(dod_params.canary)) || m->dir != DMA_FROM_DEVICE ||
-	    m->wide || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
+	    m->spanning || dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) ||
 	    !READ_ONCE(dod_armed))
 		return;
 	if (!may_be_filled(call, m)) {
@@ -485,7 +485,7 @@ static bool is_untouched(const struct dod_content *c)
 
 /* A part of it that comes back says nothing of the rest. */
 static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
-			 struct dod_found *found)
+			 struct dod_content_result *found)
 {
 	struct dod_content *c = m->content;
 
@@ -494,7 +494,7 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 	c->filled = false;
 	if ((start == c->fill && last == c->fill_last) ||
 	    (unmap && start <= c->fill && last >= c->fill_last)) {
-		if (dod_content_was_doubted(c) || !is_untouched(c)) {
+		if (dod_content_was_invalidated(c) || !is_untouched(c)) {
 			found->touched = true;
 			return;
 		}
@@ -549,9 +549,9 @@ void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 	if (m->trap != DOD_TRAP_ALL || call->wrong)
 		return;
 	if (m->dir != DMA_TO_DEVICE && call->to_device)
-		begin_behind(call, m);
+		begin_after(call, m);
 	else if (call->to_device)
-		begin_prints(m);
+		begin_fingerprints(m);
 	/* What is given by a sync later counts, too. */
 	if (m->kind != DOD_PAGES)
 		begin_canary(call, m);
@@ -575,7 +575,7 @@ void dod_content_end(struct dod_mapping *m)
 }
 
 /**
- * dod_content_give() - the device has got a range
+ * dod_content_to_device() - the device has got a range
  * @m: the mapping, which has a content
  * @start: first byte
  * @last: last byte
@@ -586,9 +586,9 @@ void dod_content_end(struct dod_mapping *m)
  *
  * Context: any but NMI, phys lock held.
  */
-void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
-		      const struct dod_range *range, bool fresh, bool shared,
-		      bool writable)
+void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
+			   const struct dod_range *range, bool fresh, bool shared,
+			   bool writable)
 {
 	struct dod_content *c = m->content;
 
@@ -609,7 +609,7 @@ void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
 	if (writable || !range || range->dir != DMA_TO_DEVICE)
 		forget_blocks(m, start, last);
 	else
-		print_blocks(m, start, last, range);
+		hash_blocks(m, start, last, range);
 }
 
 /**
@@ -652,7 +652,7 @@ void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
 }
 
 /**
- * dod_content_take() - the CPU is about to get a range
+ * dod_content_to_cpu() - the CPU is about to get a range
  * @call: the sync or unmap call
  * @m: the mapping, which has a content
  * @start: first byte
@@ -662,8 +662,8 @@ void dod_content_written(struct dod_mapping *m, u64 start, u64 last)
  *
  * Context: any but NMI, phys lock held.
  */
-void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
-		      u64 start, u64 last, bool unmap, struct dod_found *found)
+void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
+			u64 start, u64 last, bool unmap, struct dod_content_result *found)
 {
 	if (m->dir == DMA_TO_DEVICE) {
 		compare_blocks(m, start, last);
@@ -671,10 +671,10 @@ void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
 			changed_found(m, found);
 		return;
 	}
-	dod_edges_take(m, start, last, unmap, found);
+	dod_edges_to_cpu(m, start, last, unmap, found);
 	compare_fill(m, start, last, unmap, found);
 	if (unmap)
-		compare_behind(m, found);
+		compare_after(m, found);
 }
 
 /**
@@ -696,7 +696,7 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 	struct dod_content *c = m->content;
 
 	if (likely(!m->line) || !guard->watch || !every || m->dir == DMA_TO_DEVICE ||
-	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->wide ||
+	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->spanning ||
 	    !READ_ONCE(dod_armed) ||
 	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		return;
@@ -750,7 +750,7 @@ static bool changed_legally(const struct dod_mapping *m)
 	return true;
 }
 
-static void report_changed(const struct dod_found *found,
+static void report_changed(const struct dod_content_result *found,
 			   const struct dod_mapping *m, unsigned long at)
 {
 	struct dod_finding f = { .type = DOD_R_TO_DEVICE_CHANGED, .at = at };
@@ -774,7 +774,7 @@ static void report_changed(const struct dod_found *found,
 	dod_report_mapping(&f, m);
 }
 
-static void report_overrun(const struct dod_found *found,
+static void report_overrun(const struct dod_content_result *found,
 			   const struct dod_mapping *m, unsigned long at)
 {
 	struct dod_finding f = {
@@ -791,7 +791,7 @@ static void report_overrun(const struct dod_found *found,
 	dod_report_mapping(&f, m);
 }
 
-static void report_untouched(const struct dod_found *found,
+static void report_untouched(const struct dod_content_result *found,
 			     const struct dod_mapping *m, unsigned long at)
 {
 	struct dod_finding f = { .type = DOD_R_DEVICE_WROTE_NOTHING, .at = at };
@@ -814,7 +814,7 @@ static void report_untouched(const struct dod_found *found,
  *
  * Context: any but NMI, no lock of ours held.
  */
-void dod_content_report(const struct dod_found *found,
+void dod_content_report(const struct dod_content_result *found,
 			const struct dod_mapping *m, unsigned long at)
 {
 	unsigned long flags;
@@ -850,7 +850,7 @@ int dod_content_start(const struct dod_guard *with, unsigned int reserve,
 {
 	guard = with;
 	/* A mapping that was made before may belong to one that is made now. */
-	dod_content_doubt();
+	dod_content_invalidate_all();
 	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max) ?:
 	       dod_edges_start(max);
 }

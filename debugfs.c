@@ -318,7 +318,7 @@ static int mappings_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %llu %llu %pS\n",
 		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
 		   owner_name(c), dod_size(&c->m), c->m.start,
-		   c->m.bus, traps[c->m.trap], age, c->sum.pending, pending,
+		   c->m.dma_addr, traps[c->m.trap], age, c->sum.pending, pending,
 		   (void *)dod_report_map_frame(&c->m));
 	return 0;
 }
@@ -362,7 +362,7 @@ DEFINE_SHOW_ATTRIBUTE(devices);
 
 static DEFINE_MUTEX(lookup_lock);
 static char lookup_device[48];		/* lookup_lock */
-static unsigned long long lookup_bus;	/* lookup_lock */
+static unsigned long long lookup_dma_addr;	/* lookup_lock */
 
 static int lookup_show(struct seq_file *seq, void *v)
 {
@@ -371,13 +371,13 @@ static int lookup_show(struct seq_file *seq, void *v)
 	mutex_lock(&lookup_lock);
 	if (!*lookup_device)
 		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (dod_lifecycle_lookup(lookup_device, lookup_bus, text,
+	else if (dod_lifecycle_lookup(lookup_device, lookup_dma_addr, text,
 				      sizeof(text)))
-		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_bus,
+		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
 			   text);
 	else
 		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
-			   lookup_device, lookup_bus);
+			   lookup_device, lookup_dma_addr);
 	mutex_unlock(&lookup_lock);
 	return 0;
 }
@@ -391,18 +391,18 @@ static ssize_t lookup_write(struct file *file, const char __user *ubuf,
 			    size_t count, loff_t *ppos)
 {
 	char line[80], name[48];
-	unsigned long long bus;
+	unsigned long long dma_addr;
 
 	if (count >= sizeof(line))
 		return -EINVAL;
 	if (copy_from_user(line, ubuf, count))
 		return -EFAULT;
 	line[count] = '\0';
-	if (sscanf(line, "%47s %lli", name, &bus) != 2)
+	if (sscanf(line, "%47s %lli", name, &dma_addr) != 2)
 		return -EINVAL;
 	mutex_lock(&lookup_lock);
 	strscpy(lookup_device, name, sizeof(lookup_device));
-	lookup_bus = bus;
+	lookup_dma_addr = dma_addr;
 	mutex_unlock(&lookup_lock);
 	return count;
 }

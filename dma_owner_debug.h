@@ -319,12 +319,12 @@ enum dod_unmatched_call {
  *
  * @version:	odd while the rest is written, 0 if there was none
  * @when:	local_clock()
- * @bus:	the address
+ * @dma_addr:	the address
  * @caller:	its return address
  */
 struct dod_unmatched {
 	u32 version;
-	u64 when, bus;
+	u64 when, dma_addr;
 	unsigned long caller;
 };
 
@@ -399,11 +399,11 @@ enum dod_mapping_kind {
  *		the memory checks found bad; constant
  * @phys_sum:	of the subtree, the greatest @last << 8 and all @kinds (phys shard or wide
  *		lock)
- * @bus_rb:	node of the index by bus address (bus shard or wide lock)
- * @bus:	first byte as the device sees it; constant
- * @bus_end:	last byte as the device sees it, of all that was mapped; less than
- *		@bus if the size makes it wrap. See dod_size(). Constant
- * @bus_last:	greatest @bus_end in the subtree (bus shard or wide lock)
+ * @dma_rb:	node of the index by bus address (bus shard or wide lock)
+ * @dma_addr:	first byte as the device sees it; constant
+ * @dma_last:	last byte as the device sees it, of all that was mapped; less than
+ *		@dma_addr if the size makes it wrap. See dod_size(). Constant
+ * @dma_max:	greatest @dma_last in the subtree (bus shard or wide lock)
  * @ended_by:	return address of the unmap call, once it has ended
  * @ranges:	what is not the CPU's alone, as disjoint &struct dod_range (phys lock)
  * @first:	the first range, so that most mappings need no other
@@ -419,19 +419,19 @@ enum dod_mapping_kind {
  *		the physical index all the same has left stale bytes (rule 3b)
  * @idle_sync:	return address of the last sync for the CPU that handed nothing over,
  *		because it was called with DMA_TO_DEVICE (phys lock)
- * @handed:	where the last sync_for_device began, as offset into the mapping
- * @handed_len:	and its length, 0 if there was none (phys lock)
+ * @sync_off:	where the last sync_for_device began, as offset into the mapping
+ * @sync_len:	and its length, 0 if there was none (phys lock)
  * @kind:	enum dod_kind; constant
  * @dir:	enum dma_data_direction of the map call; constant
  * @line:	size of the cache lines that the device shares with the CPU, 0 if
  *		it is coherent or the memory is bounced; constant
  * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
  * @kinds:	bits of enum dod_mapping_kind (phys lock)
- * @wide:	it crosses a region boundary: see owner.c; constant
+ * @spanning:	it crosses a region boundary: see owner.c; constant
  * @not_ram:	memory that the tool must not touch; not in the physical index
  * @bounced:	the kernel may copy to and from a bounce buffer; constant
- * @hands_over:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
- * @in_bus:	whether @bus_rb is in its index (bus lock)
+ * @owned_at_map:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
+ * @in_dma_index:	whether @dma_rb is in its index (bus lock)
  * @first_used:	whether @first is in @ranges (phys lock)
  * @slab:	slab memory; constant
  * @freed:	its memory was freed: whatever is called, nobody owns any of it
@@ -462,10 +462,10 @@ enum dod_mapping_kind {
 struct dod_mapping {
 	struct rb_node phys_rb;
 	u64 start, last, phys_sum;
-	struct rb_node bus_rb;
-	u64 bus, bus_end;
+	struct rb_node dma_rb;
+	u64 dma_addr, dma_last;
 	union {
-		u64 bus_last;
+		u64 dma_max;
 		unsigned long ended_by;
 	};
 	struct rb_root_cached ranges;
@@ -477,11 +477,11 @@ struct dod_mapping {
 	struct dod_content *content;
 	u64 ended;
 	unsigned long idle_sync;
-	u32 handed, handed_len;
+	u32 sync_off, sync_len;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool wide, not_ram, bounced, hands_over, slab, unfit, near_stack, own_lines, edges;
-	bool in_bus, first_used, freed, shared, pending;
+	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
+	bool in_dma_index, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_looks : 2;
@@ -543,12 +543,12 @@ static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
 /* The size in bytes as the call gave it; what is known of the memory can be less. */
 static inline u64 dod_size(const struct dod_mapping *m)
 {
-	return m->bus_end - m->bus + 1;
+	return m->dma_last - m->dma_addr + 1;
 }
 
-static inline u64 dod_bus_last(const struct dod_mapping *m)
+static inline u64 dod_dma_last(const struct dod_mapping *m)
 {
-	return m->bus_end < m->bus ? U64_MAX : m->bus_end;
+	return m->dma_last < m->dma_addr ? U64_MAX : m->dma_last;
 }
 
 /* === Content ============================================================== */
@@ -569,7 +569,7 @@ struct dod_sum {
 
 #define DOD_BLOCK	64U
 #define DOD_BLOCKS	64U
-#define DOD_BEHIND	64U
+#define DOD_BYTES_AFTER	64U
 
 /**
  * struct dod_write - a write of the CPU, recorded in its context
@@ -631,15 +631,15 @@ void dod_pending_stop(void);
  * @slots:	how many slots there are; constant
  * @head:	how many of them are blocks from the start on, the others are those
  *		at the end; constant
- * @doubts:	how often content was doubted before it was mapped; constant
+ * @invalidations:	how often content was doubted before it was mapped; constant
  * @skipped:	how many blocks in the middle have none; constant
  * @changed:	bits: the slots of blocks that had changed when the CPU got them by a sync,
  *		and were not given back since
- * @nr_behind:	how many bytes of @bytes hold
+ * @nr_after:	how many bytes of @bytes hold
  * @watching:	the CPU's writes to [@watch, @watch_last] are to be known
  * @canary:	what the device gets is filled with a pattern first; constant
  * @filled:	[@fill, @fill_last] was, and is the device's since
- * @behind:	address of the first byte of @bytes
+ * @after:	address of the first byte of @bytes
  * @edges:	what shares the first and the last cache line, NULL if nothing is known;
  *		see edges.c
  * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and
@@ -654,17 +654,17 @@ void dod_pending_stop(void);
  */
 struct dod_content {
 	u64 valid;
-	u8 slots, head, nr_behind;
+	u8 slots, head, nr_after;
 	bool watching, canary, filled;
-	u32 doubts;
-	u64 changed, skipped, behind;
+	u32 invalidations;
+	u64 changed, skipped, after;
 	struct dod_edges *edges;
 	/* What follows is not cleared. By the direction of the mapping: */
 	union {
 		u32 block[DOD_BLOCKS];
 		struct {
-			u8 bytes[DOD_BEHIND];
-			u8 state[DOD_BEHIND / 8 + 1];
+			u8 bytes[DOD_BYTES_AFTER];
+			u8 state[DOD_BYTES_AFTER / 8 + 1];
 			u64 fill, fill_last;
 			u64 watch, watch_last;
 			unsigned long synced_by;
@@ -690,7 +690,7 @@ struct dod_edge_change {
 };
 
 /**
- * struct dod_found - what was found while a lock was held
+ * struct dod_content_result - what was found while a lock was held
  *
  * @types:	bits of enum dod_report_type; the rest counts only for what is set
  * @blocks:	how many blocks changed
@@ -707,7 +707,7 @@ struct dod_edge_change {
  * @edge:	what changed in a line that the device shares with others
  * @m:		a copy of the mapping, if it may have ended since
  */
-struct dod_found {
+struct dod_content_result {
 	u32 types;
 	unsigned int blocks;
 	u64 from, to, untouched;
@@ -726,21 +726,21 @@ struct dod_guard;
 
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
 void dod_content_end(struct dod_mapping *m);
-void dod_content_give(struct dod_mapping *m, u64 start, u64 last,
-		      const struct dod_range *range, bool fresh, bool shared,
-		      bool writable);
+void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
+			   const struct dod_range *range, bool fresh, bool shared,
+			   bool writable);
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last,
 			 bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
 void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 		       u64 start, u64 last);
 bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last);
-void dod_content_take(const struct dod_call *call, struct dod_mapping *m,
-		      u64 start, u64 last, bool unmap, struct dod_found *found);
-void dod_content_report(const struct dod_found *found,
+void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
+			u64 start, u64 last, bool unmap, struct dod_content_result *found);
+void dod_content_report(const struct dod_content_result *found,
 			const struct dod_mapping *m, unsigned long at);
-void dod_content_doubt(void);
-bool dod_content_was_doubted(const struct dod_content *c);
+void dod_content_invalidate_all(void);
+bool dod_content_was_invalidated(const struct dod_content *c);
 struct dod_content *dod_content_of(struct dod_mapping *m);
 int dod_content_start(const struct dod_guard *guard, unsigned int reserve,
 		      unsigned int max);
@@ -750,10 +750,10 @@ bool dod_edges_known(const struct dod_mapping *m, bool after);
 void dod_edges_copy(struct dod_mapping *m, bool after, u64 start, u64 last);
 void dod_edges_forget(struct dod_mapping *m, u64 start, u64 last);
 void dod_edges_drop(struct dod_mapping *m, bool after);
-void dod_edges_take(struct dod_mapping *m, u64 start, u64 last, bool unmap,
-		    struct dod_found *found);
+void dod_edges_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
+		      struct dod_content_result *found);
 void dod_edges_end(struct dod_content *c);
-void dod_edges_report(const struct dod_found *found, const struct dod_mapping *m,
+void dod_edges_report(const struct dod_content_result *found, const struct dod_mapping *m,
 		      unsigned long at);
 int dod_edges_start(unsigned int max);
 void dod_edges_stop(void);
@@ -785,37 +785,37 @@ enum dod_trap {
  * @name:	as the load banner shows it
  * @means:	and behind that, what it means; NULL if everything works
  * @unseen:	what is to be said of content that it did not see being changed
- * @traps:	each access traps at once, and @guarded can be asked
- * @start:	get ready to notice; called before the first @own
- * @stop:	after the last @disown; returns when no trap can run any more
+ * @traps:	each access traps at once, and @is_poisoned can be asked
+ * @start:	get ready to notice; called before the first @poison
+ * @stop:	after the last @unpoison; returns when no trap can run any more
  * @classify:	which memory of a new mapping may be guarded; counts what may not
- * @own:	guard what the device owns of [start, last] from now on, or with
+ * @poison:	guard what the device owns of [start, last] from now on, or with
  *		DMA_NONE what is stale: it may be written and not read. Only whole
  *		granules inside the range, and the partial granule in which the
  *		mapping ends. Phys lock held, in the context of who hands it over
- * @disown:	stop guarding every granule that [start, last] touches. Phys lock
+ * @unpoison:	stop guarding every granule that [start, last] touches. Phys lock
  *		held
- * @settle:	after @disown, when no lock of ours is held and before the CPU may
+ * @wait_unwatched:	after @unpoison, when no lock of ours is held and before the CPU may
  *		access [start, last]: return when nothing notices that any more.
  *		Default: that is so at once
- * @guarded:	whether the granule of a linear-map address is guarded
- * @own_edge:	let nobody write what is alive of [start, last], which touches the
+ * @is_poisoned:	whether the granule of a linear-map address is guarded
+ * @poison_line_edge:	let nobody write what is alive of [start, last], which touches the
  *		mapping on one side, from there on outwards. Phys lock held.
  *		Default: they may
- * @alive:	how many bytes on that side of [start, last] are accessible, from
+ * @accessible_bytes:	how many bytes on that side of [start, last] are accessible, from
  *		the mapping outwards; guarded ones are. Too few where that is not
  *		known
- * @object:	how many bytes an object has that is being freed; 0 if it is not alive
- * @inaccessible: the first byte of a range that must not be accessed for a
+ * @object_size:	how many bytes an object has that is being freed; 0 if it is not alive
+ * @first_bad_byte: the first byte of a range that must not be accessed for a
  *		reason of the sanitizer's own, and what it is; NULL if there is
  *		none, or if that cannot be told
- * @padding:	how many bytes behind a mapping nobody may write to, and which is
+ * @redzone_bytes:	how many bytes behind a mapping nobody may write to, and which is
  *		the first; not what the allocator or the sanitizer keeps there.
  *		Default: it is not known
  * @freed:	whether some of a range was freed, as far as one granule of each page
  *		tells. Default: it is not known
  * @state:	what the sanitizer itself makes of the granule of a byte: to be
- *		compared only. Comes with @padding
+ *		compared only. Comes with @redzone_bytes
  * @watch:	tell dod_owner_write() of writes to the whole granules of
  *		[start, last], unless they are guarded; or not any more. Phys lock
  *		held. Default: it cannot
@@ -826,16 +826,16 @@ struct dod_guard {
 	int (*start)(void);
 	void (*stop)(void);
 	enum dod_trap (*classify)(const struct dod_mapping *m);
-	void (*own)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
-	void (*disown)(u64 start, u64 last);
-	void (*settle)(u64 start, u64 last);
-	bool (*guarded)(const void *addr);
-	void (*own_edge)(const struct dod_mapping *m, u64 start, u64 last);
-	u64 (*alive)(u64 start, u64 last, bool behind);
-	u64 (*object)(const void *addr);
-	const char *(*inaccessible)(u64 start, u64 last, u64 *bad, bool *freed);
-	unsigned int (*padding)(const struct dod_mapping *m, unsigned int most,
-				u64 *start);
+	void (*poison)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
+	void (*unpoison)(u64 start, u64 last);
+	void (*wait_unwatched)(u64 start, u64 last);
+	bool (*is_poisoned)(const void *addr);
+	void (*poison_line_edge)(const struct dod_mapping *m, u64 start, u64 last);
+	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
+	u64 (*object_size)(const void *addr);
+	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
+	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most,
+				      u64 *start);
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
 	void (*watch)(u64 start, u64 last, bool on);
@@ -883,14 +883,14 @@ const char *dod_guard_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
 #define DOD_BLIND_MEANS \
 	"checks that read KASAN's shadow are off (out-of-bounds-map, use-after-free-map, shared-line-write, device-overrun, missing-sync-for-device, cacheline-sharing with slab objects)"
 
-void dod_guard_blind_own(const struct dod_mapping *m, u64 start, u64 last,
-			 u8 dir);
-void dod_guard_blind_disown(u64 start, u64 last);
-bool dod_guard_blind_guarded(const void *addr);
-u64 dod_guard_blind_alive(u64 start, u64 last, bool behind);
-u64 dod_guard_blind_object(const void *addr);
-const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
-					 bool *freed);
+void dod_guard_blind_poison(const struct dod_mapping *m, u64 start, u64 last,
+			    u8 dir);
+void dod_guard_blind_unpoison(u64 start, u64 last);
+bool dod_guard_blind_is_poisoned(const void *addr);
+u64 dod_guard_blind_accessible_bytes(u64 start, u64 last, bool after);
+u64 dod_guard_blind_object_size(const void *addr);
+const char *dod_guard_blind_first_bad_byte(u64 start, u64 last, u64 *bad,
+					   bool *freed);
 
 /* === Stacks =============================================================== */
 
@@ -950,17 +950,17 @@ struct dod_call {
 
 void dod_owner_note_who(struct dod_who *who);
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
-void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 		   u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
-void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
+void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents);
-void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size);
-void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size);
-void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size);
-void dod_owner_iova_give(struct dod_call *call, u64 bus, u64 size);
-void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size);
-void dod_owner_no_sync(struct dod_call *call, u64 bus);
+void dod_owner_sync_for_cpu(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync_prepare(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync_for_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_no_sync(struct dod_call *call, u64 dma_addr);
 void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
 			       int nents);
 void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
@@ -985,11 +985,11 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 			  bool writable, struct dod_mapping *copy);
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
-			  bool behind);
+			  bool after);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
-bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
 			struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
@@ -1099,7 +1099,7 @@ void dod_checks_start(const struct dod_guard *guard);
 u16 dod_checks_line(struct device *dev);
 bool dod_checks_on_stack(const struct page *page);
 bool dod_checks_near_stack(u64 start, u64 last);
-bool dod_checks_bounced(struct device *dev, u64 phys, u64 bus);
+bool dod_checks_bounced(struct device *dev, u64 phys, u64 dma_addr);
 bool dod_checks_linear(const void *addr);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);
 bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
@@ -1126,7 +1126,7 @@ void dod_lifecycle_reused(const struct dod_mapping *leak, const struct dod_range
 			  const struct dod_mapping *m);
 void dod_lifecycle_see(const struct bus_type *bus);
 void dod_lifecycle_shutdown(void);
-bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size);
+bool dod_lifecycle_lookup(const char *device, u64 dma_addr, char *text, size_t size);
 int dod_lifecycle_start(const struct dod_guard *guard);
 void dod_lifecycle_stop(void);
 
@@ -1188,7 +1188,7 @@ void dod_report_access(const struct dod_access *access,
 void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		     const struct dod_range *range);
 bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir);
-void dod_report_blame(void);
+void dod_report_fail_raced_test(void);
 void dod_report_shared_line(const struct dod_access *access,
 			    const struct dod_mapping *m,
 			    const struct dod_range *range);
@@ -1252,7 +1252,7 @@ bool dod_report_note_write(const struct dod_access *access, u8 dir,
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
 void dod_report_note_unmatched(struct dod_device *device,
-			       enum dod_unmatched_call what, u64 bus,
+			       enum dod_unmatched_call what, u64 dma_addr,
 			       unsigned long caller);
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);

@@ -131,7 +131,7 @@ void dod_edges_drop(struct dod_mapping *m, bool after)
 }
 
 static void compare(const struct dod_mapping *m, struct edge *e, bool after,
-		    struct dod_found *found)
+		    struct dod_content_result *found)
 {
 	unsigned int i;
 
@@ -140,7 +140,7 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
 
 		if (likely(is == e->bytes[i]) || !test_bit(i, e->known))
 			continue;
-		if (dod_content_was_doubted(m->content)) {
+		if (dod_content_was_invalidated(m->content)) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			break;
 		}
@@ -162,7 +162,7 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
 }
 
 /**
- * dod_edges_take() - the CPU is about to get a range
+ * dod_edges_to_cpu() - the CPU is about to get a range
  * @m: the mapping, which has a content
  * @start: first byte
  * @last: last byte
@@ -171,8 +171,8 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
  *
  * Context: any but NMI, phys lock held.
  */
-void dod_edges_take(struct dod_mapping *m, u64 start, u64 last, bool unmap,
-		    struct dod_found *found)
+void dod_edges_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
+		      struct dod_content_result *found)
 {
 	struct dod_edges *edges = m->content->edges;
 
@@ -205,7 +205,7 @@ void dod_edges_end(struct dod_content *c)
  *
  * Context: any but NMI, no lock of ours held.
  */
-void dod_edges_report(const struct dod_found *found, const struct dod_mapping *m,
+void dod_edges_report(const struct dod_content_result *found, const struct dod_mapping *m,
 		      unsigned long at)
 {
 	const struct dod_edge_change *c = &found->edge;

@@ -180,17 +180,17 @@ bool dod_guard_may_change(u64 phys)
 /* === Guards without a shadow ============================================== */
 
 /**
- * dod_guard_blind_alive() - as dod_guard.alive, of pages
+ * dod_guard_blind_accessible_bytes() - as dod_guard.alive, of pages
  * @start: first byte
  * @last: last byte
- * @behind: the mapping ends before it
+ * @after: the mapping ends before it
  *
  * Pages that somebody maps a part of are accessible as a whole. Where the objects
  * of a slab end only the allocator knows.
  *
  * Context: any.
  */
-u64 dod_guard_blind_alive(u64 start, u64 last, bool behind)
+u64 dod_guard_blind_accessible_bytes(u64 start, u64 last, bool after)
 {
 	if (folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(start)))))
 		return 0;
@@ -198,14 +198,14 @@ u64 dod_guard_blind_alive(u64 start, u64 last, bool behind)
 }
 
 /**
- * dod_guard_blind_object() - as dod_guard.object: what the allocator gave out
+ * dod_guard_blind_object_size() - as dod_guard.object: what the allocator gave out
  * @addr: where the object begins
  *
  * It may be more than was asked for, and is never a part of another object.
  *
  * Context: any but NMI.
  */
-u64 dod_guard_blind_object(const void *addr)
+u64 dod_guard_blind_object_size(const void *addr)
 {
 	struct folio *folio = virt_to_folio(addr);
 	u64 size;
@@ -220,7 +220,7 @@ u64 dod_guard_blind_object(const void *addr)
 }
 
 /**
- * dod_guard_blind_own() - as dod_guard.own, of a guard that marks nothing
+ * dod_guard_blind_poison() - as dod_guard.own, of a guard that marks nothing
  * @m: the mapping
  * @start: first byte
  * @last: last byte
@@ -228,35 +228,35 @@ u64 dod_guard_blind_object(const void *addr)
  *
  * Context: any but NMI.
  */
-void dod_guard_blind_own(const struct dod_mapping *m, u64 start, u64 last,
-			 u8 dir)
+void dod_guard_blind_poison(const struct dod_mapping *m, u64 start, u64 last,
+			    u8 dir)
 {
 }
 
 /**
- * dod_guard_blind_disown() - as dod_guard.disown
+ * dod_guard_blind_unpoison() - as dod_guard.disown
  * @start: first byte
  * @last: last byte
  *
  * Context: any but NMI.
  */
-void dod_guard_blind_disown(u64 start, u64 last)
+void dod_guard_blind_unpoison(u64 start, u64 last)
 {
 }
 
 /**
- * dod_guard_blind_guarded() - as dod_guard.guarded
+ * dod_guard_blind_is_poisoned() - as dod_guard.guarded
  * @addr: the address
  *
  * Context: any.
  */
-bool dod_guard_blind_guarded(const void *addr)
+bool dod_guard_blind_is_poisoned(const void *addr)
 {
 	return false;
 }
 
 /**
- * dod_guard_blind_inaccessible() - as dod_guard.inaccessible
+ * dod_guard_blind_first_bad_byte() - as dod_guard.inaccessible
  * @start: first byte
  * @last: last byte
  * @bad: ignored
@@ -264,8 +264,8 @@ bool dod_guard_blind_guarded(const void *addr)
  *
  * Context: any.
  */
-const char *dod_guard_blind_inaccessible(u64 start, u64 last, u64 *bad,
-					 bool *freed)
+const char *dod_guard_blind_first_bad_byte(u64 start, u64 last, u64 *bad,
+					   bool *freed)
 {
 	return NULL;
 }

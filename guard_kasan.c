@@ -4,7 +4,7 @@
  * and judges each access that KASAN then finds bad.
  *
  * The shadow is changed under the phys shard lock of its region, and with cmpxchg
- * where the allocators may change it at the same time: see paint_words(). Only
+ * where the allocators may change it at the same time: see poison_words(). Only
  * granules that are accessible are painted, and only our own values are cleared:
  * redzones and freed memory are KASAN's and stay so.
  */
@@ -134,7 +134,7 @@ static u64 repeat(u8 value)
 
 /* === Painting ============================================================= */
 
-static void paint_byte(u8 *shadow, u8 value)
+static void poison_byte(u8 *shadow, u8 value)
 {
 	u8 old = READ_ONCE(*shadow);
 
@@ -156,7 +156,7 @@ static void clear_byte(u8 *shadow)
 }
 
 /* The granule's first bytes are the device's, and no others exist. */
-static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
+static bool poison_tail(u8 *shadow, u8 whole, u8 bytes)
 {
 	u8 value = tail_value(whole, bytes), old = READ_ONCE(*shadow);
 
@@ -170,7 +170,7 @@ static bool paint_tail(u8 *shadow, u8 whole, u8 bytes)
 /*
  * So many words are looked at before any of them is changed. By plain reads, which the
  * compiler makes a part of the instructions that compare: nobody else changes them, see
- * paint_words().
+ * poison_words().
  */
 #define WORDS	8
 
@@ -205,7 +205,7 @@ static void store_words(unsigned long *w, unsigned long value)
  * same time only if somebody frees what is mapped, and then may forget that it was freed.
  * Edges are others' memory, and are exchanged.
  */
-static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
+static void poison_words(unsigned long *w, const unsigned long *end, u8 value)
 {
 	unsigned long pattern = repeat(value);
 	const unsigned long *stop;
@@ -220,7 +220,7 @@ static void paint_words(unsigned long *w, const unsigned long *end, u8 value)
 				continue;
 			}
 			for (i = 0; i < sizeof(*w); i++)
-				paint_byte((u8 *)w + i, value);
+				poison_byte((u8 *)w + i, value);
 		}
 	} while (w < end);
 }
@@ -259,17 +259,17 @@ static void clear_words(unsigned long *w, const unsigned long *end)
 static __always_inline void change_words(u8 *p, u8 *e, u8 value)
 {
 	if (value)
-		paint_words((unsigned long *)p, (unsigned long *)e, value);
+		poison_words((unsigned long *)p, (unsigned long *)e, value);
 	else
 		clear_words((unsigned long *)p, (unsigned long *)e);
 }
 
 /* value 0 clears. @start and @end are physical and multiples of GRANULE. */
-static void paint(u64 start, u64 end, u8 value)
+static void poison_range(u64 start, u64 end, u8 value)
 {
 	u8 *p = kasan_mem_to_shadow(phys_to_virt(start));
 	u8 *e = p + (end - start) / GRANULE;
-	u8 *first, *behind;
+	u8 *first, *after;
 
 	if (likely(IS_ALIGNED((unsigned long)p | (unsigned long)e, sizeof(long)) &&
 		   value != SHADOW_EDGE)) {
@@ -277,17 +277,17 @@ static void paint(u64 start, u64 end, u8 value)
 		return;
 	}
 	first = PTR_ALIGN(p, sizeof(long));
-	behind = PTR_ALIGN_DOWN(e, sizeof(long));
-	if (first < behind && value != SHADOW_EDGE) {
-		change_words(first, behind, value);
+	after = PTR_ALIGN_DOWN(e, sizeof(long));
+	if (first < after && value != SHADOW_EDGE) {
+		change_words(first, after, value);
 	} else {
 		first = e;
-		behind = e;
+		after = e;
 	}
 	for (; p < first; p++)
-		value ? paint_byte(p, value) : clear_byte(p);
-	for (p = behind; p < e; p++)
-		value ? paint_byte(p, value) : clear_byte(p);
+		value ? poison_byte(p, value) : clear_byte(p);
+	for (p = after; p < e; p++)
+		value ? poison_byte(p, value) : clear_byte(p);
 }
 
 /* === The breakpoints are there ============================================ */
@@ -323,11 +323,11 @@ static bool own_tail(const struct dod_mapping *m, u8 value)
 	if (m->trap == DOD_TRAP_SOME &&
 	    dod_guard_untrapped(granule) != DOD_COUNTER_COUNT)
 		return false;
-	return paint_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
-			  m->last + 1 - granule);
+	return poison_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
+			   m->last + 1 - granule);
 }
 
-static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 {
 	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE);
 	bool odd_end = !IS_ALIGNED(last + 1, GRANULE);
@@ -344,22 +344,22 @@ static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 	if (from >= to)
 		return;
 	if (m->trap == DOD_TRAP_ALL) {
-		paint(from, to, value);
+		poison_range(from, to, value);
 		return;
 	}
 	for (phys = from; phys < to;
 	     phys = dod_guard_page_end(phys, to - 1) + 1)
 		if (dod_guard_untrapped(phys) == DOD_COUNTER_COUNT)
-			paint(phys, dod_guard_page_end(phys, to - 1) + 1,
-			      value);
+			poison_range(phys, dod_guard_page_end(phys, to - 1) + 1,
+				     value);
 }
 
-static void disown(u64 start, u64 last)
+static void unpoison(u64 start, u64 last)
 {
-	paint(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0);
+	poison_range(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0);
 }
 
-static bool guarded(const void *addr)
+static bool is_poisoned(const void *addr)
 {
 	u8 value = READ_ONCE(*(u8 *)kasan_mem_to_shadow(addr));
 
@@ -373,7 +373,7 @@ static void watch(u64 start, u64 last, bool on)
 	u8 old;
 
 	if (on && from < to && !is_gone())
-		paint(from, to, SHADOW_WATCHED);
+		poison_range(from, to, SHADOW_WATCHED);
 	/* No other value of ours must go. */
 	for (; !on && from < to; from += GRANULE, p++) {
 		old = SHADOW_WATCHED;
@@ -402,11 +402,11 @@ static unsigned int existing(u8 value)
  * accessible: what lies behind a redzone is another object, and lies elsewhere
  * where the kernel lays memory out for cache lines of that size.
  */
-static u64 alive(u64 start, u64 last, bool behind)
+static u64 accessible_bytes(u64 start, u64 last, bool after)
 {
 	u64 phys, granule;
 
-	if (behind) {
+	if (after) {
 		for (phys = start; phys <= last; phys = granule + GRANULE) {
 			unsigned int bytes;
 
@@ -433,23 +433,23 @@ static u64 object(const void *addr)
 	/* KASAN leaves KFENCE's pool alone. */
 	if (is_kfence_address(addr))
 		return ksize(addr);
-	return alive(virt_to_phys((void *)addr),
-		     PFN_PHYS(folio_pfn(folio)) + folio_size(folio) - 1, true);
+	return accessible_bytes(virt_to_phys((void *)addr),
+				PFN_PHYS(folio_pfn(folio)) + folio_size(folio) - 1, true);
 }
 
-static void own_edge(const struct dod_mapping *m, u64 start, u64 last)
+static void poison_line_edge(const struct dod_mapping *m, u64 start, u64 last)
 {
-	bool behind = start > m->last;
-	u64 nr = alive(start, last, behind);
+	bool after = start > m->last;
+	u64 nr = accessible_bytes(start, last, after);
 
-	if (behind)
+	if (after)
 		last = start + nr - 1;
 	else
 		start = last + 1 - nr;
 	start = round_up(start, GRANULE);
 	last = round_down(last + 1, GRANULE);
 	if (start < last && !is_gone())
-		paint(start, last, SHADOW_EDGE);
+		poison_range(start, last, SHADOW_EDGE);
 }
 
 /* KASAN's values: mm/kasan/kasan.h, the same in all kernels. */
@@ -490,12 +490,12 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 		p++;
 	if (IS_ALIGNED((unsigned long)p, sizeof(long))) {
 		const unsigned long *w = (const unsigned long *)p;
-		const unsigned long *behind =
+		const unsigned long *after =
 			(const unsigned long *)PTR_ALIGN_DOWN(end, sizeof(long));
 
-		while (behind - w >= WORDS && words_are_zero(w))
+		while (after - w >= WORDS && words_are_zero(w))
 			w += WORDS;
-		while (w < behind && !*w)
+		while (w < after && !*w)
 			w++;
 		p = (const u8 *)w;
 	}
@@ -534,7 +534,7 @@ static bool is_of_whole_pages(u64 start, u64 last)
 	}
 }
 
-static const char *inaccessible(u64 start, u64 last, u64 *bad, bool *freed)
+static const char *first_bad_byte(u64 start, u64 last, u64 *bad, bool *freed)
 {
 	const u8 *p = kasan_mem_to_shadow(phys_to_virt(start)), *first = p;
 	const u8 *end = kasan_mem_to_shadow(phys_to_virt(last)) + 1;
@@ -640,8 +640,8 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 	return object + size;
 }
 
-static unsigned int padding(const struct dod_mapping *m, unsigned int most,
-			    u64 *start)
+static unsigned int redzone_bytes(const struct dod_mapping *m, unsigned int most,
+				  u64 *start)
 {
 	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(m->last)));
 	u64 end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio), from, to;
@@ -653,7 +653,7 @@ static unsigned int padding(const struct dod_mapping *m, unsigned int most,
 	from = m->last + 1;
 	if (from >= end)
 		return 0;
-	from += alive(from, end - 1, true);
+	from += accessible_bytes(from, end - 1, true);
 	value = from < end ? state(from) : 0;
 	/* Accessible, or something else again. */
 	if (!value || (value >= GRANULE && value != SHADOW_SLAB_REDZONE &&
@@ -930,7 +930,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	v = judge(&access, _RET_IP_);
 	if (v.ours && write) {
 		if (!dod_may_lock())
-			dod_content_doubt();
+			dod_content_invalidate_all();
 		else
 			dod_owner_seen_write(virt_to_phys((void *)addr), size);
 	}
@@ -953,7 +953,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	}
 	if (v.edge && write) {
 		if (!dod_may_lock())
-			dod_content_doubt();
+			dod_content_invalidate_all();
 		else
 			dod_owner_seen_edge_write(virt_to_phys((void *)v.edge),
 						  virt_to_phys((void *)addr) + size - 1);
@@ -1047,7 +1047,7 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 	if (is_foreign_only(&access)) {
 		/* It goes ahead where KASAN has had its only report. */
 		if (access.write)
-			dod_content_doubt();
+			dod_content_invalidate_all();
 		return 0;
 	}
 	instruction_pointer_set(regs, (unsigned long)report_access);
@@ -1062,7 +1062,7 @@ static bool byte_is_alive(const void *addr, unsigned long ip)
 {
 	/* krealloc() may clear padding; our own ksize() does not. */
 	if (!raw_cpu_read(dod_judging))
-		dod_content_doubt();
+		dod_content_invalidate_all();
 	return true;
 }
 
@@ -1307,14 +1307,14 @@ const struct dod_guard dod_guard = {
 	.start = start,
 	.stop = stop,
 	.classify = dod_guard_classify,
-	.own = own,
-	.disown = disown,
-	.guarded = guarded,
-	.own_edge = own_edge,
-	.alive = alive,
-	.object = object,
-	.inaccessible = inaccessible,
-	.padding = padding,
+	.poison = poison,
+	.unpoison = unpoison,
+	.is_poisoned = is_poisoned,
+	.poison_line_edge = poison_line_edge,
+	.accessible_bytes = accessible_bytes,
+	.object_size = object,
+	.first_bad_byte = first_bad_byte,
+	.redzone_bytes = redzone_bytes,
 	.freed = freed,
 	.state = state,
 	.watch = watch,

@@ -55,7 +55,7 @@ struct recent {
 
 static DEFINE_PER_CPU(struct recent, recent);
 
-static void own(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 {
 	struct recent *r = this_cpu_ptr(&recent);
 	unsigned int i = r->next++ % NR_RECENT;
@@ -116,11 +116,11 @@ static void wait_for_look(u64 start, u64 last)
 	dod_count_wait(us * NSEC_PER_USEC);
 }
 
-static void settle(u64 start, u64 last)
+static void wait_unwatched(u64 start, u64 last)
 {
 	if (unlikely(is_looked_at(start, last)))
 		wait_for_look(start, last);
-	dod_report_blame();
+	dod_report_fail_raced_test();
 }
 
 /* === What KCSAN prints ==================================================== */
@@ -390,7 +390,7 @@ static bool was_owned(u64 phys)
 {
 	if (!dod_owner_find_mapping(phys, 0, &mapping) ||
 	    mapping.map.when > race.when ||
-	    (mapping.handed_len && mapping.sync.when > race.when) ||
+	    (mapping.sync_len && mapping.sync.when > race.when) ||
 	    (mapping.ended && mapping.ended < race.when) ||
 	    (mapping.dir == DMA_TO_DEVICE && !race.write))
 		return false;
@@ -402,7 +402,7 @@ static bool was_owned(u64 phys)
 }
 
 /* Somebody did not wait for the end of a look: perhaps not this one, and perhaps so. */
-static bool is_doubtful(void)
+static bool is_invalid(void)
 {
 	u64 given_up = READ_ONCE(look.given_up);
 
@@ -425,7 +425,7 @@ static void report_race(u64 start, u64 last)
 	raw_spin_unlock_irqrestore(&seen.lock, flags);
 	if (!complete || !READ_ONCE(dod_armed))
 		return;
-	if (is_doubtful()) {
+	if (is_invalid()) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 		return;
 	}
@@ -617,11 +617,11 @@ const struct dod_guard dod_guard = {
 	.start = start,
 	.stop = stop,
 	.classify = dod_guard_classify,
-	.own = own,
-	.disown = dod_guard_blind_disown,
-	.settle = settle,
-	.guarded = dod_guard_blind_guarded,
-	.alive = dod_guard_blind_alive,
-	.object = dod_guard_blind_object,
-	.inaccessible = dod_guard_blind_inaccessible,
+	.poison = poison,
+	.unpoison = dod_guard_blind_unpoison,
+	.wait_unwatched = wait_unwatched,
+	.is_poisoned = dod_guard_blind_is_poisoned,
+	.accessible_bytes = dod_guard_blind_accessible_bytes,
+	.object_size = dod_guard_blind_object_size,
+	.first_bad_byte = dod_guard_blind_first_bad_byte,
 };

@@ -34,7 +34,7 @@
 struct seen {
 	unsigned int calls;
 	unsigned long caller;	/* of an unmap */
-	u64 phys, bus, size;
+	u64 phys, dma_addr, size;
 	int dir, nents;
 };
 
@@ -125,13 +125,13 @@ static bool wanted(const struct hook *hook, const struct device *dev)
 }
 
 static void note_seen(struct hook *hook, const struct device *dev, u64 phys,
-		      u64 bus, u64 size, int dir, int nents)
+		      u64 dma_addr, u64 size, int dir, int nents)
 {
 	if (likely(dev != READ_ONCE(test_dev)))
 		return;
 	hook->seen.calls++;
 	hook->seen.phys = phys;
-	hook->seen.bus = bus;
+	hook->seen.dma_addr = dma_addr;
 	hook->seen.size = size;
 	hook->seen.dir = dir;
 	hook->seen.nents = nents;
@@ -187,9 +187,9 @@ static u64 leading_ram(u64 phys, u64 size)
  * Does the kernel perhaps copy this mapping to and from a bounce buffer? Behind
  * an IOMMU only the IOMMU knows.
  */
-static bool may_bounce(struct device *dev, u64 phys, u64 bus)
+static bool may_bounce(struct device *dev, u64 phys, u64 dma_addr)
 {
-	return !dod_maps_directly(dev) || dma_to_phys(dev, bus) != phys;
+	return !dod_maps_directly(dev) || dma_to_phys(dev, dma_addr) != phys;
 }
 
 /*
@@ -260,10 +260,10 @@ static void count_ignored(unsigned long attrs)
 					  DOD_C_UNTRACKED_COHERENT);
 }
 
-static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
+static void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
 {
 	u64 ram = call->wrong || !size ? 0 : leading_ram(phys, size);
-	bool bounced = may_bounce(call->dev, phys, bus);
+	bool bounced = may_bounce(call->dev, phys, dma_addr);
 
 	if (is_ignored(call->attrs))
 		count_ignored(call->attrs);
@@ -271,7 +271,7 @@ static void map(struct dod_call *call, u64 phys, u64 size, u64 bus)
 		dod_count(DOD_C_UNTRACKED_NOT_RAM);
 	else if (bounced && dod_maps_directly(call->dev))
 		dod_count(DOD_C_MAPS_BOUNCED);
-	dod_owner_map(call, phys, size, bus, ram, bounced);
+	dod_owner_map(call, phys, size, dma_addr, ram, bounced);
 }
 
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
@@ -337,13 +337,13 @@ static enum announcer announcer_of(unsigned long caller)
 
 static void map_one(struct hook *hook, unsigned long caller,
 		    struct ftrace_regs *fregs, struct device *dev, u64 phys, size_t size, int dir,
-		    dma_addr_t bus, unsigned long attrs)
+		    dma_addr_t dma_addr, unsigned long attrs)
 {
 	bool is_wrong = take_wrong(phys, false);
 	struct dod_call call;
 
-	note_seen(hook, dev, phys, bus, size, dir, attrs);
-	if (bus == DMA_MAPPING_ERROR) {
+	note_seen(hook, dev, phys, dma_addr, size, dir, attrs);
+	if (dma_addr == DMA_MAPPING_ERROR) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
 	}
@@ -359,7 +359,7 @@ static void map_one(struct hook *hook, unsigned long caller,
 	call.to_device = !call.allocated &&
 			 !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	call.wrong = is_wrong;
-	map(&call, phys, size, bus);
+	map(&call, phys, size, dma_addr);
 	dod_owner_map_end(&call);
 }
 
@@ -391,12 +391,12 @@ static void on_alloc_pages(struct hook *hook, unsigned long caller,
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
 	int dir = (int)dod_arg(fregs, 3);
-	dma_addr_t bus = dod_arg(fregs, 4);
+	dma_addr_t dma_addr = dod_arg(fregs, 4);
 	struct dod_call call = call_begin(dev, dir, DOD_PAGES, caller, fregs);
 
-	note_seen(hook, dev, phys, bus, size, dir, 0);
+	note_seen(hook, dev, phys, dma_addr, size, dir, 0);
 	call.allocated = true;
-	map(&call, phys, size, bus);
+	map(&call, phys, size, dma_addr);
 	dod_owner_map_end(&call);
 }
 
@@ -424,7 +424,7 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 	int dir = (int)dod_arg(fregs, 4);
 	unsigned long attrs = dod_arg(fregs, 5);
 	struct dod_call call = call_begin(dev, dir, DOD_SG, caller, fregs);
-	struct scatterlist *bus = sg;
+	struct scatterlist *dma_addr = sg;
 	bool merged = mapped != nents;
 	unsigned int used = 0;
 	int i;
@@ -444,18 +444,18 @@ static void on_map_sg(struct hook *hook, unsigned long caller,
 		if (!s->length)
 			continue;
 		/* What an IOMMU made of entries that are empty. */
-		while (mapped > 1 && !sg_dma_len(bus)) {
-			bus = sg_next(bus);
+		while (mapped > 1 && !sg_dma_len(dma_addr)) {
+			dma_addr = sg_next(dma_addr);
 			mapped--;
 		}
 		if (!merged) {
 			map(&call, sg_phys(s), s->length, sg_dma_address(s));
 			continue;
 		}
-		map(&call, sg_phys(s), s->length, sg_dma_address(bus) + used);
+		map(&call, sg_phys(s), s->length, sg_dma_address(dma_addr) + used);
 		used += s->length;
-		if (used >= sg_dma_len(bus) && mapped > 1) {
-			bus = sg_next(bus);
+		if (used >= sg_dma_len(dma_addr) && mapped > 1) {
+			dma_addr = sg_next(dma_addr);
 			used = 0;
 			mapped--;
 		}
@@ -472,17 +472,17 @@ static void on_unmap_page(struct hook *hook, unsigned long caller,
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
 					  caller, fregs);
-	dma_addr_t bus = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
 	if (caller == READ_ONCE(hook->nested))
 		return;
 	call.attrs = dod_arg(fregs, 4);
-	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
+	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
 	if (call.dev == READ_ONCE(test_dev))
 		hook->seen.caller = caller;
 	if (!is_ignored(dod_arg(fregs, 4)))
-		dod_owner_unmap(&call, bus, size, NULL, 0);
+		dod_owner_unmap(&call, dma_addr, size, NULL, 0);
 }
 
 /* debug_dma_free_pages(dev, page, size, dir, dma_addr) */
@@ -494,10 +494,10 @@ static void on_free_pages(struct hook *hook, unsigned long caller,
 					  caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
-	dma_addr_t bus = dod_arg(fregs, 4);
+	dma_addr_t dma_addr = dod_arg(fregs, 4);
 
-	note_seen(hook, call.dev, phys, bus, size, call.dir, 0);
-	dod_owner_unmap(&call, bus, size, NULL, 0);
+	note_seen(hook, call.dev, phys, dma_addr, size, call.dir, 0);
+	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
 }
 
 /* dma_free_pages(dev, size, page, dma_addr, dir), where only it can be seen */
@@ -509,10 +509,10 @@ static void on_api_free_pages(struct hook *hook, unsigned long caller,
 					  caller, fregs);
 	size_t size = dod_arg(fregs, 1);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
-	dma_addr_t bus = dod_arg(fregs, 3);
+	dma_addr_t dma_addr = dod_arg(fregs, 3);
 
-	note_seen(&hooks[FREE_PAGES], call.dev, phys, bus, size, call.dir, 0);
-	dod_owner_unmap(&call, bus, size, NULL, 0);
+	note_seen(&hooks[FREE_PAGES], call.dev, phys, dma_addr, size, call.dir, 0);
+	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
 }
 
 /* Begins with device, list, length and direction, as both functions do. */
@@ -606,8 +606,8 @@ static void on_iova_sync(struct hook *hook, unsigned long caller,
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_NONE, DOD_IOVA,
 					  caller, fregs);
 
-	dod_owner_iova_give(&call, state->addr + (size_t)dod_arg(fregs, 2),
-			    (size_t)dod_arg(fregs, 3));
+	dod_owner_iova_to_device(&call, state->addr + (size_t)dod_arg(fregs, 2),
+				 (size_t)dod_arg(fregs, 3));
 }
 
 /* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
@@ -656,16 +656,16 @@ static void on_iova_free(struct hook *hook, unsigned long caller,
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
 static void on_sync(struct hook *hook, unsigned long caller,
 		    struct ftrace_regs *fregs,
-		    void (*event)(struct dod_call *call, u64 bus, u64 size))
+		    void (*event)(struct dod_call *call, u64 dma_addr, u64 size))
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
 					  caller, fregs);
-	dma_addr_t bus = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
-	note_seen(hook, call.dev, 0, bus, size, call.dir, 0);
-	event(&call, bus, size);
+	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
+	event(&call, dma_addr, size);
 }
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
@@ -697,11 +697,11 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 {
 	struct dod_call call = call_begin(arg_dev(fregs), DMA_BIDIRECTIONAL,
 					  DOD_SINGLE, caller, fregs);
-	dma_addr_t bus = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
 
-	note_seen(hook, call.dev, 0, bus, 0, call.dir, 0);
+	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);
 	if (dev_is_dma_coherent(call.dev))
-		dod_owner_no_sync(&call, bus);
+		dod_owner_no_sync(&call, dma_addr);
 }
 
 /* === The end ============================================================== */
@@ -1012,7 +1012,7 @@ static bool fail(struct test *t, const char *fmt, ...)
 }
 
 /* Did the last calls reach exactly this hook, once, with these arguments? */
-static bool expect(struct test *t, enum hook_id id, u64 phys, u64 bus, u64 size,
+static bool expect(struct test *t, enum hook_id id, u64 phys, u64 dma_addr, u64 size,
 		   int dir)
 {
 	struct seen seen = hooks[id].seen;
@@ -1023,16 +1023,16 @@ static bool expect(struct test *t, enum hook_id id, u64 phys, u64 bus, u64 size,
 	if (seen.calls != 1)
 		return fail(t, "hook %s ran %u times instead of once",
 			    hooks[id].function, seen.calls);
-	if ((phys && seen.phys != phys) || seen.bus != bus ||
+	if ((phys && seen.phys != phys) || seen.dma_addr != dma_addr ||
 	    seen.size != size || seen.dir != dir)
 		return fail(t, "hook %s read %llx %llx %llu %d, not %llx %llx %llu %d",
-			    hooks[id].function, seen.phys, seen.bus, seen.size,
-			    seen.dir, phys, bus, size, dir);
+			    hooks[id].function, seen.phys, seen.dma_addr, seen.size,
+			    seen.dir, phys, dma_addr, size, dir);
 	return true;
 }
 
 /* By the guard, or where that cannot tell by what it would be asked to guard. */
-static bool expect_guarded(struct test *t, const char *when, bool guarded)
+static bool expect_guarded(struct test *t, const char *when, bool is_poisoned)
 {
 	struct dod_mapping m;
 	struct dod_range range;
@@ -1040,12 +1040,12 @@ static bool expect_guarded(struct test *t, const char *when, bool guarded)
 
 	if (t->wrong)
 		return false;
-	is = t->guard->traps ? t->guard->guarded(t->buf) :
+	is = t->guard->traps ? t->guard->is_poisoned(t->buf) :
 	     dod_owner_find(virt_to_phys(t->buf), true, &m, &range) &&
 	     m.trap != DOD_TRAP_NONE;
-	if (is != guarded)
+	if (is != is_poisoned)
 		return fail(t, "memory is %s after %s",
-			    guarded ? "not guarded" : "still guarded", when);
+			    is_poisoned ? "not guarded" : "still guarded", when);
 	return true;
 }
 
@@ -1087,7 +1087,7 @@ static bool expect_trap(struct test *t)
  * two calls for one unmap the second could end an equal mapping; what counts is the
  * one whose caller is the driver. That is the second if the first jumps to it.
  */
-static void expect_unmap(struct test *t, u64 bus, int dir)
+static void expect_unmap(struct test *t, u64 dma_addr, int dir)
 {
 	struct hook *page = &hooks[UNMAP_PAGE], *phys = &hooks[UNMAP_PHYS];
 	char caller[KSYM_SYMBOL_LEN];
@@ -1102,70 +1102,70 @@ static void expect_unmap(struct test *t, u64 bus, int dir)
 			page->missing = true;
 		}
 	}
-	expect(t, page->missing ? UNMAP_PHYS : UNMAP_PAGE, 0, bus, TEST_SIZE,
+	expect(t, page->missing ? UNMAP_PHYS : UNMAP_PAGE, 0, dma_addr, TEST_SIZE,
 	       dir);
 }
 
 static void test_single(struct test *t)
 {
 	int dir = DMA_FROM_DEVICE;
-	dma_addr_t bus;
+	dma_addr_t dma_addr;
 
-	bus = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
-	if (dma_mapping_error(t->dev, bus)) {
+	dma_addr = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
+	if (dma_mapping_error(t->dev, dma_addr)) {
 		fail(t, "the self-test could not map memory");
 		return;
 	}
 	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
-	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_single()", true);
 	expect_trap(t);
 	test_rmw(t);
-	dma_sync_single_for_cpu(t->dev, bus, TEST_SIZE, dir);
-	expect(t, SYNC_CPU, 0, bus, TEST_SIZE, dir);
+	dma_sync_single_for_cpu(t->dev, dma_addr, TEST_SIZE, dir);
+	expect(t, SYNC_CPU, 0, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_sync_single_for_cpu()", false);
-	dma_sync_single_for_device(t->dev, bus, TEST_SIZE, dir);
-	expect(t, SYNC_PREPARE, 0, bus, TEST_SIZE, dir);
-	expect(t, SYNC_DEVICE, 0, bus, TEST_SIZE, dir);
+	dma_sync_single_for_device(t->dev, dma_addr, TEST_SIZE, dir);
+	expect(t, SYNC_PREPARE, 0, dma_addr, TEST_SIZE, dir);
+	expect(t, SYNC_DEVICE, 0, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_sync_single_for_device()", true);
-	dma_unmap_single(t->dev, bus, TEST_SIZE, dir);
-	expect_unmap(t, bus, dir);
+	dma_unmap_single(t->dev, dma_addr, TEST_SIZE, dir);
+	expect_unmap(t, dma_addr, dir);
 	expect_guarded(t, "dma_unmap_single()", false);
 
 	/* The last argument, which some architectures pass on the stack. */
-	bus = dma_map_single_attrs(t->dev, t->buf, TEST_SIZE, dir,
-				   DMA_ATTR_SKIP_CPU_SYNC);
-	if (dma_mapping_error(t->dev, bus)) {
+	dma_addr = dma_map_single_attrs(t->dev, t->buf, TEST_SIZE, dir,
+					DMA_ATTR_SKIP_CPU_SYNC);
+	if (dma_mapping_error(t->dev, dma_addr)) {
 		fail(t, "the self-test could not map memory");
 		return;
 	}
 	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
-	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_single_attrs(DMA_ATTR_SKIP_CPU_SYNC)", false);
-	dma_unmap_single_attrs(t->dev, bus, TEST_SIZE, dir,
+	dma_unmap_single_attrs(t->dev, dma_addr, TEST_SIZE, dir,
 			       DMA_ATTR_SKIP_CPU_SYNC);
-	expect_unmap(t, bus, dir);
+	expect_unmap(t, dma_addr, dir);
 }
 
 static void test_need_sync(struct test *t)
 {
 	int dir = DMA_TO_DEVICE;
-	dma_addr_t bus;
+	dma_addr_t dma_addr;
 	bool needed;
 
-	bus = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
-	if (dma_mapping_error(t->dev, bus)) {
+	dma_addr = dma_map_single(t->dev, t->buf, TEST_SIZE, dir);
+	if (dma_mapping_error(t->dev, dma_addr)) {
 		fail(t, "the self-test could not map memory");
 		return;
 	}
 	expect(t, MAP_SINGLE, (unsigned long)t->buf, 0, TEST_SIZE, 0);
-	expect(t, MAP_PAGE, virt_to_phys(t->buf), bus, TEST_SIZE, dir);
-	needed = dma_need_sync(t->dev, bus);
-	expect(t, NEED_SYNC, 0, bus, 0, DMA_BIDIRECTIONAL);
+	expect(t, MAP_PAGE, virt_to_phys(t->buf), dma_addr, TEST_SIZE, dir);
+	needed = dma_need_sync(t->dev, dma_addr);
+	expect(t, NEED_SYNC, 0, dma_addr, 0, DMA_BIDIRECTIONAL);
 	expect_guarded(t, needed ? "dma_map_single()" : "dma_need_sync()",
 		       needed);
-	dma_unmap_single(t->dev, bus, TEST_SIZE, dir);
-	expect_unmap(t, bus, dir);
+	dma_unmap_single(t->dev, dma_addr, TEST_SIZE, dir);
+	expect_unmap(t, dma_addr, dir);
 }
 
 static void test_sg(struct test *t)
@@ -1173,7 +1173,7 @@ static void test_sg(struct test *t)
 	int dir = DMA_BIDIRECTIONAL;
 	u64 phys = virt_to_phys(t->buf);
 	struct scatterlist sg[2];
-	u64 bus;
+	u64 dma_addr;
 
 	sg_init_table(sg, ARRAY_SIZE(sg));
 	sg_set_buf(&sg[0], t->buf, TEST_SIZE);
@@ -1182,20 +1182,20 @@ static void test_sg(struct test *t)
 		fail(t, "the self-test could not map a scatterlist");
 		return;
 	}
-	bus = sg_dma_address(sg);
-	expect(t, MAP_SG, phys, bus, TEST_SIZE, dir);
+	dma_addr = sg_dma_address(sg);
+	expect(t, MAP_SG, phys, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_map_sg()", true);
 	dma_sync_sg_for_cpu(t->dev, sg, ARRAY_SIZE(sg), dir);
-	expect(t, SYNC_SG_CPU, phys, bus, TEST_SIZE, dir);
+	expect(t, SYNC_SG_CPU, phys, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_sync_sg_for_cpu()", false);
 	dma_sync_sg_for_device(t->dev, sg, ARRAY_SIZE(sg), dir);
-	expect(t, SYNC_SG_PREPARE, phys, bus, TEST_SIZE, dir);
-	expect(t, SYNC_SG_DEVICE, phys, bus, TEST_SIZE, dir);
+	expect(t, SYNC_SG_PREPARE, phys, dma_addr, TEST_SIZE, dir);
+	expect(t, SYNC_SG_DEVICE, phys, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_sync_sg_for_device()", true);
 	dma_unmap_sg(t->dev, sg, ARRAY_SIZE(sg), dir);
-	expect(t, UNMAP_SG, phys, bus, TEST_SIZE, dir);
+	expect(t, UNMAP_SG, phys, dma_addr, TEST_SIZE, dir);
 	WRITE_ONCE(hooks[UNMAP_SG_LIST].nested, hooks[UNMAP_SG_LIST].seen.caller);
-	expect(t, UNMAP_SG_LIST, phys, bus, TEST_SIZE, dir);
+	expect(t, UNMAP_SG_LIST, phys, dma_addr, TEST_SIZE, dir);
 	expect_guarded(t, "dma_unmap_sg()", false);
 }
 
@@ -1204,19 +1204,19 @@ static void test_pages(struct test *t)
 	int dir = DMA_FROM_DEVICE;
 	struct sg_table *sgt;
 	struct page *page;
-	dma_addr_t bus;
+	dma_addr_t dma_addr;
 
-	page = dma_alloc_pages(t->dev, PAGE_SIZE, &bus, dir, GFP_KERNEL);
+	page = dma_alloc_pages(t->dev, PAGE_SIZE, &dma_addr, dir, GFP_KERNEL);
 	if (page) {
 		/* Where debug_dma_map_page() announces it, it wants to be asked. */
-		if (hooks[ALLOC_PAGES].missing && dma_mapping_error(t->dev, bus))
+		if (hooks[ALLOC_PAGES].missing && dma_mapping_error(t->dev, dma_addr))
 			fail(t, "dma_alloc_pages() has no bus address");
 		t->buf = page_address(page);
 		expect(t, hooks[ALLOC_PAGES].missing ? MAP_PAGE : ALLOC_PAGES,
-		       page_to_phys(page), bus, PAGE_SIZE, dir);
+		       page_to_phys(page), dma_addr, PAGE_SIZE, dir);
 		expect_guarded(t, "dma_alloc_pages()", false);
-		dma_free_pages(t->dev, PAGE_SIZE, page, bus, dir);
-		expect(t, FREE_PAGES, page_to_phys(page), bus, PAGE_SIZE, dir);
+		dma_free_pages(t->dev, PAGE_SIZE, page, dma_addr, dir);
+		expect(t, FREE_PAGES, page_to_phys(page), dma_addr, PAGE_SIZE, dir);
 	} else {
 		fail(t, "dma_alloc_pages() failed in the self-test");
 	}
@@ -1225,12 +1225,12 @@ static void test_pages(struct test *t)
 	if (sgt) {
 		u64 phys = sg_phys(sgt->sgl), size = sgt->sgl->length;
 
-		bus = sg_dma_address(sgt->sgl);
+		dma_addr = sg_dma_address(sgt->sgl);
 		t->buf = sg_virt(sgt->sgl);
-		expect(t, MAP_SG, phys, bus, size, dir);
+		expect(t, MAP_SG, phys, dma_addr, size, dir);
 		expect_guarded(t, "dma_alloc_noncontiguous()", false);
 		dma_free_noncontiguous(t->dev, PAGE_SIZE, sgt, dir);
-		expect(t, UNMAP_SG_LIST, phys, bus, size, dir);
+		expect(t, UNMAP_SG_LIST, phys, dma_addr, size, dir);
 	} else {
 		fail(t, "dma_alloc_noncontiguous() failed in the self-test");
 	}
@@ -1239,16 +1239,16 @@ static void test_pages(struct test *t)
 static void test_resource(struct test *t)
 {
 	phys_addr_t phys = SZ_1G;
-	dma_addr_t bus;
+	dma_addr_t dma_addr;
 
 	/* Any address outside RAM will do: nothing is accessed. */
 	while (pfn_valid(PHYS_PFN(phys)))
 		phys *= 2;
-	bus = dma_map_resource(t->dev, phys, PAGE_SIZE, DMA_TO_DEVICE, 0);
+	dma_addr = dma_map_resource(t->dev, phys, PAGE_SIZE, DMA_TO_DEVICE, 0);
 	expect(t, hooks[MAP_RESOURCE].missing ? MAP_PAGE : MAP_RESOURCE, phys,
-	       bus, PAGE_SIZE, DMA_TO_DEVICE);
-	if (!dma_mapping_error(t->dev, bus))
-		dma_unmap_resource(t->dev, bus, PAGE_SIZE, DMA_TO_DEVICE, 0);
+	       dma_addr, PAGE_SIZE, DMA_TO_DEVICE);
+	if (!dma_mapping_error(t->dev, dma_addr))
+		dma_unmap_resource(t->dev, dma_addr, PAGE_SIZE, DMA_TO_DEVICE, 0);
 }
 
 /*

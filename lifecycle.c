@@ -181,7 +181,7 @@ static noinline void free_object(const void *ptr, unsigned long ip)
 		dod_count(DOD_C_UNJUDGED_FREE);
 		return;
 	}
-	size = guard->object(ptr);
+	size = guard->object_size(ptr);
 	if (!size)
 		return;
 	report_frees(start, start + size - 1, true, ip);
@@ -923,34 +923,34 @@ void dod_lifecycle_shutdown(void)
 
 /* === What was at an address =============================================== */
 
-/* Half a sentence about a bus address. */
-static void describe(const struct device *dev, u64 bus, char *text, size_t size)
+/* Half a sentence about a DMA address. */
+static void describe(const struct device *dev, u64 dma_addr, char *text, size_t size)
 {
 	u64 now = local_clock(), far, age, ago;
 	struct dod_mapping m;
 	const char *where;
 	int len;
 
-	if (!dod_owner_find_bus(dev, bus, 0, &m) &&
-	    !dod_owner_find_bus(dev, bus, PAGE_SIZE, &m)) {
+	if (!dod_owner_find_dma(dev, dma_addr, 0, &m) &&
+	    !dod_owner_find_dma(dev, dma_addr, PAGE_SIZE, &m)) {
 		snprintf(text, size, "not near any mapping, of now or of late");
 		return;
 	}
 	where = "into";
-	far = bus - m.bus;
-	if (bus < m.bus) {
+	far = dma_addr - m.dma_addr;
+	if (dma_addr < m.dma_addr) {
 		where = "before";
-		far = m.bus - bus;
-	} else if (bus > dod_bus_last(&m)) {
+		far = m.dma_addr - dma_addr;
+	} else if (dma_addr > dod_dma_last(&m)) {
 		where = "behind";
-		far = bus - dod_bus_last(&m);
+		far = dma_addr - dod_dma_last(&m);
 	}
 	age = dod_ago(now, m.map.when);
 	do_div(age, NSEC_PER_USEC);
 	len = scnprintf(text, size,
 			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
 			far, where, dod_size(&m), dod_report_dir(m.dir),
-			m.bus, age, (void *)dod_report_map_frame(&m));
+			m.dma_addr, age, (void *)dod_report_map_frame(&m));
 	if (!m.ended)
 		return;
 	ago = dod_ago(now, m.ended);
@@ -960,9 +960,9 @@ static void describe(const struct device *dev, u64 bus, char *text, size_t size)
 }
 
 /**
- * dod_lifecycle_lookup() - what is, or was lately, at a bus address?
+ * dod_lifecycle_lookup() - what is, or was lately, at a DMA address?
  * @device: the name of the device
- * @bus: the address
+ * @dma_addr: the address
  * @text: filled in
  * @size: its size
  *
@@ -970,7 +970,7 @@ static void describe(const struct device *dev, u64 bus, char *text, size_t size)
  *
  * Return: false if such a device is not known.
  */
-bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size)
+bool dod_lifecycle_lookup(const char *device, u64 dma_addr, char *text, size_t size)
 {
 	struct dod_mapping m;
 	struct dod_device d;
@@ -981,9 +981,9 @@ bool dod_lifecycle_lookup(const char *device, u64 bus, char *text, size_t size)
 	for (i = 0; !dod_owner_next_device(i, &d); i++) {
 		if (strcmp(d.name, device))
 			continue;
-		if (found && !dod_owner_find_bus(d.dev, bus, 0, &m))
+		if (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m))
 			continue;
-		describe(d.dev, bus, text, size);
+		describe(d.dev, dma_addr, text, size);
 		found = true;
 	}
 	return found;

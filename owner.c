@@ -32,15 +32,15 @@
 /* Ended mappings that are remembered, for each possible CPU. */
 #define NR_ENDED	64
 
-struct index_part {
+struct index_tree {
 	raw_spinlock_t lock;
 	struct rb_root_cached root;	/* lock */
 	unsigned int nr;		/* lock, read without */
 } ____cacheline_aligned_in_smp;
 
 struct index {
-	struct index_part shard[NR_SHARDS];
-	struct index_part wide;
+	struct index_tree shard[NR_SHARDS];
+	struct index_tree spanning;
 };
 
 struct ended {
@@ -52,7 +52,7 @@ struct ended {
 struct dod_pool dod_mapping_pool;
 
 static const struct dod_guard *guard;
-static struct index *by_phys, *by_bus;
+static struct index *by_phys, *by_dma;
 static struct ended *ended;
 static struct dod_pool range_pool, device_pool;
 
@@ -68,11 +68,11 @@ static DEFINE_RAW_SPINLOCK(devices_lock);
 
 #define START(node)	((node)->start)
 #define LAST(node)	((node)->last)
-#define BUS_START(node)	((node)->bus)
-#define BUS_LAST(node)	dod_bus_last(node)
+#define BUS_START(node)	((node)->dma_addr)
+#define BUS_LAST(node)	dod_dma_last(node)
 
-INTERVAL_TREE_DEFINE(struct dod_mapping, bus_rb, u64, bus_last, BUS_START,
-		     BUS_LAST, static __maybe_unused, bus_tree)
+INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, BUS_START,
+		     BUS_LAST, static __maybe_unused, dma_tree)
 INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 		     static __maybe_unused, range_tree)
 
@@ -136,7 +136,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 }
 
 /* Drivers set these before they map; written only where they have changed. */
-static void note_config(struct dod_device *d, struct device *dev, u64 bus_end)
+static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 {
 	u64 mask = dma_get_mask(dev);
 
@@ -146,8 +146,8 @@ static void note_config(struct dod_device *d, struct device *dev, u64 bus_end)
 		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
 	if (d->coherent != dev_is_dma_coherent(dev))
 		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
-	if (d->highest < bus_end)
-		WRITE_ONCE(d->highest, bus_end);
+	if (d->highest < dma_last)
+		WRITE_ONCE(d->highest, dma_last);
 }
 
 /*
@@ -275,63 +275,63 @@ static u64 region_last(u64 addr)
 	     (from) <= (last);						\
 	     (from) = (to) + 1, (to) = min(region_last(from), last))
 
-static struct index_part *phys_shard(u64 phys)
+static struct index_tree *phys_shard(u64 phys)
 {
 	return &by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
 }
 
 /* Where a mapping lives; its phys lock. */
-static struct index_part *phys_part(const struct dod_mapping *m)
+static struct index_tree *phys_tree(const struct dod_mapping *m)
 {
-	return m->wide ? &by_phys->wide : phys_shard(m->start);
+	return m->spanning ? &by_phys->spanning : phys_shard(m->start);
 }
 
-static struct index_part *bus_shard(const struct device *dev, u64 bus)
+static struct index_tree *dma_shard(const struct device *dev, u64 dma_addr)
 {
-	return &by_bus->shard[hash_64((bus >> REGION_SHIFT) ^ (unsigned long)dev,
+	return &by_dma->shard[hash_64((dma_addr >> REGION_SHIFT) ^ (unsigned long)dev,
 				      SHARD_BITS)];
 }
 
-static struct index_part *bus_part(const struct dod_mapping *m)
+static struct index_tree *dma_part(const struct dod_mapping *m)
 {
-	if (crosses_region(m->bus, dod_bus_last(m)))
-		return &by_bus->wide;
-	return bus_shard(m->dev, m->bus);
+	if (crosses_region(m->dma_addr, dod_dma_last(m)))
+		return &by_dma->spanning;
+	return dma_shard(m->dev, m->dma_addr);
 }
 
-static void index_bus(struct dod_mapping *m)
+static void index_dma(struct dod_mapping *m)
 {
-	struct index_part *part = bus_part(m);
+	struct index_tree *tree = dma_part(m);
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	bus_tree_insert(m, &part->root);
-	WRITE_ONCE(part->nr, part->nr + 1);
-	m->in_bus = true;
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_lock_irqsave(&tree->lock, flags);
+	dma_tree_insert(m, &tree->root);
+	WRITE_ONCE(tree->nr, tree->nr + 1);
+	m->in_dma_index = true;
+	dod_unlock_irqrestore(&tree->lock, flags);
 }
 
 /* Takes a mapping out of the index: it is the caller's to end now. Bus lock held */
-static void claim_locked(struct index_part *part, struct dod_mapping *m)
+static void unlink_locked(struct index_tree *tree, struct dod_mapping *m)
 {
-	bus_tree_remove(m, &part->root);
-	WRITE_ONCE(part->nr, part->nr - 1);
-	m->in_bus = false;
+	dma_tree_remove(m, &tree->root);
+	WRITE_ONCE(tree->nr, tree->nr - 1);
+	m->in_dma_index = false;
 }
 
 /* Only one of several callers gets true. */
-static bool claim(struct dod_mapping *m)
+static bool unlink(struct dod_mapping *m)
 {
-	struct index_part *part = bus_part(m);
+	struct index_tree *tree = dma_part(m);
 	unsigned long flags;
-	bool claimed;
+	bool unlinked;
 
-	dod_lock_irqsave(&part->lock, flags);
-	claimed = m->in_bus;
-	if (claimed)
-		claim_locked(part, m);
-	dod_unlock_irqrestore(&part->lock, flags);
-	return claimed;
+	dod_lock_irqsave(&tree->lock, flags);
+	unlinked = m->in_dma_index;
+	if (unlinked)
+		unlink_locked(tree, m);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	return unlinked;
 }
 
 /*
@@ -491,9 +491,9 @@ static struct dod_mapping *skip_ended(struct dod_mapping *m, u64 start, u64 last
 	return m;
 }
 
-static struct dod_mapping *first_of(struct index_part *part, u64 start, u64 last, u8 kinds)
+static struct dod_mapping *first_of(struct index_tree *tree, u64 start, u64 last, u8 kinds)
 {
-	return skip_ended(phys_tree_first_of(&part->root, start, last, kinds), start, last,
+	return skip_ended(phys_tree_first_of(&tree->root, start, last, kinds), start, last,
 			  kinds);
 }
 
@@ -502,10 +502,10 @@ static struct dod_mapping *next_of(struct dod_mapping *m, u64 start, u64 last, u
 	return skip_ended(phys_tree_next_of(m, start, last, kinds), start, last, kinds);
 }
 
-static struct dod_mapping *first_touching(struct index_part *part, u64 start,
+static struct dod_mapping *first_touching(struct index_tree *tree, u64 start,
 					  u64 last)
 {
-	struct dod_mapping *m = phys_tree_iter_first(&part->root, start, last);
+	struct dod_mapping *m = phys_tree_iter_first(&tree->root, start, last);
 
 	return likely(!m || !m->ended) ? m : skip_ended(m, start, last, 0);
 }
@@ -625,7 +625,7 @@ static bool join_written(struct dod_pending *p, u64 start, u64 last)
 	return true;
 }
 
-/* What range_take() leaves alone, as bits; and what else it does. */
+/* What range_to_cpu() leaves alone, as bits; and what else it does. */
 enum take {
 	TAKE_ALL	= 0,
 	KEEP_PENDING	= BIT(0),	/* writes that the device has not got */
@@ -674,7 +674,7 @@ static void finish_range(struct dod_mapping *m, struct dod_range *r)
 
 	dod_count(DOD_C_FINISHED_RANGES);
 	/* Where memset() is not seen, or nothing is, nobody knows what is written now. */
-	if (start >= end || m->wide || !DOD_MEMCPY_CHECKED || dod_kasan_is_off()) {
+	if (start >= end || m->spanning || !DOD_MEMCPY_CHECKED || dod_kasan_is_off()) {
 		range_tree_remove(r, &m->ranges);
 		range_put(m, r);
 		return;
@@ -756,7 +756,7 @@ static bool leaves_rest(const struct dod_range *r)
 static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, u64 start,
 			enum take how)
 {
-	return is_finished(r, how) && !m->slab && !m->wide && IS_ALIGNED(r->start, PAGE_SIZE) &&
+	return is_finished(r, how) && !m->slab && !m->spanning && IS_ALIGNED(r->start, PAGE_SIZE) &&
 	       r->last - r->start >= PAGE_SIZE - 1 && start - r->start <= MOST_HEADROOM;
 }
 
@@ -767,11 +767,11 @@ static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, 
  *
  * Returns whether any of it was guarded.
  */
-static bool range_take_from(struct dod_mapping *m, u64 *first, u64 *last, enum take how)
+static bool range_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum take how)
 {
 	struct dod_range *r, *next, *right;
 	u64 start = *first, to = *last;
-	bool guarded = false, sent = false, rest = false;
+	bool is_poisoned = false, sent = false, rest = false;
 
 	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
 		u64 r_last = r->last;
@@ -782,7 +782,7 @@ static bool range_take_from(struct dod_mapping *m, u64 *first, u64 *last, enum t
 				take_rest(m, r, start, to);
 			continue;
 		}
-		guarded |= r->state != DOD_PENDING;
+		is_poisoned |= r->state != DOD_PENDING;
 		sent |= r->state == DOD_PENDING;
 		if (r->start < start) {
 			bool finished = is_headroom(m, r, start, how);
@@ -826,13 +826,13 @@ static bool range_take_from(struct dod_mapping *m, u64 *first, u64 *last, enum t
 	}
 	if (unlikely(sent) && !any_pending(m))
 		WRITE_ONCE(m->pending, false);
-	return guarded;
+	return is_poisoned;
 }
 
 /* The same, where nothing before it can change. */
-static bool range_take(struct dod_mapping *m, u64 start, u64 *last, enum take how)
+static bool range_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum take how)
 {
-	return range_take_from(m, &start, last, how & ~FINISH);
+	return range_to_cpu_from(m, &start, last, how & ~FINISH);
 }
 
 /* The range at a byte, if what is given to the device beside it can be one with it. */
@@ -869,15 +869,15 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 		range_add(m, r, start, last, DMA_TO_DEVICE, DOD_OWNED);
 }
 
-/* The device gets [start, *last]: see range_give(). */
-static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+/* The device gets [start, *last]: see range_to_device(). */
+static bool ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	struct dod_range *before = NULL, *after = NULL, *r;
 	u64 to = *last;
-	bool guarded = false;
+	bool is_poisoned = false;
 
 	if (!RB_EMPTY_ROOT(&m->ranges.rb_root))
-		guarded = range_take(m, start, last, TAKE_ALL);
+		is_poisoned = range_to_cpu(m, start, last, TAKE_ALL);
 	if (unlikely(m->pending)) {
 		if (start > m->start)
 			unpend_rest(m, start - 1);
@@ -906,7 +906,7 @@ static bool range_give_all(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		range_add(m, r, start, to, dir, DOD_OWNED);
 		r->leads = true;
 	}
-	return guarded;
+	return is_poisoned;
 }
 
 /* The first of [start, last] that the CPU wrote, and of which the device is to get that. */
@@ -922,31 +922,31 @@ static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last
 }
 
 /*
- * The device gets [start, *last]; *last as for range_take(). What it may write keeps
+ * The device gets [start, *last]; *last as for range_to_cpu(). What it may write keeps
  * the borders of the calls that handed it over: rule 6b goes by them. A sync with
  * DMA_FROM_DEVICE sends nothing, and what is pending stays so.
  *
  * Returns whether any of it was guarded before, or could not be given.
  */
-static bool range_give(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+static bool range_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	u64 to = *last, end;
-	bool guarded = false;
+	bool is_poisoned = false;
 
 	if (likely(dir != DMA_FROM_DEVICE || !m->pending))
-		return range_give_all(m, start, last, dir);
+		return ranges_to_device(m, start, last, dir);
 	while (start <= to) {
 		struct dod_range *r = first_unsent(m, start, to);
 		u64 next = r ? r->last + 1 : to + 1;
 
 		end = r ? r->start - 1 : to;
 		if (!r || r->start > start) {
-			guarded |= range_give_all(m, start, &end, dir);
+			is_poisoned |= ranges_to_device(m, start, &end, dir);
 			*last = max(*last, end);
 		}
 		start = next;
 	}
-	return guarded;
+	return is_poisoned;
 }
 
 /* === Guarding what devices own ============================================ */
@@ -966,8 +966,8 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 		       next->state == r->state)
 			r = next;
 		if (r->state != DOD_PENDING)
-			guard->own(m, from, min(r->last, last),
-				   r->state == DOD_STALE ? DMA_NONE : r->dir);
+			guard->poison(m, from, min(r->last, last),
+				      r->state == DOD_STALE ? DMA_NONE : r->dir);
 	}
 }
 
@@ -1007,7 +1007,7 @@ static struct dod_range *written_at(struct dod_mapping *m, bool tail)
 /* Up to its first bad byte a mapping is its driver's, past it are no lines of its. */
 static bool has_whole_lines(const struct dod_mapping *m)
 {
-	return m->line && m->last - m->start == m->bus_end - m->bus;
+	return m->line && m->last - m->start == m->dma_last - m->dma_addr;
 }
 
 static bool ends_in_line(const struct dod_mapping *m)
@@ -1031,14 +1031,14 @@ static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
 {
 	u64 from, to;
 
-	if (!has_edges(m) || !guard->own_edge)
+	if (!has_edges(m) || !guard->poison_line_edge)
 		return;
 	head_edge(m, &from, &to);
 	if (from <= to && from <= last && to >= start && written_at(m, false))
-		guard->own_edge(m, from, to);
+		guard->poison_line_edge(m, from, to);
 	tail_edge(m, &from, &to);
 	if (from <= to && from <= last && to >= start && written_at(m, true))
-		guard->own_edge(m, from, to);
+		guard->poison_line_edge(m, from, to);
 }
 
 /* What its device owns of [start, last], and what shares a line with what that writes. */
@@ -1069,7 +1069,7 @@ static void add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
  * A byte is the device's while any mapping of it is (rule 5). The range lies in
  * one region, whose shard lock is held.
  */
-static void guard_region(struct index_part *shard, u64 start, u64 last)
+static void guard_region(struct index_tree *shard, u64 start, u64 last)
 {
 	u64 margin = READ_ONCE(widest_line), from, to;
 	struct dod_mapping *m;
@@ -1084,12 +1084,12 @@ static void guard_region(struct index_part *shard, u64 start, u64 last)
 	     m = next_touching(m, from, to))
 		guard_mapping(m, start, last);
 
-	if (READ_ONCE(by_phys->wide.nr)) {
-		dod_lock(&by_phys->wide.lock);
-		for (m = first_touching(&by_phys->wide, from, to); m;
+	if (READ_ONCE(by_phys->spanning.nr)) {
+		dod_lock(&by_phys->spanning.lock);
+		for (m = first_touching(&by_phys->spanning, from, to); m;
 		     m = next_touching(m, from, to))
 			guard_mapping(m, start, last);
-		dod_unlock(&by_phys->wide.lock);
+		dod_unlock(&by_phys->spanning.lock);
 	}
 }
 
@@ -1119,9 +1119,9 @@ static bool is_alone(const struct dod_mapping *m, u64 start, u64 last)
 }
 
 /* What devices own of [start, last], of which this mapping's has changed. */
-static void guard_again(struct index_part *shard, struct dod_mapping *m, u64 start, u64 last)
+static void guard_again(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last)
 {
-	guard->disown(start, last);
+	guard->unpoison(start, last);
 	if (is_alone(m, start, last))
 		guard_fresh(m, start, last);
 	else
@@ -1152,10 +1152,10 @@ static void history_put(struct dod_mapping *m)
 }
 
 /* The lock of its part is held. */
-static void stale_end(struct index_part *part, struct dod_mapping *m)
+static void stale_end(struct index_tree *tree, struct dod_mapping *m)
 {
-	phys_tree_remove(m, &part->root);
-	WRITE_ONCE(part->nr, part->nr - 1);
+	phys_tree_remove(m, &tree->root);
+	WRITE_ONCE(tree->nr, tree->nr - 1);
 	atomic_dec(&nr_stale);
 	dod_lifecycle_unmark(m);
 	history_put(m);
@@ -1165,7 +1165,7 @@ static void stale_end(struct index_part *part, struct dod_mapping *m)
  * [start, last] is written, mapped, synced or freed: nothing there is stale any more.
  * It lies in one region, whose lock is held.
  */
-static void stale_drop(struct index_part *shard, u64 start, u64 last)
+static void stale_drop(struct index_tree *shard, u64 start, u64 last)
 {
 	struct dod_mapping *m, *next;
 
@@ -1175,9 +1175,9 @@ static void stale_drop(struct index_part *shard, u64 start, u64 last)
 		u64 from = max(start, m->start), to = min(last, m->last);
 
 		next = phys_tree_iter_next(m, start, last);
-		if (!m->ended || !range_take(m, from, &to, TAKE_ALL))
+		if (!m->ended || !range_to_cpu(m, from, &to, TAKE_ALL))
 			continue;
-		guard->disown(from, to);
+		guard->unpoison(from, to);
 		guard_region(shard, from, to);
 		if (RB_EMPTY_ROOT(&m->ranges.rb_root))
 			stale_end(shard, m);
@@ -1185,7 +1185,7 @@ static void stale_drop(struct index_part *shard, u64 start, u64 last)
 }
 
 /* Nobody knows whether a byte is stale: it is the CPU's. Its region's lock is held. */
-static bool drop_doubtful(struct index_part *shard, u64 byte)
+static bool drop_invalid(struct index_tree *shard, u64 byte)
 {
 	struct dod_mapping *m, *next;
 	bool dropped = false;
@@ -1199,8 +1199,8 @@ static bool drop_doubtful(struct index_part *shard, u64 byte)
 			continue;
 		from = r->start;
 		to = r->last;
-		range_take(m, from, &to, TAKE_ALL);
-		guard->disown(from, to);
+		range_to_cpu(m, from, &to, TAKE_ALL);
+		guard->unpoison(from, to);
 		guard_region(shard, from, to);
 		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
 			stale_end(shard, m);
@@ -1218,7 +1218,7 @@ static void stale_forget(u64 start, u64 last)
 	if (likely(!atomic_read(&nr_stale)))
 		return;
 	for_each_region(from, to, start, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
@@ -1233,7 +1233,7 @@ static void stale_forget(u64 start, u64 last)
  * [start, last] of a wide mapping has changed hands: look at each region.
  * Needs no record: it is enough that the change is visible in the index.
  */
-static void guard_wide(u64 start, u64 last)
+static void poison_spanning(u64 start, u64 last)
 {
 	u64 margin = READ_ONCE(widest_line), from, to;
 
@@ -1241,12 +1241,12 @@ static void guard_wide(u64 start, u64 last)
 	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
 	last = min(last | (PAGE_SIZE - 1), last + margin);
 	for_each_region(from, to, start, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
 		stale_drop(shard, from, to);
-		guard->disown(from, to);
+		guard->unpoison(from, to);
 		guard_region(shard, from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
@@ -1256,11 +1256,11 @@ static void guard_wide(u64 start, u64 last)
  * Wide mappings change hands in two steps, the index and then the shadow. In
  * between there may be poison that nobody owns.
  */
-static atomic_t wide_changes;
+static atomic_t spanning_changes;
 
-static void begin_wide(void)
+static void begin_spanning(void)
 {
-	atomic_inc(&wide_changes);
+	atomic_inc(&spanning_changes);
 	/* Pairs with smp_rmb() in dod_owner_find(). */
 	smp_mb__after_atomic();
 }
@@ -1270,10 +1270,10 @@ static void begin_wide(void)
  * itself may be looking at it. No lock of ours is held: who it waits for may be
  * printing, to a console whose driver waits for us.
  */
-static void settle(u64 start, u64 last)
+static void wait_unwatched(u64 start, u64 last)
 {
-	if (guard->settle)
-		guard->settle(start, last);
+	if (guard->wait_unwatched)
+		guard->wait_unwatched(start, last);
 }
 
 /* === Content ============================================================== */
@@ -1288,7 +1288,7 @@ static void pending_given(struct dod_mapping *m, u64 start, u64 last)
 
 		next = range_tree_iter_next(r, start, last);
 		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
-			range_take(m, from, &to, TAKE_ALL);
+			range_to_cpu(m, from, &to, TAKE_ALL);
 	}
 }
 
@@ -1304,13 +1304,13 @@ static void set_shared(struct dod_mapping *m)
  * The device of @by gets [start, last], and may write there. What rule 6b has made stale
  * there, of other mappings, is stale no more. The lock of the part is held.
  */
-static void unstale(struct index_part *part, const struct dod_mapping *by, u64 start,
+static void unstale(struct index_tree *tree, const struct dod_mapping *by, u64 start,
 		    u64 last)
 {
 	struct dod_range *r, *next;
 	struct dod_mapping *m;
 
-	for (m = first_of(part, start, last, DOD_KIND_STALE); m;
+	for (m = first_of(tree, start, last, DOD_KIND_STALE); m;
 	     m = next_of(m, start, last, DOD_KIND_STALE)) {
 		if (m == by)
 			continue;
@@ -1319,7 +1319,7 @@ static void unstale(struct index_part *part, const struct dod_mapping *by, u64 s
 
 			next = range_tree_iter_next(r, start, last);
 			if (r->state == DOD_STALE)
-				range_take(m, max(r->start, start), &to, TAKE_ALL);
+				range_to_cpu(m, max(r->start, start), &to, TAKE_ALL);
 		}
 	}
 }
@@ -1330,18 +1330,18 @@ static void unstale(struct index_part *part, const struct dod_mapping *by, u64 s
  *
  * Returns whether there is one, and in *writable whether one's device may write.
  */
-static bool share_content(struct index_part *part, struct dod_mapping *m,
+static bool share_content(struct index_tree *tree, struct dod_mapping *m,
 			  u64 start, u64 last, bool *writable)
 {
 	u8 concerned = DOD_KIND_PENDING | DOD_KIND_CONTENT;
 	struct dod_mapping *other, *next;
 
-	other = first_touching(part, start, last);
+	other = first_touching(tree, start, last);
 	if (other == m)
 		other = next_touching(other, start, last);
 	if (!other)
 		return false;
-	for (other = first_of(part, start, last, DOD_KIND_LONE); other; other = next) {
+	for (other = first_of(tree, start, last, DOD_KIND_LONE); other; other = next) {
 		next = next_of(other, start, last, DOD_KIND_LONE);
 		set_shared(other);
 	}
@@ -1349,9 +1349,9 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 	/* What is sent does not change what others send. */
 	if (m->dir != DMA_TO_DEVICE) {
 		concerned |= DOD_KIND_SENT_CONTENT;
-		unstale(part, m, start, last);
+		unstale(tree, m, start, last);
 	}
-	for (other = first_of(part, start, last, concerned); other;
+	for (other = first_of(tree, start, last, concerned); other;
 	     other = next_of(other, start, last, concerned)) {
 		if (other == m)
 			continue;
@@ -1363,40 +1363,40 @@ static bool share_content(struct index_part *part, struct dod_mapping *m,
 	}
 	/* Who asks is one whose device only reads. */
 	*writable |= m->dir == DMA_TO_DEVICE &&
-		     first_of(part, start, last, DOD_KIND_WRITABLE);
+		     first_of(tree, start, last, DOD_KIND_WRITABLE);
 	return true;
 }
 
 /* [start, last] is written to from now on: what is known of it as others' edges? */
-static void forget_edges(struct index_part *part, u64 start, u64 last)
+static void forget_edges(struct index_tree *tree, u64 start, u64 last)
 {
 	u64 margin = READ_ONCE(widest_line), from = start - min(start, margin);
 	struct dod_mapping *m;
 
 	if (likely(!margin))
 		return;
-	for (m = first_touching(part, from, last + margin); m;
+	for (m = first_touching(tree, from, last + margin); m;
 	     m = next_touching(m, from, last + margin))
 		dod_edges_forget(m, start, last);
 }
 
 /* Does another mapping's device write there? The part's lock is held. */
-static bool others_write(struct index_part *part, const struct dod_mapping *m, u64 start,
+static bool others_write(struct index_tree *tree, const struct dod_mapping *m, u64 start,
 			 u64 last)
 {
 	struct dod_mapping *other;
 
-	for (other = first_touching(part, start, last); other;
+	for (other = first_touching(tree, start, last); other;
 	     other = next_touching(other, start, last))
 		if (other != m && written(other, start, last))
 			return true;
 	return false;
 }
 
-static void copy_edge(struct index_part *shard, struct dod_mapping *m, bool after, u64 start,
+static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after, u64 start,
 		      u64 last)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	bool others;
 	u64 nr;
 
@@ -1408,7 +1408,7 @@ static void copy_edge(struct index_part *shard, struct dod_mapping *m, bool afte
 	}
 	if (dod_edges_known(m, after))
 		return;
-	nr = guard->alive(start, last, after);
+	nr = guard->accessible_bytes(start, last, after);
 	if (!nr)
 		return;
 	if (after)
@@ -1416,10 +1416,10 @@ static void copy_edge(struct index_part *shard, struct dod_mapping *m, bool afte
 	else
 		start = last + 1 - nr;
 	others = others_write(shard, m, start, last);
-	if (READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		others |= others_write(wide, m, start, last);
-		dod_unlock(&wide->lock);
+	if (READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		others |= others_write(spanning, m, start, last);
+		dod_unlock(&spanning->lock);
 	}
 	if (!others)
 		dod_edges_copy(m, after, start, last);
@@ -1439,12 +1439,12 @@ static bool may_look_at_lines(const struct dod_mapping *m)
  * writes. The lock of its shard is held. Not of a wide mapping: other mappings of its
  * regions could not be asked.
  */
-static void copy_edges(struct index_part *shard, struct dod_mapping *m)
+static void copy_edges(struct index_tree *shard, struct dod_mapping *m)
 {
 	u64 start, last;
 
-	if (likely(!m->edges) || m->dir == DMA_TO_DEVICE || m->wide || !has_edges(m) ||
-	    !guard->own_edge || !may_look_at_lines(m) ||
+	if (likely(!m->edges) || m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
+	    !guard->poison_line_edge || !may_look_at_lines(m) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
 	head_edge(m, &start, &last);
@@ -1453,36 +1453,36 @@ static void copy_edges(struct index_part *shard, struct dod_mapping *m)
 	copy_edge(shard, m, true, start, last);
 }
 
-/* After range_give(); the lock of the mapping's part is held. */
-static void give_content(struct index_part *part, struct dod_mapping *m,
-			 u64 start, u64 last, bool fresh, bool lone)
+/* After range_to_device(); the lock of the mapping's part is held. */
+static void content_to_device(struct index_tree *tree, struct dod_mapping *m,
+			      u64 start, u64 last, bool fresh, bool lone)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	bool writable = false, shared;
 
-	shared = !lone && share_content(part, m, start, last, &writable);
+	shared = !lone && share_content(tree, m, start, last, &writable);
 	if (m->dir != DMA_TO_DEVICE)
-		forget_edges(part, start, last);
+		forget_edges(tree, start, last);
 
-	if (part != wide && READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		shared |= share_content(wide, m, start, last, &writable);
-		dod_unlock(&wide->lock);
+	if (tree != spanning && READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		shared |= share_content(spanning, m, start, last, &writable);
+		dod_unlock(&spanning->lock);
 	}
 	if (m->content)
-		dod_content_give(m, start, last,
-				 range_tree_iter_first(&m->ranges, start, start),
-				 fresh, shared, writable);
+		dod_content_to_device(m, start, last,
+				      range_tree_iter_first(&m->ranges, start, start),
+				      fresh, shared, writable);
 }
 
 /* Mappings of a region and wide ones: what the one may write the other forgets. */
-static void share_region(struct index_part *shard, u64 start, u64 last)
+static void share_region(struct index_tree *shard, u64 start, u64 last)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	struct dod_mapping *m, *w;
 
-	dod_lock(&wide->lock);
-	for (w = first_touching(wide, start, last); w;
+	dod_lock(&spanning->lock);
+	for (w = first_touching(spanning, start, last); w;
 	     w = next_touching(w, start, last)) {
 		u64 from = max(start, w->start), to = min(last, w->last);
 
@@ -1504,16 +1504,16 @@ static void share_region(struct index_part *shard, u64 start, u64 last)
 						    m->dir != DMA_TO_DEVICE);
 		}
 	}
-	dod_unlock(&wide->lock);
+	dod_unlock(&spanning->lock);
 }
 
 /* [start, last] of a wide mapping was given to its device. */
-static void share_wide(u64 start, u64 last)
+static void share_spanning(u64 start, u64 last)
 {
 	u64 from, to;
 
 	for_each_region(from, to, start, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
@@ -1522,11 +1522,11 @@ static void share_wide(u64 start, u64 last)
 	}
 }
 
-static void end_wide(u64 start, u64 last)
+static void end_spanning(u64 start, u64 last)
 {
-	guard_wide(start, last);
-	atomic_dec(&wide_changes);
-	share_wide(start, last);
+	poison_spanning(start, last);
+	atomic_dec(&spanning_changes);
+	share_spanning(start, last);
 }
 
 /* One write can have several ranges, where a sync has given a part of it. */
@@ -1542,7 +1542,7 @@ static bool is_same_write(const struct dod_pending *p, const struct dod_pending 
  * to be reported when no lock is held. The lock of the mapping's part is.
  */
 static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
-		      struct dod_found *found)
+		      struct dod_content_result *found)
 {
 	struct dod_range *r;
 
@@ -1566,7 +1566,7 @@ static void find_lost(struct dod_mapping *m, u64 start, u64 last, bool sent,
 	}
 }
 
-static void found_begin(struct dod_found *found)
+static void found_begin(struct dod_content_result *found)
 {
 	found->types = 0;
 	found->touched = false;
@@ -1574,13 +1574,13 @@ static void found_begin(struct dod_found *found)
 	found->m = NULL;
 }
 
-static bool found_any(const struct dod_found *found)
+static bool found_any(const struct dod_content_result *found)
 {
 	return unlikely(found->types || found->lost);
 }
 
 /* The mapping may end as soon as the lock is dropped that is held now. */
-static void copy_found(struct dod_found *found, const struct dod_mapping *m)
+static void copy_found(struct dod_content_result *found, const struct dod_mapping *m)
 {
 	found->m = dod_pool_get(&dod_mapping_pool);
 	if (found->m)
@@ -1589,7 +1589,7 @@ static void copy_found(struct dod_found *found, const struct dod_mapping *m)
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 }
 
-static void report_lost(const struct dod_call *call, struct dod_found *found,
+static void report_lost(const struct dod_call *call, struct dod_content_result *found,
 			const struct dod_mapping *m, enum dod_lost how)
 {
 	struct dod_pending *p, *next;
@@ -1617,7 +1617,7 @@ struct dod_unwritten {
 };
 
 /* An entry of a list is not judged alone. */
-static void note_unwritten(const struct dod_call *call, struct dod_found *found,
+static void note_unwritten(const struct dod_call *call, struct dod_content_result *found,
 			   const struct dod_mapping *m)
 {
 	struct dod_unwritten *u = call->unwritten;
@@ -1639,9 +1639,9 @@ static void note_unwritten(const struct dod_call *call, struct dod_found *found,
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 }
 
-static noinline void judge_list(const struct dod_call *call, struct dod_unwritten *u)
+static noinline void check_list(const struct dod_call *call, struct dod_unwritten *u)
 {
-	struct dod_found found = {
+	struct dod_content_result found = {
 		.types = BIT(DOD_R_DEVICE_WROTE_NOTHING),
 		.from = u->from,
 		.untouched = u->bytes,
@@ -1656,11 +1656,11 @@ static noinline void judge_list(const struct dod_call *call, struct dod_unwritte
 static void report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
 {
 	if (unlikely(u->m))
-		judge_list(call, u);
+		check_list(call, u);
 }
 
 /* What a sync has found. */
-static void report_found(const struct dod_call *call, struct dod_found *found)
+static void report_found(const struct dod_call *call, struct dod_content_result *found)
 {
 	if (likely(!call->unwritten && !found_any(found)))
 		return;
@@ -1682,22 +1682,22 @@ static bool unmap_discards(const struct dod_call *call, const struct dod_mapping
 }
 
 /* A mapping that is claimed, and so not to end before the caller ends it. */
-static void judge_mapping(const struct dod_call *call, struct dod_mapping *m)
+static void check_mapping(const struct dod_call *call, struct dod_mapping *m)
 {
-	struct index_part *part = phys_part(m);
-	struct dod_found found DOD_UNINITIALIZED;
+	struct index_tree *tree = phys_tree(m);
+	struct dod_content_result found DOD_UNINITIALIZED;
 	unsigned long flags;
 
 	found_begin(&found);
-	dod_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&tree->lock, flags);
 	if (m->content)
-		dod_content_take(call, m, m->start, m->last, true, &found);
+		dod_content_to_cpu(call, m, m->start, m->last, true, &found);
 	if (m->pending) {
 		find_lost(m, m->start, m->last, true, &found);
 		if (unmap_discards(call, m))
 			find_lost(m, m->start, m->last, false, &found);
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	note_unwritten(call, &found, m);
 	if (found.types)
 		dod_content_report(&found, m, call->caller);
@@ -1713,9 +1713,9 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
 	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed))
 		return false;
-	if (!m->line && !(m->bounced && dod_checks_bounced(call->dev, m->start, m->bus)))
+	if (!m->line && !(m->bounced && dod_checks_bounced(call->dev, m->start, m->dma_addr)))
 		return false;
-	if (m->wide || atomic_read(&nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
+	if (m->spanning || atomic_read(&nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
 		dod_count(DOD_C_UNTRACKED_STALE);
 		return false;
 	}
@@ -1725,13 +1725,13 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 /* === Changes of hands ===================================================== */
 
 /* Returns the last byte that it changed. */
-static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
-		       u64 start, u64 last, enum take how)
+static u64 to_cpu_single(struct index_tree *shard, struct dod_mapping *m,
+			 u64 start, u64 last, enum take how)
 {
 	u64 to;
 
 	stale_drop(shard, start, last);
-	if (!range_take_from(m, &start, &last, how) || m->trap == DOD_TRAP_NONE)
+	if (!range_to_cpu_from(m, &start, &last, how) || m->trap == DOD_TRAP_NONE)
 		return last;
 	to = last;
 	add_edges(m, &start, &last);
@@ -1740,15 +1740,15 @@ static u64 take_narrow(struct index_part *shard, struct dod_mapping *m,
 }
 
 /* @lone: no other mapping of the part touches it. */
-static void give_narrow(struct index_part *shard, struct dod_mapping *m,
-			u64 start, u64 last, u8 dir, bool lone)
+static void to_device_single(struct index_tree *shard, struct dod_mapping *m,
+			     u64 start, u64 last, u8 dir, bool lone)
 {
 	u64 to = last;
 	bool owned;
 
 	stale_drop(shard, start, last);
-	owned = range_give(m, start, &last, dir);
-	give_content(shard, m, start, to, !owned, lone);
+	owned = range_to_device(m, start, &last, dir);
+	content_to_device(shard, m, start, to, !owned, lone);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	add_edges(m, &start, &last);
@@ -1766,8 +1766,8 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m,
 	m->sync = call->sync->who;
 	memcpy(m->sync_frames, call->sync->frames,
 	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
-	m->handed = start - m->start;
-	m->handed_len = last - start + 1;
+	m->sync_off = start - m->start;
+	m->sync_len = last - start + 1;
 }
 
 /* === Mappings that drivers have left ======================================= */
@@ -1783,20 +1783,20 @@ static atomic_t nr_leaked;
  */
 void dod_owner_mark_leaked(const struct dod_mapping *copy)
 {
-	struct index_part *part = phys_part(copy);
+	struct index_tree *tree = phys_tree(copy);
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	for (m = first_touching(part, copy->start, copy->start); m;
+	dod_lock_irqsave(&tree->lock, flags);
+	for (m = first_touching(tree, copy->start, copy->start); m;
 	     m = next_touching(m, copy->start, copy->start))
-		if (m->dev == copy->dev && m->bus == copy->bus && !m->leaked &&
+		if (m->dev == copy->dev && m->dma_addr == copy->dma_addr && !m->leaked &&
 		    m->map.when == copy->map.when) {
 			m->leaked = true;
 			atomic_inc(&nr_leaked);
 			break;
 		}
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 }
 
 /*
@@ -1820,32 +1820,32 @@ static struct dod_range *freed_range(struct dod_mapping *m, u64 start, u64 last)
 
 /*
  * Gives all of a mapping to the CPU, for good: its memory was freed. The lock of its
- * part is held. That of a wide one needs end_wide() for all of the mapping then.
+ * part is held. That of a wide one needs end_spanning() for all of the mapping then.
  */
-static void take_freed(struct index_part *part, struct dod_mapping *m)
+static void take_freed(struct index_tree *tree, struct dod_mapping *m)
 {
 	struct dod_range *r;
 	u64 to = m->last;
 
 	dod_content_end(m);
 	m->freed = true;
-	if (m->wide) {
-		begin_wide();
-		range_take(m, m->start, &to, TAKE_ALL);
+	if (m->spanning) {
+		begin_spanning();
+		range_to_cpu(m, m->start, &to, TAKE_ALL);
 	}
 	while ((r = range_tree_iter_first(&m->ranges, m->start, m->last)))
-		take_narrow(part, m, r->start, r->last, TAKE_ALL);
+		to_cpu_single(tree, m, r->start, r->last, TAKE_ALL);
 	m->trap = DOD_TRAP_NONE;
 }
 
 /* One whose device can still write to, or read, what somebody else maps now. */
-static struct dod_mapping *find_leaked(struct index_part *part, u64 start, u64 last,
+static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 last,
 				       struct dod_range *range)
 {
 	struct dod_mapping *m;
 	struct dod_range *r;
 
-	for (m = first_touching(part, start, last); m; m = next_touching(m, start, last)) {
+	for (m = first_touching(tree, start, last); m; m = next_touching(m, start, last)) {
 		if (likely(!m->leaked))
 			continue;
 		range->start = max(m->start, start);
@@ -1867,35 +1867,35 @@ static struct dod_mapping *find_leaked(struct index_part *part, u64 start, u64 l
  * A leak of which [start, last] holds a part. It is said once, and nothing of it is its
  * device's any more: whoever has the memory now must not be reported for using it.
  */
-static bool take_leaked(struct index_part *part, u64 start, u64 last,
+static bool take_leaked(struct index_tree *tree, u64 start, u64 last,
 			struct dod_mapping *copy, struct dod_range *range)
 {
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	m = find_leaked(part, start, last, range);
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_leaked(tree, start, last, range);
 	if (m) {
 		*copy = *m;
 		m->leaked = false;
 		atomic_dec(&nr_leaked);
 		if (!copy->freed)
-			take_freed(part, m);
+			take_freed(tree, m);
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
-	if (m && copy->wide && !copy->freed)
-		end_wide(copy->start, copy->last);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (m && copy->spanning && !copy->freed)
+		end_spanning(copy->start, copy->last);
 	return m;
 }
 
 /* The memory of @m, in no index yet, is somebody else's to a device. No lock is held. */
-static noinline void judge_reuse(const struct dod_mapping *m)
+static noinline void check_reuse(const struct dod_mapping *m)
 {
 	struct dod_range range DOD_UNINITIALIZED;
 	struct dod_mapping leak DOD_UNINITIALIZED;
 	u64 from, to;
 
-	while (take_leaked(&by_phys->wide, m->start, m->last, &leak, &range))
+	while (take_leaked(&by_phys->spanning, m->start, m->last, &leak, &range))
 		dod_lifecycle_reused(&leak, &range, m);
 	for_each_region(from, to, m->start, m->last)
 		while (take_leaked(phys_shard(from), from, to, &leak, &range))
@@ -1937,19 +1937,19 @@ static enum take how_to_take(const struct dod_call *call, enum change change)
  * Changes the owner of [start, last], which lies inside the mapping. The
  * mapping's phys lock is held. @found is for who is to call report_found() then.
  *
- * Returns true where the caller has to call end_wide() for the range, which may
+ * Returns true where the caller has to call end_spanning() for the range, which may
  * have grown, after letting go of the locks.
  */
 static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 			 u64 start, u64 *to, enum change change,
-			 struct dod_found *found)
+			 struct dod_content_result *found)
 {
 	u64 last = *to;
-	struct index_part *part = phys_part(m);
+	struct index_tree *tree = phys_tree(m);
 	enum take how = how_to_take(call, change);
 	bool idle;
 
-	lockdep_assert_held(&part->lock);
+	lockdep_assert_held(&tree->lock);
 	if (m->not_ram || m->freed)
 		return false;
 	if (change == PREPARE && !m->bounced)
@@ -1975,7 +1975,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 	}
 	if (change == TO_CPU) {
 		if (m->content && !idle)
-			dod_content_take(call, m, start, last, false, found);
+			dod_content_to_cpu(call, m, start, last, false, found);
 		if (unlikely(m->pending) && call->dir != DMA_TO_DEVICE) {
 			find_lost(m, start, last, true, found);
 			find_lost(m, start, last, false, found);
@@ -1984,23 +1984,23 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 			copy_found(found, m);
 	}
 
-	if (m->wide) {
+	if (m->spanning) {
 		if (change == NO_SYNC)
 			m->trap = DOD_TRAP_NONE;
-		begin_wide();
+		begin_spanning();
 		if (change == TO_DEVICE || change == GIVE) {
-			range_give(m, start, to, call->dir);
-			give_content(part, m, start, last, false, false);
+			range_to_device(m, start, to, call->dir);
+			content_to_device(tree, m, start, last, false, false);
 		} else {
-			range_take_from(m, &start, to, how);
+			range_to_cpu_from(m, &start, to, how);
 		}
 		return true;
 	}
 	if (change == TO_DEVICE || change == GIVE)
-		give_narrow(part, m, start, last, call->dir, false);
+		to_device_single(tree, m, start, last, call->dir, false);
 	else
-		last = take_narrow(part, m, start, last, how);
-	copy_edges(part, m);
+		last = to_cpu_single(tree, m, start, last, how);
+	copy_edges(tree, m);
 	if (change == TO_CPU)
 		dod_content_watch(call, m, start, last);
 	if (change == NO_SYNC)
@@ -2073,7 +2073,7 @@ static struct dod_mapping *history_take(void)
  * Is what a mapping had of [start, last] poisoned for another one just as well? Of thousands
  * of equal ones nearly any is, and there is nothing to clear, and nothing to look for.
  */
-static bool stays_guarded(struct index_part *shard, const struct dod_mapping *m,
+static bool stays_guarded(struct index_tree *shard, const struct dod_mapping *m,
 			  const struct dod_range *range)
 {
 	struct dod_mapping *other;
@@ -2096,7 +2096,7 @@ static bool stays_guarded(struct index_part *shard, const struct dod_mapping *m,
 }
 
 /* All of a mapping that ends. The lock of its part is held. */
-static void end_ranges(struct index_part *shard, struct dod_mapping *m)
+static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
@@ -2109,7 +2109,7 @@ static void end_ranges(struct index_part *shard, struct dod_mapping *m)
 		    stays_guarded(shard, m, &was))
 			continue;
 		add_edges(m, &start, &last);
-		guard->disown(start, last);
+		guard->unpoison(start, last);
 		if (!is_alone(m, start, last))
 			guard_region(shard, start, last);
 	}
@@ -2120,7 +2120,7 @@ static void end_ranges(struct index_part *shard, struct dod_mapping *m)
  * The mapping has ended, and stays in the index for what is stale of it: see
  * leaves_stale(). The lock of its part is held. Returns whether anything is.
  */
-static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
+static bool keep_stale(struct index_tree *shard, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
@@ -2130,17 +2130,17 @@ static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
 
 		next = range_tree_iter_next(r, m->start, m->last);
 		if (r->state == DOD_PENDING || r->dir == DMA_TO_DEVICE) {
-			bool guarded = r->state != DOD_PENDING;
+			bool is_poisoned = r->state != DOD_PENDING;
 
 			range_tree_remove(r, &m->ranges);
 			range_put(m, r);
-			if (!guarded)
+			if (!is_poisoned)
 				continue;
 		} else {
 			r->state = DOD_STALE;
 		}
 		add_edges(m, &start, &last);
-		guard->disown(start, last);
+		guard->unpoison(start, last);
 		guard_region(shard, start, last);
 	}
 	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
@@ -2157,9 +2157,9 @@ static bool keep_stale(struct index_part *shard, struct dod_mapping *m)
  * false if it stays there, because some of it is stale. *freed is what was freed of it
  * that its device owned, and empty if nothing was.
  */
-static bool take_back_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
+static bool to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 {
-	struct index_part *part = phys_part(m);
+	struct index_tree *tree = phys_tree(m);
 	struct dod_range *r;
 	unsigned long flags;
 
@@ -2168,46 +2168,46 @@ static bool take_back_all(struct dod_mapping *m, bool stale, struct dod_range *f
 	if (m->not_ram)
 		return true;
 
-	dod_lock_irqsave(&part->lock, flags);
+	dod_lock_irqsave(&tree->lock, flags);
 	r = freed_range(m, m->start, m->last);
 	if (unlikely(r)) {
 		*freed = *r;
 		stale = false;
 	}
-	if (m->wide)
-		begin_wide();
+	if (m->spanning)
+		begin_spanning();
 	dod_content_end(m);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
-		if (keep_stale(part, m)) {
+		if (keep_stale(tree, m)) {
 			if (unlikely(m->leaked))
 				atomic_dec(&nr_leaked);
 			m->leaked = false;
-			dod_unlock_irqrestore(&part->lock, flags);
-			settle(m->start, m->last);
+			dod_unlock_irqrestore(&tree->lock, flags);
+			wait_unwatched(m->start, m->last);
 			return false;
 		}
 	}
-	phys_tree_remove(m, &part->root);
-	WRITE_ONCE(part->nr, part->nr - 1);
+	phys_tree_remove(m, &tree->root);
+	WRITE_ONCE(tree->nr, tree->nr - 1);
 	if (unlikely(m->leaked))
 		atomic_dec(&nr_leaked);
-	if (!m->wide)
-		end_ranges(part, m);
-	dod_unlock_irqrestore(&part->lock, flags);
+	if (!m->spanning)
+		end_ranges(tree, m);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	dod_lifecycle_unmark(m);
-	if (m->wide) {
+	if (m->spanning) {
 		/* It is reachable by nobody now; its ranges are ours alone. */
 		while ((r = range_tree_iter_first(&m->ranges, m->start,
 						  m->last))) {
 			range_tree_remove(r, &m->ranges);
 			if (m->trap != DOD_TRAP_NONE && r->state != DOD_PENDING)
-				guard_wide(r->start, r->last);
+				poison_spanning(r->start, r->last);
 			range_put(m, r);
 		}
-		atomic_dec(&wide_changes);
+		atomic_dec(&spanning_changes);
 	}
-	settle(m->start, m->last);
+	wait_unwatched(m->start, m->last);
 	return true;
 }
 
@@ -2217,7 +2217,7 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call)
 	bool gone;
 
 	m->ended_by = call ? call->caller : 0;
-	gone = take_back_all(m, call && leaves_stale(call, m), &freed);
+	gone = to_cpu_all(m, call && leaves_stale(call, m), &freed);
 	/* It is a sync for the CPU, too: of what others have left stale there. */
 	if (call && m->dir != DMA_TO_DEVICE && !m->not_ram &&
 	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
@@ -2239,7 +2239,7 @@ static void end_group(struct dod_mapping *leader, const struct dod_call *call)
 
 	for (m = leader->next; m; m = next) {
 		next = m->next;
-		if (claim(m))
+		if (unlink(m))
 			end_one(m, call);
 	}
 	end_one(leader, call);
@@ -2256,7 +2256,7 @@ static void drop_call(struct dod_call *call)
 
 	for (m = call->leader; m; m = next) {
 		next = m->next;
-		take_back_all(m, false, &freed);
+		to_cpu_all(m, false, &freed);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
 	call->leader = NULL;
@@ -2264,18 +2264,18 @@ static void drop_call(struct dod_call *call)
 }
 
 /* Whose mapping is not there to be judged: the self-test's, a broken tool's. */
-static bool to_be_judged(void)
+static bool checks_enabled(void)
 {
 	return READ_ONCE(dod_armed);
 }
 
 /* Kept apart: the record on the stack is large, and hardly ever needed. */
-static noinline void judge_single(const struct dod_call *call, const void *addr,
+static noinline void check_single(const struct dod_call *call, const void *addr,
 				  u64 size)
 {
 	struct dod_mapping m = {
 		.dev = call->dev,
-		.bus = DMA_MAPPING_ERROR,
+		.dma_addr = DMA_MAPPING_ERROR,
 		.kind = DOD_SINGLE,
 		.dir = DMA_NONE,
 	};
@@ -2287,7 +2287,7 @@ static noinline void judge_single(const struct dod_call *call, const void *addr,
 	}
 	m.start = dod_wrong_phys(addr);
 	m.last = m.start + size - 1;
-	m.bus_end = m.bus + size - 1;
+	m.dma_last = m.dma_addr + size - 1;
 	note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
 	dod_checks_single(&m, addr);
 }
@@ -2309,8 +2309,8 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
 	if (likely(dod_checks_linear(addr)))
 		return false;
-	if (size && to_be_judged())
-		judge_single(call, addr, size);
+	if (size && checks_enabled())
+		check_single(call, addr, size);
 	return true;
 }
 
@@ -2319,7 +2319,7 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
  * @call: the call; one call may map several runs of memory
  * @phys: first byte
  * @size: bytes
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @ram: so many bytes of it are memory that may be touched; the rest, or if it is 0 all
  *	of it, is only to be known at the unmap
  * @bounced: the kernel may copy the memory to and from a bounce buffer
@@ -2329,10 +2329,10 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
  *
  * Context: any but NMI.
  */
-void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 		   u64 ram, bool bounced)
 {
-	struct index_part *part;
+	struct index_tree *tree;
 	struct dod_device *device;
 	struct dod_mapping *m;
 	bool judged, good, to_device, lone;
@@ -2354,8 +2354,8 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 
 	m->start = phys;
 	m->last = phys + min((ram ?: size) - 1, U64_MAX - phys);
-	m->bus = bus;
-	m->bus_end = bus + size - 1;
+	m->dma_addr = dma_addr;
+	m->dma_last = dma_addr + size - 1;
 	m->ranges = RB_ROOT_CACHED;
 	m->dev = call->dev;
 	m->device = device;
@@ -2363,15 +2363,15 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	m->next = NULL;
 	m->content = NULL;
 	m->ended = 0;
-	m->handed = 0;
-	m->handed_len = 0;
+	m->sync_off = 0;
+	m->sync_len = 0;
 	m->idle_sync = 0;
 	m->pending = false;
 	m->kind = call->kind;
 	m->dir = call->dir;
 	m->not_ram = !ram;
 	m->bounced = bounced;
-	m->hands_over = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	m->owned_at_map = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->first_used = false;
 	m->freed = false;
 	m->shared = false;
@@ -2384,14 +2384,14 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	note_map(call, m);
 	m->dmabuf = dod_dmabuf_of_current();
 	m->line = ram ? dod_checks_line(call->dev) : 0;
-	if (m->line && bounced && dod_checks_bounced(call->dev, phys, bus))
+	if (m->line && bounced && dod_checks_bounced(call->dev, phys, dma_addr))
 		m->line = 0;
 	m->own_lines = m->line && dod_checks_own_lines(call, m);
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
-	note_config(device, call->dev, dod_bus_last(m));
+	note_config(device, call->dev, dod_dma_last(m));
 	m->near_stack = ram && dod_checks_near_stack(m->start, m->last);
-	judged = to_be_judged() && !call->wrong;
+	judged = checks_enabled() && !call->wrong;
 	good = !judged || dod_checks_before(call, m);
 	m->edges = ends_in_line(m);
 	if (m->edges && m->line > READ_ONCE(widest_line))
@@ -2399,7 +2399,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	/* All of what is good is accessible. */
 	m->unfit = ram && !(judged && good) && guard->freed &&
 		   guard->freed(m->start, m->last);
-	m->wide = crosses_region(m->start, m->last);
+	m->spanning = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
@@ -2423,39 +2423,39 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 bus,
 	if (m->not_ram)
 		return;
 
-	if (unlikely(atomic_read(&nr_leaked)) && to_be_judged())
-		judge_reuse(m);
+	if (unlikely(atomic_read(&nr_leaked)) && checks_enabled())
+		check_reuse(m);
 	dod_lifecycle_mark(m);
-	if (!call->to_device || m->wide)
+	if (!call->to_device || m->spanning)
 		stale_forget(m->start, m->last);
-	part = phys_part(m);
-	dod_lock_irqsave(&part->lock, flags);
-	lone = !phys_tree_insert(m, &part->root);
-	WRITE_ONCE(part->nr, part->nr + 1);
+	tree = phys_tree(m);
+	dod_lock_irqsave(&tree->lock, flags);
+	lone = !phys_tree_insert(m, &tree->root);
+	WRITE_ONCE(tree->nr, tree->nr + 1);
 	to_device = call->to_device && !m->freed;
 	if (to_device) {
 		u64 last = m->last;
 
-		if (m->wide) {
-			range_give(m, m->start, &last, m->dir);
-			give_content(part, m, m->start, m->last, false, lone);
+		if (m->spanning) {
+			range_to_device(m, m->start, &last, m->dir);
+			content_to_device(tree, m, m->start, m->last, false, lone);
 		} else {
-			give_narrow(part, m, m->start, last, m->dir, lone);
-			copy_edges(part, m);
+			to_device_single(tree, m, m->start, last, m->dir, lone);
+			copy_edges(tree, m);
 		}
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	/* Nobody can end it yet. */
-	if (to_device && m->wide) {
-		share_wide(m->start, m->last);
+	if (to_device && m->spanning) {
+		share_spanning(m->start, m->last);
 		if (m->trap != DOD_TRAP_NONE)
-			guard_wide(m->start, m->last);
+			poison_spanning(m->start, m->last);
 	}
 	return;
 drop:
 	/* Nobody knows what a device writes there. */
 	if (call->dir != DMA_TO_DEVICE)
-		dod_content_doubt();
+		dod_content_invalidate_all();
 	drop_call(call);
 }
 
@@ -2475,15 +2475,15 @@ void dod_owner_map_end(struct dod_call *call)
 
 	if (!leader)
 		return;
-	if (to_be_judged() && dod_checks_line(call->dev))
+	if (checks_enabled() && dod_checks_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_checks_after(call, m);
 	for (m = leader->next; m; m = m->next) {
 		dod_count(DOD_C_MAPS);
-		index_bus(m);
+		index_dma(m);
 	}
 	dod_count(DOD_C_MAPS);
-	index_bus(leader);
+	index_dma(leader);
 }
 
 /* Does the group consist of just the entries of this scatterlist? */
@@ -2531,7 +2531,7 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
 		fits += 8;
 	if (!READ_ONCE(m->pending))
 		fits += 2;
-	if (m->hands_over == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+	if (m->owned_at_map == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		fits += 4;
 	if (call->kind == DOD_SG)
 		fits += 32 * group_matches(m, sg, nents);
@@ -2545,18 +2545,18 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call,
  * at the same bus address; dma-debug chooses by best fit, too. The part's lock is
  * held.
  */
-static struct dod_mapping *find_unmap(struct index_part *part,
-				      const struct dod_call *call, u64 bus,
+static struct dod_mapping *find_unmap(struct index_tree *tree,
+				      const struct dod_call *call, u64 dma_addr,
 				      u64 size, struct scatterlist *sg,
 				      int nents, int *best)
 {
 	struct dod_mapping *m, *leader = NULL;
 
-	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
-	     m = bus_tree_iter_next(m, bus, bus)) {
+	for (m = dma_tree_iter_first(&tree->root, dma_addr, dma_addr); m;
+	     m = dma_tree_iter_next(m, dma_addr, dma_addr)) {
 		int fits;
 
-		if (m->dev != call->dev || m->bus != bus || m->group != m)
+		if (m->dev != call->dev || m->dma_addr != dma_addr || m->group != m)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
 		if (fits > *best) {
@@ -2570,44 +2570,44 @@ static struct dod_mapping *find_unmap(struct index_part *part,
 }
 
 /* Finds and claims under one lock: other CPUs may unmap equal mappings. */
-static struct dod_mapping *claim_unmap(const struct dod_call *call, u64 bus,
-				       u64 size, struct scatterlist *sg,
-				       int nents)
+static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_addr,
+					   u64 size, struct scatterlist *sg,
+					   int nents)
 {
-	struct index_part *part = bus_shard(call->dev, bus);
-	struct index_part *wide = &by_bus->wide;
+	struct index_tree *tree = dma_shard(call->dev, dma_addr);
+	struct index_tree *spanning = &by_dma->spanning;
 	struct dod_mapping *m, *wider = NULL;
 	unsigned long flags;
 	int best = 0;
 
-	dod_lock_irqsave(&part->lock, flags);
-	m = find_unmap(part, call, bus, size, sg, nents, &best);
-	if (READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		wider = find_unmap(wide, call, bus, size, sg, nents, &best);
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_unmap(tree, call, dma_addr, size, sg, nents, &best);
+	if (READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		wider = find_unmap(spanning, call, dma_addr, size, sg, nents, &best);
 		if (wider)
-			claim_locked(wide, wider);
-		dod_unlock(&wide->lock);
+			unlink_locked(spanning, wider);
+		dod_unlock(&spanning->lock);
 	}
 	if (m && !wider)
-		claim_locked(part, m);
-	dod_unlock_irqrestore(&part->lock, flags);
+		unlink_locked(tree, m);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	return wider ?: m;
 }
 
 static void note_unmatched(const struct dod_call *call,
-			   enum dod_unmatched_call what, u64 bus)
+			   enum dod_unmatched_call what, u64 dma_addr)
 {
 	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
 
 	if (device)
-		dod_report_note_unmatched(device, what, bus, call->caller);
+		dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
 
 /**
  * dod_owner_unmap() - a mapping ends; the memory is the CPU's
  * @call: the call
- * @bus: the address it was mapped at
+ * @dma_addr: the address it was mapped at
  * @size: bytes; ignored for scatterlists
  * @sg: the scatterlist of dma_unmap_sg(), else NULL
  * @nents: its length
@@ -2617,7 +2617,7 @@ static void note_unmatched(const struct dod_call *call,
  *
  * Context: any but NMI.
  */
-void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
+void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents)
 {
 	struct dod_unwritten unwritten = {};
@@ -2625,52 +2625,52 @@ void dod_owner_unmap(struct dod_call *call, u64 bus, u64 size,
 
 	if (!size && !sg)
 		return;
-	leader = claim_unmap(call, bus, size, sg, nents);
+	leader = unlink_unmapped(call, dma_addr, size, sg, nents);
 	if (!leader) {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
-		note_unmatched(call, DOD_UNMAP, bus);
+		note_unmatched(call, DOD_UNMAP, dma_addr);
 		return;
 	}
 	if (leader->next)
 		call->unwritten = &unwritten;
 	for (m = leader; m; m = m->next)
 		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
-			judge_mapping(call, m);
+			check_mapping(call, m);
 	report_unwritten(call, &unwritten);
 	end_group(leader, call);
 }
 
 /* The first mapping of dma_iova_link() that begins in a bus range. Lock held. */
-static struct dod_mapping *find_iova(struct index_part *part,
+static struct dod_mapping *find_iova(struct index_tree *tree,
 				     const struct dod_call *call, u64 start,
 				     u64 last)
 {
 	struct dod_mapping *m;
 
-	for (m = bus_tree_iter_first(&part->root, start, last); m;
-	     m = bus_tree_iter_next(m, start, last))
+	for (m = dma_tree_iter_first(&tree->root, start, last); m;
+	     m = dma_tree_iter_next(m, start, last))
 		if (m->kind == DOD_IOVA && m->dev == call->dev &&
-		    m->bus >= start)
+		    m->dma_addr >= start)
 			return m;
 	return NULL;
 }
 
-static bool end_iova(struct index_part *part, const struct dod_call *call,
+static bool end_iova(struct index_tree *tree, const struct dod_call *call,
 		     u64 start, u64 last)
 {
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	if (!READ_ONCE(part->nr))
+	if (!READ_ONCE(tree->nr))
 		return false;
-	dod_lock_irqsave(&part->lock, flags);
-	m = find_iova(part, call, start, last);
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_iova(tree, call, start, last);
 	if (m)
-		claim_locked(part, m);
-	dod_unlock_irqrestore(&part->lock, flags);
+		unlink_locked(tree, m);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	if (!m)
 		return false;
-	judge_mapping(call, m);
+	check_mapping(call, m);
 	end_one(m, call);
 	return true;
 }
@@ -2678,21 +2678,21 @@ static bool end_iova(struct index_part *part, const struct dod_call *call,
 /**
  * dod_owner_iova_end() - what is linked in a bus range ends
  * @call: the call
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @size: bytes; nothing may be linked there
  *
  * Context: any but NMI.
  */
-void dod_owner_iova_end(struct dod_call *call, u64 bus, u64 size)
+void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size)
 {
-	u64 from, to, last = bus + size - 1;
+	u64 from, to, last = dma_addr + size - 1;
 
 	if (!size)
 		return;
-	while (end_iova(&by_bus->wide, call, bus, last))
+	while (end_iova(&by_dma->spanning, call, dma_addr, last))
 		;
-	for_each_region(from, to, bus, last)
-		while (end_iova(bus_shard(call->dev, from), call, from, to))
+	for_each_region(from, to, dma_addr, last)
+		while (end_iova(dma_shard(call->dev, from), call, from, to))
 			;
 }
 
@@ -2734,10 +2734,10 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call,
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
-			    u64 bus, u64 size, enum change change)
+			    u64 dma_addr, u64 size, enum change change)
 {
-	struct index_part *phys = phys_part(m);
-	u64 start = m->start + (bus - m->bus);
+	struct index_tree *phys = phys_tree(m);
+	u64 start = m->start + (dma_addr - m->dma_addr);
 	int fits;
 
 	dod_lock(&phys->lock);
@@ -2750,16 +2750,16 @@ static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call,
  * The mapping at a bus address that a sync fits best, of a group if that is
  * known. The part's lock is held, interrupts are off.
  */
-static struct dod_mapping *find_sync(struct index_part *part,
-				     const struct dod_call *call, u64 bus,
+static struct dod_mapping *find_sync(struct index_tree *tree,
+				     const struct dod_call *call, u64 dma_addr,
 				     u64 size, enum change change,
 				     const struct dod_mapping *group, int *best)
 {
-	bool several = READ_ONCE(by_bus->wide.nr);
+	bool several = READ_ONCE(by_dma->spanning.nr);
 	struct dod_mapping *m, *found = NULL;
 
-	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
-	     m = bus_tree_iter_next(m, bus, bus)) {
+	for (m = dma_tree_iter_first(&tree->root, dma_addr, dma_addr); m;
+	     m = dma_tree_iter_next(m, dma_addr, dma_addr)) {
 		int fits;
 
 		if (m->dev != call->dev || (group && m->group != group))
@@ -2771,11 +2771,11 @@ static struct dod_mapping *find_sync(struct index_part *part,
 			continue;
 		}
 		if (!several)
-			*best = sync_fits_locked(found, call, bus, size, change);
+			*best = sync_fits_locked(found, call, dma_addr, size, change);
 		several = true;
 		if (*best == SYNC_FITS)
 			break;
-		fits = sync_fits_locked(m, call, bus, size, change);
+		fits = sync_fits_locked(m, call, dma_addr, size, change);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -2789,7 +2789,7 @@ static struct dod_mapping *find_sync(struct index_part *part,
  * the CPU's, as after a free that was seen. The mapping's phys lock is held.
  */
 static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change change,
-			struct dod_found *found)
+			struct dod_content_result *found)
 {
 	struct dod_range *r;
 
@@ -2803,28 +2803,28 @@ static bool found_freed(struct dod_mapping *m, u64 start, u64 last, enum change 
 	found->types = BIT(DOD_R_FREE_WHILE_MAPPED);
 	copy_found(found, m);
 	m->was_owned = true;
-	take_freed(phys_part(m), m);
+	take_freed(phys_tree(m), m);
 	return true;
 }
 
 /* What sync_one() has done. */
 struct synced {
 	u64 start, last, done;
-	bool wide;
+	bool spanning;
 };
 
 /* A lock of the bus index keeps the mapping alive; interrupts are off. */
 static __always_inline struct synced
-sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 bus, u64 size,
-	     enum change change, struct dod_found *found)
+sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u64 size,
+	     enum change change, struct dod_content_result *found)
 {
-	struct index_part *phys = phys_part(m);
-	struct synced s = { .start = m->start + (bus - m->bus) };
+	struct index_tree *phys = phys_tree(m);
+	struct synced s = { .start = m->start + (dma_addr - m->dma_addr) };
 
 	/* Lengths that drivers compute can be any, also negative ones. */
-	s.done = min(size - 1, dod_bus_last(m) - bus) + 1;
+	s.done = min(size - 1, dod_dma_last(m) - dma_addr) + 1;
 	/* Nothing is known of what lies past the first bad byte. */
-	if (bus - m->bus > m->last - m->start)
+	if (dma_addr - m->dma_addr > m->last - m->start)
 		return s;
 	s.last = s.start + min(s.done - 1, m->last - s.start);
 	if (change == NO_SYNC) {
@@ -2835,9 +2835,9 @@ sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 bus, u64 si
 	if (unlikely(found_freed(m, s.start, s.last, change, found))) {
 		s.start = m->start;
 		s.last = m->last;
-		s.wide = m->wide;
+		s.spanning = m->spanning;
 	} else {
-		s.wide = change_owner(call, m, s.start, &s.last, change, found);
+		s.spanning = change_owner(call, m, s.start, &s.last, change, found);
 	}
 	dod_unlock(&phys->lock);
 	return s;
@@ -2847,82 +2847,82 @@ sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 bus, u64 si
  * Syncs up to the end of the mapping at a bus address; @group as in find_sync(),
  * filled in. Returns the number of bytes, 0 if there is no mapping.
  */
-static u64 sync_one(const struct dod_call *call, u64 bus, u64 size,
+static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		    enum change change, const struct dod_mapping **group)
 {
-	struct index_part *part = bus_shard(call->dev, bus);
-	struct index_part *wide = &by_bus->wide;
-	struct dod_found found DOD_UNINITIALIZED;
+	struct index_tree *tree = dma_shard(call->dev, dma_addr);
+	struct index_tree *spanning = &by_dma->spanning;
+	struct dod_content_result found DOD_UNINITIALIZED;
 	struct synced s = {};
 	struct dod_mapping *m;
 	unsigned long flags;
-	bool any_wide;
+	bool any_spanning;
 	int best = 0;
 
 	found_begin(&found);
-	dod_lock_irqsave(&part->lock, flags);
-	m = find_sync(part, call, bus, size, change, *group, &best);
-	any_wide = READ_ONCE(wide->nr);
-	if (unlikely(any_wide)) {
-		dod_lock(&wide->lock);
-		m = find_sync(wide, call, bus, size, change, *group, &best) ?: m;
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_sync(tree, call, dma_addr, size, change, *group, &best);
+	any_spanning = READ_ONCE(spanning->nr);
+	if (unlikely(any_spanning)) {
+		dod_lock(&spanning->lock);
+		m = find_sync(spanning, call, dma_addr, size, change, *group, &best) ?: m;
 	}
 	if (m) {
-		s = sync_mapping(call, m, bus, size, change, &found);
+		s = sync_mapping(call, m, dma_addr, size, change, &found);
 		*group = m->group;
 	}
-	if (unlikely(any_wide))
-		dod_unlock(&wide->lock);
-	dod_unlock_irqrestore(&part->lock, flags);
-	if (s.wide)
-		end_wide(s.start, s.last);
+	if (unlikely(any_spanning))
+		dod_unlock(&spanning->lock);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (s.spanning)
+		end_spanning(s.start, s.last);
 	if (s.last)
-		settle(s.start, s.last);
+		wait_unwatched(s.start, s.last);
 	report_found(call, &found);
 	return s.done;
 }
 
 /* A preparation is followed by the sync itself, and a question is no sync. */
-static void note_unmatched_sync(const struct dod_call *call, u64 bus,
+static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr,
 				enum change change)
 {
 	if (change != TO_CPU && change != TO_DEVICE)
 		return;
 	dod_count(DOD_C_UNMATCHED_SYNCS);
-	note_unmatched(call, DOD_SYNC_CALL, bus);
+	note_unmatched(call, DOD_SYNC_CALL, dma_addr);
 }
 
-static bool touches_bus(struct index_part *part, const struct device *dev, u64 bus)
+static bool touches_dma(struct index_tree *tree, const struct device *dev, u64 dma_addr)
 {
 	struct dod_mapping *m;
 
-	for (m = bus_tree_iter_first(&part->root, bus, bus); m;
-	     m = bus_tree_iter_next(m, bus, bus))
+	for (m = dma_tree_iter_first(&tree->root, dma_addr, dma_addr); m;
+	     m = dma_tree_iter_next(m, dma_addr, dma_addr))
 		if (m->dev == dev)
 			return true;
 	return false;
 }
 
 /* Memory that is not ours to look at is known by its bus address alone. */
-static bool is_known_by_bus(const struct device *dev, u64 bus)
+static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 {
-	struct index_part *part = bus_shard(dev, bus), *wide = &by_bus->wide;
+	struct index_tree *tree = dma_shard(dev, dma_addr), *spanning = &by_dma->spanning;
 	unsigned long flags;
 	bool known;
 
-	dod_lock_irqsave(&part->lock, flags);
-	known = touches_bus(part, dev, bus);
-	if (!known && READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		known = touches_bus(wide, dev, bus);
-		dod_unlock(&wide->lock);
+	dod_lock_irqsave(&tree->lock, flags);
+	known = touches_dma(tree, dev, dma_addr);
+	if (!known && READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		known = touches_dma(spanning, dev, dma_addr);
+		dod_unlock(&spanning->lock);
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	return known;
 }
 
 /* What an IOMMU has merged into one bus range are several mappings of a group. */
-static void sync_single(struct dod_call *call, u64 bus, u64 size,
+static void sync_single(struct dod_call *call, u64 dma_addr, u64 size,
 			enum change change)
 {
 	const struct dod_mapping *group = NULL;
@@ -2933,26 +2933,26 @@ static void sync_single(struct dod_call *call, u64 bus, u64 size,
 		call->sync = &sync;
 	}
 	while (size) {
-		u64 done = sync_one(call, bus, size, change, &group);
+		u64 done = sync_one(call, dma_addr, size, change, &group);
 
 		if (!done) {
-			note_unmatched_sync(call, bus, change);
+			note_unmatched_sync(call, dma_addr, change);
 			return;
 		}
-		bus += done;
+		dma_addr += done;
 		size -= done;
 	}
 }
 
 /* The same by memory. The part's lock is held. */
-static struct dod_mapping *find_sync_phys(struct index_part *part,
+static struct dod_mapping *find_sync_phys(struct index_tree *tree,
 					  const struct dod_call *call,
 					  u64 start, u64 last,
 					  enum change change, int *best)
 {
 	struct dod_mapping *m, *found = NULL;
 
-	for (m = first_touching(part, start, start); m;
+	for (m = first_touching(tree, start, start); m;
 	     m = next_touching(m, start, start)) {
 		int fits;
 
@@ -2975,31 +2975,31 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *s,
 		       enum change change)
 {
 	u64 start = sg_phys(s), last = start + s->length - 1;
-	struct index_part *shard = phys_shard(start), *part = &by_phys->wide;
+	struct index_tree *shard = phys_shard(start), *tree = &by_phys->spanning;
 	struct dod_mapping *m, *wider = NULL;
-	struct dod_found found DOD_UNINITIALIZED;
+	struct dod_content_result found DOD_UNINITIALIZED;
 	unsigned long flags;
-	bool wide = false;
+	bool spanning = false;
 	int best = 0;
 
 	found_begin(&found);
 	dod_lock_irqsave(&shard->lock, flags);
 	m = find_sync_phys(shard, call, start, last, change, &best);
-	if (READ_ONCE(part->nr)) {
-		dod_lock(&part->lock);
-		wider = find_sync_phys(part, call, start, last, change, &best);
+	if (READ_ONCE(tree->nr)) {
+		dod_lock(&tree->lock);
+		wider = find_sync_phys(tree, call, start, last, change, &best);
 		if (wider) {
 			last = min(last, wider->last);
 			if (found_freed(wider, start, last, change, &found)) {
 				start = wider->start;
 				last = wider->last;
-				wide = true;
+				spanning = true;
 			} else {
-				wide = change_owner(call, wider, start, &last, change,
-						    &found);
+				spanning = change_owner(call, wider, start, &last, change,
+							&found);
 			}
 		}
-		dod_unlock(&part->lock);
+		dod_unlock(&tree->lock);
 	}
 	/* The wide lock nests in here, and must not be held. */
 	if (m && !wider) {
@@ -3008,11 +3008,11 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *s,
 			change_owner(call, m, start, &last, change, &found);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
-	if (wide)
-		end_wide(start, last);
-	settle(start, last);
+	if (spanning)
+		end_spanning(start, last);
+	wait_unwatched(start, last);
 	report_found(call, &found);
-	if (!m && !wider && !is_known_by_bus(call->dev, sg_dma_address(s)))
+	if (!m && !wider && !is_known_by_dma(call->dev, sg_dma_address(s)))
 		note_unmatched_sync(call, sg_dma_address(s), change);
 }
 
@@ -3038,21 +3038,21 @@ static void sync_sg(struct dod_call *call, struct scatterlist *sg, int nents,
 /**
  * dod_owner_sync_for_cpu() - the CPU gets a byte range (rule 2)
  * @call: the call
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @size: bytes
  *
  * Context: any but NMI.
  */
-void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size)
+void dod_owner_sync_for_cpu(struct dod_call *call, u64 dma_addr, u64 size)
 {
 	dod_count(DOD_C_SYNCS_FOR_CPU);
-	sync_single(call, bus, size, TO_CPU);
+	sync_single(call, dma_addr, size, TO_CPU);
 }
 
 /**
  * dod_owner_sync_prepare() - the kernel is about to give a range to the device
  * @call: the call
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @size: bytes
  *
  * A bounce buffer is filled from the range now. If the device owns it already,
@@ -3060,88 +3060,88 @@ void dod_owner_sync_for_cpu(struct dod_call *call, u64 bus, u64 size)
  *
  * Context: any but NMI.
  */
-void dod_owner_sync_prepare(struct dod_call *call, u64 bus, u64 size)
+void dod_owner_sync_prepare(struct dod_call *call, u64 dma_addr, u64 size)
 {
 	if (READ_ONCE(any_bounced))
-		sync_single(call, bus, size, PREPARE);
+		sync_single(call, dma_addr, size, PREPARE);
 }
 
 /**
  * dod_owner_sync_for_device() - the device gets a byte range (rule 2)
  * @call: the call
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @size: bytes
  *
  * Context: any but NMI.
  */
-void dod_owner_sync_for_device(struct dod_call *call, u64 bus, u64 size)
+void dod_owner_sync_for_device(struct dod_call *call, u64 dma_addr, u64 size)
 {
 	dod_count(DOD_C_SYNCS_FOR_DEVICE);
-	sync_single(call, bus, size, TO_DEVICE);
+	sync_single(call, dma_addr, size, TO_DEVICE);
 }
 
 /* Gives away all that is linked in a bus range, in the direction of its link. */
-static void give_iova(struct index_part *part, struct dod_call *call, u64 bus,
-		      u64 last)
+static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 dma_addr,
+			   u64 last)
 {
-	struct dod_found found = {};
+	struct dod_content_result found = {};
 	struct dod_mapping *m;
 	unsigned long flags;
-	u64 next = bus;
+	u64 next = dma_addr;
 
-	while (next <= last && READ_ONCE(part->nr)) {
+	while (next <= last && READ_ONCE(tree->nr)) {
 		struct synced s = {};
 
-		dod_lock_irqsave(&part->lock, flags);
-		m = find_iova(part, call, next, last);
+		dod_lock_irqsave(&tree->lock, flags);
+		m = find_iova(tree, call, next, last);
 		if (m) {
-			next = m->bus + 1;
+			next = m->dma_addr + 1;
 			call->dir = m->dir;
-			if (m->hands_over)
-				s = sync_mapping(call, m, m->bus,
+			if (m->owned_at_map)
+				s = sync_mapping(call, m, m->dma_addr,
 						 dod_size(m), GIVE,
 						 &found);
 		}
-		dod_unlock_irqrestore(&part->lock, flags);
-		if (s.wide)
-			end_wide(s.start, s.last);
+		dod_unlock_irqrestore(&tree->lock, flags);
+		if (s.spanning)
+			end_spanning(s.start, s.last);
 		if (!m)
 			return;
 	}
 }
 
 /**
- * dod_owner_iova_give() - the device gets what is linked in a bus range (rule 1)
+ * dod_owner_iova_to_device() - the device gets what is linked in a bus range (rule 1)
  * @call: the call
- * @bus: first byte as the device sees it
+ * @dma_addr: first byte as the device sees it
  * @size: bytes
  *
  * Context: any but NMI.
  */
-void dod_owner_iova_give(struct dod_call *call, u64 bus, u64 size)
+void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size)
 {
-	u64 from, to, last = bus + size - 1;
+	u64 from, to, last = dma_addr + size - 1;
 
 	if (!size)
 		return;
-	give_iova(&by_bus->wide, call, bus, last);
-	for_each_region(from, to, bus, last)
-		give_iova(bus_shard(call->dev, from), call, from, to);
+	iova_to_device(&by_dma->spanning, call, dma_addr, last);
+	for_each_region(from, to, dma_addr, last)
+		iova_to_device(dma_shard(call->dev, from), call, from, to);
 }
 
 /**
  * dod_owner_no_sync() - a driver was told that it may skip syncs
  * @call: the call
- * @bus: an address inside the mapping
+ * @dma_addr: an address inside the mapping
  *
  * The API says so where a coherent device's mapping is not bounced. A driver
  * that asks is a driver that skips them: its accesses cannot be judged.
  *
  * Context: any but NMI.
  */
-void dod_owner_no_sync(struct dod_call *call, u64 bus)
+void dod_owner_no_sync(struct dod_call *call, u64 dma_addr)
 {
-	sync_single(call, bus, 1, NO_SYNC);
+	sync_single(call, dma_addr, 1, NO_SYNC);
 }
 
 /**
@@ -3213,12 +3213,12 @@ static bool concerns(const struct dod_range *r, bool write)
  * the access whatever comes later. Mappings that have ended, too: their stale bytes.
  * One may have been @found in another part. Returns whether there is one.
  */
-static bool find_owner(struct index_part *part, u64 phys, bool write, bool found,
+static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,
 		       struct dod_mapping *copy, struct dod_range *range)
 {
 	struct dod_mapping *m;
 
-	for (m = phys_tree_iter_first(&part->root, phys, phys); m;
+	for (m = phys_tree_iter_first(&tree->root, phys, phys); m;
 	     m = phys_tree_iter_next(m, phys, phys)) {
 		struct dod_range *r;
 
@@ -3235,16 +3235,16 @@ static bool find_owner(struct index_part *part, u64 phys, bool write, bool found
 }
 
 /* The same in the shard of the byte, whose lock is held, and among wide mappings. */
-static bool find_any_owner(struct index_part *shard, u64 phys, bool write,
+static bool find_any_owner(struct index_tree *shard, u64 phys, bool write,
 			   struct dod_mapping *copy, struct dod_range *range)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	bool found = find_owner(shard, phys, write, false, copy, range);
 
-	if (READ_ONCE(wide->nr) && (!found || !forbids_all(range))) {
-		dod_lock(&wide->lock);
-		found = find_owner(wide, phys, write, found, copy, range);
-		dod_unlock(&wide->lock);
+	if (READ_ONCE(spanning->nr) && (!found || !forbids_all(range))) {
+		dod_lock(&spanning->lock);
+		found = find_owner(spanning, phys, write, found, copy, range);
+		dod_unlock(&spanning->lock);
 	}
 	return found;
 }
@@ -3253,7 +3253,7 @@ static bool find_any_owner(struct index_part *shard, u64 phys, bool write,
  * Which mapping makes a byte the rest of a cache line that a device writes to?
  * The part's lock is held.
  */
-static bool find_edge(struct index_part *part, u64 phys,
+static bool find_edge(struct index_tree *tree, u64 phys,
 		      struct dod_mapping *copy, struct dod_range *range)
 {
 	u64 margin = READ_ONCE(widest_line), from = phys - min(phys, margin);
@@ -3261,7 +3261,7 @@ static bool find_edge(struct index_part *part, u64 phys,
 	struct dod_mapping *m;
 	u64 start, last;
 
-	for (m = first_touching(part, from, phys + margin); m;
+	for (m = first_touching(tree, from, phys + margin); m;
 	     m = next_touching(m, from, phys + margin)) {
 		if (!has_edges(m))
 			continue;
@@ -3285,16 +3285,16 @@ static bool find_edge(struct index_part *part, u64 phys,
  * Is the granule painted as an edge, and whose? The shard's lock is held. @copy and
  * @range are filled in then, and may be NULL.
  */
-static bool is_edge(struct index_part *shard, u64 phys, struct dod_mapping *copy,
+static bool is_edge(struct index_tree *shard, u64 phys, struct dod_mapping *copy,
 		    struct dod_range *range)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	bool found = find_edge(shard, phys, copy, range);
 
-	if (!found && READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		found = find_edge(wide, phys, copy, range);
-		dod_unlock(&wide->lock);
+	if (!found && READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		found = find_edge(spanning, phys, copy, range);
+		dod_unlock(&spanning->lock);
 	}
 	return found;
 }
@@ -3312,7 +3312,7 @@ static bool is_edge(struct index_part *shard, u64 phys, struct dod_mapping *copy
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
 			 struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(phys);
+	struct index_tree *shard = phys_shard(phys);
 	unsigned long flags;
 	bool found;
 
@@ -3346,26 +3346,26 @@ void dod_owner_note_unseen(void)
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(phys);
+	struct index_tree *shard = phys_shard(phys);
 	bool found, broken = false;
 	unsigned long flags;
 
 	dod_lock_irqsave(&shard->lock, flags);
 	found = find_any_owner(shard, phys, write, copy, range);
-	if (unlikely(found && range->state == DOD_STALE) && drop_doubtful(shard, phys))
+	if (unlikely(found && range->state == DOD_STALE) && drop_invalid(shard, phys))
 		found = find_any_owner(shard, phys, write, copy, range);
 	/*
 	 * Owner and shadow change under this lock, but for wide mappings. Poison
 	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have
 	 * become stale since it has trapped: that is poison, and no owner's.
 	 */
-	if (!found && guard->guarded(phys_to_virt(phys)) &&
+	if (!found && guard->is_poisoned(phys_to_virt(phys)) &&
 	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
 	    !is_edge(shard, phys, NULL, NULL)) {
-		guard->disown(phys, phys);
-		/* Pairs with smp_mb__after_atomic() in begin_wide(). */
+		guard->unpoison(phys, phys);
+		/* Pairs with smp_mb__after_atomic() in begin_spanning(). */
 		smp_rmb();
-		broken = !atomic_read(&wide_changes);
+		broken = !atomic_read(&spanning_changes);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	/* The one that forbade it has ended meanwhile. */
@@ -3376,10 +3376,10 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	return found;
 }
 
-static bool find_guardable(struct index_part *part, u64 start, u64 *last,
+static bool find_guardable(struct index_tree *tree, u64 start, u64 *last,
 			   struct dod_mapping *copy, struct dod_range *range)
 {
-	if (!find_owner(part, start, false, false, copy, range) ||
+	if (!find_owner(tree, start, false, false, copy, range) ||
 	    range->state != DOD_OWNED || copy->trap == DOD_TRAP_NONE || copy->shared)
 		return false;
 	*last = min(*last, range->last);
@@ -3404,16 +3404,16 @@ static bool find_guardable(struct index_part *part, u64 start, u64 *last,
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range)
 {
-	struct index_part *shard = phys_shard(start), *wide = &by_phys->wide;
+	struct index_tree *shard = phys_shard(start), *spanning = &by_phys->spanning;
 	unsigned long flags;
 	bool found;
 
 	dod_lock_irqsave(&shard->lock, flags);
 	found = find_guardable(shard, start, last, copy, range);
-	if (!found && READ_ONCE(wide->nr)) {
-		dod_lock(&wide->lock);
-		found = find_guardable(wide, start, last, copy, range);
-		dod_unlock(&wide->lock);
+	if (!found && READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		found = find_guardable(spanning, start, last, copy, range);
+		dod_unlock(&spanning->lock);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	return found;
@@ -3427,7 +3427,7 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
  */
 void dod_owner_guard_again(u64 phys)
 {
-	struct index_part *shard = phys_shard(phys);
+	struct index_tree *shard = phys_shard(phys);
 	unsigned long flags;
 
 	dod_lock_irqsave(&shard->lock, flags);
@@ -3435,11 +3435,11 @@ void dod_owner_guard_again(u64 phys)
 	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
-static void written_content(struct index_part *part, u64 start, u64 last)
+static void written_content(struct index_tree *tree, u64 start, u64 last)
 {
 	struct dod_mapping *m;
 
-	for (m = first_touching(part, start, last); m;
+	for (m = first_touching(tree, start, last); m;
 	     m = next_touching(m, start, last))
 		if (m->content)
 			dod_content_written(m, start, last);
@@ -3457,16 +3457,16 @@ void dod_owner_seen_write(u64 phys, u64 size)
 	u64 last = phys + size - 1, from, to;
 
 	for_each_region(from, to, phys, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
 		written_content(shard, from, to);
 		forget_edges(shard, from, to);
-		if (READ_ONCE(by_phys->wide.nr)) {
-			dod_lock(&by_phys->wide.lock);
-			written_content(&by_phys->wide, from, to);
-			dod_unlock(&by_phys->wide.lock);
+		if (READ_ONCE(by_phys->spanning.nr)) {
+			dod_lock(&by_phys->spanning.lock);
+			written_content(&by_phys->spanning, from, to);
+			dod_unlock(&by_phys->spanning.lock);
 		}
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
@@ -3486,7 +3486,7 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
 	u64 from, to;
 
 	for_each_region(from, to, phys, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
@@ -3496,12 +3496,12 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
 }
 
 /* The mapping of a byte of which @copy is a copy. The part's lock is held. */
-static struct dod_mapping *find_copied(struct index_part *part, u64 phys,
+static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
 				       const struct dod_mapping *copy)
 {
 	struct dod_mapping *m;
 
-	for (m = first_touching(part, phys, phys); m;
+	for (m = first_touching(tree, phys, phys); m;
 	     m = next_touching(m, phys, phys))
 		if (m->dev == copy->dev && m->start == copy->start &&
 		    m->last == copy->last && m->dir == copy->dir &&
@@ -3523,26 +3523,26 @@ static struct dod_mapping *find_copied(struct index_part *part, u64 phys,
  */
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 {
-	struct index_part *part = copy->wide ? &by_phys->wide : phys_shard(copy->start);
+	struct index_tree *tree = copy->spanning ? &by_phys->spanning : phys_shard(copy->start);
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	if (likely(!dod_checks_own_data(copy)))
 		return false;
-	dod_lock_irqsave(&part->lock, flags);
-	m = find_copied(part, phys, copy);
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_copied(tree, phys, copy);
 	if (m) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		dod_content_end(m);
 		m->trap = DOD_TRAP_NONE;
-		if (!copy->wide) {
-			guard->disown(copy->start, copy->last);
-			guard_region(part, copy->start, copy->last);
+		if (!copy->spanning) {
+			guard->unpoison(copy->start, copy->last);
+			guard_region(tree, copy->start, copy->last);
 		}
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
-	if (m && copy->wide)
-		guard_wide(copy->start, copy->last);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (m && copy->spanning)
+		poison_spanning(copy->start, copy->last);
 	return true;
 }
 
@@ -3554,7 +3554,7 @@ struct writing {
 	const struct dod_write *record;	/* NULL: none has been made */
 	bool strict, wanted;		/* one is to be made */
 	u64 far;			/* last byte that the CPU has got */
-	bool wide;			/* of a wide mapping: guard_wide() is to see to it */
+	bool spanning;			/* of a wide mapping: poison_spanning() is to see to it */
 };
 
 /*
@@ -3565,13 +3565,13 @@ static void take_for_write(struct dod_mapping *m, u64 start, u64 last, struct wr
 {
 	u64 to = last;
 
-	range_take(m, start, &to, TAKE_ALL);
+	range_to_cpu(m, start, &to, TAKE_ALL);
 	if (likely(to == last))
 		return;
 	w->far = max(w->far, to);
-	if (m->wide && !w->wide) {
-		w->wide = true;
-		begin_wide();
+	if (m->spanning && !w->spanning) {
+		w->spanning = true;
+		begin_spanning();
 	}
 }
 
@@ -3673,7 +3673,7 @@ static void pend_again(struct dod_mapping *m, struct dod_pending *p, u64 start, 
 }
 
 /* [start, last] is in one range, which the device has to read or has not got yet. */
-static void pend_part(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
+static void pend_tree(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
 {
 	struct dod_range *r = range_tree_iter_first(&m->ranges, start, start);
 
@@ -3684,12 +3684,12 @@ static void pend_part(struct dod_mapping *m, u64 start, u64 last, struct writing
 }
 
 /* Where the first range that a device may write begins in [start, last], and ends. */
-static bool find_writable(struct index_part *part, u64 start, u64 *from, u64 *to)
+static bool find_writable(struct index_tree *tree, u64 start, u64 *from, u64 *to)
 {
 	struct dod_mapping *m;
 	bool found = false;
 
-	for (m = first_touching(part, start, *from); m; m = next_touching(m, start, *from)) {
+	for (m = first_touching(tree, start, *from); m; m = next_touching(m, start, *from)) {
 		struct dod_range *r = written(m, start, *from);
 
 		if (!r)
@@ -3702,7 +3702,7 @@ static bool find_writable(struct index_part *part, u64 start, u64 *from, u64 *to
 }
 
 /* [start, last] is the device's to read: it is not if another may write there. */
-static void pend_sent(struct index_part *shard, struct dod_mapping *m, u64 start,
+static void pend_sent(struct index_tree *shard, struct dod_mapping *m, u64 start,
 		      u64 last, struct writing *w)
 {
 	while (start <= last) {
@@ -3710,24 +3710,24 @@ static void pend_sent(struct index_part *shard, struct dod_mapping *m, u64 start
 		bool found = find_writable(shard, start, &from, &to);
 
 		/* The wide lock is held if @m is wide, and there is one if it counts. */
-		if (READ_ONCE(by_phys->wide.nr)) {
-			if (!m->wide)
-				dod_lock(&by_phys->wide.lock);
-			found |= find_writable(&by_phys->wide, start, &from, &to);
-			if (!m->wide)
-				dod_unlock(&by_phys->wide.lock);
+		if (READ_ONCE(by_phys->spanning.nr)) {
+			if (!m->spanning)
+				dod_lock(&by_phys->spanning.lock);
+			found |= find_writable(&by_phys->spanning, start, &from, &to);
+			if (!m->spanning)
+				dod_unlock(&by_phys->spanning.lock);
 		}
 		if (!found) {
-			pend_part(m, start, last, w);
+			pend_tree(m, start, last, w);
 			return;
 		}
 		if (from > start)
-			pend_part(m, start, from - 1, w);
+			pend_tree(m, start, from - 1, w);
 		start = to + 1;
 	}
 }
 
-static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 start,
+static void write_mapping(struct index_tree *shard, struct dod_mapping *m, u64 start,
 			  u64 last, struct writing *w)
 {
 	u64 watch, watch_last;
@@ -3760,12 +3760,12 @@ static void write_mapping(struct index_part *shard, struct dod_mapping *m, u64 s
 	}
 }
 
-static void write_part(struct index_part *shard, struct index_part *part, u64 start,
+static void write_tree(struct index_tree *shard, struct index_tree *tree, u64 start,
 		       u64 last, struct writing *w)
 {
 	struct dod_mapping *m, *next;
 
-	for (m = phys_tree_iter_first(&part->root, start, last); m; m = next) {
+	for (m = phys_tree_iter_first(&tree->root, start, last); m; m = next) {
 		next = phys_tree_iter_next(m, start, last);
 		if (!m->ended)
 			write_mapping(shard, m, start, last, w);
@@ -3799,25 +3799,25 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	start = round_down(w.start, GRANULE);
 	last = round_up(w.last + 1, GRANULE) - 1;
 	for_each_region(from, to, start, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 		unsigned long flags;
 
 		dod_lock_irqsave(&shard->lock, flags);
 		stale_drop(shard, from, to);
-		write_part(shard, shard, from, to, &w);
-		if (READ_ONCE(by_phys->wide.nr)) {
-			dod_lock(&by_phys->wide.lock);
-			write_part(shard, &by_phys->wide, from, to, &w);
-			dod_unlock(&by_phys->wide.lock);
+		write_tree(shard, shard, from, to, &w);
+		if (READ_ONCE(by_phys->spanning.nr)) {
+			dod_lock(&by_phys->spanning.lock);
+			write_tree(shard, &by_phys->spanning, from, to, &w);
+			dod_unlock(&by_phys->spanning.lock);
 		}
 		end = min(max(to, w.far), region_last(from));
-		guard->disown(from, end);
+		guard->unpoison(from, end);
 		guard_region(shard, from, end);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
-	if (unlikely(w.wide)) {
-		guard_wide(last, w.far);
-		atomic_dec(&wide_changes);
+	if (unlikely(w.spanning)) {
+		poison_spanning(last, w.far);
+		atomic_dec(&spanning_changes);
 	}
 	return w.wanted;
 }
@@ -3838,7 +3838,7 @@ static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 	const struct dod_mapping *same;
 	struct dod_range *r;
 
-	if (m->dev != other->dev || !is_opposite(m, other) || other->handed_len ||
+	if (m->dev != other->dev || !is_opposite(m, other) || other->sync_len ||
 	    READ_ONCE(dod_params.strict))
 		return false;
 	r = range_tree_iter_first(&other->ranges, other->start, other->start);
@@ -3862,7 +3862,7 @@ static bool is_part_of(const struct dod_mapping *m, const struct dod_mapping *ot
 	       other->last >= m->last;
 }
 
-static bool find_other(struct index_part *part, const struct dod_mapping *m,
+static bool find_other(struct index_tree *tree, const struct dod_mapping *m,
 		       u64 start, u64 last, bool writable,
 		       struct dod_mapping *copy)
 {
@@ -3871,7 +3871,7 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 	struct dod_mapping *other;
 
 	/* Of memory that many devices read, all mappings are skipped at once. */
-	for (other = first_of(part, start, last, kinds); other;
+	for (other = first_of(tree, start, last, kinds); other;
 	     other = next_of(other, start, last, kinds)) {
 		if (other->group == m->group || !has_whole_lines(other) ||
 		    other->trap != DOD_TRAP_ALL)
@@ -3905,38 +3905,38 @@ static bool find_other(struct index_part *part, const struct dod_mapping *m,
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
 			  bool writable, struct dod_mapping *copy)
 {
-	struct index_part *part = &by_phys->wide;
+	struct index_tree *tree = &by_phys->spanning;
 	unsigned long flags;
 	bool found = false;
 	u64 from, to;
 
-	if (READ_ONCE(part->nr)) {
-		dod_lock_irqsave(&part->lock, flags);
-		found = find_other(part, m, start, last, writable, copy);
-		dod_unlock_irqrestore(&part->lock, flags);
+	if (READ_ONCE(tree->nr)) {
+		dod_lock_irqsave(&tree->lock, flags);
+		found = find_other(tree, m, start, last, writable, copy);
+		dod_unlock_irqrestore(&tree->lock, flags);
 	}
 	for_each_region(from, to, start, last) {
 		if (found)
 			break;
-		part = phys_shard(from);
-		dod_lock_irqsave(&part->lock, flags);
-		found = find_other(part, m, from, to, writable, copy);
-		dod_unlock_irqrestore(&part->lock, flags);
+		tree = phys_shard(from);
+		dod_lock_irqsave(&tree->lock, flags);
+		found = find_other(tree, m, from, to, writable, copy);
+		dod_unlock_irqrestore(&tree->lock, flags);
 	}
 	return found;
 }
 
-static u64 up_to_group(struct index_part *part, const struct dod_mapping *m,
-		       u64 start, u64 last, bool behind)
+static u64 up_to_group(struct index_tree *tree, const struct dod_mapping *m,
+		       u64 start, u64 last, bool after)
 {
 	u64 nr = last - start + 1;
 	struct dod_mapping *other;
 
-	for (other = first_touching(part, start, last); other;
+	for (other = first_touching(tree, start, last); other;
 	     other = next_touching(other, start, last)) {
 		if (other->group != m->group)
 			continue;
-		if (behind)
+		if (after)
 			nr = min(nr, max(other->start, start) - start);
 		else
 			nr = min(nr, last - min(other->last, last));
@@ -3949,26 +3949,26 @@ static u64 up_to_group(struct index_part *part, const struct dod_mapping *m,
  * @m: a mapping of the call
  * @start: first byte, physical
  * @last: last byte, physical; of the line in which @m ends or begins
- * @behind: the range lies behind @m, not before it
+ * @after: the range lies behind @m, not before it
  *
  * Context: any but NMI.
  *
  * Return: how many bytes of the range, from @m outwards, are none of the call's.
  */
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
-			  bool behind)
+			  bool after)
 {
-	struct index_part *part = phys_shard(start);
+	struct index_tree *tree = phys_shard(start);
 	unsigned long flags;
 	u64 nr;
 
-	dod_lock_irqsave(&part->lock, flags);
-	nr = up_to_group(part, m, start, last, behind);
-	part = &by_phys->wide;
-	if (READ_ONCE(part->nr)) {
-		dod_lock(&part->lock);
-		nr = min(nr, up_to_group(part, m, start, last, behind));
-		dod_unlock(&part->lock);
+	dod_lock_irqsave(&tree->lock, flags);
+	nr = up_to_group(tree, m, start, last, after);
+	tree = &by_phys->spanning;
+	if (READ_ONCE(tree->nr)) {
+		dod_lock(&tree->lock);
+		nr = min(nr, up_to_group(tree, m, start, last, after));
+		dod_unlock(&tree->lock);
 	}
 	dod_unlock_irqrestore(&phys_shard(start)->lock, flags);
 	return nr;
@@ -3982,8 +3982,8 @@ struct place {
 
 static u64 distance(const struct dod_mapping *m, const struct place *p)
 {
-	u64 start = p->dev ? m->bus : m->start;
-	u64 last = p->dev ? dod_bus_last(m) : m->last;
+	u64 start = p->dev ? m->dma_addr : m->start;
+	u64 last = p->dev ? dod_dma_last(m) : m->last;
 
 	if (p->at < start)
 		return start - p->at;
@@ -4028,18 +4028,18 @@ static bool copy_ended(const struct place *p, struct dod_mapping *copy)
 	return found;
 }
 
-static bool copy_nearest(struct index_part *part, const struct place *p,
+static bool copy_nearest(struct index_tree *tree, const struct place *p,
 			 struct dod_mapping *copy, bool found)
 {
 	u64 start = p->at - min(p->at, p->near), last = p->at + p->near;
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	for (m = first_touching(part, start, last); m;
+	dod_lock_irqsave(&tree->lock, flags);
+	for (m = first_touching(tree, start, last); m;
 	     m = next_touching(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	return found;
 }
 
@@ -4061,7 +4061,7 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
 
 	found = copy_nearest(phys_shard(phys - min(phys, near)), &p, copy, false);
 	found = copy_nearest(phys_shard(phys + near), &p, copy, found);
-	found = copy_nearest(&by_phys->wide, &p, copy, found);
+	found = copy_nearest(&by_phys->spanning, &p, copy, found);
 	return found || copy_ended(&p, copy);
 }
 
@@ -4071,10 +4071,10 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  *
  * Returns whether there is something to say about [start, last].
  */
-static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
+static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start,
 		     u64 last, struct dod_freed *freed)
 {
-	struct dod_found found DOD_UNINITIALIZED;
+	struct dod_content_result found DOD_UNINITIALIZED;
 	struct dod_range *r;
 
 	found_begin(&found);
@@ -4088,17 +4088,17 @@ static bool free_one(struct index_part *part, struct dod_mapping *m, u64 start,
 	find_lost(m, start, last, true, &found);
 	freed->lost = found.lost;
 	m->was_owned = freed->owned;
-	take_freed(part, m);
+	take_freed(tree, m);
 	return freed->owned || freed->lost;
 }
 
 /* The first mapping there whose memory was not freed before. */
-static struct dod_mapping *find_unfreed(struct index_part *part, u64 start,
+static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start,
 					u64 last, u64 first)
 {
 	struct dod_mapping *m;
 
-	for (m = first_touching(part, start, last); m;
+	for (m = first_touching(tree, start, last); m;
 	     m = next_touching(m, start, last))
 		if (!m->freed && m->start >= first)
 			return m;
@@ -4127,34 +4127,34 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 
 	stale_forget(*start, last);
 	for (; *start <= last; *start = to + 1) {
-		struct index_part *part = phys_shard(*start);
+		struct index_tree *tree = phys_shard(*start);
 		struct dod_mapping *m;
 		bool found = false;
 		unsigned long flags;
 
 		to = min(region_last(*start), last);
-		dod_lock_irqsave(&part->lock, flags);
-		while (!found && (m = find_unfreed(part, *start, to, first)))
-			found = free_one(part, m, *start, last, freed);
-		dod_unlock_irqrestore(&part->lock, flags);
+		dod_lock_irqsave(&tree->lock, flags);
+		while (!found && (m = find_unfreed(tree, *start, to, first)))
+			found = free_one(tree, m, *start, last, freed);
+		dod_unlock_irqrestore(&tree->lock, flags);
 		if (found) {
-			settle(freed->m.start, freed->m.last);
+			wait_unwatched(freed->m.start, freed->m.last);
 			return true;
 		}
 
-		part = &by_phys->wide;
-		while (!found && READ_ONCE(part->nr)) {
-			dod_lock_irqsave(&part->lock, flags);
-			m = find_unfreed(part, *start, to, first);
+		tree = &by_phys->spanning;
+		while (!found && READ_ONCE(tree->nr)) {
+			dod_lock_irqsave(&tree->lock, flags);
+			m = find_unfreed(tree, *start, to, first);
 			if (m)
-				found = free_one(part, m, *start, last, freed);
-			dod_unlock_irqrestore(&part->lock, flags);
+				found = free_one(tree, m, *start, last, freed);
+			dod_unlock_irqrestore(&tree->lock, flags);
 			if (!m)
 				break;
-			end_wide(freed->m.start, freed->m.last);
+			end_spanning(freed->m.start, freed->m.last);
 		}
 		if (found) {
-			settle(freed->m.start, freed->m.last);
+			wait_unwatched(freed->m.start, freed->m.last);
 			return true;
 		}
 	}
@@ -4162,11 +4162,11 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 }
 
 /* A mapping that begins before @start, and of which something is left in [start, last]. */
-static struct dod_mapping *find_earlier(struct index_part *part, u64 start, u64 last)
+static struct dod_mapping *find_earlier(struct index_tree *tree, u64 start, u64 last)
 {
 	struct dod_mapping *m;
 
-	for (m = first_touching(part, start, last); m; m = next_touching(m, start, last))
+	for (m = first_touching(tree, start, last); m; m = next_touching(m, start, last))
 		if (m->start < start &&
 		    range_tree_iter_first(&m->ranges, start, last))
 			return m;
@@ -4186,31 +4186,31 @@ static struct dod_mapping *find_earlier(struct index_part *part, u64 start, u64 
  */
 void dod_owner_free_end(u64 start, u64 last)
 {
-	struct index_part *wide = &by_phys->wide;
+	struct index_tree *spanning = &by_phys->spanning;
 	u64 from, to, end = 0;
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	if (READ_ONCE(wide->nr)) {
-		begin_wide();
-		dod_lock_irqsave(&wide->lock, flags);
-		while ((m = find_earlier(wide, start, last))) {
+	if (READ_ONCE(spanning->nr)) {
+		begin_spanning();
+		dod_lock_irqsave(&spanning->lock, flags);
+		while ((m = find_earlier(spanning, start, last))) {
 			to = min(m->last, last);
-			range_take(m, start, &to, TAKE_ALL);
+			range_to_cpu(m, start, &to, TAKE_ALL);
 			end = max(end, to);
 		}
-		dod_unlock_irqrestore(&wide->lock, flags);
+		dod_unlock_irqrestore(&spanning->lock, flags);
 		if (end)
-			guard_wide(start, end);
-		atomic_dec(&wide_changes);
+			poison_spanning(start, end);
+		atomic_dec(&spanning_changes);
 	}
 	for_each_region(from, to, start, last) {
-		struct index_part *shard = phys_shard(from);
+		struct index_tree *shard = phys_shard(from);
 
 		dod_lock_irqsave(&shard->lock, flags);
 		while ((m = find_earlier(shard, from, to)))
-			take_narrow(shard, m, from, min(m->last, to), TAKE_ALL);
-		guard->disown(from, to);
+			to_cpu_single(shard, m, from, min(m->last, to), TAKE_ALL);
+		guard->unpoison(from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
@@ -4251,7 +4251,7 @@ static void look_at_freed(struct dod_mapping *m)
 bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
 			  struct dod_range *range)
 {
-	struct index_part *part = *shard == NR_SHARDS ? &by_phys->wide :
+	struct index_tree *tree = *shard == NR_SHARDS ? &by_phys->spanning :
 							&by_phys->shard[*shard];
 	struct dod_range *r = NULL;
 	unsigned int nr = 0;
@@ -4263,8 +4263,8 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 	range->last = 0;
 	if (*shard > NR_SHARDS)
 		return false;
-	dod_lock_irqsave(&part->lock, flags);
-	for (m = first_touching(part, *start, U64_MAX); m;
+	dod_lock_irqsave(&tree->lock, flags);
+	for (m = first_touching(tree, *start, U64_MAX); m;
 	     m = next_touching(m, *start, U64_MAX)) {
 		if (m->start < *start)
 			continue;
@@ -4286,16 +4286,16 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 		*copy = *m;
 		*range = *r;
 		m->was_owned = true;
-		take_freed(part, m);
+		take_freed(tree, m);
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
-	if (r && copy->wide)
-		end_wide(copy->start, copy->last);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (r && copy->spanning)
+		end_spanning(copy->start, copy->last);
 	return true;
 }
 
 /* As copy_nearest(), by bus address. */
-static bool copy_nearest_bus(struct index_part *part, const struct place *p,
+static bool copy_nearest_dma(struct index_tree *tree, const struct place *p,
 			     struct dod_mapping *copy, bool found)
 {
 	u64 start = p->at - min(p->at, p->near);
@@ -4303,18 +4303,18 @@ static bool copy_nearest_bus(struct index_part *part, const struct place *p,
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	for (m = bus_tree_iter_first(&part->root, start, last); m;
-	     m = bus_tree_iter_next(m, start, last))
+	dod_lock_irqsave(&tree->lock, flags);
+	for (m = dma_tree_iter_first(&tree->root, start, last); m;
+	     m = dma_tree_iter_next(m, start, last))
 		found = copy_nearer(m, p, copy, found);
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 	return found;
 }
 
 /**
- * dod_owner_find_bus() - which mapping holds, or lately held, a bus address?
+ * dod_owner_find_dma() - which mapping holds, or lately held, a bus address?
  * @dev: the device, identity only
- * @bus: the address
+ * @dma_addr: the address
  * @near: as for dod_owner_find_mapping()
  * @copy: filled in if there is one; copy->ended tells which. What the device owns
  *	  of it, and the last sync, may change meanwhile
@@ -4323,16 +4323,16 @@ static bool copy_nearest_bus(struct index_part *part, const struct place *p,
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_bus(const struct device *dev, u64 bus, u64 near,
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
 			struct dod_mapping *copy)
 {
-	u64 before = bus - min(bus, near), behind = bus + min(U64_MAX - bus, near);
-	struct place p = { .dev = dev, .at = bus, .near = near };
+	u64 before = dma_addr - min(dma_addr, near), after = dma_addr + min(U64_MAX - dma_addr, near);
+	struct place p = { .dev = dev, .at = dma_addr, .near = near };
 	bool found;
 
-	found = copy_nearest_bus(bus_shard(dev, before), &p, copy, false);
-	found = copy_nearest_bus(bus_shard(dev, behind), &p, copy, found);
-	found = copy_nearest_bus(&by_bus->wide, &p, copy, found);
+	found = copy_nearest_dma(dma_shard(dev, before), &p, copy, false);
+	found = copy_nearest_dma(dma_shard(dev, after), &p, copy, found);
+	found = copy_nearest_dma(&by_dma->spanning, &p, copy, found);
 	return found || copy_ended(&p, copy);
 }
 
@@ -4379,15 +4379,15 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum)
 {
 	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
-		struct index_part *part = *shard == NR_SHARDS ?
-					  &by_phys->wide :
+		struct index_tree *tree = *shard == NR_SHARDS ?
+					  &by_phys->spanning :
 					  &by_phys->shard[*shard];
 		unsigned int skipped = 0;
 		struct dod_mapping *m;
 		unsigned long flags;
 
-		dod_lock_irqsave(&part->lock, flags);
-		for (m = first_touching(part, *start, U64_MAX); m;
+		dod_lock_irqsave(&tree->lock, flags);
+		for (m = first_touching(tree, *start, U64_MAX); m;
 		     m = next_touching(m, *start, U64_MAX)) {
 			if (m->start < *start)
 				continue;
@@ -4399,10 +4399,10 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 			*start = m->start;
 			*copy = *m;
 			add_up(m, sum);
-			dod_unlock_irqrestore(&part->lock, flags);
+			dod_unlock_irqrestore(&tree->lock, flags);
 			return true;
 		}
-		dod_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&tree->lock, flags);
 	}
 	return false;
 }
@@ -4428,13 +4428,13 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 	unsigned long flags;
 
 	for (i = 0; i <= NR_SHARDS; i++) {
-		struct index_part *part = i == NR_SHARDS ? &by_phys->wide :
+		struct index_tree *tree = i == NR_SHARDS ? &by_phys->spanning :
 							   &by_phys->shard[i];
 
-		if (!READ_ONCE(part->nr))
+		if (!READ_ONCE(tree->nr))
 			continue;
-		dod_lock_irqsave(&part->lock, flags);
-		for (m = first_touching(part, 0, U64_MAX); m;
+		dod_lock_irqsave(&tree->lock, flags);
+		for (m = first_touching(tree, 0, U64_MAX); m;
 		     m = next_touching(m, 0, U64_MAX)) {
 			if (m->dev != dev || m->binding != binding)
 				continue;
@@ -4443,7 +4443,7 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				m->suspect = within_module(m->map_frames[n], driver->owner);
 			nr += m->suspect;
 		}
-		dod_unlock_irqrestore(&part->lock, flags);
+		dod_unlock_irqrestore(&tree->lock, flags);
 	}
 	return nr;
 }
@@ -4457,18 +4457,18 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
  */
 long dod_owner_live(void)
 {
-	long nr = READ_ONCE(by_bus->wide.nr);
+	long nr = READ_ONCE(by_dma->spanning.nr);
 	unsigned int i;
 
 	for (i = 0; i < NR_SHARDS; i++)
-		nr += READ_ONCE(by_bus->shard[i].nr);
+		nr += READ_ONCE(by_dma->shard[i].nr);
 	return nr;
 }
 
 /* === Start and stop ======================================================= */
 
 /* To lockdep, the parts of the two indexes are four kinds of locks. */
-static struct lock_class_key by_bus_keys[2], by_phys_keys[2];
+static struct lock_class_key by_dma_keys[2], by_phys_keys[2];
 
 static struct index *index_new(struct lock_class_key *keys)
 {
@@ -4482,9 +4482,9 @@ static struct index *index_new(struct lock_class_key *keys)
 		lockdep_set_class(&index->shard[i].lock, &keys[0]);
 		index->shard[i].root = RB_ROOT_CACHED;
 	}
-	raw_spin_lock_init(&index->wide.lock);
-	lockdep_set_class(&index->wide.lock, &keys[1]);
-	index->wide.root = RB_ROOT_CACHED;
+	raw_spin_lock_init(&index->spanning.lock);
+	lockdep_set_class(&index->spanning.lock, &keys[1]);
+	index->spanning.root = RB_ROOT_CACHED;
 	return index;
 }
 
@@ -4492,14 +4492,14 @@ static struct index *index_new(struct lock_class_key *keys)
  * Clears what the mappings of a part own, and leaves them mapped. An unmap that
  * comes meanwhile waits for the lock, and finds its memory not poisoned.
  */
-static void disown_part(struct index_part *part)
+static void unpoison_part(struct index_tree *tree)
 {
 	struct dod_mapping *m, *next;
 	struct dod_range *r;
 	unsigned long flags;
 
-	dod_lock_irqsave(&part->lock, flags);
-	for (m = phys_tree_iter_first(&part->root, 0, U64_MAX); m; m = next) {
+	dod_lock_irqsave(&tree->lock, flags);
+	for (m = phys_tree_iter_first(&tree->root, 0, U64_MAX); m; m = next) {
 		next = phys_tree_iter_next(m, 0, U64_MAX);
 		dod_content_end(m);
 		while ((r = range_tree_iter_first(&m->ranges, 0, U64_MAX))) {
@@ -4508,13 +4508,13 @@ static void disown_part(struct index_part *part)
 			range_tree_remove(r, &m->ranges);
 			add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
-				guard->disown(start, last);
+				guard->unpoison(start, last);
 			range_put(m, r);
 		}
 		if (m->ended)
-			stale_end(part, m);
+			stale_end(tree, m);
 	}
-	dod_unlock_irqrestore(&part->lock, flags);
+	dod_unlock_irqrestore(&tree->lock, flags);
 }
 
 /**
@@ -4529,21 +4529,21 @@ void dod_owner_stop_guarding(void)
 {
 	unsigned int i;
 
-	disown_part(&by_phys->wide);
+	unpoison_part(&by_phys->spanning);
 	for (i = 0; i < NR_SHARDS; i++)
-		disown_part(&by_phys->shard[i]);
-	settle(0, U64_MAX);
+		unpoison_part(&by_phys->shard[i]);
+	wait_unwatched(0, U64_MAX);
 }
 
 /* Ends every mapping of a part of the bus index; no hook runs. */
-static void end_part(struct index_part *part)
+static void end_tree(struct index_tree *tree)
 {
 	struct dod_mapping *m;
 
-	while ((m = bus_tree_iter_first(&part->root, 0, U64_MAX))) {
-		if (claim(m->group))
+	while ((m = dma_tree_iter_first(&tree->root, 0, U64_MAX))) {
+		if (unlink(m->group))
 			end_group(m->group, NULL);
-		else if (claim(m))
+		else if (unlink(m))
 			end_one(m, NULL);
 	}
 }
@@ -4569,10 +4569,10 @@ static void free_all(void)
 	dod_pool_destroy(&range_pool);
 	dod_pool_destroy(&dod_mapping_pool);
 	kvfree(ended);
-	kvfree(by_bus);
+	kvfree(by_dma);
 	kvfree(by_phys);
 	ended = NULL;
-	by_bus = NULL;
+	by_dma = NULL;
 	by_phys = NULL;
 }
 
@@ -4597,7 +4597,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 	any_bounced = false;
 	atomic_set(&nr_leaked, 0);
 	by_phys = index_new(by_phys_keys);
-	by_bus = index_new(by_bus_keys);
+	by_dma = index_new(by_dma_keys);
 	ended = kvcalloc(nr_cpu_ids, sizeof(*ended), GFP_KERNEL);
 	err = dod_pool_init(&dod_mapping_pool, sizeof(struct dod_mapping),
 			    reserve, max);
@@ -4611,7 +4611,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 		err = dod_content_start(with, reserve / 2 + 64, max);
 	if (!err)
 		err = dod_pending_start(reserve / 8 + 64, max);
-	if (err || !by_phys || !by_bus || !ended) {
+	if (err || !by_phys || !by_dma || !ended) {
 		free_all();
 		return -ENOMEM;
 	}
@@ -4632,7 +4632,7 @@ void dod_owner_stop(void)
 	unsigned int i;
 
 	for (i = 0; i < NR_SHARDS; i++)
-		end_part(&by_bus->shard[i]);
-	end_part(&by_bus->wide);
+		end_tree(&by_dma->shard[i]);
+	end_tree(&by_dma->spanning);
 	free_all();
 }

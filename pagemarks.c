@@ -58,10 +58,10 @@ static const void *read_mark(unsigned long pfn, unsigned int step)
 
 static struct page *alloc_marked(const void **mark)
 {
-	DEFINE_ALLOC_TAG(own);
+	DEFINE_ALLOC_TAG(poison);
 
-	*mark = &own.ct;
-	return alloc_hooks_tag(&own, alloc_pages_noprof(GFP_KERNEL | __GFP_NOWARN, 0));
+	*mark = &poison.ct;
+	return alloc_hooks_tag(&poison, alloc_pages_noprof(GFP_KERNEL | __GFP_NOWARN, 0));
 }
 
 static bool all_are(const void *mark, struct page **page, unsigned int nr, unsigned int step)

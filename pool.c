@@ -85,13 +85,13 @@ static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *firs
  * The list of this CPU is empty: half of another's, or it would be taken object by
  * object where one CPU maps and another unmaps.
  */
-static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
+static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int poison)
 {
 	struct dod_pool_object *obj;
 	unsigned int i, n, nr;
 
 	for (i = 1; i < pool->nr_shards; i++) {
-		n = own + i < pool->nr_shards ? own + i : own + i - pool->nr_shards;
+		n = poison + i < pool->nr_shards ? poison + i : poison + i - pool->nr_shards;
 		nr = min(DIV_ROUND_UP(READ_ONCE(pool->shards[n].nr), 2), BATCH);
 		if (!nr)
 			continue;
@@ -99,7 +99,7 @@ static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
 		if (!obj)
 			continue;
 		if (obj->next)
-			shard_add(&pool->shards[own], obj->next, nr - 1);
+			shard_add(&pool->shards[poison], obj->next, nr - 1);
 		return obj;
 	}
 	return NULL;
@@ -184,14 +184,14 @@ static void refill(struct work_struct *work)
  */
 void *dod_pool_get(struct dod_pool *pool)
 {
-	unsigned int own = raw_smp_processor_id() % pool->nr_shards, nr;
-	struct dod_pool_shard *shard = &pool->shards[own];
+	unsigned int poison = raw_smp_processor_id() % pool->nr_shards, nr;
+	struct dod_pool_shard *shard = &pool->shards[poison];
 	struct dod_pool_object *obj = NULL;
 
 	if (likely(READ_ONCE(shard->nr)))
 		obj = shard_get(shard);
 	if (unlikely(!obj))
-		obj = steal(pool, own);
+		obj = steal(pool, poison);
 	/*
 	 * Half of the reserve is what the hooks live on until the worker has run. To add
 	 * up all lists takes long: once in a while.

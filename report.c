@@ -975,7 +975,7 @@ static const char *ending(const struct dod_mapping *m)
  * dod_report_note_unmatched() - a call of the API has an address that is nobody's
  * @device: the device
  * @what: the call
- * @bus: the address
+ * @dma_addr: the address
  * @caller: its return address
  *
  * The last one is remembered: a later report can be due to it.
@@ -983,7 +983,7 @@ static const char *ending(const struct dod_mapping *m)
  * Context: any.
  */
 void dod_report_note_unmatched(struct dod_device *device,
-			       enum dod_unmatched_call what, u64 bus,
+			       enum dod_unmatched_call what, u64 dma_addr,
 			       unsigned long caller)
 {
 	struct dod_unmatched *u = &device->unmatched[what];
@@ -993,7 +993,7 @@ void dod_report_note_unmatched(struct dod_device *device,
 	if (version % 2 || cmpxchg(&u->version, version, version + 1) != version)
 		return;
 	u->when = local_clock();
-	u->bus = bus;
+	u->dma_addr = dma_addr;
 	u->caller = caller;
 	/* Pairs with smp_load_acquire() in read_unmatched(). */
 	smp_store_release(&u->version, version + 2);
@@ -1111,7 +1111,7 @@ static void put_unmatched(struct text *t, const struct dod_mapping *m)
 		ago = dod_ago(t->now, u.when);
 		do_div(ago, NSEC_PER_MSEC);
 		put(t, "%s at dma 0x%llx matched no mapping, in %pS, %llu ms ago\n",
-		    what[i], u.bus, (void *)u.caller, ago);
+		    what[i], u.dma_addr, (void *)u.caller, ago);
 	}
 }
 
@@ -1142,7 +1142,7 @@ static void put_mapping(struct text *t, const struct dod_mapping *m,
 	    m->device->driver_name, m->device->name,
 	    range->state == DOD_OWNED ? "owns" : "may have written", last - start + 1,
 	    dod_report_dir(range->dir), virt(start), virt(last) + 1,
-	    m->bus + (start - m->start));
+	    m->dma_addr + (start - m->start));
 	if (last - start + 1 != dod_size(m))
 		put(t, "They are part of a mapping of %llu bytes, [%lx, %lx).\n",
 		    dod_size(m), virt(m->start), virt_end(m));
@@ -1183,7 +1183,7 @@ static void put_new_mapping(struct text *t, const struct dod_mapping *m,
 	unsigned long addr = f->addr ?: virt(m->start);
 	u64 size = dod_size(m);
 
-	if (m->bus == DMA_MAPPING_ERROR)
+	if (m->dma_addr == DMA_MAPPING_ERROR)
 		put(t, "Device %s %s is given these %llu bytes, [%lx, %lx)\n",
 		    m->device->driver_name, m->device->name, size, addr,
 		    addr + (unsigned long)size);
@@ -1191,7 +1191,7 @@ static void put_new_mapping(struct text *t, const struct dod_mapping *m,
 		put(t, "Device %s %s %s given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 		    m->device->driver_name, m->device->name,
 		    f->at ? "was" : "is", size, dod_report_dir(m->dir),
-		    addr, addr + (unsigned long)size, m->bus);
+		    addr, addr + (unsigned long)size, m->dma_addr);
 }
 
 /* Sentences, each with a newline. */
@@ -1206,7 +1206,7 @@ static void put_text(struct text *t, const char *line)
 static void put_history(struct text *t, const struct dod_mapping *m,
 			const struct dod_range *range, u64 now)
 {
-	u64 handed = m->start + m->handed;
+	u64 sync_off = m->start + m->sync_off;
 	char what[64];
 
 	if (m->ended)
@@ -1221,8 +1221,8 @@ static void put_history(struct text *t, const struct dod_mapping *m,
 	put_who(t, m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" : "Mapped",
 		&m->map, now, m->map_frames);
 	/* Another part's last sync has nothing to do with this access. */
-	if (!m->handed_len || handed > range->last ||
-	    handed + m->handed_len <= range->start)
+	if (!m->sync_len || sync_off > range->last ||
+	    sync_off + m->sync_len <= range->start)
 		return;
 	put(t, "\n");
 	snprintf(what, sizeof(what),
@@ -1284,7 +1284,7 @@ static struct stack stack_of(const struct report *r)
 }
 
 /* The task of the last race; its test, if it runs one, is its own alone to fail. */
-static int blamed = -1;
+static int raced_test_failed = -1;
 
 static void fail_kunit_test(void)
 {
@@ -1297,16 +1297,16 @@ static void fail_kunit_test(void)
 }
 
 /**
- * dod_report_blame() - fail the KUnit test of a task that a race was about
+ * dod_report_fail_raced_test() - fail the KUnit test of a task that a race was about
  *
  * Context: any but NMI, of a call of the DMA API.
  */
-void dod_report_blame(void)
+void dod_report_fail_raced_test(void)
 {
-	if (likely(READ_ONCE(blamed) < 0) || !in_task() ||
-	    READ_ONCE(blamed) != task_pid_nr(current))
+	if (likely(READ_ONCE(raced_test_failed) < 0) || !in_task() ||
+	    READ_ONCE(raced_test_failed) != task_pid_nr(current))
 		return;
-	WRITE_ONCE(blamed, -1);
+	WRITE_ONCE(raced_test_failed, -1);
 	fail_kunit_test();
 }
 
@@ -1521,7 +1521,7 @@ static void put_leaks(struct text *t, const struct dod_leaks *l, u64 now)
 		    leak->nr, leak->nr == 1 ? "" : "s", leak->bytes,
 		    leak->nr == 1 ? "" : " in all, one of them",
 		    dod_report_dir(m->dir), virt(m->start), virt_end(m),
-		    m->bus);
+		    m->dma_addr);
 		put_who(t, "Mapped", &m->map, now, m->map_frames);
 	}
 	if (nr)
@@ -1551,7 +1551,7 @@ static void put_map(struct text *t, const struct report *r)
 	put(t, "The other mapping: device %s %s, %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	    other->device->driver_name, other->device->name,
 	    dod_size(other), dod_report_dir(other->dir), virt(other->start),
-	    virt_end(other), other->bus);
+	    virt_end(other), other->dma_addr);
 }
 
 /* The call that lost a write, as drivers know it. */
@@ -1600,7 +1600,7 @@ static void put_write(struct text *t, const struct report *r)
 	put(t, "\n");
 	put(t, "Device %s %s was given these %llu bytes, %s, [%lx, %lx), dma 0x%llx\n",
 	    m->device->driver_name, m->device->name, dod_size(m),
-	    dod_report_dir(m->dir), virt(m->start), virt_end(m), m->bus);
+	    dod_report_dir(m->dir), virt(m->start), virt_end(m), m->dma_addr);
 	if (addr >= virt(m->start))
 		put(t, "The write is %lu bytes into the buffer.\n",
 		    addr - virt(m->start));
@@ -1958,7 +1958,7 @@ static void make_report(const struct report *r)
 	} else {
 		/* A repeated fault still fails the test that runs now. */
 		if (r->race)
-			WRITE_ONCE(blamed, r->race->pid);
+			WRITE_ONCE(raced_test_failed, r->race->pid);
 		else
 			fail_kunit_test();
 		t = begin_text(r, now);
@@ -2306,7 +2306,7 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 	}
 	put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
 	    m->device->driver_name, m->device->name, dod_report_dir(m->dir),
-	    dod_size(m), m->bus);
+	    dod_size(m), m->dma_addr);
 	if (phys < m->start)
 		put(t, "DMA owner: the address is %llu bytes before the buffer\n",
 		    m->start - phys);
