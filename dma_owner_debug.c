@@ -7,29 +7,29 @@
  * nothing of ours is held around it.
  */
 #include "dma_owner_debug.h"
-#include "compat.h"
+#include "attach/attach.h"
+#include "base/compat.h"
+#include "base/lock.h"
+#include "base/mapped_pages.h"
+#include "base/memory.h"
+#include "base/pagemarks.h"
+#include "base/params.h"
+#include "base/pool.h"
+#include "base/stack.h"
+#include "base/state.h"
+#include "base/stats.h"
+#include "base/worker.h"
+#include "guard/guard.h"
+#include "judge/judge.h"
+#include "owner/owner.h"
+#include "report/debugfs.h"
+#include "report/report.h"
 
 #include <linux/init.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
-
-struct dod_params dod_params = {
-	.dedup = true,
-	.report_burst = 20,
-	.kunit_fail = true,
-	.content = DOD_CONTENT_ON,
-	.content_sample = 16,
-	.untested_after = 60,
-	.pending_after = 60,
-	.content_max = DOD_BLOCK * DOD_BLOCKS,
-	.watch_writes = 64,
-	.watch_cpu = 20,
-	.watch_recent = 75,
-};
-
-bool dod_armed;
 
 /* === Parameters =========================================================== */
 
@@ -331,42 +331,6 @@ EXPORT_SYMBOL_GPL(dma_owner_debug_param_set);
 
 /* === Workers ============================================================== */
 
-/**
- * dod_worker_ask() - for DEFINE_DOD_WORKER()
- * @irq: of a worker
- *
- * Context: irq_work.
- */
-void dod_worker_ask(struct irq_work *irq)
-{
-	struct dod_worker *worker = container_of(irq, struct dod_worker, irq);
-
-	queue_work(worker->queue ?: system_wq, &worker->work);
-}
-
-/**
- * dod_worker_wake() - have the work done
- * @worker: the worker
- *
- * Context: any, with any lock held.
- */
-void dod_worker_wake(struct dod_worker *worker)
-{
-	irq_work_queue(&worker->irq);
-}
-
-/**
- * dod_worker_cancel() - have it not done, or wait until it is
- * @worker: the worker; nobody wakes it any more
- *
- * Context: process, may sleep.
- */
-void dod_worker_cancel(struct dod_worker *worker)
-{
-	irq_work_sync(&worker->irq);
-	cancel_work_sync(&worker->work);
-}
-
 /* === Start and stop ======================================================= */
 
 /* What the module cannot do without; the text is what a user can act on. */
@@ -475,7 +439,6 @@ void dod_broken(const char *what)
 
 static int __init dma_owner_debug_init(void)
 {
-	const struct dod_guard *guard = &dod_guard;
 	unsigned int i, nr_hooks;
 	int err;
 
@@ -486,9 +449,9 @@ static int __init dma_owner_debug_init(void)
 			return -EOPNOTSUPP;
 		}
 
-	dod_checks_start(guard);
+	dod_checks_start();
 	dod_pagemarks_start();
-	err = dod_owner_start(guard, min(pool_reserve, pool_max), pool_max);
+	err = dod_owner_start(min(pool_reserve, pool_max), pool_max);
 	if (err) {
 		pr_err("cannot load: no memory for %u records (pool_reserve)\n",
 		       min(pool_reserve, pool_max));
@@ -501,22 +464,23 @@ static int __init dma_owner_debug_init(void)
 	if (err)
 		goto err_report;
 	/* The guard before the hooks: poison nobody judges is a KASAN report. */
-	err = guard->start();
+	err = dod_guard.start();
 	if (err)
 		goto err_stack;
-	err = dod_hooks_start(guard, &nr_hooks);
+	err = dod_hooks_start(&nr_hooks);
 	if (err)
 		goto err_guard;
-	err = dod_lifecycle_start(guard);
+	err = dod_lifecycle_start();
 	if (err)
 		goto err_hooks;
+	dod_pending_look_start();
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
 	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s%s%s\n",
-		guard->name, nr_hooks, min(pool_reserve, pool_max),
-		sizeof(struct dod_mapping), guard->means ? "; " : "",
-		guard->means ?: "",
-		guard->traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "",
+		dod_guard.name, nr_hooks, min(pool_reserve, pool_max),
+		sizeof(struct dod_mapping), dod_guard.means ? "; " : "",
+		dod_guard.means ?: "",
+		dod_guard.traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "",
 		dod_pagemarks_known() ? "" : MARKS_NOTE);
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
@@ -528,7 +492,7 @@ err_hooks:
 	dod_hooks_stop();
 err_guard:
 	dod_owner_stop_guarding();
-	guard->stop();
+	dod_guard.stop();
 err_stack:
 	dod_stack_stop();
 err_report:
@@ -552,6 +516,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 	dod_lifecycle_stop();
+	dod_pending_look_stop();
 	dod_guard.stop();
 	dod_stack_stop();
 	/* Who was about to find an inconsistency has done so. */

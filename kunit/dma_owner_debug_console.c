@@ -20,7 +20,7 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
-#include "../compat.h"
+#include "../base/compat.h"
 #include "one_access.h"
 
 #define NAME	"dma_owner_console"

@@ -36,7 +36,7 @@
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 
-#include "../compat.h"
+#include "../base/compat.h"
 #include "one_access.h"
 
 #define NAME		"dma_owner_torture"

@@ -12,7 +12,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/types.h>
 
-#include "../compat.h"
+#include "../base/compat.h"
 #include "../dma_owner_debug.h"
 
 #define KT_REQUIRES(test, cond) do {					\

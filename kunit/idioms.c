@@ -12,7 +12,7 @@
 #include <linux/vmalloc.h>
 
 #include "dod_test.h"
-#include "../permissive.h"
+#include "../judge/permissive.h"
 
 #if IS_BUILTIN(CONFIG_SCSI)
 #include <scsi/scsi_cmnd.h>

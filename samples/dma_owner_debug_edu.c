@@ -36,7 +36,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-#include "../compat.h"
+#include "../base/compat.h"
 
 #define EDU_VENDOR_ID		0x1234
 #define EDU_DEVICE_ID		0x11e8

@@ -244,17 +244,15 @@ modules_dir()
 # from a copy; prints the directory, where build.log has the warnings.
 build_modules()
 {
-	local dir log f options=()
+	local dir log options=()
 
 	dir=$(modules_dir "$1")
 	log=$dir/build.log
-	mkdir -p "$dir/kunit" "$dir/samples"
+	mkdir -p "$dir"
 	# Sources that are gone must not be built; the rest keeps its time stamp.
 	find "$dir" -name '*.[ch]' ! -name '*.mod.c' -delete
-	for f in . kunit samples; do
-		find "$DOD_TOP/$f" -maxdepth 1 \( -name '*.[ch]' ! -name '*.mod.c' \
-			-o -name Kbuild -o -name Makefile \) -exec cp -pt "$dir/$f" {} +
-	done
+	(cd "$DOD_TOP" && find . -path './.*' -prune -o \( -name '*.[ch]' ! -name '*.mod.c' \
+		-o -name Kbuild -o -name Makefile \) -exec cp -p --parents -t "$dir" {} +)
 	note "building the modules for $(basename "$1")"
 	# A kernel that is only prepared has no list of its symbols.
 	[ -e "$1/Module.symvers" ] || options+=(KBUILD_MODPOST_WARN=1)

@@ -14,7 +14,19 @@
  *
  * No locks here.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "guard.h"
 
 #define TAGS (IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS))
 
@@ -27,6 +39,19 @@ static void stop(void)
 {
 }
 
+const struct dod_poison_ops dod_poison_ops = {
+	.poison = dod_guard_blind_poison,
+	.unpoison = dod_guard_blind_unpoison,
+	.is_poisoned = dod_guard_blind_is_poisoned,
+};
+
+const struct dod_mem_ops dod_mem_ops = {
+	.classify = dod_memory_classify,
+	.accessible_bytes = dod_guard_blind_accessible_bytes,
+	.object_size = dod_guard_blind_object_size,
+	.first_bad_byte = dod_guard_blind_first_bad_byte,
+};
+
 const struct dod_guard dod_guard = {
 	.name = TAGS ? "nothing (KASAN with tags: no tag is free to mark a device's "
 		       "memory with, CONFIG_KASAN_GENERIC would do)" : "nothing",
@@ -35,11 +60,4 @@ const struct dod_guard dod_guard = {
 	.unseen = ": the device wrote to them, or the CPU did, whose accesses this kernel does not trap",
 	.start = start,
 	.stop = stop,
-	.classify = dod_guard_classify,
-	.poison = dod_guard_blind_poison,
-	.unpoison = dod_guard_blind_unpoison,
-	.is_poisoned = dod_guard_blind_is_poisoned,
-	.accessible_bytes = dod_guard_blind_accessible_bytes,
-	.object_size = dod_guard_blind_object_size,
-	.first_bad_byte = dod_guard_blind_first_bad_byte,
 };

@@ -7,8 +7,26 @@
  * Run in the hooks, with none of the owner's locks held. wires_lock protects what
  * the user declared, and nests in the owner's devices_lock.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
 #include "permissive.h"
 
 #include <linux/dma-direct.h>
@@ -32,19 +50,17 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-static const struct dod_guard *guard;
-
 __printf(2, 3)
 static void finding_add(struct dod_finding *f, const char *fmt, ...)
 {
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	size_t len = strlen(f->text);
 	va_list args;
 
 	va_start(args, fmt);
 	vscnprintf(f->text + len, sizeof(f->text) - len, fmt, args);
 	va_end(args);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /* === Addresses that are no memory ========================================= */
@@ -254,76 +270,6 @@ static bool image_in_vmalloc(const struct dod_call *call,
 
 /* === Memory that must not be mapped ======================================= */
 
-/**
- * dod_checks_on_stack() - is a page of a task's stack, as far as that is seen?
- * @page: the page
- *
- * With VMAP_STACK only the current task's stack is known by its pages. Without, a
- * stack in the linear map ends with a magic value, which can be there by chance, and
- * may be unmapped (debug_pagealloc).
- *
- * Context: any.
- */
-bool dod_checks_on_stack(const struct page *page)
-{
-#ifdef CONFIG_VMAP_STACK
-	u64 phys = PFN_PHYS(page_to_pfn(page));
-
-	return dod_checks_near_stack(phys, phys);
-#else
-	unsigned long *end, magic;
-
-	end = (unsigned long *)round_down((unsigned long)page_address(page),
-					  THREAD_SIZE);
-	pagefault_disable();
-	__get_kernel_nofault(&magic, end, unsigned long, fault);
-	pagefault_enable();
-	return magic == STACK_END_MAGIC;
-fault:
-	pagefault_enable();
-	return false;
-#endif
-}
-
-/**
- * dod_checks_near_stack() - may any of a range be, as far as that is seen?
- * @start: first byte, of memory
- * @last: last byte
- *
- * Context: any.
- *
- * Return: if not, dod_checks_on_stack() is false for each of its pages.
- */
-bool dod_checks_near_stack(u64 start, u64 last)
-{
-#ifdef CONFIG_VMAP_STACK
-	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
-	struct page *page = pfn_to_page(pfn);
-	const struct vm_struct *vm;
-	unsigned int i;
-
-	/* Stacks are of single pages. */
-	if (!nr && PageCompound(page))
-		return false;
-	vm = task_stack_vm_area(current);
-	if (!vm)
-		return false;
-	if (!nr) {
-		/* kernel/fork.c asserts that; a constant, so that the loop is unrolled. */
-		for (i = 0; i < THREAD_SIZE / PAGE_SIZE; i++)
-			if (vm->pages[i] == page)
-				return true;
-		return false;
-	}
-	for (i = 0; i < vm->nr_pages; i++)
-		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
-			return true;
-	return false;
-#else
-	return true;
-#endif
-}
-
 /* In the linear map the tasks prove it, and say whose it is. */
 static bool page_of_stack(const struct dod_call *call,
 			  const struct dod_mapping *m, struct dod_finding *f)
@@ -332,7 +278,7 @@ static bool page_of_stack(const struct dod_call *call,
 	char comm[TASK_COMM_LEN];
 
 	if (likely(!m->near_stack) ||
-	    !dod_checks_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+	    !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	strscpy(comm, current->comm, sizeof(comm));
 	if (!IS_ENABLED(CONFIG_VMAP_STACK) &&
@@ -402,9 +348,9 @@ static void look(const struct dod_mapping *m, struct dod_finding *f)
 	bool is_free = PageBuddy(pfn_to_page(PHYS_PFN(m->start)));
 
 	f->freed = false;
-	f->what = guard->first_bad_byte(m->start, m->last, &f->bad, &f->freed);
-	if (unlikely(!f->what && dod_guard_is_kfence(m->start, m->last)))
-		f->what = dod_guard_kfence_hole(m->start, m->last, &f->bad, &f->freed);
+	f->what = dod_mem_ops.first_bad_byte(m->start, m->last, &f->bad, &f->freed);
+	if (unlikely(!f->what && dod_is_kfence(m->start, m->last)))
+		f->what = dod_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* hooks.c looks no further than that. */
 	if (!f->what && (is_free || m->last - m->start < dod_size(m) - 1)) {
 		f->bad = is_free ? m->start : m->last + 1;
@@ -586,7 +532,7 @@ static bool is_member(const struct dod_mapping *m, const void *data)
 	folio = page_folio(pfn_to_page(PHYS_PFN(m->start)));
 	object_end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
 	return folio_test_slab(folio) && end < object_end &&
-	       guard->accessible_bytes(end, object_end - 1, true) >= SMP_CACHE_BYTES;
+	       dod_mem_ops.accessible_bytes(end, object_end - 1, true) >= SMP_CACHE_BYTES;
 }
 
 /*
@@ -766,42 +712,6 @@ static bool mask_exceeded(const struct dod_call *call,
 
 /* === Cache lines ========================================================== */
 
-/**
- * dod_checks_line() - the cache lines that a device shares with the CPU
- * @dev: the device
- *
- * Context: any.
- *
- * Return: their size in bytes, 0 if the device is coherent and is not to be
- * judged as if it were not.
- */
-u16 dod_checks_line(struct device *dev)
-{
-	u16 line = READ_ONCE(dod_params.noncoherent);
-
-	if (!line && !dev_is_dma_coherent(dev))
-		line = min_t(int, dod_cache_line(), PAGE_SIZE);
-	return line;
-}
-
-/**
- * dod_checks_bounced() - does the device use another copy of the memory?
- * @dev: the device
- * @phys: first byte of the memory
- * @dma_addr: as the device sees it
- *
- * Context: any but NMI.
- */
-bool dod_checks_bounced(struct device *dev, u64 phys, u64 dma_addr)
-{
-	struct iommu_domain *domain;
-
-	if (dod_maps_directly(dev))
-		return dma_to_phys(dev, dma_addr) != phys;
-	domain = iommu_get_domain_for_dev(dev);
-	return domain && iommu_iova_to_phys(domain, dma_addr) != phys;
-}
-
 /* Is the line there, or only imagined by the parameter? */
 static bool is_simulated(const struct dod_call *call)
 {
@@ -831,7 +741,7 @@ static void learn_header(const u8 *data)
 
 	if (!folio_test_slab(folio) || is_kfence_address(data))
 		return;
-	nr = guard->accessible_bytes(PFN_PHYS(folio_pfn(folio)), virt_to_phys((void *)data) - 1, false);
+	nr = dod_mem_ops.accessible_bytes(PFN_PHYS(folio_pfn(folio)), virt_to_phys((void *)data) - 1, false);
 	devres.release = NULL;
 	for (at = 0; at + sizeof(long) <= nr; at += sizeof(long)) {
 		unsigned long word = *(const unsigned long *)(data - nr + at);
@@ -880,7 +790,7 @@ static bool is_managed(const struct dod_mapping *m)
 	if (!devres.size || !folio_test_slab(folio) || m->start - first < devres.size)
 		return false;
 	first = max(first, m->start - devres.size - 1);
-	return guard->accessible_bytes(first, m->start - 1, false) == devres.size &&
+	return dod_mem_ops.accessible_bytes(first, m->start - 1, false) == devres.size &&
 	       peek_header(m, devres.release_at) == devres.release;
 }
 
@@ -937,14 +847,14 @@ static u64 neighbours(const struct dod_call *call, const struct dod_mapping *m,
 		else
 			start = last + 1 - nr;
 	}
-	nr = guard->accessible_bytes(start, last, after);
+	nr = dod_mem_ops.accessible_bytes(start, last, after);
 	if (nr || is_simulated(call))
 		return nr;
 	for (*distance = 1; *distance <= last - start; ++*distance) {
 		if (after)
-			nr = guard->accessible_bytes(start + *distance, last, true);
+			nr = dod_mem_ops.accessible_bytes(start + *distance, last, true);
 		else
-			nr = guard->accessible_bytes(start, last - *distance, false);
+			nr = dod_mem_ops.accessible_bytes(start, last - *distance, false);
 		if (nr)
 			break;
 	}
@@ -967,7 +877,7 @@ static u64 skb_end(const struct dod_mapping *m)
 	end = m->last + 1;
 	if (end > last)
 		return 0;
-	end += guard->accessible_bytes(end, last, true);
+	end += dod_mem_ops.accessible_bytes(end, last, true);
 	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) ||
 	    !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
@@ -1001,7 +911,7 @@ static bool begins_object(const struct dod_call *call, const struct dod_mapping 
 	if (!folio_test_slab(folio))
 		return false;
 	return start == PFN_PHYS(folio_pfn(folio)) ||
-	       !guard->accessible_bytes(start - 1, start - 1, false) ||
+	       !dod_mem_ops.accessible_bytes(start - 1, start - 1, false) ||
 	       (start == m->start && is_managed(m));
 }
 
@@ -1082,7 +992,7 @@ static bool other_in_rest(const struct dod_call *call,
 	if (start > last)
 		return false;
 	if (is_simulated(call)) {
-		u64 nr = guard->accessible_bytes(start, last, after);
+		u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
 
 		if (!nr)
 			return false;
@@ -1309,17 +1219,6 @@ static bool run(enum stage stage, const struct dod_call *call,
 }
 
 /**
- * dod_checks_linear() - is an address one that virt_to_page() understands?
- * @addr: as a driver gave it to dma_map_single(), which refuses vmalloc space
- *
- * Context: any.
- */
-bool dod_checks_linear(const void *addr)
-{
-	return !dod_is_module_addr(addr);
-}
-
-/**
  * dod_checks_single() - report an address that is not in the linear map
  * @m: what is known of the mapping
  * @addr: the address
@@ -1413,13 +1312,11 @@ void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
 
 /**
  * dod_checks_start() - learn what the machine looks like
- * @with: the guard in force
  *
  * Context: process.
  */
-void dod_checks_start(const struct dod_guard *with)
+void dod_checks_start(void)
 {
-	guard = with;
 	find_stages();
 	learn_images();
 	learn_devres();

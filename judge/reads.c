@@ -7,7 +7,27 @@
  * No locks. Entries are written and read at any time; one whose sum is wrong was being
  * written, and does not count.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
+#include "permissive.h"
 
 #include <linux/hash.h>
 #include <linux/sched/clock.h>

@@ -10,7 +10,10 @@
 #ifndef DMA_OWNER_DEBUG_PERMISSIVE_H
 #define DMA_OWNER_DEBUG_PERMISSIVE_H
 
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "../base/stack.h"
+#include "../report/report.h"
+#include "dmabuf.h"
 
 #include <linux/dma-direction.h>
 #include <linux/kernel.h>

@@ -11,7 +11,18 @@
  *
  * No locks here. Marks of pages that somebody maps do not change.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "compat.h"
+#include "lock.h"
+#include "mapped_pages.h"
+#include "memory.h"
+#include "pagemarks.h"
+#include "params.h"
+#include "pool.h"
+#include "stack.h"
+#include "state.h"
+#include "stats.h"
+#include "worker.h"
 
 #include <linux/mm.h>
 #include <linux/uaccess.h>

@@ -7,7 +7,27 @@
  *
  * No lock of its own. What a mapping has here is protected by its phys lock.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
+#include "permissive.h"
 
 #include <linux/bitmap.h>
 #include <linux/mm.h>
@@ -65,7 +85,7 @@ void dod_edges_copy(struct dod_mapping *m, bool after, u64 start, u64 last)
 	unsigned int i;
 
 	/* KFENCE looks after what it has put there, and can take it away. */
-	if (!c || dod_guard_is_kfence(start, last))
+	if (!c || dod_is_kfence(start, last))
 		return;
 	if (!c->edges) {
 		c->edges = dod_pool_get(&pool);

@@ -6,7 +6,18 @@
  * Objects are cut out of pages. A slab cache would add a quarter to a record with
  * KASAN, whose redzones are for nothing: the tool's own code is not instrumented.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "compat.h"
+#include "lock.h"
+#include "mapped_pages.h"
+#include "memory.h"
+#include "pagemarks.h"
+#include "params.h"
+#include "pool.h"
+#include "stack.h"
+#include "state.h"
+#include "stats.h"
+#include "worker.h"
 
 #include <linux/gfp.h>
 #include <linux/mm.h>

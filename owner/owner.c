@@ -9,8 +9,23 @@
  * to, the others live in one tree "wide", which every look-up visits, too, if it
  * is not empty. The shadow of a region is changed under its phys shard lock only.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../report/report.h"
+#include "judge_ops.h"
+#include "owner.h"
+#include "pending.h"
 
 #include <linux/hash.h>
 #include <linux/interval_tree_generic.h>
@@ -51,7 +66,6 @@ struct ended {
 
 struct dod_pool dod_mapping_pool;
 
-static const struct dod_guard *guard;
 static struct index *by_phys, *by_dma;
 static struct ended *ended;
 static struct dod_pool range_pool, device_pool;
@@ -131,7 +145,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 	strscpy(d->module, driver && driver->owner ? module_name(driver->owner) : "",
 		sizeof(d->module));
 	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
-	WRITE_ONCE(d->wires, dod_checks_wires(d));
+	WRITE_ONCE(d->wires, dod_judge_ops.wires(d));
 	WRITE_ONCE(d->driver, dev->driver);
 }
 
@@ -187,7 +201,7 @@ static struct dod_device *get_device_names(const struct device *dev)
 	}
 	dod_unlock_irqrestore(&devices_lock, flags);
 	if (first)
-		dod_lifecycle_see(dev->bus);
+		dod_judge_ops.see_bus(dev->bus);
 	return d;
 }
 
@@ -225,7 +239,7 @@ void dod_owner_set_wires(void)
 	dod_lock_irqsave(&devices_lock, flags);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry(d, &devices[i], node)
-			WRITE_ONCE(d->wires, dod_checks_wires(d));
+			WRITE_ONCE(d->wires, dod_judge_ops.wires(d));
 	dod_unlock_irqrestore(&devices_lock, flags);
 }
 
@@ -966,7 +980,7 @@ static void guard_ranges(struct dod_mapping *m, u64 start, u64 last)
 		       next->state == r->state)
 			r = next;
 		if (r->state != DOD_PENDING)
-			guard->poison(m, from, min(r->last, last),
+			dod_poison_ops.poison(m, from, min(r->last, last),
 				      r->state == DOD_STALE ? DMA_NONE : r->dir);
 	}
 }
@@ -1031,14 +1045,14 @@ static void guard_edges(struct dod_mapping *m, u64 start, u64 last)
 {
 	u64 from, to;
 
-	if (!has_edges(m) || !guard->poison_line_edge)
+	if (!has_edges(m) || !dod_poison_ops.poison_line_edge)
 		return;
 	head_edge(m, &from, &to);
 	if (from <= to && from <= last && to >= start && written_at(m, false))
-		guard->poison_line_edge(m, from, to);
+		dod_poison_ops.poison_line_edge(m, from, to);
 	tail_edge(m, &from, &to);
 	if (from <= to && from <= last && to >= start && written_at(m, true))
-		guard->poison_line_edge(m, from, to);
+		dod_poison_ops.poison_line_edge(m, from, to);
 }
 
 /* What its device owns of [start, last], and what shares a line with what that writes. */
@@ -1121,7 +1135,7 @@ static bool is_alone(const struct dod_mapping *m, u64 start, u64 last)
 /* What devices own of [start, last], of which this mapping's has changed. */
 static void guard_again(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last)
 {
-	guard->unpoison(start, last);
+	dod_poison_ops.unpoison(start, last);
 	if (is_alone(m, start, last))
 		guard_fresh(m, start, last);
 	else
@@ -1157,7 +1171,7 @@ static void stale_end(struct index_tree *tree, struct dod_mapping *m)
 	phys_tree_remove(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr - 1);
 	atomic_dec(&nr_stale);
-	dod_lifecycle_unmark(m);
+	dod_mapped_pages_del(m);
 	history_put(m);
 }
 
@@ -1177,7 +1191,7 @@ static void stale_drop(struct index_tree *shard, u64 start, u64 last)
 		next = phys_tree_iter_next(m, start, last);
 		if (!m->ended || !range_to_cpu(m, from, &to, TAKE_ALL))
 			continue;
-		guard->unpoison(from, to);
+		dod_poison_ops.unpoison(from, to);
 		guard_region(shard, from, to);
 		if (RB_EMPTY_ROOT(&m->ranges.rb_root))
 			stale_end(shard, m);
@@ -1200,7 +1214,7 @@ static bool drop_invalid(struct index_tree *shard, u64 byte)
 		from = r->start;
 		to = r->last;
 		range_to_cpu(m, from, &to, TAKE_ALL);
-		guard->unpoison(from, to);
+		dod_poison_ops.unpoison(from, to);
 		guard_region(shard, from, to);
 		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
 			stale_end(shard, m);
@@ -1246,7 +1260,7 @@ static void poison_spanning(u64 start, u64 last)
 
 		dod_lock_irqsave(&shard->lock, flags);
 		stale_drop(shard, from, to);
-		guard->unpoison(from, to);
+		dod_poison_ops.unpoison(from, to);
 		guard_region(shard, from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
@@ -1272,8 +1286,8 @@ static void begin_spanning(void)
  */
 static void wait_unwatched(u64 start, u64 last)
 {
-	if (guard->wait_unwatched)
-		guard->wait_unwatched(start, last);
+	if (dod_poison_ops.wait_unwatched)
+		dod_poison_ops.wait_unwatched(start, last);
 }
 
 /* === Content ============================================================== */
@@ -1358,7 +1372,7 @@ static bool share_content(struct index_tree *tree, struct dod_mapping *m,
 		if (unlikely(other->pending))
 			pending_given(other, start, last);
 		if (other->content)
-			dod_content_overlap(other, start, last,
+			dod_judge_ops.content_overlap(other, start, last,
 					    m->dir != DMA_TO_DEVICE);
 	}
 	/* Who asks is one whose device only reads. */
@@ -1377,7 +1391,7 @@ static void forget_edges(struct index_tree *tree, u64 start, u64 last)
 		return;
 	for (m = first_touching(tree, from, last + margin); m;
 	     m = next_touching(m, from, last + margin))
-		dod_edges_forget(m, start, last);
+		dod_judge_ops.edges_forget(m, start, last);
 }
 
 /* Does another mapping's device write there? The part's lock is held. */
@@ -1403,12 +1417,12 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 	if (start > last)
 		return;
 	if (!written_at(m, after)) {
-		dod_edges_drop(m, after);
+		dod_judge_ops.edge_drop(m, after);
 		return;
 	}
-	if (dod_edges_known(m, after))
+	if (dod_judge_ops.edge_is_known(m, after))
 		return;
-	nr = guard->accessible_bytes(start, last, after);
+	nr = dod_mem_ops.accessible_bytes(start, last, after);
 	if (!nr)
 		return;
 	if (after)
@@ -1422,7 +1436,7 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 		dod_unlock(&spanning->lock);
 	}
 	if (!others)
-		dod_edges_copy(m, after, start, last);
+		dod_judge_ops.edge_copy(m, after, start, last);
 }
 
 /*
@@ -1444,7 +1458,7 @@ static void copy_edges(struct index_tree *shard, struct dod_mapping *m)
 	u64 start, last;
 
 	if (likely(!m->edges) || m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
-	    !guard->poison_line_edge || !may_look_at_lines(m) ||
+	    !dod_poison_ops.poison_line_edge || !may_look_at_lines(m) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
 	head_edge(m, &start, &last);
@@ -1470,7 +1484,7 @@ static void content_to_device(struct index_tree *tree, struct dod_mapping *m,
 		dod_unlock(&spanning->lock);
 	}
 	if (m->content)
-		dod_content_to_device(m, start, last,
+		dod_judge_ops.content_to_device(m, start, last,
 				      range_tree_iter_first(&m->ranges, start, start),
 				      fresh, shared, writable);
 }
@@ -1497,10 +1511,10 @@ static void share_region(struct index_tree *shard, u64 start, u64 last)
 			if (unlikely(w->pending))
 				pending_given(w, from, to);
 			if (m->content)
-				dod_content_overlap(m, from, to,
+				dod_judge_ops.content_overlap(m, from, to,
 						    w->dir != DMA_TO_DEVICE);
 			if (w->content)
-				dod_content_overlap(w, m->start, m->last,
+				dod_judge_ops.content_overlap(w, m->start, m->last,
 						    m->dir != DMA_TO_DEVICE);
 		}
 	}
@@ -1597,7 +1611,7 @@ static void report_lost(const struct dod_call *call, struct dod_content_result *
 	for (p = found->lost; p; p = next) {
 		next = p->next;
 		if (m)
-			dod_pending_report(p, m, how, call->caller);
+			dod_judge_ops.write_lost(p, m, how, call->caller);
 		dod_pending_put(p);
 	}
 }
@@ -1648,7 +1662,7 @@ static noinline void check_list(const struct dod_call *call, struct dod_unwritte
 	};
 
 	if (!u->touched)
-		dod_content_report(&found, u->m, call->caller);
+		dod_judge_ops.content_report(&found, u->m, call->caller);
 	dod_pool_put(&dod_mapping_pool, u->m);
 }
 
@@ -1666,9 +1680,9 @@ static void report_found(const struct dod_call *call, struct dod_content_result 
 		return;
 	note_unwritten(call, found, found->m);
 	if ((found->types & BIT(DOD_R_FREE_WHILE_MAPPED)) && found->m)
-		dod_lifecycle_freed(found->m, &found->freed, "when it was synced");
+		dod_judge_ops.memory_freed(found->m, &found->freed, "when it was synced");
 	else if (found->types && found->m)
-		dod_content_report(found, found->m, call->caller);
+		dod_judge_ops.content_report(found, found->m, call->caller);
 	report_lost(call, found, found->m, DOD_LOST_AT_SYNC);
 	if (found->m)
 		dod_pool_put(&dod_mapping_pool, found->m);
@@ -1691,7 +1705,7 @@ static void check_mapping(const struct dod_call *call, struct dod_mapping *m)
 	found_begin(&found);
 	dod_lock_irqsave(&tree->lock, flags);
 	if (m->content)
-		dod_content_to_cpu(call, m, m->start, m->last, true, &found);
+		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, &found);
 	if (m->pending) {
 		find_lost(m, m->start, m->last, true, &found);
 		if (unmap_discards(call, m))
@@ -1700,7 +1714,7 @@ static void check_mapping(const struct dod_call *call, struct dod_mapping *m)
 	dod_unlock_irqrestore(&tree->lock, flags);
 	note_unwritten(call, &found, m);
 	if (found.types)
-		dod_content_report(&found, m, call->caller);
+		dod_judge_ops.content_report(&found, m, call->caller);
 	report_lost(call, &found, m, DOD_LOST_AT_UNMAP);
 }
 
@@ -1713,7 +1727,7 @@ static bool leaves_stale(const struct dod_call *call, const struct dod_mapping *
 	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
 	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed))
 		return false;
-	if (!m->line && !(m->bounced && dod_checks_bounced(call->dev, m->start, m->dma_addr)))
+	if (!m->line && !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr)))
 		return false;
 	if (m->spanning || atomic_read(&nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
 		dod_count(DOD_C_UNTRACKED_STALE);
@@ -1807,13 +1821,13 @@ static struct dod_range *freed_range(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
-	if (!guard->freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed ||
-	    likely(!guard->freed(start, last)))
+	if (!dod_mem_ops.freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed ||
+	    likely(!dod_mem_ops.freed(start, last)))
 		return NULL;
 	for (r = range_tree_iter_first(&m->ranges, start, last); r;
 	     r = range_tree_iter_next(r, start, last))
 		if (r->state == DOD_OWNED &&
-		    guard->freed(max(r->start, start), min(r->last, last)))
+		    dod_mem_ops.freed(max(r->start, start), min(r->last, last)))
 			return r;
 	return NULL;
 }
@@ -1827,7 +1841,7 @@ static void take_freed(struct index_tree *tree, struct dod_mapping *m)
 	struct dod_range *r;
 	u64 to = m->last;
 
-	dod_content_end(m);
+	dod_judge_ops.content_end(m);
 	m->freed = true;
 	if (m->spanning) {
 		begin_spanning();
@@ -1896,10 +1910,10 @@ static noinline void check_reuse(const struct dod_mapping *m)
 	u64 from, to;
 
 	while (take_leaked(&by_phys->spanning, m->start, m->last, &leak, &range))
-		dod_lifecycle_reused(&leak, &range, m);
+		dod_judge_ops.memory_reused(&leak, &range, m);
 	for_each_region(from, to, m->start, m->last)
 		while (take_leaked(phys_shard(from), from, to, &leak, &range))
-			dod_lifecycle_reused(&leak, &range, m);
+			dod_judge_ops.memory_reused(&leak, &range, m);
 }
 
 /* GIVE is TO_DEVICE without a sync call. */
@@ -1971,11 +1985,11 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		if (m->bounced || m->trap == DOD_TRAP_NONE)
 			return false;
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
-		dod_content_end(m);
+		dod_judge_ops.content_end(m);
 	}
 	if (change == TO_CPU) {
 		if (m->content && !idle)
-			dod_content_to_cpu(call, m, start, last, false, found);
+			dod_judge_ops.content_to_cpu(call, m, start, last, false, found);
 		if (unlikely(m->pending) && call->dir != DMA_TO_DEVICE) {
 			find_lost(m, start, last, true, found);
 			find_lost(m, start, last, false, found);
@@ -2002,7 +2016,7 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 		last = to_cpu_single(tree, m, start, last, how);
 	copy_edges(tree, m);
 	if (change == TO_CPU)
-		dod_content_watch(call, m, start, last);
+		dod_judge_ops.content_watch(call, m, start, last);
 	if (change == NO_SYNC)
 		m->trap = DOD_TRAP_NONE;
 	return false;
@@ -2010,28 +2024,13 @@ static bool change_owner(const struct dod_call *call, struct dod_mapping *m,
 
 /* === Events =============================================================== */
 
-/**
- * dod_owner_note_who() - who does something now
- * @who: filled in, but for the number of frames
- *
- * Context: any.
- */
-void dod_owner_note_who(struct dod_who *who)
-{
-	who->when = local_clock();
-	who->pid = task_pid_nr(current);
-	who->cpu = raw_smp_processor_id();
-	memcpy(who->comm, current->comm, sizeof(who->comm));
-	who->comm[sizeof(who->comm) - 1] = '\0';
-}
-
 /* Who calls, and the stack from the return address of the hooked function outwards. */
 static void note_caller(const struct dod_call *call, struct dod_who *who,
 			unsigned long *frames, unsigned int depth)
 {
 	struct dod_site site = { call->caller, call->sp, call->bp };
 
-	dod_owner_note_who(who);
+	dod_note_who(who);
 	who->nr_frames = dod_stack_save(&site, frames, depth);
 }
 
@@ -2109,7 +2108,7 @@ static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 		    stays_guarded(shard, m, &was))
 			continue;
 		add_edges(m, &start, &last);
-		guard->unpoison(start, last);
+		dod_poison_ops.unpoison(start, last);
 		if (!is_alone(m, start, last))
 			guard_region(shard, start, last);
 	}
@@ -2140,7 +2139,7 @@ static bool keep_stale(struct index_tree *shard, struct dod_mapping *m)
 			r->state = DOD_STALE;
 		}
 		add_edges(m, &start, &last);
-		guard->unpoison(start, last);
+		dod_poison_ops.unpoison(start, last);
 		guard_region(shard, start, last);
 	}
 	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
@@ -2176,7 +2175,7 @@ static bool to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *free
 	}
 	if (m->spanning)
 		begin_spanning();
-	dod_content_end(m);
+	dod_judge_ops.content_end(m);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
 		if (keep_stale(tree, m)) {
@@ -2195,7 +2194,7 @@ static bool to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *free
 	if (!m->spanning)
 		end_ranges(tree, m);
 	dod_unlock_irqrestore(&tree->lock, flags);
-	dod_lifecycle_unmark(m);
+	dod_mapped_pages_del(m);
 	if (m->spanning) {
 		/* It is reachable by nobody now; its ranges are ours alone. */
 		while ((r = range_tree_iter_first(&m->ranges, m->start,
@@ -2223,7 +2222,7 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call)
 	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		stale_forget(m->start, m->last);
 	if (unlikely(freed.start <= freed.last) && call)
-		dod_lifecycle_freed(m, &freed, "when it was unmapped");
+		dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
 	if (call)
 		dod_count(DOD_C_UNMAPS);
 	if (!gone)
@@ -2289,7 +2288,7 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
 	m.last = m.start + size - 1;
 	m.dma_last = m.dma_addr + size - 1;
 	note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
-	dod_checks_single(&m, addr);
+	dod_judge_ops.map_single(&m, addr);
 }
 
 /**
@@ -2307,7 +2306,7 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
-	if (likely(dod_checks_linear(addr)))
+	if (likely(dod_is_linear(addr)))
 		return false;
 	if (size && checks_enabled())
 		check_single(call, addr, size);
@@ -2382,32 +2381,32 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 	m->was_owned = false;
 	m->freed_looks = 0;
 	note_map(call, m);
-	m->dmabuf = dod_dmabuf_of_current();
-	m->line = ram ? dod_checks_line(call->dev) : 0;
-	if (m->line && bounced && dod_checks_bounced(call->dev, phys, dma_addr))
+	m->dmabuf = dod_judge_ops.dmabuf_of_current();
+	m->line = ram ? dod_device_line(call->dev) : 0;
+	if (m->line && bounced && dod_is_bounced(call->dev, phys, dma_addr))
 		m->line = 0;
-	m->own_lines = m->line && dod_checks_own_lines(call, m);
+	m->own_lines = m->line && dod_judge_ops.has_own_lines(call, m);
 	if (bounced && !READ_ONCE(any_bounced))
 		WRITE_ONCE(any_bounced, true);
 	note_config(device, call->dev, dod_dma_last(m));
-	m->near_stack = ram && dod_checks_near_stack(m->start, m->last);
+	m->near_stack = ram && dod_memory_near_stack(m->start, m->last);
 	judged = checks_enabled() && !call->wrong;
-	good = !judged || dod_checks_before(call, m);
+	good = !judged || dod_judge_ops.map_before(call, m);
 	m->edges = ends_in_line(m);
 	if (m->edges && m->line > READ_ONCE(widest_line))
 		WRITE_ONCE(widest_line, m->line);
 	/* All of what is good is accessible. */
-	m->unfit = ram && !(judged && good) && guard->freed &&
-		   guard->freed(m->start, m->last);
+	m->unfit = ram && !(judged && good) && dod_mem_ops.freed &&
+		   dod_mem_ops.freed(m->start, m->last);
 	m->spanning = crosses_region(m->start, m->last);
-	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : guard->classify(m);
-	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_checks_own_data(m)) {
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_mem_ops.classify(m);
+	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		m->trap = DOD_TRAP_NONE;
 	}
 	/* What changes memory that is not allocated is no device. */
 	if (good)
-		dod_content_begin(call, m);
+		dod_judge_ops.content_begin(call, m);
 
 	if (m->dir != DMA_TO_DEVICE)
 		m->kinds |= DOD_KIND_WRITABLE;
@@ -2425,7 +2424,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 
 	if (unlikely(atomic_read(&nr_leaked)) && checks_enabled())
 		check_reuse(m);
-	dod_lifecycle_mark(m);
+	dod_mapped_pages_add(m);
 	if (!call->to_device || m->spanning)
 		stale_forget(m->start, m->last);
 	tree = phys_tree(m);
@@ -2455,7 +2454,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 drop:
 	/* Nobody knows what a device writes there. */
 	if (call->dir != DMA_TO_DEVICE)
-		dod_content_invalidate_all();
+		dod_judge_ops.content_invalidate_all();
 	drop_call(call);
 }
 
@@ -2475,9 +2474,9 @@ void dod_owner_map_end(struct dod_call *call)
 
 	if (!leader)
 		return;
-	if (checks_enabled() && dod_checks_line(call->dev))
+	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
-			dod_checks_after(call, m);
+			dod_judge_ops.map_after(call, m);
 	for (m = leader->next; m; m = m->next) {
 		dod_count(DOD_C_MAPS);
 		index_dma(m);
@@ -3359,10 +3358,10 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have
 	 * become stale since it has trapped: that is poison, and no owner's.
 	 */
-	if (!found && guard->is_poisoned(phys_to_virt(phys)) &&
+	if (!found && dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
 	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
 	    !is_edge(shard, phys, NULL, NULL)) {
-		guard->unpoison(phys, phys);
+		dod_poison_ops.unpoison(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in begin_spanning(). */
 		smp_rmb();
 		broken = !atomic_read(&spanning_changes);
@@ -3442,7 +3441,7 @@ static void written_content(struct index_tree *tree, u64 start, u64 last)
 	for (m = first_touching(tree, start, last); m;
 	     m = next_touching(m, start, last))
 		if (m->content)
-			dod_content_written(m, start, last);
+			dod_judge_ops.content_written(m, start, last);
 }
 
 /**
@@ -3515,7 +3514,7 @@ static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
  * @phys: a byte that was
  * @copy: a copy of the mapping
  *
- * The mapping is not guarded any more then: see dod_checks_own_data().
+ * The mapping is not guarded any more then: see dod_judge_ops.is_own_data().
  *
  * Context: any but NMI, no lock of ours held.
  *
@@ -3527,16 +3526,16 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 	struct dod_mapping *m;
 	unsigned long flags;
 
-	if (likely(!dod_checks_own_data(copy)))
+	if (likely(!dod_judge_ops.is_own_data(copy)))
 		return false;
 	dod_lock_irqsave(&tree->lock, flags);
 	m = find_copied(tree, phys, copy);
 	if (m) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
-		dod_content_end(m);
+		dod_judge_ops.content_end(m);
 		m->trap = DOD_TRAP_NONE;
 		if (!copy->spanning) {
-			guard->unpoison(copy->start, copy->last);
+			dod_poison_ops.unpoison(copy->start, copy->last);
 			guard_region(tree, copy->start, copy->last);
 		}
 	}
@@ -3731,6 +3730,7 @@ static void write_mapping(struct index_tree *shard, struct dod_mapping *m, u64 s
 			  u64 last, struct writing *w)
 {
 	u64 watch, watch_last;
+	unsigned long synced_by;
 	struct dod_range *r, *next;
 
 	/* User space writes there, or the driver to its own data: rules 8 and 11. */
@@ -3747,13 +3747,13 @@ static void write_mapping(struct index_tree *shard, struct dod_mapping *m, u64 s
 	}
 	watch = start;
 	watch_last = last;
-	if (!m->content || !dod_content_watches(m, &watch, &watch_last))
+	if (!m->content || !dod_judge_ops.content_watches(m, &watch, &watch_last, &synced_by))
 		return;
 	while (watch <= watch_last) {
 		r = range_tree_iter_first(&m->ranges, watch, watch_last);
 		if (!r || r->start > watch)
 			pend(m, watch, r ? r->start - 1 : watch_last, m->dir,
-			     m->content->synced_by, w);
+			     synced_by, w);
 		if (!r)
 			break;
 		watch = r->last + 1;
@@ -3811,7 +3811,7 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 			dod_unlock(&by_phys->spanning.lock);
 		}
 		end = min(max(to, w.far), region_last(from));
-		guard->unpoison(from, end);
+		dod_poison_ops.unpoison(from, end);
 		guard_region(shard, from, end);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
@@ -4210,7 +4210,7 @@ void dod_owner_free_end(u64 start, u64 last)
 		dod_lock_irqsave(&shard->lock, flags);
 		while ((m = find_earlier(shard, from, to)))
 			to_cpu_single(shard, m, from, min(m->last, to), TAKE_ALL);
-		guard->unpoison(from, to);
+		dod_poison_ops.unpoison(from, to);
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
@@ -4501,14 +4501,14 @@ static void unpoison_part(struct index_tree *tree)
 	dod_lock_irqsave(&tree->lock, flags);
 	for (m = phys_tree_iter_first(&tree->root, 0, U64_MAX); m; m = next) {
 		next = phys_tree_iter_next(m, 0, U64_MAX);
-		dod_content_end(m);
+		dod_judge_ops.content_end(m);
 		while ((r = range_tree_iter_first(&m->ranges, 0, U64_MAX))) {
 			u64 start = r->start, last = r->last;
 
 			range_tree_remove(r, &m->ranges);
 			add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
-				guard->unpoison(start, last);
+				dod_poison_ops.unpoison(start, last);
 			range_put(m, r);
 		}
 		if (m->ended)
@@ -4564,7 +4564,7 @@ static void free_all(void)
 			dod_pool_put(&device_pool, d);
 		}
 	dod_pending_stop();
-	dod_content_stop();
+	dod_judge_ops.content_stop();
 	dod_pool_destroy(&device_pool);
 	dod_pool_destroy(&range_pool);
 	dod_pool_destroy(&dod_mapping_pool);
@@ -4578,7 +4578,6 @@ static void free_all(void)
 
 /**
  * dod_owner_start() - get ready for events
- * @with: the guard in force
  * @reserve: records to keep free
  * @max: most records to allocate
  *
@@ -4586,13 +4585,12 @@ static void free_all(void)
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
+int dod_owner_start(unsigned int reserve,
 		    unsigned int max)
 {
 	unsigned int i;
 	int err;
 
-	guard = with;
 	widest_line = 0;
 	any_bounced = false;
 	atomic_set(&nr_leaked, 0);
@@ -4608,7 +4606,7 @@ int dod_owner_start(const struct dod_guard *with, unsigned int reserve,
 		err = dod_pool_init(&device_pool, sizeof(struct dod_device),
 				    64, 16384);
 	if (!err)
-		err = dod_content_start(with, reserve / 2 + 64, max);
+		err = dod_judge_ops.content_start(reserve / 2 + 64, max);
 	if (!err)
 		err = dod_pending_start(reserve / 8 + 64, max);
 	if (err || !by_phys || !by_dma || !ended) {

@@ -9,7 +9,26 @@
  * No locks here: each entry of a table is one word, and one that was overwritten says
  * that nothing is known.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
 #include "permissive.h"
 
 #include <linux/dma-buf.h>
@@ -31,6 +50,9 @@ static u32 lent[1 << LENT_BITS];
 static u64 mapping[1 << TASK_BITS];
 
 static bool any_mapping;
+
+/* All that is done with dma-bufs is seen; constant after load. */
+static bool are_seen;
 
 /* Never 0, which stands for none. */
 static u32 number_of(const struct dma_buf *buf)
@@ -65,6 +87,17 @@ static bool is_reached_otherwise(const struct dma_buf *buf)
 
 	dod_function_name((unsigned long)buf->ops->map_dma_buf, name, sizeof(name));
 	return dod_is_lending_exporter(name);
+}
+
+/**
+ * dod_dmabuf_start() - before the first event
+ * @seen: all hooks are there that tell of dma-bufs
+ *
+ * Context: process.
+ */
+void dod_dmabuf_start(bool seen)
+{
+	are_seen = seen;
 }
 
 /**
@@ -127,11 +160,15 @@ bool dod_dmabuf_is_lent(u32 number)
 {
 	u32 entry = READ_ONCE(lent[number % ARRAY_SIZE(lent)]);
 
-	return !number || !dod_hooks_see_dmabufs() ||
+	return !number || !are_seen ||
 	       (entry && (s32)(entry - number) >= 0);
 }
 
 #else
+void dod_dmabuf_start(bool seen)
+{
+}
+
 u32 dod_dmabuf_of_current(void)
 {
 	return 0;

@@ -8,8 +8,26 @@
  * shard's, or the wide one), but for its making and its end. What is found under
  * that lock is put into a struct dod_content_result, and printed after all locks.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
 #include "permissive.h"
 
 #include <linux/hash.h>
@@ -24,7 +42,6 @@
 
 #define GRANULE		8ULL
 
-static const struct dod_guard *guard;
 static struct dod_pool pool;
 static u64 doubted;	/* local_clock() of the last such event */
 static atomic_t invalidations;	/* how many there were */
@@ -153,7 +170,7 @@ static noinline bool hash_kfence(u64 start, unsigned int nr, u32 *print)
 {
 	u8 copy[BLOCK];
 
-	if (!dod_guard_read(start, copy, nr))
+	if (!dod_memory_read(start, copy, nr))
 		return false;
 	*print = hash_bytes(copy, copy + nr);
 	return true;
@@ -189,7 +206,7 @@ static void begin_fingerprints(struct dod_mapping *m)
 
 	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !chosen())
 		return;
-	if (!guard->traps && dod_guard_may_change(m->start)) {
+	if (!dod_guard.traps && dod_memory_may_change(m->start)) {
 		dod_count(DOD_C_UNJUDGED_CONTENT);
 		return;
 	}
@@ -259,7 +276,7 @@ static void hash_blocks(struct dod_mapping *m, u64 start, u64 last,
 			const struct dod_range *range)
 {
 	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
-	bool kfence = dod_guard_is_kfence(m->start, m->last);
+	bool kfence = dod_is_kfence(m->start, m->last);
 	struct dod_content *c = m->content;
 
 	if (m->start < range->start || m->last > range->last)
@@ -283,7 +300,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
 	u64 slots = c->valid & slots_touched(m, start, last), from, to;
-	bool kfence = dod_guard_is_kfence(m->start, m->last);
+	bool kfence = dod_is_kfence(m->start, m->last);
 	bool doubtful = dod_content_was_invalidated(c);
 	u32 print;
 
@@ -349,7 +366,7 @@ static bool is_lent(const struct dod_mapping *m)
  */
 static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 {
-	return m->bounced && dod_checks_bounced(call->dev, m->start, m->dma_addr);
+	return m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr);
 }
 
 /* Reading it would pull a line that a device writes into the cache. */
@@ -366,10 +383,10 @@ static void begin_after(const struct dod_call *call, struct dod_mapping *m)
 	unsigned int nr, i;
 	u64 start;
 
-	if (!guard->redzone_bytes || !chosen() || !is_checked_after(call, m) ||
-	    dod_guard_is_kfence(m->start, m->last))
+	if (!dod_mem_ops.redzone_bytes || !chosen() || !is_checked_after(call, m) ||
+	    dod_is_kfence(m->start, m->last))
 		return;
-	nr = guard->redzone_bytes(m, DOD_BYTES_AFTER, &start);
+	nr = dod_mem_ops.redzone_bytes(m, DOD_BYTES_AFTER, &start);
 	if (!nr)
 		return;
 	c = content_get();
@@ -379,7 +396,7 @@ static void begin_after(const struct dod_call *call, struct dod_mapping *m)
 	c->nr_after = nr;
 	for (i = 0; i < nr; i++) {
 		c->bytes[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
-		c->state[(start % GRANULE + i) / GRANULE] = guard->state(start + i);
+		c->state[(start % GRANULE + i) / GRANULE] = dod_mem_ops.state(start + i);
 	}
 	m->content = c;
 }
@@ -398,7 +415,7 @@ static void compare_after(struct dod_mapping *m, struct dod_content_result *foun
 			continue;
 		/* The object was resized, or is another one by now. */
 		if (c->state[(c->after % GRANULE + i) / GRANULE] !=
-		    guard->state(at))
+		    dod_mem_ops.state(at))
 			continue;
 		if (dod_content_was_invalidated(c)) {
 			dod_count(DOD_C_CONTENT_DOUBTED);
@@ -434,9 +451,9 @@ static u8 canary_byte(u64 phys)
 static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
 {
 	if (!m->device->coherent || is_bounced(call, m) ||
-	    dod_guard_is_kfence(m->start, m->last))
+	    dod_is_kfence(m->start, m->last))
 		return false;
-	if (guard->first_bad_byte != dod_guard_blind_first_bad_byte)
+	if (dod_mem_ops.first_bad_byte != dod_guard_blind_first_bad_byte)
 		return true;
 	return page_ref_count(pfn_to_page(PHYS_PFN(m->start))) > 0 &&
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&
@@ -509,7 +526,7 @@ static void compare_fill(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 static void unwatch(struct dod_content *c)
 {
 	if (c->watching)
-		guard->watch(c->watch, c->watch_last, false);
+		dod_poison_ops.watch(c->watch, c->watch_last, false);
 	c->watching = false;
 }
 
@@ -521,14 +538,14 @@ static void given_back(struct dod_content *c, u64 start, u64 last)
 	if (start <= c->watch && last >= c->watch_last) {
 		unwatch(c);
 	} else if (start <= c->watch) {
-		guard->watch(c->watch, last, false);
+		dod_poison_ops.watch(c->watch, last, false);
 		c->watch = last + 1;
 	} else if (last >= c->watch_last) {
-		guard->watch(start, c->watch_last, false);
+		dod_poison_ops.watch(start, c->watch_last, false);
 		c->watch_last = start - 1;
 	} else {
 		/* What is in the middle is not looked at while the device has it. */
-		guard->watch(start, last, false);
+		dod_poison_ops.watch(start, last, false);
 	}
 }
 
@@ -695,7 +712,7 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 	unsigned int every = READ_ONCE(dod_params.watch_writes);
 	struct dod_content *c = m->content;
 
-	if (likely(!m->line) || !guard->watch || !every || m->dir == DMA_TO_DEVICE ||
+	if (likely(!m->line) || !dod_poison_ops.watch || !every || m->dir == DMA_TO_DEVICE ||
 	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->spanning ||
 	    !READ_ONCE(dod_armed) ||
 	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
@@ -714,7 +731,7 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
 	c->watch_last = last;
 	c->synced_by = call->caller;
 	c->watching = true;
-	guard->watch(start, last, true);
+	dod_poison_ops.watch(start, last, true);
 	dod_count(DOD_C_WATCHED_RANGES);
 }
 
@@ -723,12 +740,14 @@ void dod_content_watch(const struct dod_call *call, struct dod_mapping *m,
  * @m: a mapping, which has a content
  * @start: first byte that is written; of these, the first of interest
  * @last: last byte; likewise
+ * @synced_by: return address of the sync for the CPU before them
  *
  * Context: any but NMI, phys lock held.
  *
  * Return: whether there are any.
  */
-bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last)
+bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last,
+			 unsigned long *synced_by)
 {
 	const struct dod_content *c = m->content;
 
@@ -737,6 +756,7 @@ bool dod_content_watches(const struct dod_mapping *m, u64 *start, u64 *last)
 		return false;
 	*start = max(*start, c->watch);
 	*last = min(*last, c->watch_last);
+	*synced_by = c->synced_by;
 	return true;
 }
 
@@ -767,7 +787,7 @@ static void report_changed(const struct dod_content_result *found,
 			  found->from, found->to, found->blocks, BLOCK,
 			  size_of(m));
 	strlcat(f.text, " changed while the device owned them", sizeof(f.text));
-	strlcat(f.text, guard->unseen, sizeof(f.text));
+	strlcat(f.text, dod_guard.unseen, sizeof(f.text));
 	strlcat(f.text, ".\n", sizeof(f.text));
 	dod_reads_describe(m->start + found->from, m->start + found->to, m->map.when, m,
 			   f.text, sizeof(f.text));
@@ -821,7 +841,7 @@ void dod_content_report(const struct dod_content_result *found,
 
 	if (!READ_ONCE(dod_armed))
 		return;
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
 		report_changed(found, m, at);
 	if (found->types & BIT(DOD_R_SHARED_LINE_WRITE))
@@ -830,14 +850,13 @@ void dod_content_report(const struct dod_content_result *found,
 		report_overrun(found, m, at);
 	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
 		report_untouched(found, m, at);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /* === Start and stop ======================================================= */
 
 /**
  * dod_content_start() - get ready
- * @with: the guard in force
  * @reserve: mappings whose content can be known without allocating
  * @max: most mappings whose content can be known
  *
@@ -845,10 +864,9 @@ void dod_content_report(const struct dod_content_result *found,
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_content_start(const struct dod_guard *with, unsigned int reserve,
+int dod_content_start(unsigned int reserve,
 		      unsigned int max)
 {
-	guard = with;
 	/* A mapping that was made before may belong to one that is made now. */
 	dod_content_invalidate_all();
 	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max) ?:

@@ -13,8 +13,26 @@
  * seen.lock protects what was read of KCSAN's report. It is taken inside printk(), in
  * any context but NMI, with any lock of the kernel held, and nests nothing.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../attach/attach.h"
+#include "../judge/content.h"
+#include "../judge/judge.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "guard.h"
 
 #include <linux/delay.h>
 #include <linux/irq_work.h>
@@ -354,11 +372,11 @@ static bool is_fit(u64 start, u64 *last)
 	if (start > *last)
 		return false;
 
-	if (range.dir == DMA_TO_DEVICE && dod_guard_may_change(start))
+	if (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start))
 		return false;
 	for (phys = start; phys <= *last;
-	     phys = dod_guard_page_end(phys, *last) + 1) {
-		if (dod_guard_untrapped(phys) == DOD_COUNTER_COUNT)
+	     phys = dod_page_end(phys, *last) + 1) {
+		if (dod_memory_untrapped(phys) == DOD_COUNTER_COUNT)
 			continue;
 		if (phys == start)
 			return false;
@@ -610,18 +628,24 @@ static void stop(void)
 	irq_work_sync(&unknown_work);
 }
 
+const struct dod_poison_ops dod_poison_ops = {
+	.poison = poison,
+	.unpoison = dod_guard_blind_unpoison,
+	.wait_unwatched = wait_unwatched,
+	.is_poisoned = dod_guard_blind_is_poisoned,
+};
+
+const struct dod_mem_ops dod_mem_ops = {
+	.classify = dod_memory_classify,
+	.accessible_bytes = dod_guard_blind_accessible_bytes,
+	.object_size = dod_guard_blind_object_size,
+	.first_bad_byte = dod_guard_blind_first_bad_byte,
+};
+
 const struct dod_guard dod_guard = {
 	.name = "KCSAN",
 	.means = "accesses are found by chance (parameters watch_cpu, watch_recent), and " DOD_BLIND_MEANS,
 	.unseen = " and no CPU access was seen: the device wrote to them, or the CPU did, of whose accesses KCSAN sees few",
 	.start = start,
 	.stop = stop,
-	.classify = dod_guard_classify,
-	.poison = poison,
-	.unpoison = dod_guard_blind_unpoison,
-	.wait_unwatched = wait_unwatched,
-	.is_poisoned = dod_guard_blind_is_poisoned,
-	.accessible_bytes = dod_guard_blind_accessible_bytes,
-	.object_size = dod_guard_blind_object_size,
-	.first_bad_byte = dod_guard_blind_first_bad_byte,
 };

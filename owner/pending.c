@@ -6,13 +6,21 @@
  * No lock of its own: a record belongs to a range of a mapping, and to its phys lock;
  * or, when it was lost, to who is to report it.
  */
-#include "dma_owner_debug.h"
-#include "permissive.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "pending.h"
 
 #include <linux/sched/clock.h>
-
-/* How often to look for writes that nobody syncs. */
-#define SCAN_PERIOD	(10 * HZ)
 
 #define GRANULE		8
 
@@ -102,80 +110,6 @@ bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last)
 	return false;
 }
 
-/**
- * dod_pending_report() - a write is lost: the device will not get it
- * @p: its record
- * @m: the mapping, or a copy of it
- * @how: by what it was lost
- * @at: return address of that call
- *
- * Context: any but NMI, no lock of ours held.
- */
-void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m,
-			enum dod_lost how, unsigned long at)
-{
-	if (!READ_ONCE(dod_armed))
-		return;
-	/* Its driver may have said so since it was written to. */
-	if (dod_checks_own_data(m)) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
-	if (!READ_ONCE(dod_params.strict) &&
-	    dod_map_permitted(p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
-			      DOD_R_MISSING_SYNC_FOR_DEVICE, m)) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
-	dod_report_lost_write(m, p, how, at);
-}
-
-/* === Writes that nobody syncs ============================================= */
-
-/*
- * A mapping that lives for ever must not hide them. It is no fault yet: who fills the
- * buffer of a stopped UART will send it one day.
- */
-static void look_for_old_ones(void)
-{
-	unsigned int after = READ_ONCE(dod_params.pending_after);
-	u64 start = 0, now = local_clock();
-	unsigned int shard = 0, skip = 0;
-	struct dod_mapping m;
-	struct dod_sum sum;
-
-	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
-		cond_resched();
-		if (!sum.pending || dod_ago(now, sum.since) < (u64)after * NSEC_PER_SEC ||
-		    dod_checks_own_data(&m))
-			continue;
-		dod_report_note(DOD_R_WRITE_NEVER_SYNCED, m.device,
-				"%llu bytes of a DMA_TO_DEVICE mapping were written by %pS over %u s ago, and not synced for the device since",
-				sum.pending, (void *)sum.writer, after);
-	}
-}
-
-static void scan(struct work_struct *work)
-{
-	if (atomic_read(&nr_pending) && READ_ONCE(dod_armed) &&
-	    !dod_report_is_off(DOD_R_WRITE_NEVER_SYNCED))
-		look_for_old_ones();
-	schedule_delayed_work(to_delayed_work(work), SCAN_PERIOD);
-}
-
-static DECLARE_DEFERRABLE_WORK(scan_work, scan);
-
-/**
- * dod_pending_look() - look for writes that nobody syncs now
- *
- * Context: any but NMI.
- */
-void dod_pending_look(void)
-{
-	if (READ_ONCE(dod_armed))
-		mod_delayed_work(system_wq, &scan_work, 0);
-}
-
 /* === Start and stop ======================================================= */
 
 /**
@@ -189,11 +123,7 @@ void dod_pending_look(void)
  */
 int dod_pending_start(unsigned int reserve, unsigned int max)
 {
-	int err = dod_pool_init(&pool, sizeof(struct dod_pending), reserve, max);
-
-	if (!err)
-		schedule_delayed_work(&scan_work, SCAN_PERIOD);
-	return err;
+	return dod_pool_init(&pool, sizeof(struct dod_pending), reserve, max);
 }
 
 /**
@@ -203,7 +133,15 @@ int dod_pending_start(unsigned int reserve, unsigned int max)
  */
 void dod_pending_stop(void)
 {
-	if (pool.nr_shards)
-		cancel_delayed_work_sync(&scan_work);
 	dod_pool_destroy(&pool);
+}
+
+/**
+ * dod_pending_any() - does any mapping have a pending write?
+ *
+ * Context: any.
+ */
+bool dod_pending_any(void)
+{
+	return atomic_read(&nr_pending);
 }

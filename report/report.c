@@ -7,9 +7,27 @@
  * there, see print_texts(). A console's driver may itself map memory, on the CPU that
  * prints or on the one that has the console, and must find no lock of ours taken.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
-#include "permissive.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../judge/dmabuf.h"
+#include "../judge/judge.h"
+#include "../judge/permissive.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "debugfs.h"
+#include "report.h"
 
 #include <kunit/test.h>
 #include <linux/bitops.h>
@@ -640,25 +658,6 @@ static const char * const consoles[] = {
 };
 
 /**
- * dod_function_name() - the function or variable that an address is in, as %ps has it
- * @ip: the address
- * @buf: for the name
- * @size: its size
- *
- * Context: any.
- *
- * Return: @buf.
- */
-const char *dod_function_name(unsigned long ip, char *buf, size_t size)
-{
-	unsigned long flags = dod_judge_begin();
-
-	snprintf(buf, size, "%ps", (void *)ip);
-	dod_judge_end(flags);
-	return buf;
-}
-
-/**
  * struct stack - a stack, by addresses or as somebody has printed it
  *
  * @frames:	the addresses, NULL if it is the other kind
@@ -799,9 +798,9 @@ unsigned long dod_report_map_frame(const struct dod_mapping *m)
 
 	if (!m->map.nr_frames)
 		return 0;
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	i = find_map_frame(m, 0);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	return m->map_frames[i < m->map.nr_frames ? i : 0];
 }
 
@@ -1779,9 +1778,9 @@ static bool print_texts(unsigned int nr, bool *dead)
 /* Returns false if this CPU does so already. */
 static bool begin_reporting(unsigned long *flags)
 {
-	*flags = dod_judge_begin();
+	*flags = dod_quiet_begin();
 	if (__this_cpu_read(reporting)) {
-		dod_judge_end(*flags);
+		dod_quiet_end(*flags);
 		return false;
 	}
 	__this_cpu_write(reporting, true);
@@ -1794,10 +1793,9 @@ static void end_reporting(unsigned long flags)
 {
 	lockdep_on();
 	__this_cpu_write(reporting, false);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
-bool dod_panicking;
 
 static void panic_on_fault(void)
 {
@@ -1998,7 +1996,7 @@ static void report_access(enum dod_report_type type,
 		.frames = frames,
 	};
 	u8 dir = range->state == DOD_STALE ? DMA_NONE : range->dir;
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 
 	r.nr = access_stack(frames, access->ip, &inner);
 	if (stack_permitted(frames, r.nr, inner, dir) ||
@@ -2009,7 +2007,7 @@ static void report_access(enum dod_report_type type,
 		find_culprit(&r);
 		make_report(&r);
 	}
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /**
@@ -2123,7 +2121,7 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		.free = f,
 		.frames = frames,
 	};
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	struct stack stack;
 
 	if (f->found) {
@@ -2137,7 +2135,7 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		r.culprit = find_freeing_frame(&stack, m);
 	}
 	make_report(&r);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /**
@@ -2178,14 +2176,14 @@ void dod_report_mapping(const struct dod_finding *f,
 		.frames = m->map_frames,
 		.nr = m->map.nr_frames,
 	};
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	unsigned int skip = skip_core(r.frames, r.nr);
 
 	r.frames += skip;
 	r.nr -= skip;
 	r.culprit = r.nr;
 	make_report(&r);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /**
@@ -2202,17 +2200,17 @@ bool dod_report_note_write(const struct dod_access *access, u8 dir,
 			   struct dod_write *write)
 {
 	unsigned long frames[REPORT_FRAMES], inner;
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	unsigned int nr = access_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
 	bool legal = stack_permitted(frames, nr, inner, dir);
 
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	if (legal)
 		return false;
 	write->addr = access->addr;
 	write->size = access->size;
-	dod_owner_note_who(who);
+	dod_note_who(who);
 	who->nr_frames = min(nr, DOD_MAP_FRAMES);
 	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
 	return true;
@@ -2240,11 +2238,11 @@ void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending
 		.frames = p->write.frames,
 		.nr = p->write.who.nr_frames,
 	};
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 
 	find_culprit(&r);
 	make_report(&r);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /**
@@ -2274,13 +2272,13 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		return false;
 	}
 	dod_count(DOD_C_NOTES_SHOWN);
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	va_start(args, fmt);
 	text.va = &args;
 	pr_notice(PREFIX "note: %s: %s %s: %pV; %s\n", types[type].name,
 		  device->driver_name, device->name, &text, types[type].hint);
 	va_end(args);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	return true;
 }
 

@@ -8,8 +8,26 @@
  * none of ours; unbinding in process context, with the device's lock held; the end
  * of the system with preemption off. All take the owner's locks and report's.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "content.h"
+#include "dmabuf.h"
+#include "judge.h"
 #include "permissive.h"
 
 #include <linux/instruction_pointer.h>
@@ -27,84 +45,7 @@
 #include <trace/events/iommu.h>
 #include <trace/events/kmem.h>
 
-static const struct dod_guard *guard;
-
-/* === Marks ================================================================ */
-
-/*
- * Almost all memory that is freed was never mapped, and must not pay: how many
- * live mappings have to do with the pages of a hash value. A mapping inside one
- * folio is counted at the folio's head, where the free of an object looks; one
- * over several folios at each of its pages. Too large ones make all frees look.
- */
-#define MARK_BITS	16
-#define NR_MARKS	BIT(MARK_BITS)
-#define MARKED_PAGES	512
-
-/* dod_mapping.mark: an index of the array, or one of these. */
-#define MARK_EACH	((u32)NR_MARKS)
-#define MARK_ALL	((u32)NR_MARKS + 1)
-
-static atomic_t marks[NR_MARKS];
-static atomic_t nr_unmarked;
-
-static atomic_t *mark_of(unsigned long pfn)
-{
-	return &marks[pfn & (NR_MARKS - 1)];
-}
-
-/* Called for each free: some ten instructions. */
-static bool is_marked(unsigned long pfn)
-{
-	return atomic_read(mark_of(pfn));
-}
-
-static void mark(const struct dod_mapping *m, int by)
-{
-	unsigned long pfn;
-
-	if (m->mark < NR_MARKS)
-		atomic_add(by, &marks[m->mark]);
-	else if (m->mark == MARK_ALL)
-		atomic_add(by, &nr_unmarked);
-	else
-		for (pfn = PHYS_PFN(m->start); pfn <= PHYS_PFN(m->last); pfn++)
-			atomic_add(by, mark_of(pfn));
-}
-
-/**
- * dod_lifecycle_mark() - memory is mapped: its free must not go unseen
- * @m: the mapping, of RAM
- *
- * Context: any.
- */
-void dod_lifecycle_mark(struct dod_mapping *m)
-{
-	unsigned long first = PHYS_PFN(m->start), last = PHYS_PFN(m->last);
-	struct folio *folio = page_folio(pfn_to_page(first));
-
-	m->slab = folio_test_slab(folio);
-	if (folio == page_folio(pfn_to_page(last)))
-		m->mark = folio_pfn(folio) & (NR_MARKS - 1);
-	else if (last - first < MARKED_PAGES)
-		m->mark = MARK_EACH;
-	else
-		m->mark = MARK_ALL;
-	mark(m, 1);
-}
-
-/**
- * dod_lifecycle_unmark() - memory is not mapped any more
- * @m: the mapping
- *
- * Its folio may be gone, or have been split, since.
- *
- * Context: any.
- */
-void dod_lifecycle_unmark(const struct dod_mapping *m)
-{
-	mark(m, -1);
-}
+static bool started;
 
 /* === Frees ================================================================ */
 
@@ -181,7 +122,7 @@ static noinline void free_object(const void *ptr, unsigned long ip)
 		dod_count(DOD_C_UNJUDGED_FREE);
 		return;
 	}
-	size = guard->object_size(ptr);
+	size = dod_mem_ops.object_size(ptr);
 	if (!size)
 		return;
 	report_frees(start, start + size - 1, true, ip);
@@ -195,8 +136,8 @@ static void on_object(const void *ptr, unsigned long ip)
 	if (ZERO_OR_NULL_PTR(ptr))
 		return;
 	folio = virt_to_folio(ptr);
-	if (is_marked(folio_pfn(folio)) || is_marked(PHYS_PFN(virt_to_phys((void *)ptr))) ||
-	    atomic_read(&nr_unmarked))
+	if (dod_page_is_mapped(folio_pfn(folio)) || dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
+	    dod_all_pages_are_mapped())
 		free_object(ptr, ip);
 }
 
@@ -218,10 +159,10 @@ static __always_inline void on_pages(struct page *page, unsigned int order, unsi
 	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
 
 	do {
-		if (is_marked(i))
+		if (dod_page_is_mapped(i))
 			break;
 	} while (++i < end);
-	if (likely(i == end && !atomic_read(&nr_unmarked)) || PageHighMem(page))
+	if (likely(i == end && !dod_all_pages_are_mapped()) || PageHighMem(page))
 		return;
 	if (!dod_may_lock()) {
 		dod_count(DOD_C_UNJUDGED_FREE);
@@ -245,7 +186,7 @@ static void on_mm_page_free(void *data, struct page *page, unsigned int order)
  */
 void dod_lifecycle_free(const void *ptr, unsigned long ip)
 {
-	if (READ_ONCE(guard))
+	if (READ_ONCE(started))
 		on_object(ptr, ip);
 }
 
@@ -263,7 +204,7 @@ void dod_lifecycle_free(const void *ptr, unsigned long ip)
  */
 void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long ip)
 {
-	if (!READ_ONCE(guard) || !element)
+	if (!READ_ONCE(started) || !element)
 		return;
 	/* One that is full hands it to its own function, which may unmap it first. */
 	if (READ_ONCE(pool->curr_nr) >= pool->min_nr && pool->free != mempool_free_slab &&
@@ -298,25 +239,11 @@ static void look_for_freed(void)
 	}
 }
 
-/* Without its hooks the tool knows nothing; with them it cannot go. */
-static void look_for_hooks(void)
-{
-	static bool stuck;
-
-	if (stuck || !dod_hooks_are_stuck())
-		return;
-	stuck = true;
-	__module_get(THIS_MODULE);
-	pr_err("ftrace has stopped, and does not remove the hooks: this module cannot be unloaded\n");
-	dod_stop("ftrace has stopped");
-}
-
 static void look(struct work_struct *work);
 static DECLARE_DEFERRABLE_WORK(look_work, look);
 
 static void look(struct work_struct *work)
 {
-	look_for_hooks();
 	dod_pagemarks_look();
 	look_for_freed();
 	schedule_delayed_work(&look_work, LOOK_PERIOD);
@@ -424,7 +351,7 @@ static void unbound(const struct device *dev)
 	l->type = DOD_R_LEAK_AT_UNBIND;
 	find_leaks(l, &(struct wanted){ .dev = dev, .name = d->name, .binding = &binding });
 	if (l->nr) {
-		unsigned long flags = dod_judge_begin();
+		unsigned long flags = dod_quiet_begin();
 
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
@@ -433,7 +360,7 @@ static void unbound(const struct device *dev)
 			 task_pid_nr(current), raw_smp_processor_id(), l->all.nr,
 			 plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
-		dod_judge_end(flags);
+		dod_quiet_end(flags);
 	}
 	kfree(l);
 }
@@ -478,7 +405,7 @@ static void report_reuse(const struct reuse *reuse)
 	}
 	l->type = DOD_R_LEAK_AT_UNBIND;
 	add_leak(l, reuse->leak, dod_size(reuse->leak));
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	at = READ_ONCE(reuse->leak->device->binding) == reuse->leak->binding ?
 	     scnprintf(l->text, sizeof(l->text),
 		       "The memory was freed while device %s %s had it mapped, and was not unmapped since.\n",
@@ -490,7 +417,7 @@ static void report_reuse(const struct reuse *reuse)
 		  "Device %s %s maps %llu bytes of it now.\n",
 		  reuse->user->driver_name, reuse->user->name, reuse->bytes);
 	dod_report_leaks(l);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	kfree(l);
 }
 
@@ -583,7 +510,7 @@ static void report_failed_probe(const struct failed_probe *p)
 		.suspect = true,
 	});
 	if (l->nr) {
-		unsigned long flags = dod_judge_begin();
+		unsigned long flags = dod_quiet_begin();
 
 		snprintf(l->text, sizeof(l->text),
 			 "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
@@ -591,7 +518,7 @@ static void report_failed_probe(const struct failed_probe *p)
 			 p->driver, p->device->name, p->comm, p->pid, p->cpu,
 			 l->all.nr, plural(l->all.nr), l->all.bytes);
 		dod_report_leaks(l);
-		dod_judge_end(flags);
+		dod_quiet_end(flags);
 	}
 	kfree(l);
 }
@@ -888,7 +815,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 	find_leaks(l, &(struct wanted){ .dev = d->dev, .name = d->name, .writable = true });
 	if (!l->nr)
 		return;
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	snprintf(l->text, sizeof(l->text),
 		 "The system goes down, and device %s %s can still write to memory: %s.\n"
 		 "It owns %llu bytes of %u mapping%s.\n",
@@ -897,7 +824,7 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 				  "its driver has no shutdown()",
 		 l->all.bytes, l->all.nr, plural(l->all.nr));
 	dod_report_leaks(l);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 /**
@@ -1003,11 +930,11 @@ static void on_iommu_fault(void *data, struct device *dev, unsigned long iova,
 	d = dod_owner_device(dev, dev_name(dev));
 	if (!d || !__ratelimit(&limit))
 		return;
-	irqs = dod_judge_begin();
+	irqs = dod_quiet_begin();
 	describe(dev, iova, text, sizeof(text));
 	pr_err("IOMMU fault of %s %s at 0x%lx: %s\n", d->driver_name, d->name,
 	       iova, text);
-	dod_judge_end(irqs);
+	dod_quiet_end(irqs);
 }
 
 /* === Start and stop ======================================================= */
@@ -1078,17 +1005,16 @@ static int attach_probes(void)
 
 /**
  * dod_lifecycle_start() - watch what becomes of mapped memory
- * @with: the guard in force
  *
  * Context: process, may sleep; after the hooks.
  *
  * Return: 0, or an error after a line that says what is missing.
  */
-int dod_lifecycle_start(const struct dod_guard *with)
+int dod_lifecycle_start(void)
 {
 	int err;
 
-	WRITE_ONCE(guard, with);
+	WRITE_ONCE(started, true);
 	err = attach_probes();
 	if (err)
 		return err;

@@ -9,8 +9,26 @@
  * nests in nothing; nor does wrong_lock, which protects the calls of
  * dma_map_single() that have begun with a wrong address.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
+#include "../judge/dmabuf.h"
+#include "../judge/judge.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "attach.h"
 
 #include <linux/bitmap.h>
 #include <linux/dma-buf.h>
@@ -823,17 +841,6 @@ static void on_dmabuf_mmap_internal(struct hook *hook, unsigned long caller,
 
 #define DMABUF_PRESENCE (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? OPTIONAL : ABSENT)
 
-/**
- * dod_hooks_see_dmabufs() - are all hooks there that tell of dma-bufs?
- *
- * Context: any.
- */
-bool dod_hooks_see_dmabufs(void)
-{
-	return !hooks[DMABUF_MAP].missing && !hooks[DMABUF_MMAP].missing &&
-	       !hooks[DMABUF_MMAP_INTERNAL].missing;
-}
-
 #define DEFINE_SYNC(name, on, owner_event)				\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
@@ -993,7 +1000,6 @@ static struct ftrace_ops ops = {
 struct test {
 	struct platform_device *pdev;
 	struct device *dev;
-	const struct dod_guard *guard;
 	u8 *buf;
 	const char *wrong;	/* what did not work, NULL so far */
 	char text[192];		/* that; the longest has 180 characters */
@@ -1040,7 +1046,7 @@ static bool expect_guarded(struct test *t, const char *when, bool is_poisoned)
 
 	if (t->wrong)
 		return false;
-	is = t->guard->traps ? t->guard->is_poisoned(t->buf) :
+	is = dod_guard.traps ? dod_poison_ops.is_poisoned(t->buf) :
 	     dod_owner_find(virt_to_phys(t->buf), true, &m, &range) &&
 	     m.trap != DOD_TRAP_NONE;
 	if (is != is_poisoned)
@@ -1060,7 +1066,7 @@ static void test_rmw(struct test *t)
 {
 	unsigned int before = READ_ONCE(test_write_traps);
 
-	if (t->wrong || !t->guard->traps)
+	if (t->wrong || !dod_guard.traps)
 		return;
 	__bitmap_set((unsigned long *)t->buf, 0, 4);
 	rmw_is_write = READ_ONCE(test_write_traps) != before;
@@ -1073,7 +1079,7 @@ static bool expect_trap(struct test *t)
 
 	if (t->wrong)
 		return false;
-	if (!t->guard->traps)
+	if (!dod_guard.traps)
 		return true;
 	__kasan_check_read(t->buf, 1);
 	if (READ_ONCE(test_traps) == before)
@@ -1255,9 +1261,9 @@ static void test_resource(struct test *t)
  * A round of all calls on a device of our own: a kernel that inlines or renames
  * one of the functions, or passes arguments otherwise, must not be trusted.
  */
-static int selftest(const struct dod_guard *guard)
+static int selftest(void)
 {
-	struct test t = { .guard = guard };
+	struct test t = { };
 	u8 *buf;
 	int err;
 
@@ -1328,24 +1334,38 @@ bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write)
 	return true;
 }
 
-/* === Start and stop ======================================================= */
-
-/**
- * dod_hooks_are_stuck() - must this module stay?
+/*
+ * Must this module stay?
  *
  * After a bug of its own, or of whoever patches code beside it, ftrace stops: hooks stay
  * in place, and cannot be removed. To be asked from time to time, so that whoever unloads
  * the module is refused: when it is unloaded it is too late for that.
- *
- * Context: process, may sleep, one at a time.
  */
-bool dod_hooks_are_stuck(void)
+static bool are_stuck(void)
 {
 	static struct ftrace_ops asking;
 
 	/* There is no function at 0: -EINVAL, and nothing has changed. */
 	return ftrace_set_filter_ip(&asking, 0, 1, 0) == -ENODEV;
 }
+
+#define LOOK_PERIOD	(5 * HZ)
+
+/* Without its hooks the tool knows nothing; with them it cannot go. */
+static void look_for_hooks(struct work_struct *work)
+{
+	if (!are_stuck()) {
+		schedule_delayed_work(to_delayed_work(work), LOOK_PERIOD);
+		return;
+	}
+	__module_get(THIS_MODULE);
+	pr_err("ftrace has stopped, and does not remove the hooks: this module cannot be unloaded\n");
+	dod_stop("ftrace has stopped");
+}
+
+static DECLARE_DEFERRABLE_WORK(look_work, look_for_hooks);
+
+/* === Start and stop ======================================================= */
 
 /*
  * What the hooks call must stay as long as they do, and an exit function cannot refuse:
@@ -1365,7 +1385,6 @@ static void unhook(void)
 
 /**
  * dod_hooks_start() - hook the DMA functions and prove that it works
- * @guard: the guard in force, already started
  * @nr: number of hooks
  *
  * Context: process, may sleep.
@@ -1373,7 +1392,7 @@ static void unhook(void)
  * Return: 0, or an error after one line that names the hook; nothing is hooked
  * then.
  */
-int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
+int dod_hooks_start(unsigned int *nr)
 {
 	unsigned int i;
 	int err;
@@ -1410,14 +1429,17 @@ int dod_hooks_start(const struct dod_guard *guard, unsigned int *nr)
 		       err);
 		goto err_filter;
 	}
-	err = selftest(guard);
+	err = selftest();
 	if (err) {
 		unhook();
 		goto err_filter;
 	}
 	dod_counters_reset();
 	/* Now an unmap cannot be missed: see all devices. */
+	dod_dmabuf_start(!hooks[DMABUF_MAP].missing && !hooks[DMABUF_MMAP].missing &&
+			 !hooks[DMABUF_MMAP_INTERNAL].missing);
 	WRITE_ONCE(hooking, ALL);
+	schedule_delayed_work(&look_work, LOOK_PERIOD);
 	return 0;
 
 err_filter:
@@ -1451,6 +1473,7 @@ void dod_hooks_stop_giving(void)
  */
 void dod_hooks_stop(void)
 {
+	cancel_delayed_work_sync(&look_work);
 	WRITE_ONCE(hooking, SELFTEST);
 	unhook();
 	ftrace_free_filter(&ops);

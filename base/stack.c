@@ -30,14 +30,25 @@
  * may look up and add rules on all CPUs. Two that add at once can lose one of the two,
  * which is then asked for again.
  */
-#include "dma_owner_debug.h"
+#include "../dma_owner_debug.h"
 #include "compat.h"
+#include "lock.h"
+#include "mapped_pages.h"
+#include "memory.h"
+#include "pagemarks.h"
+#include "params.h"
+#include "pool.h"
+#include "stack.h"
+#include "state.h"
+#include "stats.h"
+#include "worker.h"
 
 #include <linux/hash.h>
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/percpu.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/task_stack.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
@@ -47,11 +58,11 @@ static noinline unsigned int save_all(const struct dod_site *caller, unsigned lo
 				      unsigned int depth)
 {
 	unsigned long all[DOD_MAP_FRAMES + 8] DOD_UNINITIALIZED;
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	unsigned int nr, i;
 
 	nr = stack_trace_save(all, depth + 8, 0);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	for (i = 0; i < nr && all[i] != caller->ip; i++)
 		;
 	if (i == nr) {
@@ -486,9 +497,9 @@ static unsigned int save(struct dod_site site, unsigned long *frames, unsigned i
 	nr = walk(&site, frames, depth, &more);
 	if (likely(!more))
 		return nr;
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	nr = unwind(&site, frames, nr, depth);
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	return nr;
 }
 
@@ -568,4 +579,38 @@ int dod_stack_start(void)
 void dod_stack_stop(void)
 {
 	stop();
+}
+
+/**
+ * dod_note_who() - who does something now
+ * @who: filled in, but for the number of frames
+ *
+ * Context: any.
+ */
+void dod_note_who(struct dod_who *who)
+{
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	memcpy(who->comm, current->comm, sizeof(who->comm));
+	who->comm[sizeof(who->comm) - 1] = '\0';
+}
+
+/**
+ * dod_function_name() - the function or variable that an address is in, as %ps has it
+ * @ip: the address
+ * @buf: for the name
+ * @size: its size
+ *
+ * Context: any.
+ *
+ * Return: @buf.
+ */
+const char *dod_function_name(unsigned long ip, char *buf, size_t size)
+{
+	unsigned long flags = dod_quiet_begin();
+
+	snprintf(buf, size, "%ps", (void *)ip);
+	dod_quiet_end(flags);
+	return buf;
 }

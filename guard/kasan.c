@@ -8,8 +8,26 @@
  * granules that are accessible are painted, and only our own values are cleared:
  * redzones and freed memory are KASAN's and stay so.
  */
-#include "dma_owner_debug.h"
-#include "compat.h"
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/pagemarks.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../attach/attach.h"
+#include "../judge/content.h"
+#include "../judge/judge.h"
+#include "../owner/judge_ops.h"
+#include "../owner/owner.h"
+#include "../owner/pending.h"
+#include "../report/report.h"
+#include "guard.h"
 
 #include <linux/instruction_pointer.h>
 #include <linux/kallsyms.h>
@@ -321,7 +339,7 @@ static bool own_tail(const struct dod_mapping *m, u8 value)
 	u64 granule = round_down(m->last + 1, GRANULE);
 
 	if (m->trap == DOD_TRAP_SOME &&
-	    dod_guard_untrapped(granule) != DOD_COUNTER_COUNT)
+	    dod_memory_untrapped(granule) != DOD_COUNTER_COUNT)
 		return false;
 	return poison_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
 			   m->last + 1 - granule);
@@ -348,9 +366,9 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 		return;
 	}
 	for (phys = from; phys < to;
-	     phys = dod_guard_page_end(phys, to - 1) + 1)
-		if (dod_guard_untrapped(phys) == DOD_COUNTER_COUNT)
-			poison_range(phys, dod_guard_page_end(phys, to - 1) + 1,
+	     phys = dod_page_end(phys, to - 1) + 1)
+		if (dod_memory_untrapped(phys) == DOD_COUNTER_COUNT)
+			poison_range(phys, dod_page_end(phys, to - 1) + 1,
 				     value);
 }
 
@@ -634,9 +652,9 @@ static u64 object_end(const struct dod_mapping *m, struct folio *folio,
 	if (DOD_KSIZE_UNPOISONS)
 		return round_up(from, GRANULE);
 	object = run_start(m->start, first);
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	size = ksize(phys_to_virt(object));
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	return object + size;
 }
 
@@ -916,7 +934,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	};
 	struct dod_mapping m DOD_UNINITIALIZED;
 	struct dod_range range DOD_UNINITIALIZED;
-	unsigned long flags = dod_judge_begin();
+	unsigned long flags = dod_quiet_begin();
 	struct verdict v;
 	bool reported, recorded = false;
 	unsigned int i;
@@ -924,7 +942,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	if (likely(!write && is_allowed_read(addr, size))) {
 		dod_reads_note(virt_to_phys((void *)addr), size, ip);
 		dod_count(DOD_C_ALLOWED_READS);
-		dod_judge_end(flags);
+		dod_quiet_end(flags);
 		return false;
 	}
 	v = judge(&access, _RET_IP_);
@@ -986,7 +1004,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 	} else if (!v.foreign && !recorded) {
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 	}
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 	if (!v.foreign)
 		return false;
 
@@ -1030,7 +1048,7 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 
 	if (!in_linear_map(access.addr, access.size))
 		return 0;
-	if (raw_cpu_read(dod_judging) &&
+	if (raw_cpu_read(dod_quiet) &&
 	    is_ours(READ_ONCE(*(u8 *)kasan_mem_to_shadow((void *)access.addr)))) {
 		/* Once more is never: whatever this is, it must end. */
 		dod_count(DOD_C_TRAPS_NESTED);
@@ -1061,7 +1079,7 @@ static int __kprobes on_kasan_report(struct kprobe *p, struct pt_regs *regs)
 static bool byte_is_alive(const void *addr, unsigned long ip)
 {
 	/* krealloc() may clear padding; our own ksize() does not. */
-	if (!raw_cpu_read(dod_judging))
+	if (!raw_cpu_read(dod_quiet))
 		dod_content_invalidate_all();
 	return true;
 }
@@ -1136,7 +1154,7 @@ static void on_error_report_end(void *data, enum error_detector detector,
 	    !in_linear_map(addr, 1))
 		return;
 	phys = virt_to_phys((void *)addr);
-	flags = dod_judge_begin();
+	flags = dod_quiet_begin();
 	if (dod_owner_find_mapping(phys, NEAR, &m)) {
 		dod_report_annotate(&m, phys);
 		dod_count(DOD_C_KASAN_ANNOTATED);
@@ -1146,7 +1164,7 @@ static void on_error_report_end(void *data, enum error_detector detector,
 		dod_report_annotate_missed();
 		is_gone();
 	}
-	dod_judge_end(flags);
+	dod_quiet_end(flags);
 }
 
 static const struct {
@@ -1299,6 +1317,24 @@ static void stop(void)
 #define MEMCPY_NOTE \
 	"memcpy() is not checked: build the kernel with gcc 13 or clang 15"
 
+const struct dod_poison_ops dod_poison_ops = {
+	.poison = poison,
+	.unpoison = unpoison,
+	.is_poisoned = is_poisoned,
+	.poison_line_edge = poison_line_edge,
+	.watch = watch,
+};
+
+const struct dod_mem_ops dod_mem_ops = {
+	.classify = dod_memory_classify,
+	.accessible_bytes = accessible_bytes,
+	.object_size = object,
+	.first_bad_byte = first_bad_byte,
+	.redzone_bytes = redzone_bytes,
+	.freed = freed,
+	.state = state,
+};
+
 const struct dod_guard dod_guard = {
 	.name = "KASAN",
 	.means = DOD_MEMCPY_CHECKED ? NULL : MEMCPY_NOTE,
@@ -1306,16 +1342,4 @@ const struct dod_guard dod_guard = {
 	.traps = true,
 	.start = start,
 	.stop = stop,
-	.classify = dod_guard_classify,
-	.poison = poison,
-	.unpoison = unpoison,
-	.is_poisoned = is_poisoned,
-	.poison_line_edge = poison_line_edge,
-	.accessible_bytes = accessible_bytes,
-	.object_size = object,
-	.first_bad_byte = first_bad_byte,
-	.redzone_bytes = redzone_bytes,
-	.freed = freed,
-	.state = state,
-	.watch = watch,
 };

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What guards share: which memory may be guarded at all, and what those answer that
+ * cannot know who else uses a piece of memory.
+ *
+ * No locks here.
+ */
+#include "../dma_owner_debug.h"
+#include "compat.h"
+#include "lock.h"
+#include "mapped_pages.h"
+#include "memory.h"
+#include "pagemarks.h"
+#include "params.h"
+#include "pool.h"
+#include "stack.h"
+#include "state.h"
+#include "stats.h"
+#include "worker.h"
+
+#include <linux/dma-direct.h>
+#include <linux/iommu.h>
+#include <linux/kasan.h>
+#include <linux/kfence.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+/* === Which memory may be guarded ========================================== */
+
+/* Can user space or the page cache reach it behind the driver's back? Rule 8 */
+static bool is_user_reachable(struct folio *folio)
+{
+	/* A slab folio uses the words of ->mapping for itself. */
+	if (folio_test_slab(folio))
+		return false;
+	return folio->mapping || folio_test_swapcache(folio);
+}
+
+static enum dod_counter untrapped(u64 phys, bool near_stack)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(phys));
+
+	/* KFENCE's pool is reserved memory as well: name the closer reason. */
+	if (is_kfence_address(phys_to_virt(phys)))
+		return DOD_C_UNTRAPPED_KFENCE;
+	/* Memory holes are reserved; their shadow is one read-only page. */
+	if (PageReserved(page))
+		return DOD_C_UNTRAPPED_RESERVED;
+	/* Every function on a painted stack would trap. */
+	if (near_stack && dod_memory_on_stack(page))
+		return DOD_C_UNTRAPPED_STACK;
+	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
+		return DOD_C_UNTRAPPED_USER;
+	return DOD_COUNTER_COUNT;
+}
+
+/**
+ * dod_memory_untrapped() - why is the page at an address not to be guarded?
+ * @phys: the address, of RAM
+ *
+ * Context: any.
+ *
+ * Return: the counter of the reason, DOD_COUNTER_COUNT if it may be guarded.
+ */
+enum dod_counter dod_memory_untrapped(u64 phys)
+{
+	return untrapped(phys, true);
+}
+
+/* === Memory of KFENCE's =================================================== */
+
+/*
+ * Each of its objects has a page of its own, that is there while the object is allocated:
+ * the page of a freed one is not, nor are those in between.
+ */
+
+/**
+ * dod_memory_read() - read memory that may go away, without a fault
+ * @start: first byte, physical
+ * @to: for what is there
+ * @nr: how many bytes
+ *
+ * Context: any.
+ *
+ * Return: false if some of it is not there.
+ */
+bool dod_memory_read(u64 start, u8 *to, unsigned int nr)
+{
+	const u8 *from = phys_to_virt(start);
+
+	pagefault_disable();
+	for (; nr; nr--, from++, to++)
+		__get_kernel_nofault(to, from, u8, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/**
+ * dod_kfence_hole() - is some of a range not there, because KFENCE has taken it?
+ * @start: first byte, physical
+ * @last: last byte
+ * @bad: the first byte that is not there
+ * @freed: an object that was freed was
+ *
+ * Context: any.
+ *
+ * Return: what it is in, or NULL.
+ */
+const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
+{
+	u64 pool, page;
+	u8 byte;
+
+	if (!dod_is_kfence(start, last))
+		return NULL;
+	pool = virt_to_phys(dod_kfence_pool());
+	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
+		if (!dod_is_kfence(page, page))
+			return NULL;
+		if (dod_memory_read(page, &byte, 1))
+			continue;
+		*bad = max(page, start);
+		/* Objects are in every second page, after the first two. */
+		*freed = page - pool >= 2 * PAGE_SIZE && !((page - pool) / PAGE_SIZE % 2);
+		return *freed ? "a freed object of KFENCE's" : "a guard page of KFENCE's";
+	}
+	return NULL;
+}
+
+/**
+ * dod_page_end() - the last byte of a page, or of a range in it
+ * @phys: a byte of the page
+ * @last: last byte of the range
+ *
+ * Context: any.
+ */
+u64 dod_page_end(u64 phys, u64 last)
+{
+	return min(phys | (PAGE_SIZE - 1), last);
+}
+
+/**
+ * dod_memory_classify() - which memory of a new mapping may be guarded?
+ * @m: the mapping
+ *
+ * Counts what may not.
+ *
+ * Context: any.
+ */
+enum dod_trap dod_memory_classify(const struct dod_mapping *m)
+{
+	unsigned long pfn, last = PHYS_PFN(m->last);
+	bool some = false, all = true;
+
+	for (pfn = PHYS_PFN(m->start); pfn <= last; pfn = dod_folio_last(pfn) + 1) {
+		enum dod_counter why = untrapped(PFN_PHYS(pfn), m->near_stack);
+
+		if (why == DOD_COUNTER_COUNT) {
+			some = true;
+		} else {
+			all = false;
+			dod_count(why);
+		}
+	}
+	if (all)
+		return DOD_TRAP_ALL;
+	return some ? DOD_TRAP_SOME : DOD_TRAP_NONE;
+}
+
+/**
+ * dod_memory_may_change() - may the CPU write to memory that it only sends?
+ * @phys: a byte of it
+ *
+ * Legal exceptions go by who writes (permissive.h), which only a guard that traps
+ * each access sees. The others go by the memory: what md writes to while a disk reads
+ * it are pages of its own, and no slab objects.
+ *
+ * Context: any.
+ */
+bool dod_memory_may_change(u64 phys)
+{
+	return !READ_ONCE(dod_params.strict) &&
+	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
+}
+
+/* === Guards without a shadow ============================================== */
+
+/**
+ * dod_memory_on_stack() - is a page of a task's stack, as far as that is seen?
+ * @page: the page
+ *
+ * With VMAP_STACK only the current task's stack is known by its pages. Without, a
+ * stack in the linear map ends with a magic value, which can be there by chance, and
+ * may be unmapped (debug_pagealloc).
+ *
+ * Context: any.
+ */
+bool dod_memory_on_stack(const struct page *page)
+{
+#ifdef CONFIG_VMAP_STACK
+	u64 phys = PFN_PHYS(page_to_pfn(page));
+
+	return dod_memory_near_stack(phys, phys);
+#else
+	unsigned long *end, magic;
+
+	end = (unsigned long *)round_down((unsigned long)page_address(page),
+					  THREAD_SIZE);
+	pagefault_disable();
+	__get_kernel_nofault(&magic, end, unsigned long, fault);
+	pagefault_enable();
+	return magic == STACK_END_MAGIC;
+fault:
+	pagefault_enable();
+	return false;
+#endif
+}
+
+/**
+ * dod_memory_near_stack() - may any of a range be, as far as that is seen?
+ * @start: first byte, of memory
+ * @last: last byte
+ *
+ * Context: any.
+ *
+ * Return: if not, dod_memory_on_stack() is false for each of its pages.
+ */
+bool dod_memory_near_stack(u64 start, u64 last)
+{
+#ifdef CONFIG_VMAP_STACK
+	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
+	struct page *page = pfn_to_page(pfn);
+	const struct vm_struct *vm;
+	unsigned int i;
+
+	/* Stacks are of single pages. */
+	if (!nr && PageCompound(page))
+		return false;
+	vm = task_stack_vm_area(current);
+	if (!vm)
+		return false;
+	if (!nr) {
+		/* kernel/fork.c asserts that; a constant, so that the loop is unrolled. */
+		for (i = 0; i < THREAD_SIZE / PAGE_SIZE; i++)
+			if (vm->pages[i] == page)
+				return true;
+		return false;
+	}
+	for (i = 0; i < vm->nr_pages; i++)
+		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
+			return true;
+	return false;
+#else
+	return true;
+#endif
+}
+
+/**
+ * dod_device_line() - the cache lines that a device shares with the CPU
+ * @dev: the device
+ *
+ * Context: any.
+ *
+ * Return: their size in bytes, 0 if the device is coherent and is not to be
+ * judged as if it were not.
+ */
+u16 dod_device_line(struct device *dev)
+{
+	u16 line = READ_ONCE(dod_params.noncoherent);
+
+	if (!line && !dev_is_dma_coherent(dev))
+		line = min_t(int, dod_cache_line(), PAGE_SIZE);
+	return line;
+}
+
+/**
+ * dod_is_bounced() - does the device use another copy of the memory?
+ * @dev: the device
+ * @phys: first byte of the memory
+ * @dma_addr: as the device sees it
+ *
+ * Context: any but NMI.
+ */
+bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr)
+{
+	struct iommu_domain *domain;
+
+	if (dod_maps_directly(dev))
+		return dma_to_phys(dev, dma_addr) != phys;
+	domain = iommu_get_domain_for_dev(dev);
+	return domain && iommu_iova_to_phys(domain, dma_addr) != phys;
+}
+
+/**
+ * dod_is_linear() - is an address one that virt_to_page() understands?
+ * @addr: as a driver gave it to dma_map_single(), which refuses vmalloc space
+ *
+ * Context: any.
+ */
+bool dod_is_linear(const void *addr)
+{
+	return !dod_is_module_addr(addr);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Who owns which byte: the events of the DMA API, and look-ups. */
+#ifndef DOD_OWNER_H
+#define DOD_OWNER_H
+
+#include "../dma_owner_debug.h"
+
+struct scatterlist;
+
+extern struct dod_pool dod_mapping_pool;
+
+/**
+ * struct dod_sum - what is the case with the bytes of a mapping
+ *
+ * @owned:	how many the device owns
+ * @writable:	how many of these it may write
+ * @pending:	how many the CPU wrote that the device is to get (rule 4)
+ * @since:	local_clock() of the oldest such write
+ * @writer:	the instruction that made it
+ */
+struct dod_sum {
+	u64 owned, writable, pending, since;
+	unsigned long writer;
+};
+
+bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
+		   u64 ram, bool bounced);
+void dod_owner_map_end(struct dod_call *call);
+void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
+		     struct scatterlist *sg, int nents);
+void dod_owner_sync_for_cpu(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync_prepare(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync_for_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_no_sync(struct dod_call *call, u64 dma_addr);
+void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
+			       int nents);
+void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
+			       int nents);
+void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
+				  int nents);
+
+void dod_owner_note_unseen(void);
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
+		    struct dod_range *range);
+bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
+			      struct dod_range *range);
+void dod_owner_guard_again(u64 phys);
+void dod_owner_seen_write(u64 phys, u64 size);
+void dod_owner_seen_edge_write(u64 phys, u64 last);
+bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
+bool dod_owner_write(const struct dod_access *access, const struct dod_write *record);
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
+			 struct dod_range *range);
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
+			  bool writable, struct dod_mapping *copy);
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
+			  bool after);
+bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+struct dod_device *dod_owner_device(const struct device *dev, const char *name);
+int dod_owner_next_device(int skip, struct dod_device *copy);
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
+			struct dod_mapping *copy);
+void dod_owner_set_wires(void);
+unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
+				     const struct device_driver *driver);
+bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
+		    struct dod_mapping *copy, struct dod_sum *sum);
+
+/**
+ * struct dod_freed - a mapping whose memory is being freed
+ *
+ * @m:		a copy of it
+ * @owned:	the device owns some of that memory: @range
+ * @range:	what it owns
+ * @lost:	writes that the device will not get
+ */
+struct dod_freed {
+	struct dod_mapping m;
+	bool owned;
+	struct dod_range range;
+	struct dod_pending *lost;
+};
+
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);
+void dod_owner_free_end(u64 start, u64 last);
+void dod_owner_mark_leaked(const struct dod_mapping *copy);
+bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
+			  struct dod_range *range);
+
+int dod_owner_start(unsigned int reserve,
+		    unsigned int max);
+void dod_owner_stop(void);
+void dod_owner_stop_guarding(void);
+long dod_owner_live(void);
+
+#endif /* DOD_OWNER_H */

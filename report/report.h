@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What people read. Decides nothing. */
+#ifndef DOD_REPORT_H
+#define DOD_REPORT_H
+
+#include <linux/compiler.h>
+
+#include "../base/state.h"
+#include "../dma_owner_debug.h"
+
+/* What can be wrong. Names, hints and all that is printed: report.c. */
+enum dod_report_type {
+	DOD_R_CPU_READ,
+	DOD_R_CPU_WRITE,
+	DOD_R_SHARED_LINE_WRITE,
+	DOD_R_CACHELINE_SHARING,
+	DOD_R_OVERLAPPING_MAPPING,
+	DOD_R_OUT_OF_BOUNDS_MAP,
+	DOD_R_USE_AFTER_FREE_MAP,
+	DOD_R_VMALLOC_BUFFER,
+	DOD_R_STACK_BUFFER,
+	DOD_R_IMAGE_BUFFER,
+	DOD_R_NOT_CONTIGUOUS,
+	DOD_R_MASK_EXCEEDED,
+	DOD_R_TO_DEVICE_CHANGED,
+	DOD_R_DEVICE_OVERRUN,
+	DOD_R_MISSING_SYNC_FOR_DEVICE,
+	DOD_R_DEVICE_WROTE_NOTHING,
+	DOD_R_MASK_NEVER_SET,
+	DOD_R_MASK_WIDER_THAN_BUS,
+	DOD_R_MASK_UNTESTED,
+	DOD_R_CONFIG_NOT_INHERITED,
+	DOD_R_WRITE_NEVER_SYNCED,
+	DOD_R_FREE_WHILE_MAPPED,
+	DOD_R_LEAK_AT_UNBIND,
+	DOD_R_OWNED_AT_SHUTDOWN,
+	DOD_REPORT_COUNT
+};
+
+/**
+ * struct dod_finding - what a check found about a mapping
+ *
+ * @type:	what is wrong
+ * @at:		return address of the call that found it; 0 for the map call
+ * @text:	sentences that say what was found, with a newline after each
+ * @addr:	the buffer's address where that is not in the linear map, else 0
+ * @object:	an address whose object is to be named, NULL for none
+ * @other:	the other party, NULL if there is none
+ * @freed:	what the first bad byte is in has been freed
+ * @bad:	the first byte that must not be accessed; for checks.c, as what follows
+ * @what:	what it is in, NULL if there is none
+ * @ram:	after how many bytes the mapping leaves RAM then, 0 if it does not
+ * @next:	the first byte of another allocation, 0 if there is none
+ */
+struct dod_finding {
+	enum dod_report_type type;
+	unsigned long at;
+	char text[512];
+	unsigned long addr;
+	const void *object;
+	struct dod_mapping *other;
+	bool freed;
+	u64 bad;
+	const char *what;
+	u64 ram, next;
+};
+
+/* What the filter parameters go by, in the order of their names. */
+enum dod_filter_by {
+	DOD_BY_TYPE,	/* off_types */
+	DOD_BY_DRIVER,	/* off_drivers */
+	DOD_BY_DEVICE,	/* off_devices */
+	DOD_BY_COUNT
+};
+
+#define DOD_RACE_FRAMES	32
+#define DOD_RACE_CHARS	120
+
+/**
+ * struct dod_race - the CPU access of a race that KCSAN has reported
+ *
+ * @addr:	first byte accessed
+ * @size:	bytes accessed
+ * @write:	a write
+ * @pid:	of the task that did it, -1 in an interrupt
+ * @cpu:	where
+ * @when:	local_clock() when KCSAN began to say so
+ * @nr_frames:	how many of @frames there are
+ * @frames:	as KCSAN printed them, from the access outwards
+ */
+struct dod_race {
+	unsigned long addr;
+	size_t size;
+	bool write;
+	int pid, cpu;
+	u64 when;
+	unsigned int nr_frames;
+	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
+};
+
+void dod_report_access(const struct dod_access *access,
+		       const struct dod_mapping *m,
+		       const struct dod_range *range);
+void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range);
+bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir);
+void dod_report_fail_raced_test(void);
+void dod_report_shared_line(const struct dod_access *access,
+			    const struct dod_mapping *m,
+			    const struct dod_range *range);
+
+/**
+ * struct dod_free - memory is being freed
+ *
+ * @addr:	its first byte
+ * @size:	bytes
+ * @ip:		return address into the function that frees it
+ * @found:	it was freed some time ago, unseen: when that was found; else NULL
+ */
+struct dod_free {
+	unsigned long addr;
+	u64 size;
+	unsigned long ip;
+	const char *found;
+};
+
+/**
+ * struct dod_leak - mappings that were made in one place and are left
+ *
+ * @m:		a copy of one of them
+ * @nr:		how many
+ * @bytes:	in all
+ */
+struct dod_leak {
+	struct dod_mapping m;
+	unsigned int nr;
+	u64 bytes;
+};
+
+/**
+ * struct dod_leaks - mappings of a device that are left
+ *
+ * @type:	at what occasion
+ * @text:	sentences that say what was found, with a newline after each
+ * @all:	of all mappings; @all.m is not used
+ * @nr:		how many places
+ * @places:	largest first
+ */
+struct dod_leaks {
+	enum dod_report_type type;
+	char text[320];
+	struct dod_leak all;
+	unsigned int nr;
+	struct dod_leak places[32];
+};
+
+void dod_report_leaks(const struct dod_leaks *leaks);
+void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
+		     const struct dod_range *range);
+void dod_report_mapping(const struct dod_finding *f,
+			const struct dod_mapping *m);
+bool dod_report_note(enum dod_report_type type, struct dod_device *device,
+		     const char *fmt, ...) __printf(3, 4);
+bool dod_report_is_filtered(enum dod_report_type type,
+			    const struct dod_device *device);
+bool dod_report_note_write(const struct dod_access *access, u8 dir,
+			   struct dod_write *write);
+void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
+			   enum dod_lost how, unsigned long at);
+void dod_report_note_unmatched(struct dod_device *device,
+			       enum dod_unmatched_call what, u64 dma_addr,
+			       unsigned long caller);
+void dod_report_annotate(const struct dod_mapping *m, u64 phys);
+void dod_report_annotate_missed(void);
+void dod_report_forget(void);
+int dod_report_start(void);
+void dod_report_stop(void);
+unsigned long dod_report_map_frame(const struct dod_mapping *m);
+const char *dod_report_name(enum dod_report_type type);
+const char *dod_report_dir(u8 dir);
+bool dod_report_is_advice(enum dod_report_type type);
+long dod_report_count(enum dod_report_type type);
+int dod_report_set_filter(enum dod_filter_by by, const char *val);
+
+extern u32 dod_types_off;	/* bits; report.c */
+
+/**
+ * dod_report_is_off() - is a type off everywhere?
+ * @type: the type
+ *
+ * What is only there to find it need not be done.
+ *
+ * Context: any.
+ */
+static inline bool dod_report_is_off(enum dod_report_type type)
+{
+	return READ_ONCE(dod_types_off) & BIT(type);
+}
+
+#endif /* DOD_REPORT_H */
