@@ -457,7 +457,7 @@ static int __init dma_owner_debug_init(void)
 		       min(pool_reserve, pool_max));
 		return err;
 	}
-	err = dod_report_start();
+	err = dod_access_start();
 	if (err)
 		goto err_owner;
 	err = dod_stack_start();
@@ -496,7 +496,7 @@ err_guard:
 err_stack:
 	dod_stack_stop();
 err_report:
-	dod_report_stop();
+	dod_access_stop();
 err_owner:
 	dod_owner_stop();
 	return err;
@@ -522,6 +522,7 @@ static void __exit dma_owner_debug_exit(void)
 	/* Who was about to find an inconsistency has done so. */
 	dod_worker_cancel(&broken_worker);
 	dod_report_stop();
+	dod_access_stop();
 	dod_owner_stop();
 }
 

@@ -267,6 +267,9 @@ static inline u64 dod_dma_last(const struct dod_mapping *m)
 	return m->dma_last < m->dma_addr ? U64_MAX : m->dma_last;
 }
 
+/* KASAN's: bytes per byte of shadow. */
+#define DOD_GRANULE	8
+
 #define DOD_BLOCK	64U
 #define DOD_BLOCKS	64U
 #define DOD_BYTES_AFTER	64U
@@ -306,6 +309,26 @@ struct dod_pending {
 	unsigned long synced_by;
 	struct dod_write write;
 };
+
+/**
+ * dod_pending_wrote() - is some of a range known to have been written?
+ * @p: the record of the write
+ * @start: first byte, physical
+ * @last: last byte
+ *
+ * What is pending are granules, which is more.
+ *
+ * Context: any, the lock of its mapping held or @p a copy.
+ */
+static inline bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last)
+{
+	start = max(start, p->wrote_first);
+	last = min(last, p->wrote_last);
+	for (; start <= last; start++)
+		if (p->wrote_bytes & BIT(start % DOD_GRANULE))
+			return true;
+	return false;
+}
 
 /* How the device is known not to get it any more. */
 enum dod_lost {

@@ -844,7 +844,7 @@ static bool note_write(const struct dod_access *access, const struct verdict *v,
 	if (v->ours && dod_owner_find(virt_to_phys((void *)v->ours), true, m, range) &&
 	    dod_owner_excuse(virt_to_phys((void *)v->ours), m))
 		return false;
-	if (!dod_report_note_write(access, dir, &write))
+	if (!dod_access_note_write(access, dir, &write))
 		return false;
 	dod_owner_write(access, &write);
 	return true;
@@ -986,7 +986,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 			 dod_owner_excuse(access.bad, &m))
 			;
 		else if (READ_ONCE(dod_armed))
-			dod_report_access(&access, &m, &range);
+			dod_access_report(access.write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ, &access, &m, &range);
 		else
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.edge) {
@@ -995,7 +995,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 			dod_count(DOD_C_TRAPS_IN_NMI);
 		else if (READ_ONCE(dod_armed) &&
 			 dod_owner_find_edge(access.bad, &m, &range))
-			dod_report_shared_line(&access, &m, &range);
+			dod_access_report(DOD_R_SHARED_LINE_WRITE, &access, &m, &range);
 		else
 			dod_count(DOD_C_TRAPS_TOO_LATE);
 	} else if (v.seen && !write) {

@@ -389,7 +389,7 @@ static bool is_fit(u64 start, u64 *last)
 	if (*last - start + 1 == 4 || *last - start + 1 == 8)
 		--*last;
 	return *last - start + 1 > 2 &&
-	       dod_report_is_watchable(&mapping, range.dir);
+	       dod_access_is_watchable(&mapping, range.dir);
 }
 
 /* The device's access. Not inlined: KCSAN names it. */
@@ -469,7 +469,7 @@ static void report_race(u64 start, u64 last)
 	if (race.write)
 		dod_owner_seen_write(phys, race.size);
 	if (!dod_owner_excuse(phys, &mapping))
-		dod_report_race(&race, &mapping, &range);
+		dod_access_race(&race, &mapping, &range);
 }
 
 /* Returns whether a device owns some of it. */

@@ -6,8 +6,8 @@
 #include <linux/mempool.h>
 
 #include "../dma_owner_debug.h"
+#include "../report/report.h"
 
-struct dod_finding;
 
 void dod_checks_start(void);
 void dod_checks_single(const struct dod_mapping *m, const void *addr);
@@ -36,5 +36,15 @@ void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m
 void dod_pending_look(void);
 void dod_pending_look_start(void);
 void dod_pending_look_stop(void);
+
+void dod_access_report(enum dod_report_type type, const struct dod_access *access,
+		       const struct dod_mapping *m, const struct dod_range *range);
+void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range);
+bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir);
+bool dod_access_note_write(const struct dod_access *access, u8 dir,
+			   struct dod_write *write);
+int dod_access_start(void);
+void dod_access_stop(void);
 
 #endif /* DOD_JUDGE_H */

@@ -90,26 +90,6 @@ void dod_pending_put(struct dod_pending *p)
 	dod_pool_put(&pool, p);
 }
 
-/**
- * dod_pending_wrote() - is some of a range known to have been written?
- * @p: the record of the write
- * @start: first byte, physical
- * @last: last byte
- *
- * What is pending are granules, which is more.
- *
- * Context: any, the lock of its mapping held or @p a copy.
- */
-bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last)
-{
-	start = max(start, p->wrote_first);
-	last = min(last, p->wrote_last);
-	for (; start <= last; start++)
-		if (p->wrote_bytes & BIT(start % GRANULE))
-			return true;
-	return false;
-}
-
 /* === Start and stop ======================================================= */
 
 /**

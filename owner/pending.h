@@ -8,7 +8,6 @@
 struct dod_pending *dod_pending_get(const struct dod_write *write);
 struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 void dod_pending_put(struct dod_pending *p);
-bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last);
 bool dod_pending_any(void);
 int dod_pending_start(unsigned int reserve, unsigned int max);
 void dod_pending_stop(void);

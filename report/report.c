@@ -52,7 +52,6 @@
 #define pr_fmt(fmt) fmt
 #define PREFIX "dma_owner_debug: "
 
-#define REPORT_FRAMES	64
 #define BURST_PERIOD	(5ULL * NSEC_PER_SEC)
 
 /* More than the longest report has, which is one of PLACES_SHOWN leaks. */
@@ -863,14 +862,18 @@ static unsigned int find_freeing_frame(const struct stack *stack,
 	return find_module_frame(stack, i, in + 1);
 }
 
-/*
+/**
+ * dod_report_stack() - the stack of an access
+ * @frames: filled in, DOD_REPORT_FRAMES at most
+ * @ip: return address of the access, as the compiler gave it
+ * @inner: the function that asked KASAN, or @ip
+ *
  * From the access outwards; what lies inside is KASAN's and ours, but for the
  * function that asked KASAN, where the access is not its own: @inner.
  */
-static unsigned int access_stack(unsigned long *frames, unsigned long ip,
-				 unsigned long *inner)
+unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner)
 {
-	unsigned int nr = stack_trace_save(frames, REPORT_FRAMES, 0), i;
+	unsigned int nr = stack_trace_save(frames, DOD_REPORT_FRAMES, 0), i;
 
 	for (i = 1; i < nr; i++)
 		if (frames[i] == ip) {
@@ -882,54 +885,6 @@ static unsigned int access_stack(unsigned long *frames, unsigned long ip,
 	frames[0] = ip;
 	return 1;
 }
-
-/*
- * What was found out of the last accesses: a ring is written from few places, and names
- * take long to look up. By strict, verdict, direction and hash. Emptied when a module
- * comes or goes.
- */
-#define KNOWN_BITS	4
-static unsigned long known[2][2][DMA_NONE + 1][1 << KNOWN_BITS];
-
-/* Only rows of stale bytes go by the caller: of other accesses he makes no difference. */
-static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
-{
-	bool strict = READ_ONCE(dod_params.strict), legal;
-	char name[NAME_CHARS], caller_name[NAME_CHARS] = "";
-	unsigned long key = ip;
-	unsigned int slot;
-
-	if (dir == DMA_NONE)
-		key ^= hash_long(caller, BITS_PER_LONG);
-	slot = hash_long(key, KNOWN_BITS);
-	if (READ_ONCE(known[strict][false][dir][slot]) == key)
-		return false;
-	if (READ_ONCE(known[strict][true][dir][slot]) == key)
-		return true;
-	if (dir == DMA_NONE && caller)
-		dod_function_name(caller, caller_name, sizeof(caller_name));
-	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir,
-			      strict);
-	WRITE_ONCE(known[strict][legal][dir][slot], key);
-	return legal;
-}
-
-/* As access_stack() has found it. */
-static bool stack_permitted(const unsigned long *frames, unsigned int nr, unsigned long inner,
-			    u8 dir)
-{
-	return permitted(frames[0], nr > 1 ? frames[1] : 0, dir) ||
-	       permitted(inner, frames[0], dir);
-}
-
-static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
-{
-	if (state == MODULE_STATE_COMING || state == MODULE_STATE_GOING)
-		memset(known, 0, sizeof(known));
-	return NOTIFY_OK;
-}
-
-static struct notifier_block module_nb = { .notifier_call = on_module };
 
 /* === Text ================================================================= */
 
@@ -1034,7 +989,7 @@ struct text {
 	const void *object;
 	unsigned int object_at, len;
 	char chars[TEXT_SIZE];
-	unsigned long frames[REPORT_FRAMES];
+	unsigned long frames[DOD_REPORT_FRAMES];
 };
 
 /* What does not fit is left out, up to the end, for which there is TEXT_END. */
@@ -1858,18 +1813,6 @@ void dma_owner_debug_flush(void)
 EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
 
 /**
- * dod_report_start() - get ready
- *
- * Context: process, may sleep.
- *
- * Return: 0 or an error.
- */
-int dod_report_start(void)
-{
-	return register_module_notifier(&module_nb);
-}
-
-/**
  * dod_report_stop() - print what is left
  *
  * Context: process, may sleep; nothing is reported any more.
@@ -1878,7 +1821,6 @@ void dod_report_stop(void)
 {
 	dma_owner_debug_flush();
 	dod_worker_cancel(&rest_worker);
-	unregister_module_notifier(&module_nb);
 }
 
 /* === Whether there is a report ============================================ */
@@ -1889,7 +1831,7 @@ void dod_report_stop(void)
  */
 static bool is_console(struct text *t)
 {
-	unsigned int nr = stack_trace_save(t->frames, REPORT_FRAMES, 0), i;
+	unsigned int nr = stack_trace_save(t->frames, DOD_REPORT_FRAMES, 0), i;
 	char name[64];
 
 	for (i = 0; i < nr; i++) {
@@ -1982,49 +1924,33 @@ static void find_culprit(struct report *r)
 		r->culprit = 0;
 }
 
-static void report_access(enum dod_report_type type,
-			  const struct dod_access *access,
-			  const struct dod_mapping *m,
-			  const struct dod_range *range)
+/**
+ * dod_report_access() - report a CPU access to memory that a device owns
+ * @type: what it is
+ * @access: the access
+ * @m: a copy of the mapping
+ * @range: what the device owns of it, around access->bad
+ * @frames: the stack, from the access outwards
+ * @nr: how many frames
+ *
+ * Context: between dod_quiet_begin() and dod_quiet_end(), with any locks of the kernel
+ * held, none of ours. Prints, may panic if the user asked for it.
+ */
+void dod_report_access(enum dod_report_type type, const struct dod_access *access,
+		       const struct dod_mapping *m, const struct dod_range *range,
+		       unsigned long *frames, unsigned int nr)
 {
-	unsigned long frames[REPORT_FRAMES], inner;
 	struct report r = {
 		.type = type,
 		.m = m,
 		.range = range,
 		.access = access,
 		.frames = frames,
+		.nr = nr,
 	};
-	u8 dir = range->state == DOD_STALE ? DMA_NONE : range->dir;
-	unsigned long flags = dod_quiet_begin();
 
-	r.nr = access_stack(frames, access->ip, &inner);
-	if (stack_permitted(frames, r.nr, inner, dir) ||
-	    (!READ_ONCE(dod_params.strict) &&
-	     dod_map_permitted(type, m))) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-	} else {
-		find_culprit(&r);
-		make_report(&r);
-	}
-	dod_quiet_end(flags);
-}
-
-/**
- * dod_report_access() - report a CPU access to memory that a device owns
- * @access: the access
- * @m: a copy of the mapping
- * @range: what the device owns of it, around access->bad
- *
- * Context: any, with any locks of the kernel held, none of ours. Prints, may
- * panic if the user asked for it.
- */
-void dod_report_access(const struct dod_access *access,
-		       const struct dod_mapping *m,
-		       const struct dod_range *range)
-{
-	report_access(access->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ, access,
-		      m, range);
+	find_culprit(&r);
+	make_report(&r);
 }
 
 /**
@@ -2045,61 +1971,8 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		.race = race,
 	};
 
-	/* Found by a thread, without KASAN: nothing traps. */
-	if (dod_permitted(race->frames[0], "", range->dir, READ_ONCE(dod_params.strict))) {
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-		return;
-	}
 	find_culprit(&r);
 	make_report(&r);
-}
-
-/**
- * dod_report_is_watchable() - would every access to a mapping be reported?
- * @m: a copy of the mapping
- * @dir: how the device owns it
- *
- * Who reports before it asks cannot go by who accesses: not where somebody may
- * whose accesses permissive.h lets pass.
- *
- * Context: one thread.
- */
-bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir)
-{
-	static struct {
-		u32 key;
-		bool known, watchable;
-	} cache[64];
-	bool strict = READ_ONCE(dod_params.strict);
-	u32 key = jhash(m->map_frames,
-			m->map.nr_frames * sizeof(m->map_frames[0]),
-			dir << 1 | strict);
-	typeof(cache[0]) *c = &cache[key % ARRAY_SIZE(cache)];
-
-	if (c->known && c->key == key)
-		return c->watchable;
-	c->known = true;
-	c->key = key;
-	c->watchable = strict ||
-		(!dod_mapped_by_idiom(m, dir) &&
-		 !dod_map_permitted(DOD_R_CPU_READ, m) &&
-		 !dod_map_permitted(DOD_R_CPU_WRITE, m));
-	return c->watchable;
-}
-
-/**
- * dod_report_shared_line() - report a write beside what a device writes to
- * @access: the write
- * @m: a copy of the mapping whose first or last cache line it is in
- * @range: what the device owns of that line
- *
- * Context: as dod_report_access().
- */
-void dod_report_shared_line(const struct dod_access *access,
-			    const struct dod_mapping *m,
-			    const struct dod_range *range)
-{
-	report_access(DOD_R_SHARED_LINE_WRITE, access, m, range);
 }
 
 /**
@@ -2113,7 +1986,7 @@ void dod_report_shared_line(const struct dod_access *access,
 void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range)
 {
-	unsigned long frames[REPORT_FRAMES], inner;
+	unsigned long frames[DOD_REPORT_FRAMES], inner;
 	struct report r = {
 		.type = DOD_R_FREE_WHILE_MAPPED,
 		.m = m,
@@ -2130,7 +2003,7 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		r.nr = m->map.nr_frames;
 		r.culprit = r.nr;
 	} else {
-		r.nr = access_stack(frames, f->ip, &inner);
+		r.nr = dod_report_stack(frames, f->ip, &inner);
 		stack = stack_of(&r);
 		r.culprit = find_freeing_frame(&stack, m);
 	}
@@ -2184,36 +2057,6 @@ void dod_report_mapping(const struct dod_finding *f,
 	r.culprit = r.nr;
 	make_report(&r);
 	dod_quiet_end(flags);
-}
-
-/**
- * dod_report_note_write() - remember a write
- * @access: the write
- * @dir: the direction of the mapping
- * @write: filled in
- *
- * Context: the write's, any but NMI.
- *
- * Return: false for what permissive.h lets pass.
- */
-bool dod_report_note_write(const struct dod_access *access, u8 dir,
-			   struct dod_write *write)
-{
-	unsigned long frames[REPORT_FRAMES], inner;
-	unsigned long flags = dod_quiet_begin();
-	unsigned int nr = access_stack(frames, access->ip, &inner);
-	struct dod_who *who = &write->who;
-	bool legal = stack_permitted(frames, nr, inner, dir);
-
-	dod_quiet_end(flags);
-	if (legal)
-		return false;
-	write->addr = access->addr;
-	write->size = access->size;
-	dod_note_who(who);
-	who->nr_frames = min(nr, DOD_MAP_FRAMES);
-	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
-	return true;
 }
 
 /**

@@ -73,6 +73,9 @@ enum dod_filter_by {
 	DOD_BY_COUNT
 };
 
+/* The stack of a report. */
+#define DOD_REPORT_FRAMES	64
+
 #define DOD_RACE_FRAMES	32
 #define DOD_RACE_CHARS	120
 
@@ -98,16 +101,13 @@ struct dod_race {
 	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
 };
 
-void dod_report_access(const struct dod_access *access,
-		       const struct dod_mapping *m,
-		       const struct dod_range *range);
+unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner);
+void dod_report_access(enum dod_report_type type, const struct dod_access *access,
+		       const struct dod_mapping *m, const struct dod_range *range,
+		       unsigned long *frames, unsigned int nr);
 void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		     const struct dod_range *range);
-bool dod_report_is_watchable(const struct dod_mapping *m, u8 dir);
 void dod_report_fail_raced_test(void);
-void dod_report_shared_line(const struct dod_access *access,
-			    const struct dod_mapping *m,
-			    const struct dod_range *range);
 
 /**
  * struct dod_free - memory is being freed
@@ -163,8 +163,6 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 		     const char *fmt, ...) __printf(3, 4);
 bool dod_report_is_filtered(enum dod_report_type type,
 			    const struct dod_device *device);
-bool dod_report_note_write(const struct dod_access *access, u8 dir,
-			   struct dod_write *write);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
 void dod_report_note_unmatched(struct dod_device *device,
@@ -173,7 +171,6 @@ void dod_report_note_unmatched(struct dod_device *device,
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 void dod_report_forget(void);
-int dod_report_start(void);
 void dod_report_stop(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
