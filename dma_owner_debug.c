@@ -476,7 +476,7 @@ static int __init dma_owner_debug_init(void)
 	dod_pending_look_start();
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
-	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes%s%s%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes, version " DOD_VERSION "%s%s%s%s\n",
 		dod_guard.name, nr_hooks, min(pool_reserve, pool_max),
 		sizeof(struct dod_mapping), dod_guard.means ? "; " : "",
 		dod_guard.means ?: "",
@@ -533,3 +533,4 @@ module_exit(dma_owner_debug_exit);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The dma_owner_debug authors");
 MODULE_DESCRIPTION("Reports CPU accesses to streaming-DMA memory that a device owns");
+MODULE_VERSION(DOD_VERSION);

@@ -27,6 +27,8 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "dma_owner_debug: " fmt
 
+#define DOD_VERSION	"1.1"
+
 enum dod_trap {
 	DOD_TRAP_ALL,	/* every page may be guarded */
 	DOD_TRAP_SOME,	/* ask for each page */
