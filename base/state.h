@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Is the tool at work, has it stopped, is the kernel dying? */
+/* Is the tool at work, has it stopped by itself, is the kernel dying? */
 #ifndef DOD_STATE_H
 #define DOD_STATE_H
 
 #include <linux/preempt.h>
 #include <linux/types.h>
 
-/* False until every hook works and from the moment the module is to go. */
+/* False until every hook works, after the tool has stopped, and before it is unloaded. */
 extern bool dod_armed;
 
-/* From the moment the kernel panics; set by hooks.c and report.c. */
+/* From the moment the kernel panics; set by attach/ and report/. */
 extern bool dod_panicking;
 
 /**
  * dod_in_panic() - is the kernel dying?
  *
- * Other CPUs were stopped wherever they were: no lock of ours is to be had. A console's
- * driver may still map memory.
+ * Then other CPUs were stopped wherever they were, maybe with a lock of ours held. A
+ * console's driver may still map memory.
  *
  * Context: any.
+ *
+ * Return: true if it is.
  */
 static inline bool dod_in_panic(void)
 {
@@ -29,13 +31,21 @@ static inline bool dod_in_panic(void)
  * dod_may_lock() - may a lock of ours be taken here?
  *
  * Context: any.
+ *
+ * Return: true if it may.
  */
 static inline bool dod_may_lock(void)
 {
 	return !in_nmi() && !dod_in_panic();
 }
 
+/* Any floor calls these when the tool must not go on. */
 void dod_broken(const char *what);
 void dod_stop(const char *why);
+
+/* For dma_owner_debug.c. */
+void dod_state_start(void (*stop)(bool broken));
+void dod_state_explain(void);
+void dod_state_stop(void);
 
 #endif /* DOD_STATE_H */

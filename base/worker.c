@@ -1,18 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Work that can be asked for in any context. No locks here.
- */
-#include "../dma_owner_debug.h"
-#include "compat.h"
-#include "lock.h"
-#include "mapped_pages.h"
-#include "memory.h"
-#include "pagemarks.h"
-#include "params.h"
-#include "pool.h"
-#include "stack.h"
-#include "state.h"
-#include "stats.h"
+/* Work that can be asked for in any context. No locks here. */
 #include "worker.h"
 
 /**
@@ -29,7 +16,7 @@ void dod_worker_ask(struct irq_work *irq)
 }
 
 /**
- * dod_worker_wake() - have the work done
+ * dod_worker_wake() - have the work done soon
  * @worker: the worker
  *
  * Context: any, with any lock held.
@@ -40,7 +27,7 @@ void dod_worker_wake(struct dod_worker *worker)
 }
 
 /**
- * dod_worker_cancel() - have it not done, or wait until it is
+ * dod_worker_cancel() - have the work not done, or wait until it is
  * @worker: the worker; nobody wakes it any more
  *
  * Context: process, may sleep.

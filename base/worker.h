@@ -9,10 +9,10 @@
 /**
  * struct dod_worker - work that can be asked for in any context
  *
- * Not by queue_work(): it takes locks of the kernel's, with which memory may be mapped
- * or touched, by a driver or by the console that a message is printed to.
+ * queue_work() takes locks of the kernel's. Their holder may be a driver that maps memory,
+ * or the console that prints our message: so the work is queued from an irq_work.
  *
- * @irq:	asks where that can be done
+ * @irq:	queues @work
  * @work:	what is to be done
  * @queue:	where, NULL for the system's
  */

@@ -1873,7 +1873,8 @@ static struct text *begin_text(const struct report *r, u64 now)
 		return NULL;
 	}
 	/* Whoever reboots wants no panic. */
-	t->panic = READ_ONCE(dod_params.panic) && r->type != DOD_R_OWNED_AT_SHUTDOWN;
+	t->panic = READ_ONCE(dod_params.fault) == DOD_FAULT_PANIC &&
+		   r->type != DOD_R_OWNED_AT_SHUTDOWN;
 	t->lost = atomic_xchg(&burst_lost, 0);
 	dod_count(DOD_C_REPORTS_SHOWN);
 	return t;
