@@ -14,7 +14,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#define PARAM_VALUE(name, type, value, ops, mode, text)	.name = value,
+#define PARAM_VALUE(name, type, value, ...)	.name = value,
 
 struct dod_params dod_params = { DOD_PARAMS(PARAM_VALUE) };
 

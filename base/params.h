@@ -93,7 +93,7 @@ struct dod_list {
 	X(pool_max, unsigned int, 1048576, dod_count_ops, 0400,					\
 	  "most records to allocate (default: 1048576)")
 
-#define DOD_PARAM_FIELD(name, type, value, ops, mode, text)	type name;
+#define DOD_PARAM_FIELD(name, type, ...)	type name;
 struct dod_params {
 	DOD_PARAMS(DOD_PARAM_FIELD)
 };

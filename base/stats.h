@@ -93,7 +93,7 @@
 	X(WATCH_WAITS, "kcsan_waits", "Hooks that waited until a watch was over.")		\
 	X(WATCH_GIVE_UPS, "kcsan_wait_give_ups", "Hooks that waited too long, and went on.")
 
-#define DOD_COUNTER_ENUM(id, name, text)	DOD_C_##id,
+#define DOD_COUNTER_ENUM(id, ...)	DOD_C_##id,
 enum dod_counter {
 	DOD_COUNTERS(DOD_COUNTER_ENUM)
 	DOD_COUNTER_COUNT
