@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Which page frames may be mapped: a counting filter for frees. */
+/*
+ * Which page frames may be mapped: a counting filter, so that the free of memory that was
+ * never mapped returns after one load. No locks here; all may be called in any context.
+ */
 #ifndef DOD_MAPPED_PAGES_H
 #define DOD_MAPPED_PAGES_H
 
@@ -8,20 +11,23 @@
 
 #include "../dma_owner_debug.h"
 
-#define DOD_NR_PAGE_MARKS	BIT(16)
+#define DOD_NR_MAPPED_COUNTS	BIT(16)
 
-extern atomic_t dod_page_marks[DOD_NR_PAGE_MARKS];
-extern atomic_t dod_nr_unmarked;
+/* By page frame, how many mappings have to do with it. */
+extern atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS];
+/* How many mappings are too large for that. */
+extern atomic_t dod_nr_uncounted;
 
 /* Called for each free: some ten instructions. */
 static inline bool dod_page_is_mapped(unsigned long pfn)
 {
-	return atomic_read(&dod_page_marks[pfn & (DOD_NR_PAGE_MARKS - 1)]);
+	return atomic_read(&dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
 }
 
+/* Then all must be taken for mapped. */
 static inline bool dod_all_pages_are_mapped(void)
 {
-	return atomic_read(&dod_nr_unmarked);
+	return atomic_read(&dod_nr_uncounted);
 }
 
 void dod_mapped_pages_add(struct dod_mapping *m);

@@ -1,34 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What guards share: which memory may be guarded at all, and what those answer that
- * cannot know who else uses a piece of memory.
- *
- * No locks here.
+ * Facts about pages and devices: which memory may be poisoned at all, what is a stack,
+ * what KFENCE has taken, which device shares cache lines with the CPU. No locks here.
  */
-#include "../dma_owner_debug.h"
-#include "compat.h"
-#include "lock.h"
-#include "mapped_pages.h"
 #include "memory.h"
-#include "pagemarks.h"
+#include "compat.h"
 #include "params.h"
-#include "pool.h"
-#include "stack.h"
-#include "state.h"
 #include "stats.h"
-#include "worker.h"
 
 #include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
 #include <linux/iommu.h>
-#include <linux/kasan.h>
-#include <linux/kfence.h>
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
+#include <linux/magic.h>
+#include <linux/sched/task_stack.h>
 
-/* === Which memory may be guarded ========================================== */
+/* === Which memory may be poisoned ========================================= */
 
-/* Can user space or the page cache reach it behind the driver's back? Rule 8 */
+/* Can user space or the page cache reach it, without the driver? Rule 8. */
 static bool is_user_reachable(struct folio *folio)
 {
 	/* A slab folio uses the words of ->mapping for itself. */
@@ -37,6 +25,7 @@ static bool is_user_reachable(struct folio *folio)
 	return folio->mapping || folio_test_swapcache(folio);
 }
 
+/* The counter of the reason not to poison a page, DOD_COUNTER_COUNT if there is none. */
 static enum dod_counter untrapped(u64 phys, bool near_stack)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(phys));
@@ -47,7 +36,7 @@ static enum dod_counter untrapped(u64 phys, bool near_stack)
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
 		return DOD_C_UNTRAPPED_RESERVED;
-	/* Every function on a painted stack would trap. */
+	/* Every function on a poisoned stack would trap. */
 	if (near_stack && dod_memory_on_stack(page))
 		return DOD_C_UNTRAPPED_STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
@@ -56,100 +45,23 @@ static enum dod_counter untrapped(u64 phys, bool near_stack)
 }
 
 /**
- * dod_memory_untrapped() - why is the page at an address not to be guarded?
+ * dod_memory_can_trap() - may the page at an address be poisoned?
  * @phys: the address, of RAM
  *
- * Context: any.
- *
- * Return: the counter of the reason, DOD_COUNTER_COUNT if it may be guarded.
+ * Return: true if it may.
  */
-enum dod_counter dod_memory_untrapped(u64 phys)
+bool dod_memory_can_trap(u64 phys)
 {
-	return untrapped(phys, true);
-}
-
-/* === Memory of KFENCE's =================================================== */
-
-/*
- * Each of its objects has a page of its own, that is there while the object is allocated:
- * the page of a freed one is not, nor are those in between.
- */
-
-/**
- * dod_memory_read() - read memory that may go away, without a fault
- * @start: first byte, physical
- * @to: for what is there
- * @nr: how many bytes
- *
- * Context: any.
- *
- * Return: false if some of it is not there.
- */
-bool dod_memory_read(u64 start, u8 *to, unsigned int nr)
-{
-	const u8 *from = phys_to_virt(start);
-
-	pagefault_disable();
-	for (; nr; nr--, from++, to++)
-		__get_kernel_nofault(to, from, u8, fault);
-	pagefault_enable();
-	return true;
-fault:
-	pagefault_enable();
-	return false;
+	return untrapped(phys, true) == DOD_COUNTER_COUNT;
 }
 
 /**
- * dod_kfence_hole() - is some of a range not there, because KFENCE has taken it?
- * @start: first byte, physical
- * @last: last byte
- * @bad: the first byte that is not there
- * @freed: an object that was freed was
- *
- * Context: any.
- *
- * Return: what it is in, or NULL.
- */
-const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
-{
-	u64 pool, page;
-	u8 byte;
-
-	if (!dod_is_kfence(start, last))
-		return NULL;
-	pool = virt_to_phys(dod_kfence_pool());
-	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
-		if (!dod_is_kfence(page, page))
-			return NULL;
-		if (dod_memory_read(page, &byte, 1))
-			continue;
-		*bad = max(page, start);
-		/* Objects are in every second page, after the first two. */
-		*freed = page - pool >= 2 * PAGE_SIZE && !((page - pool) / PAGE_SIZE % 2);
-		return *freed ? "a freed object of KFENCE's" : "a guard page of KFENCE's";
-	}
-	return NULL;
-}
-
-/**
- * dod_page_end() - the last byte of a page, or of a range in it
- * @phys: a byte of the page
- * @last: last byte of the range
- *
- * Context: any.
- */
-u64 dod_page_end(u64 phys, u64 last)
-{
-	return min(phys | (PAGE_SIZE - 1), last);
-}
-
-/**
- * dod_memory_classify() - which memory of a new mapping may be guarded?
+ * dod_memory_classify() - which memory of a new mapping may be poisoned?
  * @m: the mapping
  *
  * Counts what may not.
  *
- * Context: any.
+ * Return: whether all, some or none of its pages.
  */
 enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 {
@@ -179,7 +91,7 @@ enum dod_trap dod_memory_classify(const struct dod_mapping *m)
  * each access sees. The others go by the memory: what md writes to while a disk reads
  * it are pages of its own, and no slab objects.
  *
- * Context: any.
+ * Return: true if it may.
  */
 bool dod_memory_may_change(u64 phys)
 {
@@ -187,17 +99,76 @@ bool dod_memory_may_change(u64 phys)
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
 }
 
-/* === Guards without a shadow ============================================== */
+/* === KFENCE's pool ======================================================== */
+
+/*
+ * Each object has a page of its own, which is mapped while the object is allocated. The
+ * pages of freed objects, and the guard pages between objects, are not mapped.
+ */
 
 /**
- * dod_memory_on_stack() - is a page of a task's stack, as far as that is seen?
+ * dod_memory_read() - read memory that may not be there, without a fault
+ * @start: first byte, physical
+ * @to: for what is there
+ * @nr: how many bytes
+ *
+ * Return: false if some of it is not there.
+ */
+bool dod_memory_read(u64 start, u8 *to, unsigned int nr)
+{
+	const u8 *from = phys_to_virt(start);
+
+	pagefault_disable();
+	for (; nr; nr--, from++, to++)
+		__get_kernel_nofault(to, from, u8, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/**
+ * dod_kfence_hole() - is some of a range not there, because KFENCE has taken it?
+ * @start: first byte, physical
+ * @last: last byte
+ * @bad: filled in: the first byte that is not there
+ * @freed: filled in: it is of an object that was freed
+ *
+ * Return: what that byte is in, NULL if all is there.
+ */
+const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
+{
+	u64 pool, page;
+	u8 byte;
+
+	if (!dod_is_kfence(start, last))
+		return NULL;
+	pool = virt_to_phys(dod_kfence_pool());
+	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
+		if (!dod_is_kfence(page, page))
+			return NULL;
+		if (dod_memory_read(page, &byte, 1))
+			continue;
+		*bad = max(page, start);
+		/* Objects are in every second page, after the first two. */
+		*freed = page - pool >= 2 * PAGE_SIZE && !((page - pool) / PAGE_SIZE % 2);
+		return *freed ? "a freed object of KFENCE's" : "a guard page of KFENCE's";
+	}
+	return NULL;
+}
+
+/* === Stacks =============================================================== */
+
+/**
+ * dod_memory_on_stack() - is a page part of a task's stack?
  * @page: the page
  *
  * With VMAP_STACK only the current task's stack is known by its pages. Without, a
  * stack in the linear map ends with a magic value, which can be there by chance, and
  * may be unmapped (debug_pagealloc).
  *
- * Context: any.
+ * Return: true if it is, as far as that is known.
  */
 bool dod_memory_on_stack(const struct page *page)
 {
@@ -206,28 +177,19 @@ bool dod_memory_on_stack(const struct page *page)
 
 	return dod_memory_near_stack(phys, phys);
 #else
-	unsigned long *end, magic;
+	unsigned long magic;
 
-	end = (unsigned long *)round_down((unsigned long)page_address(page),
-					  THREAD_SIZE);
-	pagefault_disable();
-	__get_kernel_nofault(&magic, end, unsigned long, fault);
-	pagefault_enable();
-	return magic == STACK_END_MAGIC;
-fault:
-	pagefault_enable();
-	return false;
+	return dod_read_word((void *)round_down((unsigned long)page_address(page), THREAD_SIZE),
+			     &magic) && magic == STACK_END_MAGIC;
 #endif
 }
 
 /**
- * dod_memory_near_stack() - may any of a range be, as far as that is seen?
+ * dod_memory_near_stack() - may any page of a range be part of a task's stack?
  * @start: first byte, of memory
  * @last: last byte
  *
- * Context: any.
- *
- * Return: if not, dod_memory_on_stack() is false for each of its pages.
+ * Return: false only if dod_memory_on_stack() is false for each of its pages.
  */
 bool dod_memory_near_stack(u64 start, u64 last)
 {
@@ -259,14 +221,14 @@ bool dod_memory_near_stack(u64 start, u64 last)
 #endif
 }
 
+/* === Devices ============================================================== */
+
 /**
  * dod_device_line() - the cache lines that a device shares with the CPU
  * @dev: the device
  *
- * Context: any.
- *
- * Return: their size in bytes, 0 if the device is coherent and is not to be
- * judged as if it were not.
+ * Return: their size in bytes, 0 if the device is coherent and is not to be checked as
+ * if it were not (noncoherent=).
  */
 u16 dod_device_line(struct device *dev)
 {
@@ -278,12 +240,14 @@ u16 dod_device_line(struct device *dev)
 }
 
 /**
- * dod_is_bounced() - does the device use another copy of the memory?
+ * dod_is_bounced() - does the device use a bounce buffer for some memory?
  * @dev: the device
  * @phys: first byte of the memory
- * @dma_addr: as the device sees it
+ * @dma_addr: its address as the device sees it
  *
  * Context: any but NMI.
+ *
+ * Return: true if it does, as far as is known.
  */
 bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr)
 {
@@ -293,15 +257,4 @@ bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr)
 		return dma_to_phys(dev, dma_addr) != phys;
 	domain = iommu_get_domain_for_dev(dev);
 	return domain && iommu_iova_to_phys(domain, dma_addr) != phys;
-}
-
-/**
- * dod_is_linear() - is an address one that virt_to_page() understands?
- * @addr: as a driver gave it to dma_map_single(), which refuses vmalloc space
- *
- * Context: any.
- */
-bool dod_is_linear(const void *addr)
-{
-	return !dod_is_module_addr(addr);
 }

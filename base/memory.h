@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Facts about memory and devices. */
+/*
+ * Facts about pages and devices. No locks here; all may be called in any context, if not
+ * said otherwise.
+ */
 #ifndef DOD_MEMORY_H
 #define DOD_MEMORY_H
 
 #include <linux/kfence.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/uaccess.h>
 
 #include "../dma_owner_debug.h"
-#include "stats.h"
+#include "compat.h"
 
 /**
  * dod_memory_goes_on() - is there a struct page, if there is one for the page before?
@@ -15,7 +20,7 @@
  *
  * Memory has them in pieces of 2 MiB at least (SUBSECTION_SIZE in linux/mmzone.h).
  *
- * Context: any.
+ * Return: true if there is one.
  */
 static inline bool dod_memory_goes_on(unsigned long pfn)
 {
@@ -28,7 +33,7 @@ static inline bool dod_memory_goes_on(unsigned long pfn)
  *
  * Pages without __GFP_COMP are each one of their own.
  *
- * Context: any. Of what was freed the answer can be any, and is not less than @pfn.
+ * Return: the page frame number; of memory that was freed any, but not less than @pfn.
  */
 static inline unsigned long dod_folio_last(unsigned long pfn)
 {
@@ -39,10 +44,36 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
 }
 
-enum dod_counter dod_memory_untrapped(u64 phys);
-u64 dod_page_end(u64 phys, u64 last);
-enum dod_trap dod_memory_classify(const struct dod_mapping *m);
-bool dod_memory_may_change(u64 phys);
+/**
+ * dod_page_end() - the last byte of a page, or of a range in it
+ * @phys: a byte of the page
+ * @last: last byte of the range
+ *
+ * Return: its physical address.
+ */
+static inline u64 dod_page_end(u64 phys, u64 last)
+{
+	return min(phys | (PAGE_SIZE - 1), last);
+}
+
+/**
+ * dod_read_word() - read a word that may not be there, without a fault
+ * @at: where, aligned
+ * @word: for the word
+ *
+ * Return: false if it is not there.
+ */
+static inline bool dod_read_word(const void *at, unsigned long *word)
+{
+	pagefault_disable();
+	__get_kernel_nofault(word, at, unsigned long, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
 static inline u8 *dod_kfence_pool(void)
 {
 #ifdef CONFIG_KFENCE
@@ -53,13 +84,11 @@ static inline u8 *dod_kfence_pool(void)
 }
 
 /**
- * dod_is_kfence() - is some of a range memory of KFENCE's?
+ * dod_is_kfence() - is some of a range in KFENCE's pool?
  * @start: first byte, physical
  * @last: last byte
  *
- * Then it is to be read by dod_memory_read().
- *
- * Context: any.
+ * Return: true if it is: then it is to be read by dod_memory_read().
  */
 static inline bool dod_is_kfence(u64 start, u64 last)
 {
@@ -72,14 +101,28 @@ static inline bool dod_is_kfence(u64 start, u64 last)
 #endif
 }
 
+/**
+ * dod_is_linear() - is an address one that virt_to_page() understands?
+ * @addr: as a driver passed it to dma_map_single(), which refuses vmalloc space
+ *
+ * Return: true if it is.
+ */
+static inline bool dod_is_linear(const void *addr)
+{
+	return !dod_is_module_addr(addr);
+}
+
+/* Pages */
+enum dod_trap dod_memory_classify(const struct dod_mapping *m);
+bool dod_memory_can_trap(u64 phys);
+bool dod_memory_may_change(u64 phys);
 bool dod_memory_read(u64 start, u8 *to, unsigned int nr);
 const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
-
-
 bool dod_memory_on_stack(const struct page *page);
 bool dod_memory_near_stack(u64 start, u64 last);
-bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
-bool dod_is_linear(const void *addr);
+
+/* Devices */
 u16 dod_device_line(struct device *dev);
+bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
 
 #endif /* DOD_MEMORY_H */

@@ -338,8 +338,7 @@ static bool own_tail(const struct dod_mapping *m, u8 value)
 {
 	u64 granule = round_down(m->last + 1, GRANULE);
 
-	if (m->trap == DOD_TRAP_SOME &&
-	    dod_memory_untrapped(granule) != DOD_COUNTER_COUNT)
+	if (m->trap == DOD_TRAP_SOME && !dod_memory_can_trap(granule))
 		return false;
 	return poison_tail(kasan_mem_to_shadow(phys_to_virt(granule)), value,
 			   m->last + 1 - granule);
@@ -367,7 +366,7 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 	}
 	for (phys = from; phys < to;
 	     phys = dod_page_end(phys, to - 1) + 1)
-		if (dod_memory_untrapped(phys) == DOD_COUNTER_COUNT)
+		if (dod_memory_can_trap(phys))
 			poison_range(phys, dod_page_end(phys, to - 1) + 1,
 				     value);
 }

@@ -376,7 +376,7 @@ static bool is_fit(u64 start, u64 *last)
 		return false;
 	for (phys = start; phys <= *last;
 	     phys = dod_page_end(phys, *last) + 1) {
-		if (dod_memory_untrapped(phys) == DOD_COUNTER_COUNT)
+		if (dod_memory_can_trap(phys))
 			continue;
 		if (phys == start)
 			return false;
