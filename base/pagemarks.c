@@ -4,28 +4,16 @@
  * has a mark for the first page of each allocation, and for each page of one that was
  * split. Two single pages with different marks are not of one allocation.
  *
- * The functions that read a mark are not there for modules. Where marks lie is: behind
- * what a memory section points to, a record for each page. How long a record is depends
- * on what else the kernel keeps there, and is found out with pages that have a mark of
- * our own, which proves at the same time that marks are what is read.
+ * Modules cannot call the functions that read a mark, but can see where marks are: a
+ * memory section points to records, one for each page, with the mark at a known offset.
+ * How long a record is depends on what else the kernel keeps there. It is found with
+ * pages that have a mark of our own, which also proves that what is read are marks.
  *
- * No locks here. Marks of pages that somebody maps do not change.
+ * No locks here. Marks of mapped pages do not change.
  */
 #include "../dma_owner_debug.h"
-#include "compat.h"
-#include "lock.h"
-#include "mapped_pages.h"
 #include "memory.h"
 #include "pagemarks.h"
-#include "params.h"
-#include "pool.h"
-#include "stack.h"
-#include "state.h"
-#include "stats.h"
-#include "worker.h"
-
-#include <linux/mm.h>
-#include <linux/uaccess.h>
 
 #if defined(CONFIG_MEM_ALLOC_PROFILING) && defined(CONFIG_SPARSEMEM)
 #include <linux/gfp.h>
@@ -35,44 +23,34 @@
 /* Kernels have up to four clients of such records, of less than 100 bytes each. */
 #define LONGEST_RECORD	1024U
 
-/* Bytes from the record of a page to that of the next one; 0 if marks are not known. */
+/* Bytes from the record of a page to that of the next one; 0 if there are no marks. */
 static unsigned int stride;
-
-/* Also where nothing is: the length of a record is guessed at first. */
-static const void *read_word(unsigned long at)
-{
-	unsigned long word;
-
-	pagefault_disable();
-	__get_kernel_nofault(&word, (const void *)at, unsigned long, fault);
-	pagefault_enable();
-	return (const void *)word;
-fault:
-	pagefault_enable();
-	return NULL;
-}
 
 static const void *read_mark(unsigned long pfn, unsigned int step)
 {
-	const void *mark = NULL;
-	unsigned long base;
+	unsigned long base, mark;
+	const void *at;
 
 	/* Memory that is unplugged takes its records with it, after a grace period. */
 	rcu_read_lock();
 	base = (unsigned long)READ_ONCE(__pfn_to_section(pfn)->page_ext);
-	/* The lowest bit says that they are going. */
-	if (base && !(base & 1))
-		mark = read_word(base + step * pfn + page_alloc_tagging_ops.offset);
+	at = (const void *)(base + step * pfn + page_alloc_tagging_ops.offset);
+	/*
+	 * The lowest bit says that the records are going. Nothing may be there: at first
+	 * @step is a guess.
+	 */
+	if (!base || base & 1 || !dod_read_word(at, &mark))
+		mark = 0;
 	rcu_read_unlock();
-	return mark;
+	return (const void *)mark;
 }
 
 static struct page *alloc_marked(const void **mark)
 {
-	DEFINE_ALLOC_TAG(poison);
+	DEFINE_ALLOC_TAG(ours);
 
-	*mark = &poison.ct;
-	return alloc_hooks_tag(&poison, alloc_pages_noprof(GFP_KERNEL | __GFP_NOWARN, 0));
+	*mark = &ours.ct;
+	return alloc_hooks_tag(&ours, alloc_pages_noprof(GFP_KERNEL | __GFP_NOWARN, 0));
 }
 
 static bool all_are(const void *mark, struct page **page, unsigned int nr, unsigned int step)
@@ -113,14 +91,14 @@ void dod_pagemarks_start(void)
 }
 
 /**
- * dod_pagemarks_look() - are there still marks?
+ * dod_pagemarks_check() - are there still marks?
  *
- * Everybody may switch them off (vm.mem_profiling). Pages then keep what they have, also
- * if they are allocated anew: from then on nothing is known, whatever becomes of it.
+ * They can be switched off (vm.mem_profiling). Pages then keep the marks they have, also
+ * when they are allocated anew, so that marks mean nothing from then on.
  *
  * Context: process, may sleep; from time to time.
  */
-void dod_pagemarks_look(void)
+void dod_pagemarks_check(void)
 {
 	unsigned int step = READ_ONCE(stride);
 	struct page *page;
@@ -131,16 +109,18 @@ void dod_pagemarks_look(void)
 	page = alloc_marked(&mark);
 	if (page && !all_are(mark, &page, 1, step)) {
 		WRITE_ONCE(stride, 0);
-		pr_notice("pages are not marked by who allocates them any more (vm.mem_profiling): not-contiguous does not judge single pages\n");
+		pr_notice("pages are not marked by who allocates them any more (vm.mem_profiling): not-contiguous does not check single pages\n");
 	}
 	if (page)
 		__free_page(page);
 }
 
 /**
- * dod_pagemarks_known() - does the kernel tell whose pages are?
+ * dod_pagemarks_known() - does the kernel say who allocated a page?
  *
  * Context: any.
+ *
+ * Return: true if it does.
  */
 bool dod_pagemarks_known(void)
 {
@@ -160,12 +140,12 @@ const void *dod_pagemark(unsigned long pfn)
 	unsigned int step = READ_ONCE(stride);
 	const void *mark = step ? read_mark(pfn, step) : NULL;
 
-	/* What was allocated before there were marks can have one that says just that. */
+	/* A small number says that the page was allocated before there were marks. */
 	return (unsigned long)mark < PAGE_SIZE ? NULL : mark;
 }
 #else
 void dod_pagemarks_start(void) {}
-void dod_pagemarks_look(void) {}
+void dod_pagemarks_check(void) {}
 bool dod_pagemarks_known(void)
 {
 	return false;

@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 void dod_pagemarks_start(void);
-void dod_pagemarks_look(void);
+void dod_pagemarks_check(void);
 bool dod_pagemarks_known(void);
 const void *dod_pagemark(unsigned long pfn);
 

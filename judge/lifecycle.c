@@ -244,7 +244,7 @@ static DECLARE_DEFERRABLE_WORK(look_work, look);
 
 static void look(struct work_struct *work)
 {
-	dod_pagemarks_look();
+	dod_pagemarks_check();
 	look_for_freed();
 	schedule_delayed_work(&look_work, LOOK_PERIOD);
 }
