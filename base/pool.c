@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Objects for the hooks, which run in any context and may not allocate: taken
- * from lists that a worker keeps filled. No list lock nests in another.
+ * Objects for the hooks, which run in any context and may not allocate. They come from a
+ * list for each CPU, and a worker keeps enough of them free. No list lock nests in
+ * another; any lock may be held around them.
  *
  * Objects are cut out of pages. A slab cache would add a quarter to a record with
- * KASAN, whose redzones are for nothing: the tool's own code is not instrumented.
+ * KASAN, whose redzones are of no use: the tool's own code is not instrumented.
  */
-#include "../dma_owner_debug.h"
-#include "compat.h"
-#include "lock.h"
-#include "mapped_pages.h"
-#include "memory.h"
-#include "pagemarks.h"
-#include "params.h"
 #include "pool.h"
-#include "stack.h"
-#include "state.h"
-#include "stats.h"
-#include "worker.h"
+#include "lock.h"
 
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -58,33 +49,12 @@ static struct dod_pool_object *shard_take(struct dod_pool_shard *shard, unsigned
 	return first;
 }
 
-static struct dod_pool_object *shard_get(struct dod_pool_shard *shard)
-{
-	unsigned int nr = 1;
-
-	return shard_take(shard, &nr);
-}
-
-static void shard_put(struct dod_pool_shard *shard, struct dod_pool_object *obj)
-{
-	unsigned long flags;
-
-	dod_lock_irqsave(&shard->lock, flags);
-	obj->next = shard->free;
-	shard->free = obj;
-	WRITE_ONCE(shard->nr, shard->nr + 1);
-	dod_unlock_irqrestore(&shard->lock, flags);
-}
-
-/* A chain of @nr objects goes in front of the list. */
+/* Adds @nr objects, linked from @first to @last. */
 static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *first,
-		      unsigned int nr)
+		      struct dod_pool_object *last, unsigned int nr)
 {
-	struct dod_pool_object *last = first;
 	unsigned long flags;
 
-	while (last->next)
-		last = last->next;
 	dod_lock_irqsave(&shard->lock, flags);
 	last->next = shard->free;
 	shard->free = first;
@@ -93,24 +63,26 @@ static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *firs
 }
 
 /*
- * The list of this CPU is empty: half of another's, or it would be taken object by
- * object where one CPU maps and another unmaps.
+ * The list of this CPU is empty: move half of another one here. Where one CPU maps and
+ * another unmaps, each object would else be taken from the other list by itself.
  */
-static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int poison)
+static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
 {
-	struct dod_pool_object *obj;
-	unsigned int i, n, nr;
+	struct dod_pool_object *obj, *last;
+	unsigned int i, nr;
 
 	for (i = 1; i < pool->nr_shards; i++) {
-		n = poison + i < pool->nr_shards ? poison + i : poison + i - pool->nr_shards;
-		nr = min(DIV_ROUND_UP(READ_ONCE(pool->shards[n].nr), 2), BATCH);
-		if (!nr)
-			continue;
-		obj = shard_take(&pool->shards[n], &nr);
+		struct dod_pool_shard *other = &pool->shards[(own + i) % pool->nr_shards];
+
+		nr = min(DIV_ROUND_UP(READ_ONCE(other->nr), 2), BATCH);
+		obj = nr ? shard_take(other, &nr) : NULL;
 		if (!obj)
 			continue;
-		if (obj->next)
-			shard_add(&pool->shards[poison], obj->next, nr - 1);
+		if (obj->next) {
+			for (last = obj->next; last->next; last = last->next)
+				;
+			shard_add(&pool->shards[own], obj->next, last, nr - 1);
+		}
 		return obj;
 	}
 	return NULL;
@@ -128,8 +100,8 @@ static struct dod_pool_shard *emptiest(struct dod_pool *pool)
 }
 
 /*
- * In large blocks little is left over, but nobody is to suffer for them: as the slab
- * allocator does, take single pages where memory is in pieces.
+ * Large blocks leave little over. Where memory is fragmented, single pages will do, as for
+ * the slab allocator: nothing is reclaimed by force, and no task is killed for the pool.
  */
 static bool new_block(struct dod_pool *pool)
 {
@@ -137,7 +109,6 @@ static bool new_block(struct dod_pool *pool)
 	struct page *block = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
 
 	if (!block) {
-		/* Nobody is to be killed for them, either. */
 		order = 0;
 		block = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
 	}
@@ -150,7 +121,7 @@ static bool new_block(struct dod_pool *pool)
 	return true;
 }
 
-/* Only one caller at a time: who sets up the pool, and then its worker. */
+/* One caller at a time: dod_pool_init(), and then the worker. */
 static struct dod_pool_object *new_object(struct dod_pool *pool)
 {
 	struct dod_pool_object *obj;
@@ -165,7 +136,7 @@ static struct dod_pool_object *new_object(struct dod_pool *pool)
 
 static int fill(struct dod_pool *pool)
 {
-	while (dod_pool_free(pool) < pool->reserve &&
+	while (dod_pool_nr_free(pool) < pool->reserve &&
 	       atomic_long_read(&pool->total) < pool->max) {
 		struct dod_pool_object *obj;
 
@@ -173,7 +144,7 @@ static int fill(struct dod_pool *pool)
 		if (!obj)
 			return -ENOMEM;
 		atomic_long_inc(&pool->total);
-		shard_put(emptiest(pool), obj);
+		shard_add(emptiest(pool), obj, obj, 1);
 		cond_resched();
 	}
 	return 0;
@@ -195,28 +166,28 @@ static void refill(struct work_struct *work)
  */
 void *dod_pool_get(struct dod_pool *pool)
 {
-	unsigned int poison = raw_smp_processor_id() % pool->nr_shards, nr;
-	struct dod_pool_shard *shard = &pool->shards[poison];
+	unsigned int own = raw_smp_processor_id() % pool->nr_shards, nr = 1;
+	struct dod_pool_shard *shard = &pool->shards[own];
 	struct dod_pool_object *obj = NULL;
 
 	if (likely(READ_ONCE(shard->nr)))
-		obj = shard_get(shard);
+		obj = shard_take(shard, &nr);
 	if (unlikely(!obj))
-		obj = steal(pool, poison);
+		obj = steal(pool, own);
 	/*
-	 * Half of the reserve is what the hooks live on until the worker has run. To add
-	 * up all lists takes long: once in a while.
+	 * The hooks live on half of the reserve until the worker has run. Adding up all
+	 * lists takes long: not at each call.
 	 */
 	nr = READ_ONCE(shard->nr);
 	if (unlikely(nr <= pool->low && !(nr % pool->step)) &&
-	    dod_pool_free(pool) <= pool->reserve / 2 &&
+	    dod_pool_nr_free(pool) <= pool->reserve / 2 &&
 	    atomic_long_read(&pool->total) < pool->max)
 		dod_worker_wake(&pool->refill);
 	return obj;
 }
 
 /**
- * dod_pool_put() - give an object back
+ * dod_pool_put() - return an object
  * @pool: the pool it was taken from
  * @obj: the object
  *
@@ -224,18 +195,18 @@ void *dod_pool_get(struct dod_pool *pool)
  */
 void dod_pool_put(struct dod_pool *pool, void *obj)
 {
-	shard_put(&pool->shards[raw_smp_processor_id() % pool->nr_shards], obj);
+	shard_add(&pool->shards[raw_smp_processor_id() % pool->nr_shards], obj, obj, 1);
 }
 
 /**
- * dod_pool_free() - objects that are free now
+ * dod_pool_nr_free() - count the objects that are free
  * @pool: the pool
  *
  * Context: any.
  *
- * Return: how many; exact only while nobody takes or gives back.
+ * Return: how many; exact only while nobody takes or returns one.
  */
-long dod_pool_free(const struct dod_pool *pool)
+long dod_pool_nr_free(const struct dod_pool *pool)
 {
 	unsigned int i;
 	long nr = 0;
@@ -274,7 +245,7 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 	INIT_LIST_HEAD(&pool->blocks);
 	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
 			       GFP_KERNEL);
-	/* Not bound: the CPU that maps so much may let nothing else run. */
+	/* Unbound: the CPU that maps so much may run nothing else. */
 	pool->refill.queue = alloc_workqueue("dma_owner_debug",
 					     WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!pool->shards || !pool->refill.queue)
@@ -304,8 +275,8 @@ void dod_pool_destroy(struct dod_pool *pool)
 		dod_worker_cancel(&pool->refill);
 		destroy_workqueue(pool->refill.queue);
 	}
-	/* None is lost: no other tool would notice. */
-	WARN_ON(pool->shards && dod_pool_free(pool) != atomic_long_read(&pool->total));
+	/* Is an object lost? No other tool would notice. */
+	WARN_ON(pool->shards && dod_pool_nr_free(pool) != atomic_long_read(&pool->total));
 	list_for_each_entry_safe(block, next, &pool->blocks, lru) {
 		unsigned int order = page_private(block);
 

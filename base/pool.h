@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Objects that a hook can take in any context. */
+/* Objects for the hooks, which run in any context and may not allocate. */
 #ifndef DOD_POOL_H
 #define DOD_POOL_H
 
@@ -43,6 +43,6 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 void dod_pool_destroy(struct dod_pool *pool);
 void *dod_pool_get(struct dod_pool *pool);
 void dod_pool_put(struct dod_pool *pool, void *obj);
-long dod_pool_free(const struct dod_pool *pool);
+long dod_pool_nr_free(const struct dod_pool *pool);
 
 #endif /* DOD_POOL_H */

@@ -42,7 +42,7 @@ static long mappings_live(void)
 
 static long pool_free(void)
 {
-	return dod_pool_free(&dod_mapping_pool);
+	return dod_pool_nr_free(&dod_mapping_pool);
 }
 
 static long pool_records(void)
