@@ -166,7 +166,7 @@ static int __init dma_owner_debug_init(void)
 	err = dod_access_start();
 	if (err)
 		goto err_owner;
-	err = dod_stack_start();
+	err = dod_orc_start();
 	if (err)
 		goto err_access;
 	/* The guard before the hooks: poison that it does not know is a KASAN report. */
@@ -193,7 +193,7 @@ err_guard:
 	dod_owner_stop_guarding();
 	dod_guard.stop();
 err_stack:
-	dod_stack_stop();
+	dod_orc_stop();
 err_access:
 	dod_access_stop();
 err_owner:
@@ -217,7 +217,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_lifecycle_stop();
 	dod_pending_look_stop();
 	dod_guard.stop();
-	dod_stack_stop();
+	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */
 	dod_state_stop();
 	dod_report_stop();

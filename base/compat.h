@@ -49,10 +49,10 @@
 #endif
 
 /*
- * What stack.c knows how to ask: the registers of the caller of a hooked function, when
- * that has returned. Frame and stack pointer are among those that ftrace saves anyway.
+ * What base/stack_orc.c begins with: the registers that the caller of a hooked function
+ * has when that returns. Frame and stack pointer are among those that ftrace saves anyway.
  */
-#if defined(CONFIG_X86_64) && defined(CONFIG_UNWINDER_ORC) && defined(CONFIG_STACKTRACE)
+#if defined(CONFIG_X86_64) && defined(CONFIG_UNWINDER_ORC)
 #define DOD_UNWINDS_ORC
 #if __has_include(<linux/ftrace_regs.h>)
 #define dod_saved_regs(fregs)	(&arch_ftrace_regs(fregs)->regs)
@@ -60,7 +60,7 @@
 #define dod_saved_regs(fregs)	(&(fregs)->regs)
 #endif
 #define dod_caller_sp(fregs)	(dod_saved_regs(fregs)->sp + sizeof(long))
-/* The seventh argument lies behind the return address: no need to expect a fault. */
+/* The seventh argument follows the return address on the stack, and is always there. */
 #define dod_arg6(fregs)		(((unsigned long *)dod_saved_regs(fregs)->sp)[1])
 #define dod_caller_bp(fregs)	(dod_saved_regs(fregs)->bp)
 #else
