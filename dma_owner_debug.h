@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DMA owner debug: the contract that its rooms share. The mapping record, the
- * tables of counters and report types, the guard interface. For more info see
- * Documentation/dma_owner_debug.rst.
+ * DMA owner debug: the types that all floors share. For more info see
+ * Documentation/design.rst.
  *
- * Locks, outermost first; all are raw spinlocks taken with interrupts off:
+ * Locks, outermost first. All are raw spinlocks, taken with interrupts off (base/lock.h):
  *
- *   bus shard               the index by bus address
- *     bus wide              records whose bus addresses cross a region boundary
- *       phys shard          the index by physical address, and the shadow of the
- *                           regions that hash to the shard
- *         phys wide         records that cross a region boundary
- *           pool shard      free records and ranges; the rings of ended records
+ *   dma shard               mappings by DMA address
+ *     dma spanning          those whose DMA addresses cross a region boundary
+ *       phys shard          mappings by physical address, and the shadow of the regions
+ *                           that hash to the shard
+ *         phys spanning     those that cross a region boundary
+ *           ended ring      a CPU's ended mappings
+ *           pool list       a CPU's free objects
+ *   devices_lock            names of devices
+ *     wires_lock            the parameter wires
+ *     pool list
  *
- * None of them is held while anything is printed, and none is taken in a panic.
+ * Rooms have locks of their own, inside of which no other is taken. None of ours is held
+ * while anything is printed, and none is taken in a panic or an NMI.
  */
 #ifndef DMA_OWNER_DEBUG_H
 #define DMA_OWNER_DEBUG_H
@@ -29,10 +33,11 @@
 
 #define DOD_VERSION	"1.1"
 
+/* Which pages of a mapping may be poisoned. */
 enum dod_trap {
-	DOD_TRAP_ALL,	/* every page may be guarded */
-	DOD_TRAP_SOME,	/* ask for each page */
-	DOD_TRAP_NONE,	/* no page may be guarded */
+	DOD_TRAP_ALL,
+	DOD_TRAP_SOME,	/* dod_memory_can_trap() says which */
+	DOD_TRAP_NONE,
 };
 
 #define DOD_MAP_FRAMES	16
@@ -55,7 +60,7 @@ struct dod_who {
 	char comm[TASK_COMM_LEN];
 };
 
-/* A call of the DMA API with an address at which no mapping is. */
+/* A call of the DMA API with an address that no mapping has. */
 enum dod_unmatched_call {
 	DOD_UNMAP,
 	DOD_SYNC_CALL,
@@ -63,12 +68,12 @@ enum dod_unmatched_call {
 };
 
 /**
- * struct dod_unmatched - the last such call
+ * struct dod_unmatched - the last such call of a device
  *
  * @version:	odd while the rest is written, 0 if there was none
  * @when:	local_clock()
  * @dma_addr:	the address
- * @caller:	its return address
+ * @caller:	return address of the call
  */
 struct dod_unmatched {
 	u32 version;
@@ -92,16 +97,16 @@ struct dod_device {
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
-	unsigned long noted;		/* bits: advice given, by type; atomic */
-	u16 binding;			/* counts bindings and their ends; lifecycle.c's */
+	unsigned long noted;		/* bits: notes printed, by type; atomic */
+	u16 binding;			/* counts when drivers were bound and unbound */
 	bool coherent;
 };
 
-/* What is known of a byte range of a mapping, apart from that it is the CPU's. */
+/* The state of a byte range of a mapping. What has none is owned by the CPU. */
 enum dod_state {
 	DOD_OWNED,	/* the device owns it */
 	DOD_STALE,	/* the device is done with it, but it was not synced for the CPU */
-	DOD_PENDING,	/* the CPU wrote to it, and the device has not got that */
+	DOD_PENDING,	/* the CPU wrote to it, and it was not synced for the device since */
 };
 
 /**
@@ -125,8 +130,8 @@ struct dod_range {
 };
 
 /*
- * What is looked for among the mappings of some memory, of which there can be thousands.
- * A bit that is set may be wrong, one that is not set is right.
+ * What is searched for among the mappings of some memory, of which there can be thousands.
+ * A bit that is set may be wrong, one that is clear is right.
  */
 enum dod_mapping_kind {
 	DOD_KIND_SENT_CONTENT	= BIT(0),	/* @content, DMA_TO_DEVICE */
@@ -249,7 +254,7 @@ static_assert(sizeof(struct dod_mapping) <= 512);
  * @m: a mapping that has lines
  * @phys: a byte of the line, not before @m if the lines are the mapping's own
  *
- * Context: any.
+ * Return: the physical address of its first byte.
  */
 static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
 {
@@ -258,26 +263,29 @@ static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
 	return from + round_down(phys - from, m->line);
 }
 
-/* The size in bytes as the call gave it; what is known of the memory can be less. */
+/* The size in bytes, as the caller passed it; [@start, @last] can be less. */
 static inline u64 dod_size(const struct dod_mapping *m)
 {
 	return m->dma_last - m->dma_addr + 1;
 }
 
+/* The last byte as the device sees it, also where the size makes it wrap. */
 static inline u64 dod_dma_last(const struct dod_mapping *m)
 {
 	return m->dma_last < m->dma_addr ? U64_MAX : m->dma_last;
 }
 
-/* KASAN's: bytes per byte of shadow. */
+/* Bytes for each byte of KASAN's shadow. */
 #define DOD_GRANULE	8
 
+/* Content is compared by blocks of so many bytes, and so many of them. */
 #define DOD_BLOCK	64U
 #define DOD_BLOCKS	64U
+/* So many bytes after a buffer are compared. */
 #define DOD_BYTES_AFTER	64U
 
 /**
- * struct dod_write - a write of the CPU, recorded in its context
+ * struct dod_write - a write of the CPU, recorded where it was made
  *
  * @addr:	first byte written
  * @size:	bytes
@@ -292,15 +300,15 @@ struct dod_write {
 };
 
 /**
- * struct dod_pending - a range that the CPU wrote, and the device has not got
+ * struct dod_pending - a range that the CPU wrote, and that was not synced for the device
  *
  * @range:	the range, of state DOD_PENDING: whole granules, where they are in one range
- * @next:	in a list of what was lost
+ * @next:	in a list of lost writes
  * @wrote_first: first byte, physical, that is known to have been written
  * @wrote_last:	last one
- * @wrote_bytes: which bytes of each granule between them are, as bits
- * @synced_by:	return address of the sync for the CPU before it; 0 if the device owned
- *		the range
+ * @wrote_bytes: bits: which bytes of each granule between them are
+ * @synced_by:	return address of the sync for the CPU before the write; 0 if the device
+ *		owned the range
  * @write:	the first write
  */
 struct dod_pending {
@@ -318,9 +326,9 @@ struct dod_pending {
  * @start: first byte, physical
  * @last: last byte
  *
- * What is pending are granules, which is more.
+ * The granules that are pending can be more. The phys lock is held, or @p is a copy.
  *
- * Context: any, the lock of its mapping held or @p a copy.
+ * Return: true if it is.
  */
 static inline bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last)
 {
@@ -332,9 +340,9 @@ static inline bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64
 	return false;
 }
 
-/* How the device is known not to get it any more. */
+/* The call after which a pending write cannot reach the device any more. */
 enum dod_lost {
-	DOD_LOST_AT_SYNC,	/* a sync for the CPU, which a bounce buffer copies over it */
+	DOD_LOST_AT_SYNC,	/* for the CPU: a bounce buffer is copied over the write */
 	DOD_LOST_AT_UNMAP,
 	DOD_LOST_AT_FREE,
 };
@@ -382,7 +390,7 @@ struct dod_call {
 };
 
 /**
- * struct dod_access - the CPU access that a guard trapped
+ * struct dod_access - a CPU access that a guard trapped
  *
  * @addr:	first byte accessed
  * @size:	bytes accessed
@@ -401,9 +409,7 @@ struct dod_access {
 /**
  * dod_ago() - how long ago something happened
  * @now: local_clock()
- * @when: what it was then, on any CPU
- *
- * The clocks of two CPUs may differ by a little.
+ * @when: local_clock() then, on any CPU; clocks may differ by a little
  *
  * Return: nanoseconds, 0 for what seems to be in the future.
  */
@@ -412,7 +418,7 @@ static inline u64 dod_ago(u64 now, u64 when)
 	return (s64)(now - when) > 0 ? now - when : 0;
 }
 
-/* For the KUnit suites, which run without a file system. */
+/* Exported for the KUnit suites, which run without a file system. */
 int dma_owner_debug_param_set(const char *name, const char *val);
 long dma_owner_debug_count(const char *name);
 void dma_owner_debug_flush(void);
