@@ -81,8 +81,8 @@
 
 /*
  * Without it, as on 32-bit arm, the module builds and refuses to load. There compilers
- * call the tracer behind the prologue of a function: which arguments came on the stack
- * is known, but not how far the stack pointer has gone since.
+ * call the tracer after the prologue of a function: which arguments came on the stack
+ * is known, but not how far the stack pointer has moved since.
  */
 #ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
 #define regs_get_kernel_argument(regs, n)	((void)(regs), (void)(n), 0UL)
@@ -145,8 +145,7 @@ struct dma_iova_state {
 #endif
 
 /*
- * As dma_map_direct(): neither an IOMMU nor operations of the device's own. Since
- * commit b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs
+ * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs
  * have no dma_map_ops.
  */
 static inline bool dod_maps_directly(struct device *dev)
@@ -175,7 +174,7 @@ static inline bool dod_is_module_addr(const void *addr)
 /*
  * The images of the kernel and of modules are not in the linear map. On x86 both are
  * one mapping, at an offset from physical memory that virt_to_page() knows; on arm64
- * it knows none, and takes every address for one in the linear map.
+ * it knows none, and treats every address as one in the linear map.
  *
  * dod_image_addr() is where the kernel's image has its memory at @phys, and
  * dod_wrong_addr() the address in an image whose virt_to_page() led to @phys, where
@@ -220,9 +219,8 @@ static inline bool dod_is_module_addr(const void *addr)
 #define DOD_ATTR_OWN_LINES	(DOD_ATTR_CACHE_CLEAN | DOD_ATTR_IGNORE_LINES)
 
 /*
- * Who asked for the size of an object may have used all of it, before "mm: Make ksize()
- * a reporting-only function" in v6.2: ksize() takes the redzone away, and what we have
- * painted.
+ * Before "mm: Make ksize() a reporting-only function" in v6.2 the caller of ksize() may use
+ * all of the object: ksize() removes the redzone, and our poison in the object.
  */
 #define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
 
@@ -237,9 +235,8 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * The cache lines that are really there. On arm64 before kmalloc() buffers were bounced
- * (CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC), dma_get_cache_alignment() is the longest line
- * that any processor has; since then it is this.
+ * The size of this machine's cache lines. On arm64 dma_get_cache_alignment() was that of the
+ * longest line of any processor, before CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC.
  */
 #ifdef CONFIG_ARM64
 #define dod_cache_line()	cache_line_size()
@@ -248,9 +245,9 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * For tests. Elsewhere all devices are coherent. That it is a bit of device.flags, since
- * "driver core: Replace dev->dma_coherent with dev_dma_coherent()" in v7.2, no macro
- * tells: kunit/Kbuild looks.
+ * For tests. Elsewhere all devices are coherent. Since "driver core: Replace
+ * dev->dma_coherent with dev_dma_coherent()" in v7.2 it is a bit of device.flags, of which
+ * no macro tells: kunit/Kbuild searches the header.
  */
 #if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
 	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \
@@ -276,8 +273,8 @@ static inline bool dod_is_module_addr(const void *addr)
 				 IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX))
 #endif
 
-/* As const since "driver core: bus: constify bus_register/unregister_notifier()", v6.3. */
-#define dod_bus(dma_addr)		((struct bus_type *)(dma_addr))
+/* Const since "driver core: bus: constify bus_register/unregister_notifier()" in v6.3. */
+#define dod_bus(bus)		((struct bus_type *)(bus))
 
 /* For tests. "hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()" in v6.13. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
@@ -330,9 +327,9 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * name(), which allocate_resource() asks where in a gap to begin, and which takes none:
- * it calls function(data) for each. "resource: Pass full extent of empty space to
- * resource_alignf CB" in v7.1 added an argument.
+ * Defines name(), which allocate_resource() calls for each gap: it calls function(data) and
+ * accepts no gap. "resource: Pass full extent of empty space to resource_alignf CB" in v7.1
+ * added an argument.
  */
 #define DOD_DEFINE_ALIGNF(name, function)						\
 static resource_size_t __maybe_unused							\

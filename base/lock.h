@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tool does on this CPU is no driver's business: KASAN and interrupts off, and
- * locks that say so.
+ * The tool's own accesses must not be reported: KASAN and interrupts are off on this CPU
+ * while it checks, formats, prints or unwinds, and whoever holds one of its locks says so.
  */
 #ifndef DOD_LOCK_H
 #define DOD_LOCK_H
@@ -13,13 +13,13 @@
 #include <linux/spinlock.h>
 
 /*
- * How deep this CPU is in the tool's own business: in a judgement, or with a lock held.
- * What it then accesses is no driver's access. The kernel's functions that judging and
- * printing need are instrumented, and a wrong mapping can hold what they work on:
- * without this, the report of such an access would make the next one.
+ * How deep this CPU is in the tool: between dod_quiet_begin() and dod_quiet_end(), or with
+ * a lock held. The kernel's functions that the tool calls are instrumented, and a wrong
+ * mapping can contain what they work on: without this, the report of such an access would
+ * cause the next report.
  *
- * Changed with interrupts off only. NMIs that come meanwhile count as the tool's: their
- * accesses are let through, and counted.
+ * Changed with interrupts off only. NMIs meanwhile count as the tool: their accesses are
+ * let through, and counted.
  */
 DECLARE_PER_CPU(unsigned int, dod_quiet);
 
@@ -34,9 +34,11 @@ static inline void dod_quiet_dec(void)
 }
 
 /**
- * dod_kasan_is_off() - does KASAN see nothing of what this CPU does now?
+ * dod_kasan_is_off() - is KASAN off for the current task?
  *
  * Context: any.
+ *
+ * Return: true if it is.
  */
 static inline bool dod_kasan_is_off(void)
 {
@@ -48,12 +50,11 @@ static inline bool dod_kasan_is_off(void)
 }
 
 /**
- * dod_quiet_begin() - this CPU is about to judge, format, print or unwind
+ * dod_quiet_begin() - this CPU is about to check, format, print or unwind
  *
- * KASAN finds nothing on this CPU until dod_quiet_end(), and interrupts are off: the
- * accesses of interrupts, and of the tasks that would run next, are not missed for it.
- * As local_irq_save(), but what traces interrupts is instrumented, too, and comes after
- * KASAN is off. Nests.
+ * KASAN is off until dod_quiet_end(). So are interrupts, or the accesses of interrupts and
+ * of other tasks would be missed. As local_irq_save(), but what traces interrupts is
+ * instrumented, too: it is called after KASAN is off. Nests.
  *
  * Context: any.
  *
@@ -72,7 +73,7 @@ static inline unsigned long dod_quiet_begin(void)
 }
 
 /**
- * dod_quiet_end() - back to the kernel's business
+ * dod_quiet_end() - this CPU leaves the tool
  * @flags: what dod_quiet_begin() returned
  *
  * Context: as dod_quiet_begin() left it.
@@ -87,9 +88,9 @@ static inline void dod_quiet_end(unsigned long flags)
 }
 
 /*
- * raw_spin_lock_irqsave() and its like, but in line: the kernel's functions have KASAN
- * check each access to the lock itself, which is two thirds of what they cost. Where
- * locks are debugged they are the kernel's. All of ours are taken with interrupts off.
+ * As raw_spin_lock_irqsave(), but in line: in the kernel's function KASAN checks each
+ * access to the lock, which is two thirds of its cost. Kernels that debug locks use the
+ * kernel's functions. All locks of ours are taken with interrupts off.
  */
 #if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
 #define dod_lock_raw(lock)			raw_spin_lock(lock)
@@ -99,7 +100,7 @@ static inline void dod_quiet_end(unsigned long flags)
 #define dod_unlock_raw(lock)			arch_spin_unlock(&(lock)->raw_lock)
 #endif
 
-/* Whoever holds a lock must not be judged: the judge would wait for that lock. */
+/* An access of a lock's holder must not be checked: the check would wait for that lock. */
 #define dod_lock(lock)							\
 do {									\
 	dod_quiet_inc();						\

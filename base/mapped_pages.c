@@ -8,7 +8,7 @@
 
 #include <linux/mm.h>
 
-/* A mapping of more pages is not counted, and all frees look for it. */
+/* A mapping of more pages is not counted: each free searches for it. */
 #define MOST_PAGES	512
 
 /* dod_mapping.mark: an index of dod_mapped_counts[], or one of these. */

@@ -24,7 +24,7 @@ static inline bool dod_page_is_mapped(unsigned long pfn)
 	return atomic_read(&dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
 }
 
-/* Then all must be taken for mapped. */
+/* Then any page may be mapped. */
 static inline bool dod_all_pages_are_mapped(void)
 {
 	return atomic_read(&dod_nr_uncounted);

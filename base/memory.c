@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Facts about pages and devices: which memory may be poisoned at all, what is a stack,
- * what KFENCE has taken, which device shares cache lines with the CPU. No locks here.
+ * which pages of KFENCE are gone, which device shares cache lines with the CPU. No locks here.
  */
 #include "memory.h"
 #include "compat.h"
@@ -129,7 +129,7 @@ fault:
 }
 
 /**
- * dod_kfence_hole() - is some of a range not there, because KFENCE has taken it?
+ * dod_kfence_hole() - is some of a range a page that KFENCE has unmapped?
  * @start: first byte, physical
  * @last: last byte
  * @bad: filled in: the first byte that is not there

@@ -31,7 +31,7 @@ static const void *read_mark(unsigned long pfn, unsigned int step)
 	unsigned long base, mark;
 	const void *at;
 
-	/* Memory that is unplugged takes its records with it, after a grace period. */
+	/* The records of memory that is unplugged are freed after a grace period. */
 	rcu_read_lock();
 	base = (unsigned long)READ_ONCE(__pfn_to_section(pfn)->page_ext);
 	at = (const void *)(base + step * pfn + page_alloc_tagging_ops.offset);

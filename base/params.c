@@ -2,7 +2,7 @@
 /*
  * The values of the module parameters, and how they are written and read.
  *
- * param_lock serialises writers and readers of lists; what they apply may take other locks.
+ * param_lock serialises writers and readers of lists; wires_lock and devices_lock nest in it.
  */
 #include "../dma_owner_debug.h"
 #include "compat.h"

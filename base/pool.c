@@ -64,7 +64,7 @@ static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *firs
 
 /*
  * The list of this CPU is empty: move half of another one here. Where one CPU maps and
- * another unmaps, each object would else be taken from the other list by itself.
+ * another unmaps, each object would otherwise be moved by itself.
  */
 static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
 {

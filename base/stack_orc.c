@@ -75,7 +75,7 @@ union rule {
 	};
 };
 
-/* The last 16 bits, as the walk takes them apart. */
+/* Bits of the last 16, for step_simply(). */
 #define HOW_AT_BP	BIT(0)		/* kind is AT_BP, if HOW_HARD is not there */
 #define HOW_SAVED_BP	BIT(2)		/* bp_kind is BP_FROM_BASE, likewise */
 #define HOW_HARD	(BIT(1) | BIT(3))	/* something else */

@@ -33,7 +33,7 @@ static void stop_now(struct work_struct *work)
 static DEFINE_DOD_WORKER(stop_worker, stop_now);
 
 /**
- * dod_stop() - somebody has taken away what the tool needs: stop
+ * dod_stop() - something that the tool needs is gone: stop
  * @why: what is gone
  *
  * Says so once, and later, because locks may be held here.

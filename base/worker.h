@@ -9,7 +9,7 @@
 /**
  * struct dod_worker - work that can be asked for in any context
  *
- * queue_work() takes locks of the kernel's. Their holder may be a driver that maps memory,
+ * queue_work() needs locks of the kernel. Their holder may be a driver that maps memory,
  * or the console that prints our message: so the work is queued from an irq_work.
  *
  * @irq:	queues @work
