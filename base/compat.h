@@ -145,8 +145,9 @@ struct dma_iova_state {
 #endif
 
 /*
- * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs
- * have no dma_map_ops.
+ * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit
+ * b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs have no
+ * dma_map_ops.
  */
 static inline bool dod_maps_directly(struct device *dev)
 {
