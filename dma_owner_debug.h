@@ -5,11 +5,11 @@
  *
  * Locks, outermost first. All are raw spinlocks, taken with interrupts off (base/lock.h):
  *
- *   dma shard               mappings by DMA address
- *     dma spanning          those whose DMA addresses cross a region boundary
- *       phys shard          mappings by physical address, and the shadow of the regions
+ *   DMA shard               mappings by DMA address
+ *     DMA spanning          those whose DMA addresses cross a region boundary
+ *       physical shard      mappings by physical address, and the shadow of the regions
  *                           that hash to the shard
- *         phys spanning     those that cross a region boundary
+ *         physical spanning those that cross a region boundary
  *           ended ring      a CPU's ended mappings
  *           pool list       a CPU's free objects
  *   devices_lock            names of devices
@@ -102,11 +102,11 @@ struct dod_device {
 	bool coherent;
 };
 
-/* The state of a byte range of a mapping. What has none is owned by the CPU. */
+/* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */
 enum dod_state {
 	DOD_OWNED,	/* the device owns it */
 	DOD_STALE,	/* the device is done with it, but it was not synced for the CPU */
-	DOD_PENDING,	/* the CPU wrote to it, and it was not synced for the device since */
+	DOD_PENDING,	/* the CPU wrote it, and no sync_for_device has covered it yet */
 };
 
 /**
@@ -130,8 +130,8 @@ struct dod_range {
 };
 
 /*
- * What is searched for among the mappings of some memory, of which there can be thousands.
- * A bit that is set may be wrong, one that is clear is right.
+ * Kinds of mappings, by which the index finds some among thousands of the same memory. A
+ * mapping of a kind has its bit set; the bit may also be set for no reason.
  */
 enum dod_mapping_kind {
 	DOD_KIND_SENT_CONTENT	= BIT(0),	/* @content, DMA_TO_DEVICE */
@@ -254,7 +254,7 @@ static_assert(sizeof(struct dod_mapping) <= 512);
  * @m: a mapping that has lines
  * @phys: a byte of the line, not before @m if the lines are the mapping's own
  *
- * Return: the physical address of its first byte.
+ * Return: the first byte of the line, physical.
  */
 static inline u64 dod_line_of(const struct dod_mapping *m, u64 phys)
 {
@@ -300,15 +300,15 @@ struct dod_write {
 };
 
 /**
- * struct dod_pending - a range that the CPU wrote, and that was not synced for the device
+ * struct dod_pending - a range that the CPU wrote, and no sync_for_device has covered yet
  *
  * @range:	the range, of state DOD_PENDING: whole granules, where they are in one range
  * @next:	in a list of lost writes
  * @wrote_first: first byte, physical, that is known to have been written
  * @wrote_last:	last one
- * @wrote_bytes: bits: which bytes of each granule between them are
- * @synced_by:	return address of the sync for the CPU before the write; 0 if the device
- *		owned the range
+ * @wrote_bytes: which bytes of each granule between them are, as bits
+ * @synced_by:	return address of the sync for the CPU before it; 0 if the device owned
+ *		the range
  * @write:	the first write
  */
 struct dod_pending {
@@ -326,9 +326,10 @@ struct dod_pending {
  * @start: first byte, physical
  * @last: last byte
  *
- * The granules that are pending can be more. The phys lock is held, or @p is a copy.
+ * A pending range is whole granules, and so may be longer. The physical lock of its mapping
+ * is held, or @p is a copy.
  *
- * Return: true if it is.
+ * Return: whether it is.
  */
 static inline bool dod_pending_wrote(const struct dod_pending *p, u64 start, u64 last)
 {
