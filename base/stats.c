@@ -27,7 +27,8 @@ long dod_counter_read(enum dod_counter counter)
 	return sum;
 }
 
-#define COUNTER_NAME(id, name, ...)	[DOD_C_##id] = name,
+#define COUNTER_NAME(id, name, ...)	\
+	[DOD_C_##id] = name,
 
 /**
  * dod_counter_name() - the name of a counter in debugfs
