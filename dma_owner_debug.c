@@ -134,7 +134,7 @@ static void stop_guarding(bool broken)
 
 static void __init print_banner(unsigned int nr_hooks, unsigned int nr_records)
 {
-	pr_info("guarding streaming DMA with %s, %u hooks, %u records of %zu bytes, version " DOD_VERSION "%s%s%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s\n",
 		dod_guard.name, nr_hooks, nr_records, sizeof(struct dod_mapping),
 		dod_guard.means ? "; " : "", dod_guard.means ?: "",
 		dod_guard.traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "",
