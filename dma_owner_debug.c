@@ -20,6 +20,7 @@
 #include "base/stats.h"
 #include "base/worker.h"
 #include "guard/guard.h"
+#include "judge/access.h"
 #include "judge/judge.h"
 #include "owner/owner.h"
 #include "report/debugfs.h"
@@ -389,7 +390,7 @@ static void stop_guarding(struct work_struct *work)
 	if (broken.taken_away)
 		dod_owner_stop_guarding();
 	say_broken();
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 }
 
@@ -464,7 +465,7 @@ static int __init dma_owner_debug_init(void)
 	if (err)
 		goto err_report;
 	/* The guard before the hooks: poison nobody judges is a KASAN report. */
-	err = dod_guard.start();
+	err = dod_traps_start();
 	if (err)
 		goto err_stack;
 	err = dod_hooks_start(&nr_hooks);
@@ -487,12 +488,12 @@ static int __init dma_owner_debug_init(void)
 	return 0;
 
 err_hooks:
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 err_guard:
 	dod_owner_stop_guarding();
-	dod_guard.stop();
+	dod_traps_stop();
 err_stack:
 	dod_stack_stop();
 err_report:
@@ -512,12 +513,12 @@ static void __exit dma_owner_debug_exit(void)
 	 * that is still poisoned when its unmap goes unseen is next freed, and
 	 * KASAN takes that for a double free.
 	 */
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 	dod_lifecycle_stop();
 	dod_pending_look_stop();
-	dod_guard.stop();
+	dod_traps_stop();
 	dod_stack_stop();
 	/* Who was about to find an inconsistency has done so. */
 	dod_worker_cancel(&broken_worker);
