@@ -1,33 +1,141 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hooks: one table of the kernel's functions that are hooked, and what calls its rows.
+ * The hooks: one table of the kernel's functions that are hooked, what calls its rows, and the
+ * events outside the DMA API.
  *
  * Hooks run in the context of the caller, which is any but NMI (panic() excepted). No locks
  * here.
  */
 #include "../base/lock.h"
+#include "../base/params.h"
 #include "../base/stack.h"
 #include "../base/state.h"
 #include "../base/stats.h"
 #include "../judge/dmabuf.h"
+#include "../judge/judge.h"
 #include "../owner/owner.h"
 #include "attach.h"
 #include "hooks.h"
 
+#include <linux/dma-buf.h>
+#include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
+#include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
 
-/* === The table ============================================================ */
+/* === Frees that have no tracepoint ================================================================ */
 
-#if !IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
-#define dod_on_dmabuf_map		NULL
-#define dod_on_dmabuf_mmap		NULL
-#define dod_on_dmabuf_mmap_internal	NULL
+/* kmem_cache_free_bulk(cache, nr, objects): also kfree_bulk(), and so kfree_rcu() */
+static HOOK_EVENT(on_free_bulk)
+{
+	void **objects = (void **)dod_arg(fregs, 2);
+	size_t nr = dod_arg(fregs, 1), i;
+
+	for (i = 0; i < nr; i++)
+		dod_lifecycle_free(objects[i], caller);
+}
+
+/* kfree_nolock(object) */
+static HOOK_EVENT(on_free_nolock)
+{
+	dod_lifecycle_free((void *)dod_arg(fregs, 0), caller);
+}
+
+/* mempool_free(element, pool) */
+static HOOK_EVENT(on_pool_free)
+{
+	dod_lifecycle_pool_free((void *)dod_arg(fregs, 0),
+				(mempool_t *)dod_arg(fregs, 1), caller);
+}
+
+/* mempool_free_bulk(pool, elements, nr) */
+static HOOK_EVENT(on_pool_free_bulk)
+{
+	void **elements = (void **)dod_arg(fregs, 1);
+	unsigned int nr = dod_arg(fregs, 2), i;
+
+	for (i = 0; i < nr; i++)
+		dod_lifecycle_pool_free(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
+}
+
+/* === dma-bufs ============================================================= */
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+/* dma_buf_map_attachment(attachment, direction), and _unlocked() with a copy of it in it */
+static HOOK_EVENT(on_dmabuf_map)
+{
+	const struct dma_buf_attachment *attachment = (void *)dod_arg(fregs, 0);
+
+	if (attachment && attachment->dmabuf)
+		dod_dmabuf_map(attachment->dmabuf);
+}
+
+/* dma_buf_mmap(dmabuf, vma, pgoff): through another file */
+static HOOK_EVENT(on_dmabuf_mmap)
+{
+	const struct dma_buf *buf = (void *)dod_arg(fregs, 0);
+
+	if (buf)
+		dod_dmabuf_mmap(buf);
+}
+
+/* dma_buf_mmap_internal(file, vma): through its own */
+static HOOK_EVENT(on_dmabuf_mmap_internal)
+{
+	const struct file *file = (void *)dod_arg(fregs, 0);
+
+	dod_dmabuf_mmap(file->private_data);
+}
+#else
+#define on_dmabuf_map		NULL
+#define on_dmabuf_mmap		NULL
+#define on_dmabuf_mmap_internal	NULL
 #endif
+
+/* === The end ============================================================== */
+
+/*
+ * Restart and kexec leave the memory to whoever boots next. After power-off and halt nobody
+ * reads it.
+ */
+static bool memory_lives_on(void)
+{
+	if (READ_ONCE(dod_params.strict))
+		return system_state > SYSTEM_RUNNING && system_state <= SYSTEM_RESTART;
+	return system_state == SYSTEM_RESTART;
+}
+
+/*
+ * cpu_hotplug_disable(): restart, halt, power-off and kexec call it when the drivers'
+ * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others call it,
+ * too.
+ */
+static HOOK_EVENT(on_shutdown)
+{
+	static const char * const callers[] = {
+		"migrate_to_reboot_cpu", "kernel_restart", "kernel_halt",
+		"kernel_power_off", "kernel_kexec",
+	};
+	char name[KSYM_SYMBOL_LEN];
+
+	if (!memory_lives_on())
+		return;
+	sprint_symbol_no_offset(name, caller);
+	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
+		dod_lifecycle_shutdown();
+}
+
+/* panic(): before it stops the other CPUs and prints anything. Also in NMI. */
+static HOOK_EVENT(on_panic)
+{
+	WRITE_ONCE(dod_panicking, true);
+}
+
+/* === The table ============================================================ */
 
 #define ON_PHYS		(DOD_MAPS_PHYS ? REQUIRED : ABSENT)
 #define ON_RESOURCE	(DOD_MAPS_PHYS ? ABSENT : REQUIRED)
@@ -68,17 +176,17 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[IOVA_DESTROY] = ROW_IF("dma_iova_destroy", dod_on_iova_destroy, ON_IOVA),
 	[IOVA_FREE] = ROW_IF("dma_iova_free", dod_on_iova_free, ON_IOVA),
 	/* The self-test cannot call the others. */
-	[SHUTDOWN] = ROW_IF("cpu_hotplug_disable", dod_on_shutdown, OPTIONAL),
-	[PANIC] = ROW_IF("panic", dod_on_panic, OPTIONAL),
-	[FREE_BULK] = ROW_IF("kmem_cache_free_bulk", dod_on_free_bulk, OPTIONAL),
-	[FREE_NOLOCK] = ROW_IF("kfree_nolock", dod_on_free_nolock, OPTIONAL),
-	[POOL_FREE] = ROW_IF("mempool_free", dod_on_pool_free, OPTIONAL),
-	[POOL_FREE_BULK] = ROW_IF("mempool_free_bulk", dod_on_pool_free_bulk, OPTIONAL),
-	[DMABUF_MAP] = ROW_IF("dma_buf_map_attachment", dod_on_dmabuf_map, ON_DMABUF),
-	[DMABUF_MAP_UNLOCKED] = ROW_IF("dma_buf_map_attachment_unlocked", dod_on_dmabuf_map,
+	[SHUTDOWN] = ROW_IF("cpu_hotplug_disable", on_shutdown, OPTIONAL),
+	[PANIC] = ROW_IF("panic", on_panic, OPTIONAL),
+	[FREE_BULK] = ROW_IF("kmem_cache_free_bulk", on_free_bulk, OPTIONAL),
+	[FREE_NOLOCK] = ROW_IF("kfree_nolock", on_free_nolock, OPTIONAL),
+	[POOL_FREE] = ROW_IF("mempool_free", on_pool_free, OPTIONAL),
+	[POOL_FREE_BULK] = ROW_IF("mempool_free_bulk", on_pool_free_bulk, OPTIONAL),
+	[DMABUF_MAP] = ROW_IF("dma_buf_map_attachment", on_dmabuf_map, ON_DMABUF),
+	[DMABUF_MAP_UNLOCKED] = ROW_IF("dma_buf_map_attachment_unlocked", on_dmabuf_map,
 				       ON_DMABUF),
-	[DMABUF_MMAP] = ROW_IF("dma_buf_mmap", dod_on_dmabuf_mmap, ON_DMABUF),
-	[DMABUF_MMAP_INTERNAL] = ROW_IF("dma_buf_mmap_internal", dod_on_dmabuf_mmap_internal,
+	[DMABUF_MMAP] = ROW_IF("dma_buf_mmap", on_dmabuf_mmap, ON_DMABUF),
+	[DMABUF_MMAP_INTERNAL] = ROW_IF("dma_buf_mmap_internal", on_dmabuf_mmap_internal,
 					ON_DMABUF),
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the files of hooks share. ftrace.c has the table and calls a row's event when the kernel
- * calls its function; map.c, sync.c and others.c have the events; selftest.c proves the rows.
+ * calls its function; map.c and sync.c have most events; selftest.c proves the rows.
  *
  * Context of the events: that of the caller, which is any but NMI.
  */
@@ -9,7 +9,7 @@
 #define DOD_HOOKS_H
 
 #include "../base/compat.h"
-#include "../dma_owner_debug.h"
+#include "../judge/access.h"
 
 enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
@@ -64,9 +64,6 @@ struct hook {
 
 extern struct hook dod_hooks[NR_HOOKS];
 
-/* The self-test's device, while it runs. */
-extern const struct device *dod_test_dev;
-
 int dod_hooks_selftest(void);
 
 #define HOOK_EVENT(name) \
@@ -97,15 +94,6 @@ HOOK_EVENT(dod_on_sync_sg_prepare);
 HOOK_EVENT(dod_on_sync_sg_device);
 HOOK_EVENT(dod_on_need_sync);
 
-HOOK_EVENT(dod_on_shutdown);
-HOOK_EVENT(dod_on_panic);
-HOOK_EVENT(dod_on_free_bulk);
-HOOK_EVENT(dod_on_free_nolock);
-HOOK_EVENT(dod_on_pool_free);
-HOOK_EVENT(dod_on_pool_free_bulk);
-HOOK_EVENT(dod_on_dmabuf_map);
-HOOK_EVENT(dod_on_dmabuf_mmap);
-HOOK_EVENT(dod_on_dmabuf_mmap_internal);
 
 /* === Arguments ============================================================ */
 
@@ -136,7 +124,7 @@ static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
 
 static inline bool is_test_dev(const struct device *dev)
 {
-	return dev == READ_ONCE(dod_test_dev);
+	return dev == READ_ONCE(dod_selftest.dev);
 }
 
 static inline void note_seen(struct hook *hook, const struct device *dev, u64 phys,

@@ -79,13 +79,15 @@ static bool ask_kasan(const struct dod_access *access, unsigned long bad)
 /* Some of the access is bad for a reason of KASAN's own. Returns as kasan_report() does. */
 static bool report_foreign(const struct dod_access *access, const struct dod_access_verdict *v)
 {
+	u64 phys = virt_to_phys((void *)v->foreign);
 	bool reported;
 
+	/* The granule's own value tells KASAN how many of its bytes are accessible. */
 	if (v->tail)
-		dod_kasan_unpoison_granule(v->foreign);
+		dod_poison_ops.unpoison(phys, phys);
 	reported = ask_kasan(access, v->poisoned ? v->foreign : access->addr);
 	if (v->tail && dod_may_lock())
-		dod_owner_guard_again(virt_to_phys((void *)v->foreign));
+		dod_owner_guard_again(phys);
 	return reported;
 }
 
@@ -139,6 +141,7 @@ static int __kprobes on_report(struct kprobe *p, struct pt_regs *regs)
 		.write = (u8)regs_get_kernel_argument(regs, 2),
 		.ip = regs_get_kernel_argument(regs, 3),
 	};
+	struct dod_access_verdict v;
 
 	/* Before the shadow is read: a user address has none. */
 	if (!in_linear_map(access.addr, access.size))
@@ -156,7 +159,8 @@ static int __kprobes on_report(struct kprobe *p, struct pt_regs *regs)
 		dod_set_arg3(regs, raw_cpu_read(asked.ip));
 		return 0;
 	}
-	if (dod_kasan_is_foreign_only(&access)) {
+	v = dod_kasan_classify_access(&access, 0);
+	if (v.foreign && !v.poisoned) {
 		/* KASAN may have made its only report: then the access goes ahead. */
 		if (access.write)
 			dod_content_invalidate_all();
@@ -340,8 +344,7 @@ static int add_probes(void)
 		}
 		step_ourselves(&probes[i]);
 	}
-	dod_kasan_set_breakpoint(&probes[REPORT]);
-	if (dod_kasan_has_breakpoint())
+	if (dod_kasan_set_breakpoint(&probes[REPORT]))
 		return 0;
 	pr_err("cannot load: kprobes are switched off: write 1 to /sys/kernel/debug/kprobes/enabled\n");
 	remove_probes(NR_PROBES);
@@ -349,6 +352,23 @@ static int add_probes(void)
 }
 
 /* === KASAN's own reports ================================================== */
+
+/*
+ * Was it our own poison that KASAN has just reported? It found the first value from the access
+ * on; it does not tell how long that was.
+ */
+static bool reported_ours(unsigned long addr)
+{
+	unsigned long granule, end = round_up(addr + 1, PAGE_SIZE);
+
+	for (granule = round_down(addr, GRANULE); granule < end; granule += GRANULE) {
+		u8 value = READ_ONCE(*shadow_of((void *)granule));
+
+		if (value)
+			return is_ours(value);
+	}
+	return false;
+}
 
 static void on_error_report_end(void *data, enum error_detector detector, unsigned long addr)
 {
@@ -364,7 +384,7 @@ static void on_error_report_end(void *data, enum error_detector detector, unsign
 		dod_report_annotate(&m, phys);
 		dod_count(DOD_C_KASAN_ANNOTATED);
 	}
-	if (dod_kasan_first_is_ours(addr)) {
+	if (reported_ours(addr)) {
 		dod_count(DOD_C_MISSED_TRAPS);
 		dod_report_annotate_missed();
 		dod_kasan_lost_breakpoint();

@@ -6,7 +6,6 @@
  * One thread, process context, no locks.
  */
 #include "../guard/guard.h"
-#include "../judge/access.h"
 #include "../owner/owner.h"
 #include "attach.h"
 #include "hooks.h"
@@ -20,8 +19,6 @@
 #include <linux/string.h>
 
 #define TEST_SIZE 256
-
-const struct device *dod_test_dev;
 
 static bool rmw_is_write;
 
@@ -87,14 +84,14 @@ static bool expect_guarded(struct test *t, const char *when, bool guarded)
 /* The engine is not instrumented: ask the sanitizer to check for us. */
 static bool expect_trap(struct test *t)
 {
-	unsigned int before = dod_access_selftest_traps(false);
+	unsigned int before = READ_ONCE(dod_selftest.traps);
 
 	if (t->wrong)
 		return false;
 	if (!dod_guard.traps)
 		return true;
 	__kasan_check_read(t->buf, 1);
-	if (dod_access_selftest_traps(false) == before)
+	if (READ_ONCE(dod_selftest.traps) == before)
 		return fail(t, "an access to memory that a device owns was not trapped");
 	return true;
 }
@@ -132,12 +129,12 @@ static void expect_unmap(struct test *t, u64 dma_addr, int dir)
  */
 static void test_rmw(struct test *t)
 {
-	unsigned int before = dod_access_selftest_traps(true);
+	unsigned int before = READ_ONCE(dod_selftest.write_traps);
 
 	if (t->wrong || !dod_guard.traps)
 		return;
 	__bitmap_set((unsigned long *)t->buf, 0, 4);
-	rmw_is_write = dod_access_selftest_traps(true) != before;
+	rmw_is_write = READ_ONCE(dod_selftest.write_traps) != before;
 }
 
 /* Maps @t->buf and checks the two hooks of dma_map_single(). */
@@ -295,12 +292,10 @@ static int run(struct test *t)
 	};
 	unsigned int i;
 
-	WRITE_ONCE(dod_test_dev, t->dev);
-	dod_access_selftest(t->dev);
+	WRITE_ONCE(dod_selftest.dev, t->dev);
 	for (i = 0; i < ARRAY_SIZE(tests) && !t->wrong; i++)
 		tests[i](t);
-	dod_access_selftest(NULL);
-	WRITE_ONCE(dod_test_dev, NULL);
+	WRITE_ONCE(dod_selftest.dev, NULL);
 	if (!t->wrong)
 		return 0;
 	pr_err("cannot load: %s\n", t->wrong);

@@ -211,41 +211,36 @@ static struct {
 	kprobe_opcode_t opcode;
 } breakpoint;
 
-/**
- * dod_kasan_set_breakpoint() - the breakpoint that traps accesses is there
- * @p: the registered probe of kasan_report()
- *
- * Called before anything is poisoned.
- */
-void dod_kasan_set_breakpoint(const struct kprobe *p)
-{
-	breakpoint.addr = p->addr;
-	breakpoint.opcode = p->opcode;
-}
-
-/**
- * dod_kasan_has_breakpoint() - is the breakpoint still there?
- *
- * Everybody may switch all kprobes off, /sys/kernel/debug/kprobes/enabled. From then on each
- * access to poisoned memory is a report of KASAN's, legal or not.
- *
- * Return: whether it is.
- */
-bool dod_kasan_has_breakpoint(void)
+static bool has_breakpoint(void)
 {
 	return READ_ONCE(*breakpoint.addr) != breakpoint.opcode;
 }
 
 /**
+ * dod_kasan_set_breakpoint() - what traps accesses; called before anything is poisoned
+ * @p: the registered probe of kasan_report()
+ *
+ * Return: false if kprobes are switched off.
+ */
+bool dod_kasan_set_breakpoint(const struct kprobe *p)
+{
+	breakpoint.addr = p->addr;
+	breakpoint.opcode = p->opcode;
+	return has_breakpoint();
+}
+
+/**
  * dod_kasan_lost_breakpoint() - stop the tool if the breakpoint is gone
  *
- * Called before anything is poisoned, and when KASAN reported our poison.
+ * Everybody may switch all kprobes off, /sys/kernel/debug/kprobes/enabled. From then on each
+ * access to poisoned memory is a report of KASAN's, legal or not. Called before anything is
+ * poisoned, and when KASAN has reported our poison.
  *
  * Return: whether it is gone.
  */
 bool dod_kasan_lost_breakpoint(void)
 {
-	if (likely(dod_kasan_has_breakpoint()))
+	if (likely(has_breakpoint()))
 		return false;
 	dod_stop("the breakpoint on kasan_report() is gone (are kprobes switched off?)");
 	return true;
@@ -329,18 +324,6 @@ static void watch(u64 start, u64 last, bool on)
 		if (READ_ONCE(*p) == old)
 			try_cmpxchg(p, &old, 0);
 	}
-}
-
-/**
- * dod_kasan_unpoison_granule() - only KASAN's own value stays in a granule
- * @addr: an address in it
- *
- * Called when KASAN is to report the granule itself: its value then tells KASAN how many of
- * its bytes are accessible.
- */
-void dod_kasan_unpoison_granule(unsigned long addr)
-{
-	clear_byte(shadow_of((void *)addr));
 }
 
 /* === The shadow of an access ============================================== */
@@ -444,7 +427,8 @@ static bool is_inline_check(unsigned long caller, unsigned long ip)
 /**
  * dod_kasan_classify_access() - what is wrong with an access that KASAN reports?
  * @access: the access
- * @caller: return address of kasan_report()
+ * @caller: return address of kasan_report(); 0 in breakpoint context, where no function of the
+ *	kernel may be called: then what may not have been accessed is left out
  *
  * Return: the verdict about the bytes that were really checked.
  */
@@ -455,49 +439,9 @@ struct dod_access_verdict dod_kasan_classify_access(const struct dod_access *acc
 	struct dod_access_verdict v = scan_shadow(addr, addr + access->size - 1, access->write);
 
 	if (v.foreign && may_be_last_byte(addr, access->size) &&
-	    is_inline_check(caller, access->ip))
+	    (!caller || is_inline_check(caller, access->ip)))
 		v = scan_shadow(addr, addr, access->write);
 	return v;
-}
-
-/**
- * dod_kasan_is_foreign_only() - is what is wrong with an access certainly KASAN's alone?
- * @access: the access
- *
- * Called in breakpoint context, and therefore calls no function of the kernel: in doubt the
- * answer is no.
- *
- * Return: whether it is.
- */
-bool dod_kasan_is_foreign_only(const struct dod_access *access)
-{
-	unsigned long addr = access->addr;
-	struct dod_access_verdict v = scan_shadow(addr, addr + access->size - 1, access->write);
-
-	return v.foreign && !v.poisoned &&
-	       !(may_be_last_byte(addr, access->size) &&
-		 !scan_shadow(addr, addr, access->write).foreign);
-}
-
-/**
- * dod_kasan_first_is_ours() - was it our own poison that KASAN has just reported?
- * @addr: the address that it reported
- *
- * KASAN found the first value from the access on; it does not tell how long that was.
- *
- * Return: whether the first value from there to the end of the page is ours.
- */
-bool dod_kasan_first_is_ours(unsigned long addr)
-{
-	unsigned long granule, end = round_up(addr + 1, PAGE_SIZE);
-
-	for (granule = round_down(addr, GRANULE); granule < end; granule += GRANULE) {
-		u8 value = READ_ONCE(*shadow_of((void *)granule));
-
-		if (value)
-			return is_ours(value);
-	}
-	return false;
 }
 
 const struct dod_poison_ops dod_poison_ops = {

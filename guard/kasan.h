@@ -100,14 +100,9 @@ static inline bool words_are_zero(const unsigned long *w)
 	return !(w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]);
 }
 
-void dod_kasan_set_breakpoint(const struct kprobe *p);
-bool dod_kasan_has_breakpoint(void);
+bool dod_kasan_set_breakpoint(const struct kprobe *p);
 bool dod_kasan_lost_breakpoint(void);
-
 struct dod_access_verdict dod_kasan_classify_access(const struct dod_access *access,
 						    unsigned long caller);
-bool dod_kasan_is_foreign_only(const struct dod_access *access);
-bool dod_kasan_first_is_ours(unsigned long addr);
-void dod_kasan_unpoison_granule(unsigned long addr);
 
 #endif /* DOD_GUARD_KASAN_H */

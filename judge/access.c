@@ -106,44 +106,6 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 	return c->watchable;
 }
 
-/* === The self-test ======================================================== */
-
-/* At load a device of our own is trapped on purpose: counted, not reported. */
-static struct {
-	const struct device *dev;
-	unsigned int traps, write_traps;
-} selftest;
-
-/**
- * dod_access_selftest() - count the traps of the self-test's device
- * @dev: the device; NULL when the self-test is over
- */
-void dod_access_selftest(const struct device *dev)
-{
-	WRITE_ONCE(selftest.dev, dev);
-}
-
-/**
- * dod_access_selftest_traps() - how many accesses of the self-test have trapped?
- * @write: count writes only
- *
- * Return: how many, since the module was loaded.
- */
-unsigned int dod_access_selftest_traps(bool write)
-{
-	return write ? READ_ONCE(selftest.write_traps) : READ_ONCE(selftest.traps);
-}
-
-static bool is_selftest(const struct dod_mapping *m, bool write)
-{
-	if (!m->dev || m->dev != READ_ONCE(selftest.dev))
-		return false;
-	WRITE_ONCE(selftest.traps, selftest.traps + 1);
-	if (write)
-		WRITE_ONCE(selftest.write_traps, selftest.write_traps + 1);
-	return true;
-}
-
 /* === A trapped access ===================================================== */
 
 /* Copies of what owns a byte, to work with. */
@@ -151,6 +113,18 @@ struct owner {
 	struct dod_mapping m;
 	struct dod_range range;
 };
+
+struct dod_selftest dod_selftest;
+
+static bool is_selftest(const struct dod_mapping *m, bool write)
+{
+	if (!m->dev || m->dev != READ_ONCE(dod_selftest.dev))
+		return false;
+	WRITE_ONCE(dod_selftest.traps, dod_selftest.traps + 1);
+	if (write)
+		WRITE_ONCE(dod_selftest.write_traps, dod_selftest.write_traps + 1);
+	return true;
+}
 
 static u64 phys_of(unsigned long addr)
 {

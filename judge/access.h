@@ -19,7 +19,18 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir);
 void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
 		     const struct dod_range *range);
 
-void dod_access_selftest(const struct device *dev);
-unsigned int dod_access_selftest_traps(bool write);
+/**
+ * struct dod_selftest - a device whose accesses are counted and not reported
+ *
+ * @dev:	the device, while the self-test runs; else NULL
+ * @traps:	how many of its accesses have trapped
+ * @write_traps: how many of these were writes
+ */
+struct dod_selftest {
+	const struct device *dev;
+	unsigned int traps, write_traps;
+};
+
+extern struct dod_selftest dod_selftest;
 
 #endif /* DOD_ACCESS_H */
