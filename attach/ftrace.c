@@ -27,7 +27,7 @@
 #include <linux/string.h>
 #include <linux/workqueue.h>
 
-/* === Frees that have no tracepoint ================================================================ */
+/* === Frees that have no tracepoint ======================================== */
 
 /* kmem_cache_free_bulk(cache, nr, objects): also kfree_bulk(), and so kfree_rcu() */
 static HOOK_EVENT(on_free_bulk)

@@ -38,26 +38,18 @@ struct seen {
 	int dir, nents;
 };
 
-/**
- * struct hook - a row of the table
- *
- * @function:	the hooked function
- * @event:	what to call at its entry
- * @to_device:	a device may own more after it
- * @presence:	enum presence
- * @missing:	not hooked; constant after load
- * @ip:		address of the function, once it was called
- * @nested:	return address into another hooked function that calls this one for the same
- *		event; constant after load
- * @seen:	the self-test's
- */
+/* A row of the table. */
 struct hook {
 	const char *function;
 	void (*event)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
-	bool to_device;
-	u8 presence;
-	bool missing;
-	unsigned long ip;
+	bool to_device;		/* a device may own more after it */
+	u8 presence;		/* enum presence */
+	bool missing;		/* not hooked; set at load */
+	unsigned long ip;	/* of the hooked function, once it was called */
+	/*
+	 * Return address into another hooked function that calls this one for the same event;
+	 * constant after load.
+	 */
 	unsigned long nested;
 	struct seen seen;
 };
@@ -93,7 +85,6 @@ HOOK_EVENT(dod_on_sync_sg_cpu);
 HOOK_EVENT(dod_on_sync_sg_prepare);
 HOOK_EVENT(dod_on_sync_sg_device);
 HOOK_EVENT(dod_on_need_sync);
-
 
 /* === Arguments ============================================================ */
 

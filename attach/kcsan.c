@@ -17,10 +17,12 @@
 #include "../report/report.h"
 #include "attach.h"
 
+#include <linux/delay.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/kcsan-checks.h>
 #include <linux/kthread.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/prandom.h>
 #include <linux/sched/clock.h>

@@ -30,16 +30,8 @@ static const u8 shadow_values[] = {
 /* A granule that is poisoned twice keeps the value that forbids more. */
 static int strength(u8 value)
 {
-	switch (value) {
-	case SHADOW_WATCHED:
-		return 0;
-	case SHADOW_EDGE:
-		return 1;
-	case SHADOW_STALE:
-		return 2;
-	default:
-		return value;
-	}
+	return value == SHADOW_WATCHED ? 0 : value == SHADOW_EDGE ? 1 :
+	       value == SHADOW_STALE ? 2 : value;
 }
 
 /* Reads are allowed but of what the device writes and of what is stale. */

@@ -121,13 +121,6 @@ static const u8 *skip_accessible(const u8 *p, const u8 *end)
 	return p;
 }
 
-static bool is_whole_granule(u64 phys)
-{
-	u8 value = shadow_at(phys);
-
-	return !value || is_whole(value);
-}
-
 /*
  * Fast path. Pages that belong to no slab are accessible as a whole, or not at all, or up to
  * the redzone of a large kmalloc() buffer: the last granule tells. Variables of the kernel,
@@ -144,7 +137,7 @@ static bool is_of_whole_pages(u64 start, u64 last)
 			return false;
 		if (pfn != last_pfn)
 			pfn = min(dod_folio_last(pfn), last_pfn);
-		if (!is_whole_granule(min(PFN_PHYS(pfn + 1) - 1, last)))
+		if (bytes_of(shadow_at(min(PFN_PHYS(pfn + 1) - 1, last))) < GRANULE)
 			return false;
 		if (pfn == last_pfn)
 			return true;
