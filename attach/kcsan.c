@@ -349,7 +349,7 @@ static bool is_fit(u64 start, u64 *last)
 	if (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start))
 		return false;
 	for (phys = start; phys <= *last; phys = dod_page_end(phys, *last) + 1) {
-		if (dod_memory_may_trap(phys))
+		if (dod_memory_can_trap(phys))
 			continue;
 		if (phys == start)
 			return false;

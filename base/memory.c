@@ -66,14 +66,14 @@ static enum no_trap no_trap_reason(u64 phys, bool near_stack)
 }
 
 /**
- * dod_memory_may_trap() - may the page at an address be poisoned?
+ * dod_memory_can_trap() - may the page at an address be poisoned?
  * @phys: the address, of RAM
  *
  * Context: any.
  *
  * Return: whether it may.
  */
-bool dod_memory_may_trap(u64 phys)
+bool dod_memory_can_trap(u64 phys)
 {
 	return no_trap_reason(phys, true) == MAY_TRAP;
 }

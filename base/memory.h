@@ -39,7 +39,7 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
 }
 
-bool dod_memory_may_trap(u64 phys);
+bool dod_memory_can_trap(u64 phys);
 u64 dod_page_end(u64 phys, u64 last);
 enum dod_trap dod_memory_classify(const struct dod_mapping *m);
 bool dod_memory_may_change(u64 phys);

@@ -245,7 +245,7 @@ static bool poison_last_granule(const struct dod_mapping *m, u8 value)
 {
 	u64 granule = round_down(m->last + 1, GRANULE);
 
-	if (m->trap == DOD_TRAP_SOME && !dod_memory_may_trap(granule))
+	if (m->trap == DOD_TRAP_SOME && !dod_memory_can_trap(granule))
 		return false;
 	return poison_tail(shadow_of(phys_to_virt(granule)), value, m->last + 1 - granule);
 }
@@ -271,7 +271,7 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 		return;
 	}
 	for (phys = from; phys < to; phys = dod_page_end(phys, to - 1) + 1)
-		if (dod_memory_may_trap(phys))
+		if (dod_memory_can_trap(phys))
 			poison_range(phys, dod_page_end(phys, to - 1) + 1, value);
 }
 
