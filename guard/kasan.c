@@ -406,7 +406,7 @@ static bool may_be_last_byte(unsigned long addr, size_t size)
  * may have jumped to kasan_report(): that then returns to the access itself. Checks of whole
  * ranges, as for memcpy(), report what they checked.
  */
-static bool is_inline_check(unsigned long caller, unsigned long ip)
+static noinline bool is_inline_check(unsigned long caller, unsigned long ip)
 {
 	char name[KSYM_SYMBOL_LEN];
 
