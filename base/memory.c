@@ -25,23 +25,32 @@ static bool is_user_reachable(struct folio *folio)
 	return folio->mapping || folio_test_swapcache(folio);
 }
 
-/* The counter of the reason not to poison a page, DOD_COUNTER_COUNT if there is none. */
-static enum dod_counter untrapped(u64 phys, bool near_stack)
+/* Why a page must not be poisoned. */
+enum no_trap { MAY_TRAP, KFENCE, RESERVED, STACK, USER };
+
+static const enum dod_counter no_trap_counters[] = {
+	[KFENCE] = DOD_C_UNTRAPPED_KFENCE,
+	[RESERVED] = DOD_C_UNTRAPPED_RESERVED,
+	[STACK] = DOD_C_UNTRAPPED_STACK,
+	[USER] = DOD_C_UNTRAPPED_USER,
+};
+
+static enum no_trap no_trap_reason(u64 phys, bool near_stack)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(phys));
 
 	/* KFENCE's pool is reserved memory as well: name the closer reason. */
 	if (is_kfence_address(phys_to_virt(phys)))
-		return DOD_C_UNTRAPPED_KFENCE;
+		return KFENCE;
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
-		return DOD_C_UNTRAPPED_RESERVED;
+		return RESERVED;
 	/* Every function on a poisoned stack would trap. */
 	if (near_stack && dod_memory_on_stack(page))
-		return DOD_C_UNTRAPPED_STACK;
+		return STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
-		return DOD_C_UNTRAPPED_USER;
-	return DOD_COUNTER_COUNT;
+		return USER;
+	return MAY_TRAP;
 }
 
 /**
@@ -52,7 +61,7 @@ static enum dod_counter untrapped(u64 phys, bool near_stack)
  */
 bool dod_memory_can_trap(u64 phys)
 {
-	return untrapped(phys, true) == DOD_COUNTER_COUNT;
+	return no_trap_reason(phys, true) == MAY_TRAP;
 }
 
 /**
@@ -69,13 +78,13 @@ enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 	bool some = false, all = true;
 
 	for (pfn = PHYS_PFN(m->start); pfn <= last; pfn = dod_folio_last(pfn) + 1) {
-		enum dod_counter why = untrapped(PFN_PHYS(pfn), m->near_stack);
+		enum no_trap why = no_trap_reason(PFN_PHYS(pfn), m->near_stack);
 
-		if (why == DOD_COUNTER_COUNT) {
+		if (why == MAY_TRAP) {
 			some = true;
 		} else {
 			all = false;
-			dod_count(why);
+			dod_count(no_trap_counters[why]);
 		}
 	}
 	if (all)
