@@ -86,6 +86,64 @@ usage()
 	awk 'NR <= 2 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$0"
 }
 
+# parse_options "OPTION..." ARGUMENT...: an OPTION is --name, which sets $name to y;
+# --name=, which takes a value; --name=N, a whole number that is not 0; --name=..., an
+# array, to which each value is added. What is no option goes to the array args, and what
+# comes after -- to the array rest.
+parse_options()
+{
+	local opt_spec=" ${1//[$'\n\t']/ } " opt_name opt_kind
+
+	shift
+	args=() rest=()
+	while [ $# -gt 0 ]; do
+		opt_name=${1#--} opt_name=${opt_name//-/_}
+		case $1 in
+		--help|-h) usage; exit 0 ;;
+		--) rest=("${@:2}"); return ;;
+		-*) ;;
+		*) args+=("$1"); shift; continue ;;
+		esac
+		case $opt_spec in
+		*" $1 "*) printf -v "$opt_name" y; shift; continue ;;
+		*" $1="*) ;;
+		*) bad_usage "unknown option $1" ;;
+		esac
+		[ $# -ge 2 ] || bad_usage "$1 needs a value"
+		opt_kind=${opt_spec#*" $1="} opt_kind=${opt_kind%% *}
+		case $opt_kind:$2 in
+		N:|N:*[!0-9]*|N:0) bad_usage "$1 is a whole number" ;;
+		...:*)
+			local -n opt_list=$opt_name
+			opt_list+=("$2") ;;
+		*) printf -v "$opt_name" %s "$2" ;;
+		esac
+		shift 2
+	done
+}
+
+# one_argument WHAT: args has one, and no more.
+one_argument()
+{
+	[ ${#args[@]} -gt 0 ] || bad_usage "which $1?"
+	[ ${#args[@]} = 1 ] || bad_usage "one $1 at a time"
+}
+
+# no_arguments: args has none.
+no_arguments()
+{
+	[ ${#args[@]} = 0 ] || bad_usage "unknown argument ${args[0]}"
+}
+
+# use_target TARGET: sets build, the build directory of a target of scripts/kernel, which
+# TARGET may be itself.
+use_target()
+{
+	build=$1
+	[ -d "$build" ] || build=$("$DOD_TOP/scripts/kernel" "$1" | tail -n 1)
+	[ -n "$build" ] || exit 1
+}
+
 elapsed()
 {
 	local s=$((SECONDS - $1))

@@ -77,7 +77,7 @@ END
 echo "seed $fuzz_seed (DOD_SEED)"
 check "the kernel survives (seed $fuzz_seed)" vm "$build" --ko "$tool_ko" --timeout 600 \
 	--ko "$kunit_ko" --append 'kunit.filter_glob=dma_owner_access' \
-	--file "$tmp/payloads.tar" --file "$tmp/loads" --file "$DOD_TOP/scripts/guest/fuzz.sh" \
+	--file "$tmp/payloads.tar" --file "$tmp/loads" \
 	-- 'sh /files/fuzz.sh'
 while IFS= read -r line; do
 	case $line in

@@ -23,8 +23,7 @@ steps()
 	done
 	# shellcheck disable=SC2016	# expanded in the guest
 	check "$name: the steps run" vm "$build" --timeout 200 --ko "$tool_ko" --ko "$edu_ko" \
-		--file "$DOD_TOP/scripts/guest/steps.sh" \
-		--file "$DOD_TOP/scripts/guest/step.sh" --append "$append" \
+		--append "$append" \
 		"${args[@]}" --qemu -device --qemu edu,dma_mask=0xffffffff -- \
 		'insmod /ko/dma-owner-debug.ko' \
 		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' \
