@@ -10,15 +10,15 @@
 
 group=$1
 mode=$2
-# shellcheck disable=SC2034	# soak-lib.sh's
+# shellcheck disable=SC2034	# load.sh's
 mb=$3
 tool=$4
 shift 4
 params=$*
 table=/fleet/table
 nics=$(awk '/@nic/ { print $2 }' $table)
-# shellcheck source-path=SCRIPTDIR source=soak-lib.sh
-. /files/soak-lib.sh
+# shellcheck source-path=SCRIPTDIR source=load.sh
+. /files/load.sh
 
 # A line of the kernel's log is not split by another.
 say()
@@ -462,7 +462,7 @@ x_sound()
 # maps: how many the tool has seen.
 maps()
 {
-	[ "$tool" != y ] || stat maps
+	[ "$tool" != y ] || counter maps
 }
 
 # ---- run -------------------------------------------------------------------
@@ -529,7 +529,7 @@ done
 if [ "$tool" = y ]; then
 	say "$mode $group: $(grep -vE ': 0$|^notes' $stats | tr '\n' ' ')"
 	require "$mode $group: untracked_pool_empty: 0" is_zero untracked_pool_empty
-	require "$mode $group: maps seen" [ "$(stat maps)" -gt 100 ]
+	require "$mode $group: maps seen" [ "$(counter maps)" -gt 100 ]
 fi
 say "$mode $group: restart"
 [ ! -e $failed ]

@@ -79,13 +79,7 @@ check "the kernel survives (seed $fuzz_seed)" vm "$build" --ko "$tool_ko" --time
 	--ko "$kunit_ko" --append 'kunit.filter_glob=dma_owner_access' \
 	--file "$tmp/payloads.tar" --file "$tmp/loads" \
 	-- 'sh /files/fuzz.sh'
-while IFS= read -r line; do
-	case $line in
-	'ok '*) pass "${line#ok }" ;;
-	'not ok '*) fail "${line#not ok }" ;;
-	esac
-done < <(sed 's/\r$//' "$out")
-check "it ran to its end" grep -q '^end' "$out"
+requirements fuzz "$out"
 # But for what the suite provokes.
 grep -av 'BUG: DMA_OWNER: cpu-[a-z]* in test_' "$console" >"$tmp/fuzz.console"
 check "no complaint" no_complaints "$tmp/fuzz.console"

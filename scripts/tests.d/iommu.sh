@@ -37,7 +37,7 @@ steps()
 		esac
 		check "$name: $step_name is ${expect/none/silent}" \
 			[ "$types $result" = "$expect ok" ]
-	done < <(tr -d '\r' <"$out")
+	done <"$out"
 	check "$name: right steps, wrong accesses, shared lines, content, frees" [ "$ran" = "$nr" ]
 	check "$name: the kernel does not complain" lacks 'BUG: [^D]|WARNING:' "$console"
 }

@@ -8,9 +8,8 @@ ktap_of_modules()
 	local suites suite
 
 	# One part per suite, each a KTAP document of its own.
-	sed 's/\r$//' "$out" | awk -v dir="$tmp" '
-		/^### / { file = dir "/suite." $2; print $2; next }
-		{ print >file }' >"$tmp/suites"
+	awk -v dir="$tmp" '/^### / { file = dir "/suite." $2; print $2; next }
+		{ print >file }' "$out" >"$tmp/suites"
 	mapfile -t suites <"$tmp/suites"
 	for suite in "${suites[@]}"; do
 		ktap modules "$tmp/suite.$suite"
