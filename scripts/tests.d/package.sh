@@ -116,7 +116,7 @@ series()
 	check "graft --patch: signed off" [ "$(grep -lc '^Signed-off-by: .* <.*>$' "$dir"/*.patch | wc -l)" = \
 		"$(($(wc -l <"$tmp/patches") - 1))" ]
 	mkdir "$tmp/nobody"
-	cp -r "$DOD_TOP"/{*.c,*.h,Kbuild,Kconfig,kunit,samples,Documentation,scripts} "$tmp/nobody"
+	cp -r "$DOD_TOP/scripts" "$tmp/nobody"
 	check "graft --patch: not without a name" status_of 1 "$tmp/nobody.log" env HOME="$tmp" \
 		GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 		"$tmp/nobody/scripts/graft" "$farm" --patch "$tmp/nobody/out"
@@ -151,7 +151,11 @@ series()
 	done
 	check "all patches" [ "$n" = "$(($(wc -l <"$tmp/patches") - 1))" ]
 	check "no compiler warning" lacks 'warning:' "$log"
-	check "Kbuild is as it is here" cmp "$DOD_TOP/Kbuild" "$farm/kernel/dma/owner_debug/Kbuild"
+	# Test modules that are no suites are not for the kernel.
+	check "Kbuild is as it is here" cmp <(sed 's: tools/::; /[:+]=$/d' "$DOD_TOP/Kbuild") \
+		"$farm/kernel/dma/owner_debug/Kbuild"
+	check "the folders are those that are here, but for tools" [ "$(cd "$DOD_TOP" && echo */Kbuild)" = \
+		"$(cd "$farm/kernel/dma/owner_debug" && { echo */Kbuild; [ ! -d "$DOD_TOP/tools" ] || echo tools/Kbuild; } | paste -sd ' ')" ]
 
 	# The options, and each object that they build.
 	printf 'CONFIG_DMA_OWNER_DEBUG%s=m\n' '' _KUNIT_TEST _SAMPLE_EDU >>"$farm_build/.config"
