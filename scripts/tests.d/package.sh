@@ -45,7 +45,7 @@ system_state()
 
 dkms_build()
 {
-	local log=$logs/dkms.log ko run common
+	local log=$logs/dkms.log ko run common name
 
 	# dkms makes a key for signatures if it knows a program to sign with.
 	run=(env TMPDIR="$tmp" sign_file=none dkms)
@@ -54,10 +54,11 @@ dkms_build()
 	mkdir -p "$tmp/dkms/tree" "$tmp/dkms/src" "$tmp/dkms/lib"
 	system_state >"$tmp/before"
 	check "dkms add" status_of 0 "$log" "${run[@]}" add "$DOD_TOP" "${common[@]}"
-	common+=(dma-owner-debug/1.0)
+	name=dma-owner-debug/$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$DOD_TOP/dkms.conf")
+	common+=("$name")
 	check "dkms build" status_of 0 "$log" "${run[@]}" build "${common[@]}" -k "$release" \
 		--kernelsourcedir "$build" --config "$build/.config"
-	ko=$(find "$tmp/dkms/tree/dma-owner-debug/1.0/$release" -name dma-owner-debug.ko)
+	ko=$(find "$tmp/dkms/tree/$name/$release" -name dma-owner-debug.ko)
 	check "dkms: for this kernel" [ "$(modinfo -F vermagic "$ko" | cut -d ' ' -f 1)" = "$release" ]
 	check "dkms: with line numbers" grep -q debug_line <(readelf -SW "$ko")
 	check "dkms: not for 6.0" status_of 77 "$log" "${run[@]}" build "${common[@]}" \
@@ -154,8 +155,6 @@ series()
 	# Test modules that are no suites are not for the kernel.
 	check "Kbuild is as it is here" cmp <(sed 's: tools/::; /[:+]=$/d' "$DOD_TOP/Kbuild") \
 		"$farm/kernel/dma/owner_debug/Kbuild"
-	check "the folders are those that are here, but for tools" [ "$(cd "$DOD_TOP" && echo */Kbuild)" = \
-		"$(cd "$farm/kernel/dma/owner_debug" && { echo */Kbuild; [ ! -d "$DOD_TOP/tools" ] || echo tools/Kbuild; } | paste -sd ' ')" ]
 
 	# The options, and each object that they build.
 	printf 'CONFIG_DMA_OWNER_DEBUG%s=m\n' '' _KUNIT_TEST _SAMPLE_EDU >>"$farm_build/.config"
@@ -167,7 +166,7 @@ series()
 	done
 }
 
-need_packages dkms kmod git python3 binutils
+need_packages dkms kmod git binutils
 modules_install
 dkms_build
 series
