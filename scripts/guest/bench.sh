@@ -114,7 +114,7 @@ bind_yardstick()
 }
 
 # yardstick DMA_DEBUG CONFIG: for a page, in each direction. Its microseconds have one
-# digit behind the point.
+# digit after the point.
 yardstick()
 {
 	for dir in 1 2; do

@@ -165,7 +165,7 @@ plug_cpus()
 	done
 }
 
-# text_of MODULE: its first address, and the one behind it.
+# text_of MODULE: its first address, and the one after its last.
 text_of()
 {
 	awk -v m="$1" '$1 == m { print $6, $2 }' /proc/modules | {

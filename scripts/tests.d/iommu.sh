@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
-# Real DMA by the edu device behind an IOMMU that translates, behind one that
-# passes through, and through bounce buffers: each step says what it should, and
+# Real DMA by the edu device with an IOMMU that translates, with one that passes
+# through, and through bounce buffers: each step says what it should, and
 # the data arrive. Not the steps whose memory must not be mapped at all: what is
 # said of it depends on what the IOMMU or the bounce buffer does with its address.
 
@@ -46,7 +46,7 @@ bounced=0 unread=''
 case " ${vm_options[*]} " in
 *' --noncoherent '*)
 	# What is in a line to which such a device may write, the CPU must not load into
-	# its cache: nothing is read behind the buffer, and no pattern put into it.
+	# its cache: nothing is read past its end, and no pattern put into it.
 	unread='device-overrun device-wrote-nothing'
 	# Small buffers are bounced there, since kmalloc() does not align them any more:
 	# one right step.
@@ -61,7 +61,7 @@ esac
 linked=0
 ! grep -q ' dma_iova_link$' "$build/System.map" || linked=2
 # The mapping is for reading only: the IOMMU keeps the device from writing to it. Not
-# from writing behind another, in the same page.
+# from writing past the end of another, in the same page.
 steps translating "$iommu_on iommu.strict=1" $((18 + linked + bounced)) \
 	"to-device-changed $unread" "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"

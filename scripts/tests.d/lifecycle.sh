@@ -3,7 +3,7 @@
 #
 # What a driver leaves mapped, with the sample driver for the edu device: reported
 # when it is unbound, and when the system goes down while the device is a bus
-# master; and what debugfs says about a bus address.
+# master; and what debugfs says about a DMA address.
 
 edu=(--qemu -device --qemu "edu,dma_mask=0xffffffff" --ko "$edu_ko" --ko "$tool_ko" --timeout 120)
 load=('insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_edu.ko mask_bits=32')
