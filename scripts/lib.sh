@@ -29,40 +29,6 @@ use_toolchain()
 	esac
 }
 
-# toolchain_of BUILD: what it was built with.
-toolchain_of()
-{
-	if grep -q '^CONFIG_CC_IS_CLANG=y' "$1/.config"; then
-		echo "clang$DOD_LLVM"
-	else
-		echo gcc
-	fi
-}
-
-# arch_of BUILD: as make and kunit.py call it.
-arch_of()
-{
-	if grep -q '^CONFIG_ARM64=y' "$1/.config"; then
-		echo arm64
-	elif grep -q '^CONFIG_ARM=y' "$1/.config"; then
-		echo arm
-	else
-		echo x86_64
-	fi
-}
-
-# sanitizer_of BUILD: what guards there: kasan, kcsan or none.
-sanitizer_of()
-{
-	if grep -q '^CONFIG_KASAN_GENERIC=y' "$1/.config"; then
-		echo kasan
-	elif grep -q '^CONFIG_KCSAN=y' "$1/.config"; then
-		echo kcsan
-	else
-		echo none
-	fi
-}
-
 die()
 {
 	echo "$me: $*" >&2
@@ -135,13 +101,26 @@ no_arguments()
 	[ ${#args[@]} = 0 ] || bad_usage "unknown argument ${args[0]}"
 }
 
+# configured OPTION: does the kernel have it?
+configured()
+{
+	grep -q "^CONFIG_$1=[ym]" "$build/.config"
+}
+
 # use_target TARGET: sets build, the build directory of a target of scripts/kernel, which
-# TARGET may be itself.
+# TARGET may be itself; arch, as make calls it; sanitizer, what guards there: kasan, kcsan
+# or none; and toolchain, with which it was built.
 use_target()
 {
-	build=$1
+	build=$1 arch=x86_64 sanitizer=none toolchain=gcc
 	[ -d "$build" ] || build=$("$DOD_TOP/scripts/kernel" "$1" | tail -n 1)
 	[ -n "$build" ] || exit 1
+	[ -r "$build/.config" ] || die "$build is not a kernel build directory"
+	! configured ARM || arch=arm
+	! configured ARM64 || arch=arm64
+	! configured KCSAN || sanitizer=kcsan
+	! configured KASAN_GENERIC || sanitizer=kasan
+	! configured CC_IS_CLANG || toolchain=clang$DOD_LLVM
 }
 
 elapsed()

@@ -50,10 +50,10 @@ case " ${vm_options[*]} " in
 	unread='device-overrun device-wrote-nothing'
 	# Small buffers are bounced there, since kmalloc() does not align them any more:
 	# one right step.
-	! grep -q '^CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC=y' "$build/.config" || bounced=1
+	! configured DMA_BOUNCE_UNALIGNED_KMALLOC || bounced=1
 	;;
 esac
-case $(arch_of "$build") in
+case $arch in
 x86_64) iommu=(-device "intel-iommu,intremap=off") iommu_on=intel_iommu=on ;;
 arm64) iommu=(-machine iommu=smmuv3) iommu_on='' ;;
 esac

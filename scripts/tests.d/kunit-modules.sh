@@ -32,16 +32,16 @@ check "the modules load, run and unload" vm "$build" \
 	'rmmod dma_owner_debug_kunit' \
 	'rmmod dma_owner_debug'
 ktap_of_modules
-case $(sanitizer_of "$build") in
+case $sanitizer in
 kasan) guard='KASAN, [1-9][0-9]* hooks, .* bytes($|; )' ;;
 kcsan) guard='KCSAN, [1-9][0-9]* hooks, .*; accesses are found by chance' ;;
 *) guard='nothing( \(KASAN with tags: .*\))?, [1-9][0-9]* hooks, .*; accesses are not trapped' ;;
 esac
 check "the tool says what it does" \
 	grep -qE "dma_owner_debug: guarding streaming DMA with $guard" "$console"
-if [ "$(sanitizer_of "$build")" = kasan ]; then
+if [ "$sanitizer" = kasan ]; then
 	rmw='; x\+\+ and x \|= y count as reads: build the kernel with clang'
-	if grep -q '^CONFIG_CC_IS_CLANG=y' "$build/.config"; then
+	if configured CC_IS_CLANG; then
 		check "the load line: x++ is seen as a write" lacks "$rmw" "$console"
 	else
 		check "the load line: x++ counts as a read" grep -qE "$rmw" "$console"

@@ -115,7 +115,7 @@ kexecs()
 	grep -q '^the second kernel' "$console"
 }
 # For arm64, kexec takes suspend, which these kernels do not have.
-if [ "$(arch_of "$build")" = x86_64 ]; then
+if [ "$arch" = x86_64 ]; then
 	check "kexec with a mapping that is left" kexecs
 	check "kexec: the kernel said goodbye" grep -q 'kexec_core: Starting new kernel' "$console"
 	check "kexec, no bus master any more: silent" lacks 'BUG:|WARNING:' <(without_races "$console")

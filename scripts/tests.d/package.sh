@@ -108,7 +108,7 @@ series()
 	farm=$(readlink -f "$(cache_dir series)")/$(basename "$build")
 	farm_build=$farm.build
 	make_farm "$farm"
-	use_toolchain "$(toolchain_of "$build")"
+	use_toolchain "$toolchain"
 
 	"$DOD_TOP/scripts/graft" "$farm" --patch "$dir" >"$tmp/patches" ||
 		{ fail "graft --patch"; return; }

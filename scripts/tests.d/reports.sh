@@ -19,7 +19,7 @@ check "nothing else" count_is 1 'BUG:|WARNING:' "$console"
 check "mappings is for root" grep -q '^400 .*mappings' "$out"
 
 decoded=$logs/decoded
-LLVM=$(toolchain_of "$build" | sed -n 's/^clang//p') \
+LLVM=$(sed -n 's/^clang//p' <<<"$toolchain") \
 	"$source_tree/scripts/decode_stacktrace.sh" "$build/vmlinux" auto "$modules" <"$console" >"$decoded" 2>/dev/null || fail "decode_stacktrace.sh"
 check "decode_stacktrace.sh: the title has file and line" \
 	grep -qE 'BUG: DMA_OWNER: cpu-write in .*dma_owner_debug_edu\.c:[0-9]+\)' "$decoded"
