@@ -38,6 +38,17 @@ now()
 	cut -d. -f1 /proc/uptime
 }
 
+# wait_until SECONDS COMMAND...: until it succeeds, but no longer.
+wait_until()
+{
+	until_end=$(($(now) + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(now)" -lt $until_end ] || return 1
+		usleep 100000
+	done
+}
+
 # counter NAME: of the tool
 counter()
 {

@@ -43,21 +43,22 @@ address_of()
 	awk -v l="$1" '$1 == l { print $3 }' $devices
 }
 
-# wait_for LABEL DIRECTORY: the name of the LABEL device's entry in /sys/block or
-# /sys/class/net, once it is there.
-wait_for()
+# find_entry LABEL PATTERN: the entry of sysfs that belongs to the LABEL device, in $entry.
+find_entry()
 {
-	wait_path=/$(address_of "$1")/
-	wait_end=$(($(now) + 60))
-	while [ "$(now)" -lt $wait_end ]; do
-		for entry in "$2"/*; do
-			case $(readlink "$entry") in
-			*"$wait_path"*) echo "${entry##*/}"; return 0 ;;
-			esac
-		done
-		usleep 100000
+	for entry in $2; do
+		case $(readlink "$entry") in
+		*"/$(address_of "$1")/"*) return 0 ;;
+		esac
 	done
 	return 1
+}
+
+# wait_for LABEL DIRECTORY: the name of its entry in /sys/block or /sys/class/net, once it
+# is there.
+wait_for()
+{
+	wait_until 60 find_entry "$1" "$2/*" && echo "${entry##*/}"
 }
 
 # ---- results of a worker: bytes moved, checks made, checks failed, rebinds ----

@@ -38,10 +38,8 @@ nic_up()
 # reach FROM TO: the link may need seconds to come up.
 reach()
 {
-	reach_end=$(($(now) + 60))
-	until in_ns "$1" ping -q -c 1 -W 1 "$(ip_of "$2")" >/dev/null; do
-		[ "$(now)" -lt $reach_end ] || give_up net "$1 cannot reach $2"
-	done
+	wait_until 60 in_ns "$1" ping -q -c 1 -W 1 "$(ip_of "$2")" ||
+		give_up net "$1 cannot reach $2"
 }
 
 # receive IN PORT. Its stdin must stay open: busybox nc takes its end for the end
