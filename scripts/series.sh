@@ -8,7 +8,6 @@
 # of the tree that they change.
 
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 parse_options '' "$@"

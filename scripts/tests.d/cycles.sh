@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Loaded and unloaded again and again under I/O: no poisoned byte is left in the
 # shadow of any RAM, no memory is lost. On one thread: see scripts/vm.

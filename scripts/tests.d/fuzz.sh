@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Hostile input: random bytes for every parameter and every file in debugfs, when the
 # tool is loaded and when it runs; and who may read and write them at all.

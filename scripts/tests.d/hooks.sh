@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The self-test at load: a tool whose hooks are wrong must not load, and must name
 # the hook. Each case is the tool with one deliberate mistake in base/compat.h.
@@ -19,7 +18,6 @@ kos=()
 for case in gone silent wrong noargs lto untried; do
 	[ ! -e "$tmp/$case.ko" ] || kos+=(--ko "$tmp/$case.ko")
 done
-# shellcheck disable=SC2016	# expanded in the guest
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
 	'for case in gone silent wrong noargs lto; do
 		if insmod /ko/$case.ko; then exit 1; fi

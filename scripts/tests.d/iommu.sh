@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Real DMA by the edu device with an IOMMU that translates, with one that passes
 # through, and through bounce buffers: each step says what it should, and
@@ -21,7 +20,6 @@ steps()
 		args+=(--qemu "$1")
 		shift
 	done
-	# shellcheck disable=SC2016	# expanded in the guest
 	check "$name: the steps run" vm "$build" --timeout 200 --ko "$tool_ko" --ko "$edu_ko" \
 		--append "$append" \
 		"${args[@]}" --qemu -device --qemu edu,dma_mask=0xffffffff -- \

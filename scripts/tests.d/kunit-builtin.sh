@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The KUnit suites built in, run by the kernel's own kunit.py on the tree that the
 # tool was grafted into.

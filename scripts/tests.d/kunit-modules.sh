@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The KUnit suites as modules, with the tool as the module that users load.
 
@@ -17,7 +16,6 @@ ktap_of_modules()
 	[ ${#suites[@]} -gt 1 ] || fail "suites are missing: ${suites[*]}"
 }
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "the modules load, run and unload" vm "$build" \
 	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
 	--append kfence.sample_interval=100 --timeout 900 -- \

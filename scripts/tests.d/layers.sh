@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The engine's floors call only those below them: scripts/layers says so of the engine,
 # and finds what is wrong with a tree of small objects.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The ways into a kernel that is not built here: modules_install, dkms, and the
 # patches for a kernel tree, each of which must apply and build. Nothing is booted,

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The short form of scripts/torture: each thing it requires is a test. And first, that
 # its model finds the tool's mistakes: tools with one deliberate mistake each.
@@ -46,7 +45,6 @@ mistake never misses '/^static bool leaves_stale/,/^}/s/^\treturn true;/\treturn
 # What an unmap has left stale stays so when it is written.
 mistake ever false_reports '/^bool dod_owner_write/,/^}/s/^\t\tstale_drop(.*//'
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append dma_debug=off \
 	--ko "$modules/kunit/dma_owner_debug_torture.ko" -- \
 	'dmesg -n 3; T=/sys/kernel/debug/dma_owner_torture' \
