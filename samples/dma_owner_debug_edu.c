@@ -918,7 +918,7 @@ static int edu_step_not_contiguous(struct edu *edu)
 	message.words = area + EDU_MIDDLE;
 	edu_fill(message.words, EDU_LEN, message.seed);
 
-	edu_map_page(edu, &message, pages[0], EDU_LEN, DMA_TO_DEVICE);
+	edu_map_page(edu, &message, vmalloc_to_page(message.words), EDU_LEN, DMA_TO_DEVICE);
 	edu_transfer(edu, &message);
 	edu_unmap(edu, &message);
 
@@ -982,15 +982,13 @@ static int edu_step_mask_exceeded(struct edu *edu)
 	edu_map(edu, &buf, EDU_LEN, DMA_FROM_DEVICE);
 	edu_transfer(edu, &buf);
 	edu_unmap(edu, &buf);
-	if (buf.err) {
-		;
-	} else if (!memchr_inv(buf.words, 0, EDU_LEN) &&
-		   edu_right_bytes(victim.words, EDU_LEN, victim.seed) == EDU_LEN) {
-		dev_info(edu->dev, "the data went to 0x%llx instead of 0x%llx, over another buffer\n",
-			 (u64)page_to_phys(two[1]), (u64)buf.dma);
-	} else {
+	if (!buf.err && (memchr_inv(buf.words, 0, EDU_LEN) ||
+			 edu_right_bytes(victim.words, EDU_LEN, victim.seed) != EDU_LEN)) {
 		dev_err(edu->dev, "the data did not go to 0x%llx\n", (u64)page_to_phys(two[1]));
 		buf.err = -EIO;
+	} else if (!buf.err) {
+		dev_info(edu->dev, "the data went to 0x%llx instead of 0x%llx, over another buffer\n",
+			 (u64)page_to_phys(two[1]), (u64)buf.dma);
 	}
 
 	dma_set_mask(edu->dev, DMA_BIT_MASK(edu->bits));
