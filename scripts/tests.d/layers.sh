@@ -63,6 +63,10 @@ finds "a struct that is not constant" 'base/up.c calls up: some_ops of judge/' \
 	judge/data 'int some_ops = 42;' base/up 'extern int some_ops; int up(void) { return some_ops; }'
 finds "a table in two objects" 'table stands in each of base/one.c owner/two.c' \
 	base/one "$table" owner/two "${table/one/two}"
+floors
+echo '#include "../owner/owner.h"' >"$tmp/floors/guard/up.h"
+check "layers: a header from above" grep -qx 'guard/up.h includes owner/owner.h' \
+	<("$DOD_TOP/scripts/layers" "$tmp/floors")
 rm -r "$tmp/floors/guard"
 check "layers: a floor that is missing" grep -q 'no object in guard' \
 	<("$DOD_TOP/scripts/layers" "$tmp/floors" 2>&1)
