@@ -79,7 +79,8 @@ without()
 	sed -zE "${tokens[@]}"
 }
 
-# partial_kbuild: ours, without what is not there yet. A paragraph goes with its last line.
+# partial_kbuild: ours, without what is only for us and what is not there yet. A comment goes
+# with the line after it, and a paragraph with its last line.
 partial_kbuild()
 {
 	local name missing=()
@@ -87,9 +88,10 @@ partial_kbuild()
 	for name in attach/ judge/ owner/ guard/ report/ base/ kunit/ samples/ dma_owner_debug.o; do
 		[ -e "$repo/$home/${name/%.o/.c}" ] || missing+=("$name")
 	done
-	without tools/ <"$DOD_TOP/Kbuild" | sed '/[:+]=$/d' | without "${missing[@]-none/}" |
+	sed '/^ifdef DOD_SPLIT$/,/^else$/d; /^endif$/d; s/ DOD_SPLIT=1: .*//' "$DOD_TOP/Kbuild" |
+		without tools/ | sed '/[:+]=$/d' | without "${missing[@]-none/}" |
 		sed 's/^.*[:+]=$/@gone/' |
-		awk -v RS='' '!/@gone$/ { gsub(/@gone\n/, ""); print sep $0; sep = "\n" }'
+		awk -v RS='' '!/@gone$/ { gsub(/(#[^\n]*\n)*@gone\n/, ""); print sep $0; sep = "\n" }'
 }
 
 # partial_kconfig: ours, the entries of $symbols
