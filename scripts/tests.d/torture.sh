@@ -15,35 +15,35 @@ mistake()
 }
 
 # Rule 5: what other mappings own is not looked at when one ends.
-mistake alone misses '/^static u64 take_narrow/,/^}/s/^\tguard_region(.*/\t(void)shard;/'
+mistake alone misses '/^u64 dod_to_cpu_single/,/^}/s/^\tdod_repoison(.*/\tdod_poison_ops.unpoison(start, last);/'
 # Rule 2: a sync for the CPU only covers what begins with the mapping.
-mistake lost false_reports '/^static bool change_owner/,/^}/s/^\t\tlast = take_narrow(/\t\tif (start == m->start)\n\t&/'
+mistake lost false_reports '/^bool dod_change_owner/,/^}/s/^\t\t\tlast = dod_to_cpu_single(/\t\t\tif (start == m->start)\n\t&/'
 # Poison that stays.
-mistake stale complaints '/^static u64 take_narrow/,/^}/s/^\tguard->disown(start, last)/\tif (last - start > 8 \&\& last != m->last)\n\t\tlast -= 8;\n&/'
+mistake stale complaints '/^u64 dod_to_cpu_single/,/^}/s/^\tdod_repoison(.*/\tif (last - start > 8 \&\& last != m->last)\n\t\tlast -= 8;\n&/'
 # The same where a mapping ends.
-mistake ended misses '/^static void end_ranges/,/^}/s/^\t\tguard_region(.*/\t\t(void)shard;/'
+mistake ended misses '/^static void end_ranges/,/^}/s/^\t\t\tdod_poison_region(.*/\t\t\t(void)shard;/'
 # Mappings that span regions are not looked at when one ends.
-mistake wide failures '/^static void end_wide/,/^}/s/^\tguard_wide(start, last);//'
+mistake wide failures '/^void dod_spanning_end/,/^}/s/^\tdod_poison_spanning(.*//'
 # Rule 4: a pending write is forgotten.
 mistake pending misses '/^static void pend_new/,/^}/s/^\tstruct dod_pending \*p = .*/\tstruct dod_pending *p = NULL;/'
 # What a sync of a part leaves of it is.
 mistake part misses '/^static struct dod_range \*range_like/,/^}/s/^\tp = dod_pending_copy.*/\tp = NULL;/'
 # What a sync for the CPU covered of 8 bytes with a pending write is poisoned again.
-mistake rest false_reports '/^static void unpend_rest/,/^}/s/ \&\& !r->taken//'
+mistake rest false_reports '/^static void unpend_rest/,/^}/s/ \&\& !r->rest_synced//'
 # Of several mappings of memory that is written only the first notes the write.
-mistake one misses '/^static void write_part/,/^}/s/; m = next) {/; m = NULL) {/'
+mistake one misses '/^static void write_tree/,/^}/{s/^\t\tif (!m->ended)$/& {/;s/^\t\t\twrite_mapping(.*/&\n\t\t\tbreak;\n\t\t}/}'
 # Rule 2: a sync that brings nothing back unpoisons all the same.
-mistake idle misses '/^static enum take how_to_take/,/^}/s/KEEP_PENDING | KEEP_WRITABLE/KEEP_PENDING/'
+mistake idle misses '/^static enum keep what_to_keep/,/^}/s/KEEP_PENDING | KEEP_WRITABLE/KEEP_PENDING/'
 # Rule 3c: of equal mappings any ends.
-mistake twins failures '/^static int unmap_fits/,/^}/s/fits += 8;/;/'
+mistake twins failures '/^static int unmap_fits/,/^}/s/ + 8 \* !!READ_ONCE(m->ranges.rb_root.rb_node)//'
 # Rule 6b: what is past the leading part stays poisoned.
-mistake tail false_reports '/^static enum take how_to_take/,/^}/s/TAKE_ALL : FINISH/TAKE_ALL : TAKE_ALL/'
+mistake tail false_reports '/^static enum keep what_to_keep/,/^}/s/KEEP_NONE : FINISH/KEEP_NONE : KEEP_NONE/'
 # What was written there stays stale.
 mistake fresh false_reports '/^static void write_mapping/,/^}/s/r->state == DOD_STALE)/r->state == DOD_STALE \&\& start \& 64)/'
 # Rule 3b: an unmap leaves nothing stale.
-mistake never misses '/^static bool leaves_stale/,/^}/s/^\treturn true;/\treturn false;/'
+mistake never misses '/^bool dod_stale_is_left/,/^}/s/^\treturn true;/\treturn false;/'
 # What an unmap has left stale stays so when it is written.
-mistake ever false_reports '/^bool dod_owner_write/,/^}/s/^\t\tstale_drop(.*//'
+mistake ever false_reports '/^static void write_region/,/^}/s/^\tstale_drop(.*//'
 
 check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append dma_debug=off \
 	--ko "$modules/kunit/dma_owner_debug_torture.ko" -- \
