@@ -437,7 +437,8 @@ def main():
     if check:
         args = args[1:]
     if len(args) != 3:
-        sys.exit(__doc__)
+        print(__doc__)
+        sys.exit(0 if "--help" in args else 2)
     results = Results(args[0])
     targets = judge(results)
 

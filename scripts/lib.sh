@@ -29,40 +29,6 @@ use_toolchain()
 	esac
 }
 
-# toolchain_of BUILD: what it was built with.
-toolchain_of()
-{
-	if grep -q '^CONFIG_CC_IS_CLANG=y' "$1/.config"; then
-		echo "clang$DOD_LLVM"
-	else
-		echo gcc
-	fi
-}
-
-# arch_of BUILD: as make and kunit.py call it.
-arch_of()
-{
-	if grep -q '^CONFIG_ARM64=y' "$1/.config"; then
-		echo arm64
-	elif grep -q '^CONFIG_ARM=y' "$1/.config"; then
-		echo arm
-	else
-		echo x86_64
-	fi
-}
-
-# sanitizer_of BUILD: what guards there: kasan, kcsan or none.
-sanitizer_of()
-{
-	if grep -q '^CONFIG_KASAN_GENERIC=y' "$1/.config"; then
-		echo kasan
-	elif grep -q '^CONFIG_KCSAN=y' "$1/.config"; then
-		echo kcsan
-	else
-		echo none
-	fi
-}
-
 die()
 {
 	echo "$me: $*" >&2
@@ -84,6 +50,77 @@ note()
 usage()
 {
 	awk 'NR <= 2 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$0"
+}
+
+# parse_options "OPTION..." ARGUMENT...: an OPTION is --name, which sets $name to y;
+# --name=, which takes a value; --name=N, a whole number that is not 0; --name=..., an
+# array, to which each value is added. What is no option goes to the array args, and what
+# comes after -- to the array rest.
+parse_options()
+{
+	local opt_spec=" ${1//[$'\n\t']/ } " opt_name opt_kind
+
+	shift
+	args=() rest=()
+	while [ $# -gt 0 ]; do
+		opt_name=${1#--} opt_name=${opt_name//-/_}
+		case $1 in
+		--help|-h) usage; exit 0 ;;
+		--) rest=("${@:2}"); return ;;
+		-*) ;;
+		*) args+=("$1"); shift; continue ;;
+		esac
+		case $opt_spec in
+		*" $1 "*) printf -v "$opt_name" y; shift; continue ;;
+		*" $1="*) ;;
+		*) bad_usage "unknown option $1" ;;
+		esac
+		[ $# -ge 2 ] || bad_usage "$1 needs a value"
+		opt_kind=${opt_spec#*" $1="} opt_kind=${opt_kind%% *}
+		case $opt_kind:$2 in
+		N:|N:*[!0-9]*|N:0) bad_usage "$1 is a whole number" ;;
+		...:*)
+			local -n opt_list=$opt_name
+			opt_list+=("$2") ;;
+		*) printf -v "$opt_name" %s "$2" ;;
+		esac
+		shift 2
+	done
+}
+
+# one_argument WHAT: args has one, and no more.
+one_argument()
+{
+	[ ${#args[@]} -gt 0 ] || bad_usage "which $1?"
+	[ ${#args[@]} = 1 ] || bad_usage "one $1 at a time"
+}
+
+# no_arguments: args has none.
+no_arguments()
+{
+	[ ${#args[@]} = 0 ] || bad_usage "unknown argument ${args[0]}"
+}
+
+# configured OPTION: does the kernel have it?
+configured()
+{
+	grep -q "^CONFIG_$1=[ym]" "$build/.config"
+}
+
+# use_target TARGET: sets build, the build directory of a target of scripts/kernel, which
+# TARGET may be itself; arch, as make calls it; sanitizer, what guards there: kasan, kcsan
+# or none; and toolchain, with which it was built.
+use_target()
+{
+	build=$1 arch=x86_64 sanitizer=none toolchain=gcc
+	[ -d "$build" ] || build=$("$DOD_TOP/scripts/kernel" "$1" | tail -n 1)
+	[ -n "$build" ] || exit 1
+	[ -r "$build/.config" ] || die "$build is not a kernel build directory"
+	! configured ARM || arch=arm
+	! configured ARM64 || arch=arm64
+	! configured KCSAN || sanitizer=kcsan
+	! configured KASAN_GENERIC || sanitizer=kasan
+	! configured CC_IS_CLANG || toolchain=clang$DOD_LLVM
 }
 
 elapsed()

@@ -154,7 +154,6 @@ fleet_run()
 	note "$mode $group: console in $console"
 	"$DOD_TOP/scripts/vm" "$build" --mem 1280 --timeout 6000 --log "$console" \
 		"${kos[@]}" --tree "$stage" --tree "$guest" \
-		--file "$DOD_TOP/scripts/guest/soak-lib.sh" --file "$DOD_TOP/scripts/guest/fleet.sh" \
 		--append "$more $append" "${args[@]}" -- \
 		"sh /files/fleet.sh $group $mode 1 ${tool:-n} ${mode_params[*]} $params" \
 		2>"$logs/$mode-$group.err" | sed -un 's/^\[[^]]*\] \(soak: .*\)/\1/p' || status=$?
@@ -183,17 +182,11 @@ fleet_run()
 	note "$mode $group took $(elapsed "$start")"
 }
 
-# fleet_main MODE... -- GROUP...
+# fleet_main: the modes and groups that were asked for, or all.
 fleet_main()
 {
-	local mode group modes=() groups=() failed=()
+	local mode group failed=()
 
-	while [ "$1" != -- ]; do
-		modes+=("$1")
-		shift
-	done
-	shift
-	groups=("$@")
 	[ ${#modes[@]} -gt 0 ] || modes=("${all_modes[@]}")
 	[ ${#groups[@]} -gt 0 ] || mapfile -t groups < <(fleet_groups)
 	for mode in "${modes[@]}"; do

@@ -8,7 +8,9 @@
 # Results go to /dev/out, a line each, for scripts/bench.py. What is said on the
 # console says how far it is.
 
-stats=/sys/kernel/debug/dma_owner_debug/stats
+me=bench
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /files/lib.sh
 
 # Checks of mappings, of their content, and notes: what is left is the guard, with the
 # records it needs, and the look at what is freed.
@@ -16,11 +18,6 @@ checks=cacheline-sharing,overlapping-mapping,out-of-bounds-map,use-after-free-ma
 checks=$checks,vmalloc-buffer,stack-buffer,image-buffer,not-contiguous,mask-exceeded
 checks=$checks,to-device-changed,device-overrun,missing-sync-for-device,device-wrote-nothing
 checks=$checks,mask-never-set,mask-wider-than-bus,mask-untested,dma-config-not-inherited
-
-say()
-{
-	echo "bench: $*"
-}
 
 fail()
 {
@@ -31,11 +28,6 @@ fail()
 result()
 {
 	echo "$*" >/dev/out
-}
-
-stat()
-{
-	sed -n "s/^$1: //p" $stats
 }
 
 # load_tool CONFIG: "out" is without it.
@@ -96,7 +88,7 @@ memory()
 	bench only=none live="$2" >/dev/null
 	result memory "$1" $((before - $(free_kb)))
 	[ "$1" = out ] ||
-		result untracked "$1" "$(stat untracked_pool_empty)" "$(stat content_pool_empty)"
+		result untracked "$1" "$(counter untracked_pool_empty)" "$(counter content_pool_empty)"
 	unload_bench
 }
 
@@ -105,7 +97,7 @@ burst()
 {
 	load_tool "$1"
 	bench only=none live="$2" atomic=1 >/dev/null
-	result untracked at_once "$(stat untracked_pool_empty)" "$(stat content_pool_empty)"
+	result untracked at_once "$(counter untracked_pool_empty)" "$(counter content_pool_empty)"
 	unload_bench
 	unload_tool "$1"
 }
@@ -122,7 +114,7 @@ bind_yardstick()
 }
 
 # yardstick DMA_DEBUG CONFIG: for a page, in each direction. Its microseconds have one
-# digit behind the point.
+# digit after the point.
 yardstick()
 {
 	for dir in 1 2; do
@@ -175,10 +167,10 @@ cases()
 # ---- wall clock --------------------------------------------------------------
 
 # centiseconds since boot
-now()
+ticks()
 {
-	read -r now_up _ </proc/uptime
-	echo "${now_up%.*}${now_up#*.}"
+	read -r up _ </proc/uptime
+	echo "${up%.*}${up#*.}"
 }
 
 # rate NAME BYTES COMMAND...: bytes per second
@@ -186,9 +178,9 @@ rate()
 {
 	rate_name=$1 rate_bytes=$2
 	shift 2
-	rate_start=$(now)
+	rate_start=$(ticks)
 	"$@" || fail "$rate_name"
-	rate_time=$(($(now) - rate_start))
+	rate_time=$(($(ticks) - rate_start))
 	[ $rate_time -gt 0 ] || rate_time=1
 	result wall "$round" "$config" "$rate_name" $((rate_bytes * 100 / rate_time))
 }
@@ -243,9 +235,9 @@ net()
 	ip addr flush dev "$dev"
 	ip addr add "10.0.$3.15/24" dev "$dev"
 	ip link set "$dev" up
-	up_end=$(($(now) + 3000))
+	up_end=$(($(ticks) + 3000))
 	until ping -q -c 1 -W 1 "10.0.$3.2" >/dev/null; do
-		[ "$(now)" -lt $up_end ] || fail "$1: nobody answers"
+		[ "$(ticks)" -lt $up_end ] || fail "$1: nobody answers"
 	done
 	rate "$1" $((mb * 1048576)) download "$dev" "$3"
 	ip link set "$dev" down
@@ -266,11 +258,11 @@ wall()
 			net e1000e e1000e 2
 			net virtio_net virtio_net 3
 			[ $config = out ] ||
-				result untracked "load_$round" "$(stat untracked_pool_empty)" "$(stat content_pool_empty)"
+				result untracked "load_$round" "$(counter untracked_pool_empty)" "$(counter content_pool_empty)"
 			case $round-$config in
 			1-in)
 				bench only=none live=100000 >/dev/null
-				result untracked two_cpus "$(stat untracked_pool_empty)" "$(stat content_pool_empty)"
+				result untracked two_cpus "$(counter untracked_pool_empty)" "$(counter content_pool_empty)"
 				unload_bench ;;
 			esac
 			unload_tool $config

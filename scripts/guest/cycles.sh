@@ -5,18 +5,9 @@
 
 cycles=$1
 ref=/tmp/data
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /files/lib.sh
 exec 3>/dev/out
-
-# leaks: kmemleak takes an object for lost when two scans do not find it, and not
-# before it is 5 s old.
-leaks()
-{
-	for _ in 1 2 3; do
-		sleep 6
-		echo scan >/sys/kernel/debug/kmemleak || exit 1
-	done
-	cat /sys/kernel/debug/kmemleak
-}
 
 io()
 {
@@ -32,7 +23,7 @@ io()
 scan()
 {
 	insmod /ko/dma_owner_debug_scan.ko
-	echo "scan: $(grep -E '^(not )?ok ' /sys/kernel/debug/kunit/dma_owner_scan/results)" >&3
+	echo "scan: $(grep -E '^(not )?ok ' $debugfs/kunit/dma_owner_scan/results)" >&3
 	rmmod dma_owner_debug_scan
 }
 
@@ -40,8 +31,8 @@ dmesg -n 5
 dd if=/dev/urandom of=$ref bs=1M count=4 status=none
 ip link set eth0 up
 ip link set eth1 up
-leaks >/dev/null
-echo clear >/sys/kernel/debug/kmemleak
+leaks 3 >/dev/null
+echo clear >$debugfs/kmemleak
 
 io &
 for i in $(seq 1 "$cycles"); do
@@ -50,9 +41,9 @@ for i in $(seq 1 "$cycles"); do
 	ip link set eth0 down
 	ip link set eth0 up
 	usleep $((i % 5 * 100000))
-	grep '^live: ' /sys/kernel/debug/dma_owner_debug/stats >&3
+	grep '^live: ' $stats >&3
 	awk -F': ' '/^reports_/ && $2 != 0 { print; bad = 1 } END { exit bad }' \
-		/sys/kernel/debug/dma_owner_debug/stats || exit 1
+		$stats || exit 1
 	rmmod dma_owner_debug || exit 1
 	[ $((i % 10)) != 0 ] || {
 		scan
@@ -64,6 +55,6 @@ touch /tmp/stop
 wait
 [ ! -e /tmp/bad ] || exit 1
 echo "cycles: $cycles" >&3
-leaks >/tmp/leaks
+leaks 3 >/tmp/leaks
 cat /tmp/leaks
 echo "leaks: $(grep -c '^unreferenced' /tmp/leaks)" >&3

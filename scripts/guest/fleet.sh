@@ -10,15 +10,15 @@
 
 group=$1
 mode=$2
-# shellcheck disable=SC2034	# soak-lib.sh's
+# shellcheck disable=SC2034	# load.sh's
 mb=$3
 tool=$4
 shift 4
 params=$*
 table=/fleet/table
 nics=$(awk '/@nic/ { print $2 }' $table)
-# shellcheck source-path=SCRIPTDIR source=soak-lib.sh
-. /files/soak-lib.sh
+# shellcheck source-path=SCRIPTDIR source=load.sh
+. /files/load.sh
 
 # A line of the kernel's log is not split by another.
 say()
@@ -45,26 +45,27 @@ ip_of()
 	awk -v l="$1" '$2 == l { print "10.0.0." NR }' $table
 }
 
+# bound DIRECTORY: the first device of that driver, in $device.
+bound()
+{
+	for device in "$1"/*; do
+		case ${device##*/} in
+		bind|unbind|new_id|remove_id|uevent|module|'*') ;;
+		*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
 # find_device LABEL: waits for what the label's driver binds, and makes a line of it
 # in $devices.
 find_device()
 {
 	bus=$(column "$1" 3)
 	[ "$bus" != - ] || return 0
-	dir=/sys/bus/${bus%%:*}/drivers/${bus#*:}
-	find_end=$(($(now) + 30))
-	while [ "$(now)" -lt $find_end ]; do
-		for d in "$dir"/*; do
-			case ${d##*/} in
-			bind|unbind|new_id|remove_id|uevent|module|'*') continue ;;
-			esac
-			sed -i "/^$1 /d" $devices
-			echo "$1 ${bus#*:} ${d##*/}" >>$devices
-			return 0
-		done
-		usleep 100000
-	done
-	return 1
+	wait_until 30 bound "/sys/bus/${bus%%:*}/drivers/${bus#*:}" || return 1
+	sed -i "/^$1 /d" $devices
+	echo "$1 ${bus#*:} ${device##*/}" >>$devices
 }
 
 load()
@@ -154,11 +155,8 @@ x_xdp()
 		nsenter -t "$(ns_of "$card")" -n fleet-helper xdp "$(cat /tmp/ns/"$card".if)" \
 			"$how" $program >/tmp/xdp."$1" 2>&1 &
 		xdp=$!
-		xdp_end=$(($(now) + 20))
-		until grep -q attached /tmp/xdp."$1"; do
-			[ "$(now)" -lt $xdp_end ] || give_up "$1" "no XDP: $(cat /tmp/xdp."$1")"
-			usleep 100000
-		done
+		wait_until 20 grep attached /tmp/xdp."$1" ||
+			give_up "$1" "no XDP: $(cat /tmp/xdp."$1")"
 		# Some cards are set up anew for it.
 		reach "$peer" "$card"
 		for size in 1 100 1000 1400; do
@@ -229,26 +227,25 @@ devices_of()
 	done | head -n "$1"
 }
 
-# wait_resync LABEL: until no disk is missing, and nothing is copied.
+md=/sys/block/md0/md
+
+# resynced: no disk is missing, and nothing is copied.
+resynced()
+{
+	[ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]
+}
+
 wait_resync()
 {
-	md=/sys/block/md0/md
-	resync_end=$(($(now) + 600))
-	until [ "$(cat $md/sync_action)$(cat $md/degraded)" = idle0 ]; do
-		[ "$(now)" -lt $resync_end ] || give_up "$1" "no end of $(cat $md/sync_action)"
-		usleep 200000
-	done
+	wait_until 600 resynced || give_up "$1" "no end of $(cat $md/sync_action)"
 }
 
 # until_done LABEL COMMAND...: what may be refused at first.
 until_done()
 {
-	until_label=$1 until_end=$(($(now) + 30))
+	until_label=$1
 	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$(now)" -lt $until_end ] || give_up "$until_label" "$*"
-		usleep 200000
-	done
+	wait_until 30 "$@" || give_up "$until_label" "$*"
 }
 
 # md_sum: of the beginning of the array, where files are.
@@ -353,13 +350,8 @@ x_rng()
 # x_input LABEL: the host types all the time. The guest switches a LED.
 x_input()
 {
-	address=$(address_of "$1")
-	for event in /sys/class/input/event*; do
-		case $(readlink "$event") in
-		*"/$address/"*) break ;;
-		esac
-	done
-	event=/dev/input/${event##*/}
+	find_entry "$1" '/sys/class/input/event*' || give_up "$1" "no event device"
+	event=/dev/input/${entry##*/}
 	# struct input_event has 24 bytes. What ends head before its time loses what it
 	# has read, not so dd.
 	timeout 60 dd if="$event" of=/tmp/events bs=24 count=100 status=none
@@ -385,14 +377,14 @@ port_of()
 	echo "/dev/${name##*/}"
 }
 
+ports()
+{
+	grep -qx in /sys/class/virtio-ports/*/name && grep -qx out /sys/class/virtio-ports/*/name
+}
+
 x_console()
 {
-	port_end=$(($(now) + 30))
-	until grep -qx in /sys/class/virtio-ports/*/name 2>/dev/null &&
-		grep -qx out /sys/class/virtio-ports/*/name 2>/dev/null; do
-		[ "$(now)" -lt $port_end ] || give_up "$1" "no ports"
-		usleep 100000
-	done
+	wait_until 30 ports || give_up "$1" "no ports"
 	if [ ! -e /tmp/console ]; then
 		# The host has one file for both times.
 		head -c 2097152 "$(port_of in)" >/tmp/console || bad "$1: cannot read"
@@ -405,11 +397,7 @@ x_console()
 
 x_gpu()
 {
-	fb_end=$(($(now) + 30))
-	until [ -e /dev/fb0 ]; do
-		[ "$(now)" -lt $fb_end ] || give_up "$1" "no frame buffer"
-		usleep 100000
-	done
+	wait_until 30 [ -e /dev/fb0 ] || give_up "$1" "no frame buffer"
 	for _ in 1 2 3; do
 		head -c 1048576 $ref/a >/dev/fb0 || bad "$1: cannot write"
 		usleep 300000
@@ -442,18 +430,8 @@ x_p9()
 # x_sound LABEL: plays and, where it can, records, through the old interface.
 x_sound()
 {
-	address=$(address_of "$1")
-	sound_end=$(($(now) + 30))
-	dsp=
-	while [ -z "$dsp" ]; do
-		for d in /sys/class/sound/dsp*; do
-			case $(readlink "$d") in
-			*"/$address/"*) dsp=/dev/${d##*/} ;;
-			esac
-		done
-		[ -n "$dsp" ] || [ "$(now)" -lt $sound_end ] || give_up "$1" "no /dev/dsp"
-		usleep 100000
-	done
+	wait_until 30 find_entry "$1" '/sys/class/sound/dsp*' || give_up "$1" "no /dev/dsp"
+	dsp=/dev/${entry##*/}
 	# 8,000 bytes are a second.
 	timeout 20 head -c 24000 $ref/a >"$dsp" || bad "$1: cannot play"
 	[ "$1" != hda ] || timeout 20 head -c 8000 "$dsp" >/dev/null || bad "$1: cannot record"
@@ -462,7 +440,7 @@ x_sound()
 # maps: how many the tool has seen.
 maps()
 {
-	[ "$tool" != y ] || stat maps
+	[ "$tool" != y ] || counter maps
 }
 
 # ---- run -------------------------------------------------------------------
@@ -529,7 +507,7 @@ done
 if [ "$tool" = y ]; then
 	say "$mode $group: $(grep -vE ': 0$|^notes' $stats | tr '\n' ' ')"
 	require "$mode $group: untracked_pool_empty: 0" is_zero untracked_pool_empty
-	require "$mode $group: maps seen" [ "$(stat maps)" -gt 100 ]
+	require "$mode $group: maps seen" [ "$(counter maps)" -gt 100 ]
 fi
 say "$mode $group: restart"
 [ ! -e $failed ]

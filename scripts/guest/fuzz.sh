@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/tests.d/fuzz.sh runs in the guest. A line for each test, "ok" or "not
-# ok", goes to /dev/out; what it is doing to the console.
+# What scripts/tests.d/fuzz.sh runs in the guest. What is required goes to
+# /dev/out; what it is doing, to the console.
 
-debugfs=/sys/kernel/debug/dma_owner_debug
+me=fuzz
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /files/lib.sh
+tool=$debugfs/dma_owner_debug
 params=/sys/module/dma_owner_debug/parameters
 exec 3>/dev/out
 
-# ok_if TEXT COMMAND...
-ok_if()
+say()
 {
-	text=$1
-	shift
-	if "$@"; then echo "ok $text" >&3; else echo "not ok $text" >&3; fi
+	echo "$me: $*" >&3
 }
 
 cd /tmp || exit 1
@@ -78,28 +78,28 @@ fuzz()
 			{ echo "$default" >"$1"; } 2>/dev/null
 		fi
 	done
-	ok_if "$2: $n values, $refused refused, $wrong wrong" [ $wrong = 0 -a $refused -gt 0 -a $n -gt 50 ]
+	require "$2: $n values, $refused refused, $wrong wrong" [ $wrong = 0 -a $refused -gt 0 -a $n -gt 50 ]
 }
 
 insmod /ko/dma-owner-debug.ko || exit 1
 for file in "$params"/*; do
 	case $(stat -c %a "$file") in
 	600) fuzz "$file" "${file##*/}" ;;
-	400) ok_if "${file##*/} is not written to" sh -c "! echo 1 2>/dev/null >$file" ;;
-	*) echo "not ok ${file##*/} is not root's alone" >&3 ;;
+	400) require "${file##*/} is not written to" sh -c "! echo 1 2>/dev/null >$file" ;;
+	*) bad "${file##*/} is not root's alone" ;;
 	esac
 	echo "fuzz: ${file##*/} is done"
 done
-fuzz $debugfs/lookup lookup
+fuzz $tool/lookup lookup
 for file in stats mappings devices; do
-	ok_if "debugfs $file is not written to" sh -c "! cat payloads/all/10 2>/dev/null >$debugfs/$file"
+	require "debugfs $file is not written to" sh -c "! cat payloads/all/10 2>/dev/null >$tool/$file"
 	# Odd sizes, odd places.
-	ok_if "debugfs $file is read in pieces" \
-		sh -c "dd if=$debugfs/$file bs=7 2>/dev/null | head -n 1 | grep -q ."
+	require "debugfs $file is read in pieces" \
+		sh -c "dd if=$tool/$file bs=7 2>/dev/null | head -n 1 | grep -q ."
 done
 # It still works.
 insmod /ko/dma_owner_debug_kunit.ko
-ok_if "the tool still does its work" \
+require "the tool still does its work" \
 	grep -q '^ok .* dma_owner_access' /sys/kernel/debug/kunit/dma_owner_access/results
 
 # ---- who may read and write ------------------------------------------------
@@ -142,18 +142,18 @@ for restrict in 0 1 2; do
 	echo $restrict >/proc/sys/kernel/kptr_restrict
 	[ $restrict = 0 ] || echo 1 >/proc/sys/kernel/dmesg_restrict
 	as_nobody
-	ok_if "kptr_restrict=$restrict: nobody else reads a file" cannot 'can read /'
-	ok_if "kptr_restrict=$restrict: nobody else writes one" cannot 'can write /'
-	ok_if "kptr_restrict=$restrict: nor sees an address there" cannot 'an address'
+	require "kptr_restrict=$restrict: nobody else reads a file" cannot 'can read /'
+	require "kptr_restrict=$restrict: nobody else writes one" cannot 'can write /'
+	require "kptr_restrict=$restrict: nor sees an address there" cannot 'an address'
 	if [ $restrict = 0 ]; then
 		# As those of KASAN's, reports have addresses, and are for who may read the log.
-		ok_if "dmesg_restrict=0: the log is everybody's" grep -q 'can read the log' /tmp/could
+		require "dmesg_restrict=0: the log is everybody's" grep -q 'can read the log' /tmp/could
 	else
-		ok_if "dmesg_restrict=1: nobody else reads the log" cannot 'can read the log'
+		require "dmesg_restrict=1: nobody else reads the log" cannot 'can read the log'
 	fi
 done
 dmesg | grep -aE 'dma_owner_debug: ' >/tmp/lines
-ok_if "outside of reports the tool prints no address" \
+require "outside of reports the tool prints no address" \
 	sh -c "[ -s /tmp/lines ] && ! grep -aE 'ffff[0-9a-f]{12}' /tmp/lines"
 rmmod dma_owner_debug_kunit
 rmmod dma_owner_debug
@@ -164,14 +164,14 @@ loaded=0 refused=0
 while IFS= read -r arg; do
 	if insmod /ko/dma-owner-debug.ko pool_reserve=16 "$arg" 2>/dev/null; then
 		loaded=$((loaded + 1))
-		rmmod dma_owner_debug || echo "not ok rmmod after $arg" >&3
+		rmmod dma_owner_debug || bad "rmmod after $arg"
 	else
 		refused=$((refused + 1))
-		[ ! -e /sys/module/dma_owner_debug ] || echo "not ok $arg: refused and loaded" >&3
+		[ ! -e /sys/module/dma_owner_debug ] || bad "$arg: refused and loaded"
 	fi
 done </files/loads
-ok_if "insmod with random parameters: $loaded times loaded, $refused times refused" \
+require "insmod with random parameters: $loaded times loaded, $refused times refused" \
 	[ $loaded -gt 0 -a $refused -gt 0 ]
-ok_if "it still loads" insmod /ko/dma-owner-debug.ko
-ok_if "and unloads" rmmod dma_owner_debug
-echo end >&3
+require "it still loads" insmod /ko/dma-owner-debug.ko
+require "and unloads" rmmod dma_owner_debug
+[ -e $failed ] || say passed

@@ -7,15 +7,16 @@
 # Every line that starts with "soak: ok:" or "soak: FAILED:" is one thing required.
 
 seconds=$1
-# shellcheck disable=SC2034	# soak-lib.sh's
+# shellcheck disable=SC2034	# load.sh's
 mb=$2
 tool=$3
 how=$4
 drivers=$5
 shift 5
 params=$*
-# shellcheck source-path=SCRIPTDIR source=soak-lib.sh
-. /files/soak-lib.sh
+me=soak
+# shellcheck source-path=SCRIPTDIR source=load.sh
+. /files/load.sh
 tool_devices=/sys/kernel/debug/dma_owner_debug/devices
 
 # ---- devices ---------------------------------------------------------------
@@ -47,69 +48,12 @@ unbind()
 	address_of "$1" >"/sys/bus/pci/drivers/$(driver_of "$1")/unbind"
 }
 
-# ---- disks -----------------------------------------------------------------
-
-# sectors DEVICE: what it has read and written so far, as the block layer counts.
-bytes_of()
-{
-	awk '{ print ($3 + $7) * 512 }' "/sys/block/$1/stat"
-}
-
-# QEMU's AHCI wants the list of a request's segments in one piece of its own memory.
-# Behind an IOMMU a list that crosses a page is in two if the pages are not neighbours
-# there: ahci_populate_sglist() fails, the request never ends, and its repetition ends
-# QEMU. Lists begin at multiples of 128 bytes, so that 8 segments of 16 bytes do not
-# cross: so many can 28 KiB of pages have.
-ahci_max_kb=28
-
-# disk_worker LABEL END REBIND
-disk_worker()
-{
-	label=$1 end=$2 rebind=$3
-	mkdir -p /mnt/"$label"
-	while :; do
-		dev=$(wait_for "$label" /sys/block) || give_up "$label" "no disk appeared"
-		[ "$how-$label" != iommu-ahci ] ||
-			echo $ahci_max_kb >"/sys/block/$dev/queue/max_sectors_kb"
-		from=$(bytes_of "$dev")
-		mount -t ext4 "/dev/$dev" /mnt/"$label" || give_up "$label" "cannot mount"
-		while :; do
-			disk_round "$label" /mnt/"$label"
-			# At least one round, so that each driver is used in each phase.
-			[ "$(now)" -lt "$end" ] || break
-			[ "$rebind" != y ] || break
-		done
-		umount /mnt/"$label" || give_up "$label" "cannot unmount"
-		moved=$((moved + $(bytes_of "$dev") - from))
-		[ "$(now)" -lt "$end" ] || must_rebind || break
-		unbind "$label"
-		bind "$label"
-		rebinds=$((rebinds + 1))
-	done
-	save "$label"
-}
-
-# ---- network: each card in a network namespace of its own --------------------
-
 # of KIND...: those of them that are there.
 of()
 {
 	for of_label; do
 		! grep -q "^$of_label " $devices || echo "$of_label"
 	done
-}
-
-# pairs: each card with the next, the last with the first, LEFT:RIGHT.
-pairs()
-{
-	# shellcheck disable=SC2086	# a list
-	set -- $nics
-	first=$1
-	while [ $# -gt 1 ]; do
-		echo "$1:$2"
-		shift
-	done
-	[ "$1:$first" = "$first:$first" ] || echo "$1:$first"
 }
 
 ip_of()
@@ -119,37 +63,6 @@ ip_of()
 	e1000e) echo 10.0.0.2 ;;
 	virtio-net) echo 10.0.0.3 ;;
 	esac
-}
-
-# net_worker END REBIND
-net_worker()
-{
-	end=$1 rebind=$2
-	for l in $nics; do
-		nic_up "$l"
-	done
-	while :; do
-		for pair in $(pairs); do
-			left=${pair%:*} right=${pair#*:}
-			reach "$left" "$right"
-			both_ways "$left" "$right"
-			ping_sizes "$left" "$right"
-		done
-		[ "$(now)" -lt "$end" ] || must_rebind || break
-		for l in $nics; do
-			name=$(cat "/tmp/ns/$l.if")
-			in_ns "$l" ip link set "$name" down
-			in_ns "$l" ip link set "$name" up
-		done
-		[ "$rebind" = y ] || continue
-		for l in $nics; do
-			unbind "$l"
-			bind "$l"
-			nic_up "$l"
-			rebinds=$((rebinds + 1))
-		done
-	done
-	save net
 }
 
 # ---- the tool --------------------------------------------------------------
@@ -191,7 +104,7 @@ wait_load()
 			exit 1
 		}
 		if [ -e $stats ]; then
-			say "$(now) s, maps $(stat maps), live $(stat live)"
+			say "$(now) s, maps $(counter maps), live $(counter live)"
 		else
 			say "$(now) s"
 		fi
@@ -272,8 +185,8 @@ as_asked()
 			}
 		done <$devices
 		# nvme's requests.
-		! grep -q ' dma_iova_link$' /proc/kallsyms || [ "$(stat maps_linked)" -gt 0 ] ;;
-	swiotlb|highmem) [ "$(stat maps_bounced)" -gt 100 ] ;;
+		! grep -q ' dma_iova_link$' /proc/kallsyms || [ "$(counter maps_linked)" -gt 0 ] ;;
+	swiotlb|highmem) [ "$(counter maps_bounced)" -gt 100 ] ;;
 	# kmalloc() memory bounces where devices are not coherent.
 	direct) ! grep -q '^[^#].* yes ' $tool_devices || is_zero maps_bounced ;;
 	esac
@@ -311,10 +224,10 @@ if [ "$tool" = y ]; then
 	done
 	require "phase 1: no reports" no_reports
 	require "phase 1: devices reach memory as asked: $how" as_asked
-	require "phase 1: maps seen" [ "$(stat maps)" -gt 1000 ]
-	require "phase 1: every map unmapped: $(stat maps)" [ "$(stat maps)" = "$(stat unmaps)" ]
+	require "phase 1: maps seen" [ "$(counter maps)" -gt 1000 ]
+	require "phase 1: every map unmapped: $(counter maps)" [ "$(counter maps)" = "$(counter unmaps)" ]
 	[ ! -e /sys/kernel/debug/kcsan ] ||
-		require "phase 1: looked for races" [ "$(stat kcsan_watches)" -gt 100 ]
+		require "phase 1: looked for races" [ "$(counter kcsan_watches)" -gt 100 ]
 	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*|kcsan.*):' $stats | tr '\n' ' ')"
 fi
 
@@ -328,8 +241,8 @@ if [ "$tool" = y ]; then
 	while [ "$(now)" -lt $reload_end ]; do
 		sleep 5
 		no_reports || bad "phase 2: reports"
-		[ $reloads = 0 ] || [ "$(stat unmatched_unmaps)" -le "$bound" ] ||
-			bad "phase 2: $(stat unmatched_unmaps) unmatched unmaps, $bound mappings were live"
+		[ $reloads = 0 ] || [ "$(counter unmatched_unmaps)" -le "$bound" ] ||
+			bad "phase 2: $(counter unmatched_unmaps) unmatched unmaps, $bound mappings were live"
 		rmmod dma_owner_debug || bad "rmmod under load"
 		usleep 300000
 		load_tool || { bad "insmod under load"; exit 1; }
@@ -340,7 +253,7 @@ if [ "$tool" = y ]; then
 	wait_load
 	table "phase 2"
 	unbind_all
-	unmaps=$(stat unmatched_unmaps) syncs=$(stat unmatched_syncs)
+	unmaps=$(counter unmatched_unmaps) syncs=$(counter unmatched_syncs)
 	require "phase 2: reloaded under load: $reloads" [ $reloads -gt 0 ]
 	require "phase 2: unmatched_unmaps $unmaps of at most $bound live at the last load" [ "$unmaps" -le "$bound" ]
 	require "phase 2: live: 0" is_zero live
@@ -350,8 +263,8 @@ if [ "$tool" = y ]; then
 	wait_load
 	table "phase 3"
 	unbind_all
-	require "phase 3: no more unmatched unmaps" [ "$(stat unmatched_unmaps)" = "$unmaps" ]
-	require "phase 3: no more unmatched syncs" [ "$(stat unmatched_syncs)" = "$syncs" ]
+	require "phase 3: no more unmatched unmaps" [ "$(counter unmatched_unmaps)" = "$unmaps" ]
+	require "phase 3: no more unmatched syncs" [ "$(counter unmatched_syncs)" = "$syncs" ]
 	require "phase 3: live: 0" is_zero live
 	require "phase 3: no reports" no_reports
 	require "phase 3: untracked_pool_empty: 0" is_zero untracked_pool_empty

@@ -7,35 +7,13 @@
 mode=$1
 seconds=$2
 seed=$3
-debugfs=/sys/kernel/debug
-stats=$debugfs/dma_owner_debug/stats
+me=torture
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /files/lib.sh
 torture=$debugfs/dma_owner_torture
 params=/sys/module/dma_owner_debug/parameters
 counts=/tmp/counts
 mkdir -p $counts
-
-say()
-{
-	echo "torture: $*"
-}
-
-# require TEXT CONDITION...: one thing that must hold.
-require()
-{
-	require_text=$1
-	shift
-	if "$@"; then
-		say "ok: $require_text"
-	else
-		say "FAILED: $require_text"
-		touch /tmp/failed
-	fi
-}
-
-now()
-{
-	cut -d. -f1 /proc/uptime
-}
 
 # count NAME, counted NAME: what a loop in the background did.
 count()
@@ -62,19 +40,19 @@ result()
 	value $torture/results "$1"
 }
 
-stat()
+counter()
 {
 	value $stats "$1"
 }
 
 tell()
 {
-	echo "$1" >$torture/control || { say "FAILED: control: $1"; touch /tmp/failed; }
+	echo "$1" >$torture/control || bad "control: $1"
 }
 
 failing()
 {
-	[ "$(result failures)" != 0 ] || [ -e /tmp/failed ]
+	[ "$(result failures)" != 0 ] || [ -e $failed ]
 }
 
 # random N: a number below N. Not $RANDOM: subshells would share it.
@@ -187,7 +165,7 @@ plug_cpus()
 	done
 }
 
-# text_of MODULE: its first address, and the one behind it.
+# text_of MODULE: its first address, and the one after its last.
 text_of()
 {
 	awk -v m="$1" '$1 == m { print $6, $2 }' /proc/modules | {
@@ -349,14 +327,14 @@ run_parallel()
 	echo 64 >$params/noncoherent
 	tell lined
 	tell resume
-	run_for $((seconds - seconds / 3 * 2))
+	run_for $((seconds - 2 * (seconds / 3)))
 	stop_world
 	tell pause
-	require "reports counted by the tool: $(stat reports_cpu_read) reads, $(stat reports_cpu_write) writes, $(stat reports_free_while_mapped) frees" \
-		[ "$(($(stat reports_cpu_read) + $(stat reports_cpu_write) + $(stat reports_free_while_mapped)))" = "$(result reports)" ]
+	require "reports counted by the tool: $(counter reports_cpu_read) reads, $(counter reports_cpu_write) writes, $(counter reports_free_while_mapped) frees" \
+		[ "$(($(counter reports_cpu_read) + $(counter reports_cpu_write) + $(counter reports_free_while_mapped)))" = "$(result reports)" ]
 	for name in untracked_pool_empty ranges_exhausted pending_pool_empty reports_no_buffer \
 		unmatched_unmaps unmatched_syncs; do
-		require "$name: $(stat $name)" [ "$(stat $name)" = 0 ]
+		require "$name: $(counter $name)" [ "$(counter $name)" = 0 ]
 	done
 }
 
@@ -411,15 +389,6 @@ run_reload()
 	# Mappings are live.
 	insmod /ko/dma_owner_debug_scan.ko
 	require "no poisoned byte is left" grep -q '^ok ' $debugfs/kunit/dma_owner_scan/results
-}
-
-leaks()
-{
-	for _ in 1 2; do
-		sleep 6
-		echo scan >$debugfs/kmemleak || return 1
-	done
-	cat $debugfs/kmemleak
 }
 
 # Below that are emergencies: reports are not, and would take the console's time.
@@ -491,7 +460,7 @@ say "sum: $(sed 's/: /=/' $torture/results | tr '\n' ' ')"
 require "rmmod of the workers" rmmod dma_owner_debug_torture
 [ ! -e /sys/module/dma_owner_debug ] || require "rmmod" rmmod dma_owner_debug
 if [ -n "$leak_check" ]; then
-	leaks >/tmp/leaks
+	leaks 2 >/tmp/leaks
 	require "kmemleak worked to the end" [ $? = 0 ]
 	require "kmemleak finds nothing: $(grep -c '^unreferenced' /tmp/leaks)" \
 		sh -c '! grep -q "^unreferenced" /tmp/leaks'
@@ -500,4 +469,4 @@ fi
 dmesg >/tmp/dmesg
 require "the end of the log has no complaint" \
 	sh -c "! grep -E 'BUG: (KASAN|sleeping)|WARNING:|ODEBUG|INFO: ' /tmp/dmesg"
-[ ! -e /tmp/failed ]
+[ ! -e $failed ]

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # A console whose driver maps memory, wrongly, while another CPU makes reports: no CPU
 # waits for a lock of the tool's, nothing feeds itself, no two reports mix; and a panic

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Loaded and unloaded again and again under I/O: no poisoned byte is left in the
 # shadow of any RAM, no memory is lost. On one thread: see scripts/vm.
@@ -10,7 +9,7 @@ single_thread()
 	DOD_ACCEL=${DOD_ACCEL:-tcg,thread=single} "$@"
 }
 check "$cycles times insmod and rmmod under I/O" single_thread vm "$build" \
-	--ko "$tool_ko" --ko "$scan_ko" --file "$DOD_TOP/scripts/guest/cycles.sh" \
+	--ko "$tool_ko" --ko "$scan_ko" \
 	--append kmemleak=on --timeout $((300 + cycles * 20)) \
 	--qemu -netdev --qemu hubport,hubid=0,id=n0 --qemu -device --qemu e1000,netdev=n0 \
 	--qemu -netdev --qemu hubport,hubid=0,id=n1 --qemu -device --qemu e1000e,netdev=n1 \

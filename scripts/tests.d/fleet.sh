@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Many drivers, unmodified, in three modes; each thing that scripts/soak --fleet requires
 # is a test. It has a kernel of its own.

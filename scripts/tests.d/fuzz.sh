@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Hostile input: random bytes for every parameter and every file in debugfs, when the
 # tool is loaded and when it runs; and who may read and write them at all.
@@ -77,15 +76,9 @@ END
 echo "seed $fuzz_seed (DOD_SEED)"
 check "the kernel survives (seed $fuzz_seed)" vm "$build" --ko "$tool_ko" --timeout 600 \
 	--ko "$kunit_ko" --append 'kunit.filter_glob=dma_owner_access' \
-	--file "$tmp/payloads.tar" --file "$tmp/loads" --file "$DOD_TOP/scripts/guest/fuzz.sh" \
+	--file "$tmp/payloads.tar" --file "$tmp/loads" \
 	-- 'sh /files/fuzz.sh'
-while IFS= read -r line; do
-	case $line in
-	'ok '*) pass "${line#ok }" ;;
-	'not ok '*) fail "${line#not ok }" ;;
-	esac
-done < <(sed 's/\r$//' "$out")
-check "it ran to its end" grep -q '^end' "$out"
+requirements fuzz "$out"
 # But for what the suite provokes.
 grep -av 'BUG: DMA_OWNER: cpu-[a-z]* in test_' "$console" >"$tmp/fuzz.console"
 check "no complaint" no_complaints "$tmp/fuzz.console"

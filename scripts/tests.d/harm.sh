@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # What others do to the tool must not make it do harm: whoever switches all kprobes off
 # takes the breakpoint away that tells legal accesses from others.
@@ -7,7 +6,6 @@
 hold_ko=$modules/kunit/dma_owner_debug_hold.ko
 enabled=/sys/kernel/debug/kprobes/enabled
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "kprobes are switched off under a mapping" vm "$build" \
 	--ko "$tool_ko" --ko "$hold_ko" --append kasan_multi_shot --timeout 200 -- \
 	'insmod /ko/dma-owner-debug.ko' \
@@ -48,7 +46,6 @@ if ! grep -q 'kunit_filter_glob$' "$build/System.map"; then
 	return
 fi
 truncate -s 32M "$tmp/harm.disk"
-# shellcheck disable=SC2016	# expanded in the guest
 check "64 MiB of a 512-byte object, 100 times, beside I/O" vm "$build" \
 	--ko "$tool_ko" --ko "$kunit_ko" --timeout 300 --append 'kunit.filter_glob=dma_owner_harm' \
 	--qemu -drive --qemu "if=none,id=d,format=raw,file=$tmp/harm.disk" \

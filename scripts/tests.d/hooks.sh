@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The self-test at load: a tool whose hooks are wrong must not load, and must name
-# the hook. Each case is the tool with one deliberate mistake in compat.h.
+# the hook. Each case is the tool with one deliberate mistake in base/compat.h.
 
-mistaken gone compat.h 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"no_such_function"/'
-mistaken silent compat.h 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"dma_max_mapping_size"/'
-mistaken wrong compat.h 's/define dod_arg(/define right_arg(/
+mistaken gone base/compat.h 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"no_such_function"/'
+mistaken silent base/compat.h 's/DOD_SYNC_PREFIX "dma_sync_sg_for_cpu"/"dma_max_mapping_size"/'
+mistaken wrong base/compat.h 's/define dod_arg(/define right_arg(/
 	/^#endif.*_COMPAT_H/i #define dod_arg(fregs, n) right_arg(fregs, (n) == 3 ? 2 : (n))'
-mistaken untried compat.h 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION(99, 0, 0)/'
+mistaken untried base/compat.h 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION(99, 0, 0)/'
 # As on 32-bit arm.
-mistaken noargs compat.h 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/'
+mistaken noargs base/compat.h 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/'
 
 # With link-time optimisation, a built-in caller may have its own copy of what is hooked.
-mistaken lto compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#define CONFIG_LTO 1/'
+mistaken lto base/compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#define CONFIG_LTO 1/'
 
 kos=()
 for case in gone silent wrong noargs lto untried; do
 	[ ! -e "$tmp/$case.ko" ] || kos+=(--ko "$tmp/$case.ko")
 done
-# shellcheck disable=SC2016	# expanded in the guest
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
 	'for case in gone silent wrong noargs lto; do
 		if insmod /ko/$case.ko; then exit 1; fi

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
-# Real DMA by the edu device behind an IOMMU that translates, behind one that
-# passes through, and through bounce buffers: each step says what it should, and
+# Real DMA by the edu device with an IOMMU that translates, with one that passes
+# through, and through bounce buffers: each step says what it should, and
 # the data arrive. Not the steps whose memory must not be mapped at all: what is
 # said of it depends on what the IOMMU or the bounce buffer does with its address.
 
@@ -21,10 +20,8 @@ steps()
 		args+=(--qemu "$1")
 		shift
 	done
-	# shellcheck disable=SC2016	# expanded in the guest
 	check "$name: the steps run" vm "$build" --timeout 200 --ko "$tool_ko" --ko "$edu_ko" \
-		--file "$DOD_TOP/scripts/guest/steps.sh" \
-		--file "$DOD_TOP/scripts/guest/step.sh" --append "$append" \
+		--append "$append" \
 		"${args[@]}" --qemu -device --qemu edu,dma_mask=0xffffffff -- \
 		'insmod /ko/dma-owner-debug.ko' \
 		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' \
@@ -38,7 +35,7 @@ steps()
 		esac
 		check "$name: $step_name is ${expect/none/silent}" \
 			[ "$types $result" = "$expect ok" ]
-	done < <(tr -d '\r' <"$out")
+	done <"$out"
 	check "$name: right steps, wrong accesses, shared lines, content, frees" [ "$ran" = "$nr" ]
 	check "$name: the kernel does not complain" lacks 'BUG: [^D]|WARNING:' "$console"
 }
@@ -47,14 +44,14 @@ bounced=0 unread=''
 case " ${vm_options[*]} " in
 *' --noncoherent '*)
 	# What is in a line to which such a device may write, the CPU must not load into
-	# its cache: nothing is read behind the buffer, and no pattern put into it.
+	# its cache: nothing is read past its end, and no pattern put into it.
 	unread='device-overrun device-wrote-nothing'
 	# Small buffers are bounced there, since kmalloc() does not align them any more:
 	# one right step.
-	! grep -q '^CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC=y' "$build/.config" || bounced=1
+	! configured DMA_BOUNCE_UNALIGNED_KMALLOC || bounced=1
 	;;
 esac
-case $(arch_of "$build") in
+case $arch in
 x86_64) iommu=(-device "intel-iommu,intremap=off") iommu_on=intel_iommu=on ;;
 arm64) iommu=(-machine iommu=smmuv3) iommu_on='' ;;
 esac
@@ -62,7 +59,7 @@ esac
 linked=0
 ! grep -q ' dma_iova_link$' "$build/System.map" || linked=2
 # The mapping is for reading only: the IOMMU keeps the device from writing to it. Not
-# from writing behind another, in the same page.
+# from writing past the end of another, in the same page.
 steps translating "$iommu_on iommu.strict=1" $((18 + linked + bounced)) \
 	"to-device-changed $unread" "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # KASAN works as before: its own KUnit suite gives the same results, line by line,
 # and the same reports, with the tool and without.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The oldest kernel, the newest and the other architecture, with the KUnit suites; and
 # what the modules can only be compiled for here: KCSAN's guard (scripts/test --all boots

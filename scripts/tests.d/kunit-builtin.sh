@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The KUnit suites built in, run by the kernel's own kunit.py on the tree that the
 # tool was grafted into.
@@ -33,7 +32,7 @@ kunit_builtin()
 	config=$dir.config
 	log=$logs/kunit-builtin.log
 
-	case $(arch_of "$build") in
+	case $arch in
 	x86_64) need_packages qemu-system-x86 ;;
 	arm64) need_packages qemu-system-arm ;;
 	esac
@@ -42,14 +41,14 @@ kunit_builtin()
 	# Without what kunit.py itself sets for its virtual machine.
 	{
 		grep -vwFf <(grep -o 'CONFIG_[A-Z0-9_]*' \
-			"$source_tree/tools/testing/kunit/qemu_configs/$(arch_of "$build").py") \
+			"$source_tree/tools/testing/kunit/qemu_configs/$arch.py") \
 			"$build/.config"
 		echo CONFIG_DMA_OWNER_DEBUG=y
 		echo CONFIG_DMA_OWNER_DEBUG_KUNIT_TEST=y
 		echo CONFIG_DMA_OWNER_DEBUG_SAMPLE_EDU=y
 	} >"$config"
 
-	use_toolchain "$(toolchain_of "$build")"
+	use_toolchain "$toolchain"
 	while read -r opt; do
 		options+=(--make_options "$opt")
 	done < <("$DOD_TOP/scripts/graft" "$source_tree"
@@ -58,7 +57,7 @@ kunit_builtin()
 	# In 7.x the serial console has a thread of its own, and lags behind.
 	note "kunit.py run, log in $log"
 	rm -f "$tmp/builtin.json"
-	PATH=$(emulated):$PATH "$source_tree/tools/testing/kunit/kunit.py" run --arch="$(arch_of "$build")" \
+	PATH=$(emulated):$PATH "$source_tree/tools/testing/kunit/kunit.py" run --arch="$arch" \
 		--build_dir="$dir" --kunitconfig="$config" "${options[@]}" \
 		--kernel_args=nohz=off --kernel_args=highres=off --kernel_args=kunit.autorun=1 \
 		--kernel_args=log_buf_len=16M \

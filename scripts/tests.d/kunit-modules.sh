@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The KUnit suites as modules, with the tool as the module that users load.
 
@@ -8,9 +7,8 @@ ktap_of_modules()
 	local suites suite
 
 	# One part per suite, each a KTAP document of its own.
-	sed 's/\r$//' "$out" | awk -v dir="$tmp" '
-		/^### / { file = dir "/suite." $2; print $2; next }
-		{ print >file }' >"$tmp/suites"
+	awk -v dir="$tmp" '/^### / { file = dir "/suite." $2; print $2; next }
+		{ print >file }' "$out" >"$tmp/suites"
 	mapfile -t suites <"$tmp/suites"
 	for suite in "${suites[@]}"; do
 		ktap modules "$tmp/suite.$suite"
@@ -18,7 +16,6 @@ ktap_of_modules()
 	[ ${#suites[@]} -gt 1 ] || fail "suites are missing: ${suites[*]}"
 }
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "the modules load, run and unload" vm "$build" \
 	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
 	--append kfence.sample_interval=100 --timeout 900 -- \
@@ -33,16 +30,16 @@ check "the modules load, run and unload" vm "$build" \
 	'rmmod dma_owner_debug_kunit' \
 	'rmmod dma_owner_debug'
 ktap_of_modules
-case $(sanitizer_of "$build") in
+case $sanitizer in
 kasan) guard='KASAN, [1-9][0-9]* hooks, .* bytes($|; )' ;;
 kcsan) guard='KCSAN, [1-9][0-9]* hooks, .*; accesses are found by chance' ;;
 *) guard='nothing( \(KASAN with tags: .*\))?, [1-9][0-9]* hooks, .*; accesses are not trapped' ;;
 esac
 check "the tool says what it does" \
 	grep -qE "dma_owner_debug: guarding streaming DMA with $guard" "$console"
-if [ "$(sanitizer_of "$build")" = kasan ]; then
+if [ "$sanitizer" = kasan ]; then
 	rmw='; x\+\+ and x \|= y count as reads: build the kernel with clang'
-	if grep -q '^CONFIG_CC_IS_CLANG=y' "$build/.config"; then
+	if configured CC_IS_CLANG; then
 		check "the load line: x++ is seen as a write" lacks "$rmw" "$console"
 	else
 		check "the load line: x++ counts as a read" grep -qE "$rmw" "$console"

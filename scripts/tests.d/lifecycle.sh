@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # What a driver leaves mapped, with the sample driver for the edu device: reported
 # when it is unbound, and when the system goes down while the device is a bus
-# master; and what debugfs says about a bus address.
+# master; and what debugfs says about a DMA address.
 
 edu=(--qemu -device --qemu "edu,dma_mask=0xffffffff" --ko "$edu_ko" --ko "$tool_ko" --timeout 120)
 load=('insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_edu.ko mask_bits=32')
-# shellcheck disable=SC2016	# expanded in the guest
 names=('D=/sys/kernel/debug/dma_owner_debug_edu' 'dev=$(ls $D)'
 	'L=/sys/kernel/debug/dma_owner_debug/lookup')
-# shellcheck disable=SC2016	# expanded in the guest
 at=("${names[@]}" 'echo 1 >$D/$dev/leave'
 	'bus=$(dmesg | sed -n "s/.*left a mapping at //p" | tail -n 1)')
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "a driver that leaves a mapping is unbound" vm "$build" "${edu[@]}" -- \
 	"${load[@]}" 'stat -c "%a %n" /sys/kernel/debug/dma_owner_debug/lookup >/dev/out' \
 	"${names[@]}" 'echo right >$D/$dev/run' \
@@ -46,14 +42,12 @@ check "at restart: one title" count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in e
 check "at restart: why" grep -q 'can still write to memory: it is a bus master, and its driver has no shutdown()\.' "$console"
 check "at restart: how much" grep -q 'It owns 1024 bytes of 1 mapping\.' "$console"
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "a device that is not, at restart" vm "$build" "${edu[@]}" -- \
 	"${load[@]}" "${at[@]}" 'for c in /sys/bus/pci/devices/$dev/config; do
 		printf "\003\000" | dd of=$c bs=1 seek=4 conv=notrunc status=none
 	done'
 check "at restart, no bus master: silent" no_complaints "$console"
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "a mapping that ended, at restart" vm "$build" "${edu[@]}" -- "${load[@]}" \
 	'D=/sys/kernel/debug/dma_owner_debug_edu; echo right >$D/$(ls $D)/run'
 check "at restart, nothing mapped: silent" no_complaints "$console"
@@ -107,7 +101,6 @@ kexecs()
 	while read -r lib; do
 		files+=(--file "$lib")
 	done < <(ldd /sbin/kexec | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\) .*/\1/p')
-	# shellcheck disable=SC2016	# expanded in the guest
 	vm "$build" "${edu[@]}" --file /sbin/kexec "${files[@]}" --file "$tmp/second" -- \
 		"${load[@]}" "${at[@]}" \
 		'kexec() { /files/ld-*.so* --library-path /files /files/kexec "$@"; }' \
@@ -115,7 +108,7 @@ kexecs()
 	grep -q '^the second kernel' "$console"
 }
 # For arm64, kexec takes suspend, which these kernels do not have.
-if [ "$(arch_of "$build")" = x86_64 ]; then
+if [ "$arch" = x86_64 ]; then
 	check "kexec with a mapping that is left" kexecs
 	check "kexec: the kernel said goodbye" grep -q 'kexec_core: Starting new kernel' "$console"
 	check "kexec, no bus master any more: silent" lacks 'BUG:|WARNING:' <(without_races "$console")

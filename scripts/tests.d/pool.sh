@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Out of records: mappings go untracked and are counted, nothing is reported, I/O
 # goes on; with records again, everything is tracked again.
 
 truncate -s 32M "$tmp/disk"
 # The card's receive ring alone is 256 mappings.
-# shellcheck disable=SC2016	# expanded in the guest
 check "I/O goes on with 64 records" vm "$build" --ko "$tool_ko" --timeout 200 \
 	--qemu -netdev --qemu hubport,hubid=0,id=n --qemu -device --qemu e1000,netdev=n \
 	--qemu -drive --qemu "if=none,id=d,format=raw,file=$tmp/disk" \

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # On a kernel that lacks something, insmod fails with one line that names it; where it
 # is only what traps accesses, it loads and says so. The step refuse-all has the kernels
@@ -23,7 +22,6 @@ refused()
 	local other dir
 
 	other_kernel "$1" || return 0
-	# shellcheck disable=SC2016	# expanded in the guest
 	check "$1: insmod fails, the kernel goes on" vm "$other" --ko "$dir/dma-owner-debug.ko" \
 		--timeout 120 -- 'if insmod /ko/dma-owner-debug.ko; then exit 1; fi' \
 		'[ ! -e /sys/module/dma_owner_debug ]'

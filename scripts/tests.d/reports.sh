@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # Reports outside of KUnit: the line numbers, fault=panic, wrong parameters, and
 # what debugfs shows, with the sample driver for the edu device.
 
 edu=(--qemu -device --qemu "edu,dma_mask=0xffffffff" --ko "$edu_ko" --ko "$tool_ko" --timeout 120)
-# shellcheck disable=SC2016	# expanded in the guest
 wrong_step='for f in /sys/kernel/debug/dma_owner_debug_edu/*/run; do
 	echo write-after-map >$f
 done'
@@ -19,7 +17,7 @@ check "nothing else" count_is 1 'BUG:|WARNING:' "$console"
 check "mappings is for root" grep -q '^400 .*mappings' "$out"
 
 decoded=$logs/decoded
-LLVM=$(toolchain_of "$build" | sed -n 's/^clang//p') \
+LLVM=$(sed -n 's/^clang//p' <<<"$toolchain") \
 	"$source_tree/scripts/decode_stacktrace.sh" "$build/vmlinux" auto "$modules" <"$console" >"$decoded" 2>/dev/null || fail "decode_stacktrace.sh"
 check "decode_stacktrace.sh: the title has file and line" \
 	grep -qE 'BUG: DMA_OWNER: cpu-write in .*dma_owner_debug_edu\.c:[0-9]+\)' "$decoded"
@@ -39,7 +37,6 @@ check "fault=panic: after the report" awk '
 	/BUG: DMA_OWNER: cpu-write/ { report = 1 }
 	/Kernel panic/ { exit !report }' "$console"
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "wrong parameters are refused" vm "$build" "${edu[@]}" -- \
 	'for p in off_types=nonsense fault=nonsense off_drivers=nonsense:x pool_max=0; do
 		if insmod /ko/dma-owner-debug.ko $p; then echo "$p was accepted"; exit 1; fi
@@ -53,7 +50,6 @@ check "an unknown type: the known ones are listed" \
 	grep -qE 'dma_owner_debug: .*cpu-read.*cpu-write' "$console"
 check "a type that is off is silent" no_complaints "$console"
 
-# shellcheck disable=SC2016	# expanded in the guest
 check "a write that waits for its sync" vm "$build" --ko "$tool_ko" \
 	--ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120 -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko writes=1' 'sleep 2' \

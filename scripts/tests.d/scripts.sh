@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The scripts themselves: a test run by a VM that cannot fail would prove nothing.
 
@@ -15,6 +14,11 @@ status()
 	return 1
 }
 
+refuses()
+{
+	! ("$@") >/dev/null 2>&1
+}
+
 check "vm: commands that succeed" status 0 vm "$build" --timeout 120 -- true 'echo out >/dev/out'
 check "vm: what the guest wrote" grep -q '^out' "$out"
 check "vm: a command that fails" status 1 vm "$build" --timeout 120 -- 'sh -c "exit 7"' true
@@ -22,7 +26,7 @@ check "vm: says with what status" grep -q 'status 7' "$vm_err"
 check "vm: a panic" status 3 vm "$build" --timeout 120 -- 'echo c >/proc/sysrq-trigger'
 check "vm: says why" grep -q 'the kernel failed: .*sysrq' "$vm_err"
 check "vm: a timeout" status 4 vm "$build" --timeout 20 -- 'sleep 100'
-if [ "$(arch_of "$build")" = arm64 ]; then
+if [ "$arch" = arm64 ]; then
 	check "vm --noncoherent" status 0 vm "$build" --noncoherent --timeout 120 -- \
 		'ls /proc/device-tree/pcie*' '[ ! -e /proc/device-tree/pcie*/dma-coherent ]'
 else
@@ -73,4 +77,26 @@ check "bench: says by how much" grep -qE '64 B .* 3,001 .* MISSED by 1$' "$tmp/b
 check "bench: what is not measured is not met" grep -q '^0 met, 1 missed, [0-9]* not measured or not judged$' "$tmp/bench"
 check "bench --check: fails" status 1 bench 3701 --check
 check "bench: the chart is XML" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$tmp/bench.svg"
-check "bench: refuses an unknown argument" status 2 "$DOD_TOP/scripts/bench" --nonsense
+
+for script in "$DOD_TOP"/scripts/*; do
+	[ ! -d "$script" ] || continue
+	[ -x "$script" ] || continue
+	name=${script##*/}
+	check "$name --help" count_is 1 "Usage: .*$name" <("$script" --help)
+	check "$name: refuses an unknown option" refuses "$script" --nonsense
+done
+
+# parsed OPTIONS ARGUMENT...: what they set
+parsed()
+{
+	parse_options "$@"
+	echo "${flag-}, ${value-}, ${number-}, ${list[*]-}, ${args[*]-}, ${rest[*]-}"
+}
+spec='--flag --value= --number=N --list=...'
+check "options: all kinds" [ "$(parsed "$spec" --list 1 x --value 'a b' --flag --list 2 --number 7 -- y --flag)" = \
+	'y, a b, 7, 1 2, x, y --flag' ]
+check "options: none" [ "$(parsed "$spec")" = ', , , , , ' ]
+for wrong in '--number 0' '--number x' --value --flags; do
+	# shellcheck disable=SC2086	# words
+	check "options: refuses $wrong" refuses parsed "$spec" $wrong
+done

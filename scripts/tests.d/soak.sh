@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # A minute of load; each thing it requires is a test. The steps soak-direct, soak-iommu,
 # soak-swiotlb and soak-highmem are its short form, with that option of scripts/soak.
