@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where drivers really are when they map and touch: hard interrupts, interrupts
- * off, several CPUs at once. And a long life in which everything is right.
+ * Where drivers really are when they map and access memory: hard interrupts, interrupts off,
+ * several CPUs at once; the stacks of mappings made there. And long lives in which everything is
+ * legal, and silent.
  */
 
 #include <linux/irq_work.h>
@@ -12,7 +13,7 @@
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 256
 
@@ -74,7 +75,7 @@ static void run_in_irq(struct kunit *test, struct in_irq *w, void (*fn)(struct i
 	KUNIT_EXPECT_FALSE(test, w->failed);
 }
 
-static void irq_legal(struct kunit *test)
+static void legal_calls_in_irq_silent(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 	int i;
@@ -87,7 +88,7 @@ static void irq_legal(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irq_wrong(struct kunit *test)
+static void write_in_irq_reported(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 	dma_addr_t dma;
@@ -104,7 +105,7 @@ static void irq_wrong(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irq_map(struct kunit *test)
+static void mapped_in_irq_traps(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 
@@ -213,7 +214,7 @@ static struct mapper *mapper_new(struct kunit *test)
 }
 
 /* In turn, so that what was found for one is there when the next is asked for. */
-static void stack_own(struct kunit *test)
+static void stacks_of_mappings_complete(struct kunit *test)
 {
 	struct mapper *w = mapper_new(test);
 	int i;
@@ -236,7 +237,7 @@ static void map_way_in_irq(struct irq_work *work)
 }
 
 /* In an interrupt, and the same in the task that it interrupts. */
-static void stack_in_irq(struct kunit *test)
+static void stacks_in_irq_complete(struct kunit *test)
 {
 	struct mapper *w = mapper_new(test);
 	int i;
@@ -257,7 +258,7 @@ static void stack_in_irq(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irqs_off(struct kunit *test)
+static void write_with_irqs_off_reported(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = kt_buf(test, SIZE);
@@ -328,7 +329,7 @@ static int sync_my_part(void *arg)
 }
 
 /* Different parts of one mapping, in different hands. */
-static void threads_sync_parts(struct kunit *test)
+static void threads_syncing_parts_silent(struct kunit *test)
 {
 	u8 *buf = page_address(kt_page(test, 0));
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 4096, DMA_BIDIRECTIONAL);
@@ -367,7 +368,7 @@ static int map_my_part(void *arg)
 }
 
 /* Mappings that come and go, side by side in one page. */
-static void threads_map_parts(struct kunit *test)
+static void threads_mapping_parts_silent(struct kunit *test)
 {
 	u8 *buf = page_address(kt_page(test, 0));
 
@@ -400,7 +401,7 @@ static int map_to_device_and_read(void *arg)
  * All map and all read the same buffer: a read that traps on what is unmapped
  * in the same moment elsewhere is legal, whoever comes first.
  */
-static void threads_read_what_others_map(struct kunit *test)
+static void threads_reading_mapped_silent(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
 	u8 *buf = kt_buf(test, SIZE);
@@ -435,7 +436,7 @@ static int map_list_and_read(void *arg)
 	return errors;
 }
 
-static void threads_map_the_same_list(struct kunit *test)
+static void threads_mapping_same_list_silent(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
 	u8 *buf = kt_buf(test, 1024);
@@ -448,20 +449,20 @@ static void threads_map_the_same_list(struct kunit *test)
 }
 
 static struct kunit_case context_cases[] = {
-	DIRECTION_CASE(irq_legal),
-	DIRECTION_CASE(irq_wrong),
-	DIRECTION_CASE(irq_map),
-	KUNIT_CASE(stack_own),
-	KUNIT_CASE(stack_in_irq),
-	DIRECTION_CASE(irqs_off),
-	KUNIT_CASE(threads_sync_parts),
-	KUNIT_CASE(threads_map_parts),
-	KUNIT_CASE(threads_read_what_others_map),
-	KUNIT_CASE(threads_map_the_same_list),
+	DIRECTION_CASE(legal_calls_in_irq_silent),
+	DIRECTION_CASE(write_in_irq_reported),
+	DIRECTION_CASE(mapped_in_irq_traps),
+	KUNIT_CASE(stacks_of_mappings_complete),
+	KUNIT_CASE(stacks_in_irq_complete),
+	DIRECTION_CASE(write_with_irqs_off_reported),
+	KUNIT_CASE(threads_syncing_parts_silent),
+	KUNIT_CASE(threads_mapping_parts_silent),
+	KUNIT_CASE(threads_reading_mapped_silent),
+	KUNIT_CASE(threads_mapping_same_list_silent),
 	{}
 };
 
-KT_SUITE(kt_context_suite, "context", context_cases);
+KT_SUITE(context);
 
 /* === Nothing wrong ======================================================== */
 
@@ -482,7 +483,7 @@ static kt_noinline bool test_all(const u8 *buf, u8 value, size_t size)
 }
 
 /* A driver's whole life, every size, all calls in their places: not a word. */
-static void legal_life(struct kunit *test)
+static void legal_life_silent(struct kunit *test)
 {
 	long reads = dma_owner_debug_count("reports_cpu_read");
 	long writes = dma_owner_debug_count("reports_cpu_write");
@@ -530,7 +531,7 @@ static void legal_life(struct kunit *test)
 }
 
 /* Many mappings live at once, ended in another order than they were made. */
-static void many_live(struct kunit *test)
+static void many_live_mappings_silent(struct kunit *test)
 {
 	const int n = 1000;
 	long live = dma_owner_debug_count("live");
@@ -564,7 +565,7 @@ static void many_live(struct kunit *test)
 }
 
 /* Freed and allocated again after unmap: the new owner inherits nothing. */
-static void memory_is_reused(struct kunit *test)
+static void reused_memory_silent(struct kunit *test)
 {
 	int round;
 
@@ -586,11 +587,11 @@ static void memory_is_reused(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static struct kunit_case negative_cases[] = {
-	KUNIT_CASE(legal_life),
-	KUNIT_CASE(many_live),
-	KUNIT_CASE(memory_is_reused),
+static struct kunit_case legal_cases[] = {
+	KUNIT_CASE(legal_life_silent),
+	KUNIT_CASE(many_live_mappings_silent),
+	KUNIT_CASE(reused_memory_silent),
 	{}
 };
 
-KT_SUITE(kt_negative_suite, "negative", negative_cases);
+KT_SUITE(legal);

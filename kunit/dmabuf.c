@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an importer maps of a dma-buf and a device only reads: it may change if user space
- * can write to it, and else not. f_fs maps with the directions exchanged.
+ * What an importer maps of a dma-buf and a device only reads: it may change if user space can
+ * write to it, and else not; f_fs maps with the directions exchanged. Importers of one buffer
+ * may map it at the same time, whatever the directions.
  */
 
 #include <linux/dma-buf.h>
@@ -12,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 
@@ -113,11 +114,9 @@ static void put(struct import *i)
 }
 
 /* As the device that is to read it, or user space. */
-static kt_noinline kt_unchecked void change(const struct import *i)
+static void change(const struct import *i)
 {
-	u8 *p = page_address(i->page);
-
-	WRITE_ONCE(p[100], READ_ONCE(p[100]) + 1);
+	kt_device_changes((u8 *)page_address(i->page) + 100);
 }
 
 /* As user space that maps it through another file, a DRM driver's. */
@@ -162,7 +161,7 @@ static int dmabuf_test_init(struct kunit *test)
 	return err;
 }
 
-static void direction_is_wrong(struct kunit *test)
+static void wrong_direction_reported(struct kunit *test)
 {
 	struct import i;
 
@@ -179,7 +178,7 @@ static void direction_is_wrong(struct kunit *test)
 	put(&i);
 }
 
-static void user_space_maps_it_later(struct kunit *test)
+static void mmap_after_import_excused(struct kunit *test)
 {
 	struct import i;
 
@@ -193,7 +192,7 @@ static void user_space_maps_it_later(struct kunit *test)
 	put(&i);
 }
 
-static void user_space_has_mapped_it(struct kunit *test)
+static void mmap_before_import_excused(struct kunit *test)
 {
 	struct import i;
 
@@ -205,7 +204,7 @@ static void user_space_has_mapped_it(struct kunit *test)
 }
 
 /* Before the tool was loaded. */
-static void user_space_had_mapped_it(struct kunit *test)
+static void mmap_before_load_excused(struct kunit *test)
 {
 	struct rb_root_cached *vmas;
 	struct vm_area_struct *vma;
@@ -223,7 +222,7 @@ static void user_space_had_mapped_it(struct kunit *test)
 }
 
 /* Each goes by itself, whatever becomes of the others, and of their memory. */
-static void user_space_maps_another(struct kunit *test)
+static void mmap_of_other_buffer_reported(struct kunit *test)
 {
 	struct import a, b;
 	int i;
@@ -248,7 +247,7 @@ static void user_space_maps_another(struct kunit *test)
 }
 
 /* What the same task maps afterwards, and the same memory, are no dma-buf. */
-static void no_dmabuf(struct kunit *test)
+static void mapping_outside_dmabuf_reported(struct kunit *test)
 {
 	struct import i;
 	dma_addr_t dma;
@@ -264,13 +263,88 @@ static void no_dmabuf(struct kunit *test)
 	put(&i);
 }
 
+/* The importers of a buffer each map all of it; fences say whose turn it is. */
+static void overlap_of_importers_silent(struct kunit *test)
+{
+	struct device *dev[] = { kt_dev, kt_dev2, kt_dev };
+	struct dma_buf_attachment *attachment[ARRAY_SIZE(dev)] = {};
+	long allowed = dma_owner_debug_count("allowed_idioms");
+	struct sg_table *sgt[ARRAY_SIZE(dev)] = {}, own;
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+	struct page *page = kt_page(test, 0);
+	u32 saved = kt_quiet_dma_debug();
+	struct dma_buf *buf;
+	int i, mapped = 0, err;
+
+	info.ops = &exporter_ops;
+	info.size = PAGE_SIZE;
+	info.flags = O_RDWR;
+	info.priv = page;
+	buf = dma_buf_export(&info);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(buf));
+	if (IS_ERR(buf))
+		goto out;
+	for (i = 0; i < ARRAY_SIZE(dev); i++) {
+		attachment[i] = dma_buf_attach(buf, dev[i]);
+		if (IS_ERR(attachment[i]))
+			break;
+		sgt[i] = dma_buf_map_attachment_unlocked(attachment[i], DMA_BIDIRECTIONAL);
+		if (IS_ERR(sgt[i])) {
+			dma_buf_detach(buf, attachment[i]);
+			break;
+		}
+		mapped++;
+	}
+	KUNIT_EXPECT_EQ(test, mapped, (int)ARRAY_SIZE(dev));
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_idioms"), allowed + mapped - 1);
+	/* It is the device's all the same. */
+	if (mapped) {
+		EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, page_address(page), 8);
+		/* What an importer can call. */
+		if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+			EXPECT_TEXT(test, "Hint: call dma_buf_begin_cpu_access() before *");
+	}
+	for (i = 0; i < mapped; i++) {
+		dma_buf_unmap_attachment_unlocked(attachment[i], sgt[i], DMA_BIDIRECTIONAL);
+		dma_buf_detach(buf, attachment[i]);
+	}
+	dma_buf_put(buf);
+	/* A kthread's last reference is dropped by a worker. */
+	flush_delayed_fput();
+	EXPECT_CLEAN(test, page_address(page), PAGE_SIZE);
+
+	/* The same two mappings, and no dma-buf. */
+	err = sg_alloc_table(&own, 1, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, err, 0);
+	if (!err) {
+		dma_addr_t dma = test_dma_map(test, kt_dev2, page_address(page), PAGE_SIZE,
+					      DMA_BIDIRECTIONAL);
+
+		sg_set_page(own.sgl, page, PAGE_SIZE, 0);
+		err = test_export(kt_dev, &own, DMA_BIDIRECTIONAL);
+		KUNIT_EXPECT_EQ(test, err, 0);
+		EXPECT_MAP_REPORT(test, "overlapping-mapping", test_export, PAGE_SIZE);
+		if (!err)
+			dma_unmap_sgtable(kt_dev, &own, DMA_BIDIRECTIONAL, 0);
+		dma_unmap_single(kt_dev2, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+		sg_free_table(&own);
+	}
+out:
+	kt_unquiet_dma_debug(saved);
+}
+
+/* MODULE_IMPORT_NS() wants its argument in quotes from v6.13 on, and not before. */
+MODULE_INFO(import_ns, "DMA_BUF");
+
 static struct kunit_case dmabuf_cases[] = {
-	KUNIT_CASE(direction_is_wrong),
-	KUNIT_CASE(user_space_maps_it_later),
-	KUNIT_CASE(user_space_has_mapped_it),
-	KUNIT_CASE(user_space_had_mapped_it),
-	KUNIT_CASE(user_space_maps_another),
-	KUNIT_CASE(no_dmabuf),
+	KUNIT_CASE(overlap_of_importers_silent),
+	KUNIT_CASE(wrong_direction_reported),
+	KUNIT_CASE(mmap_after_import_excused),
+	KUNIT_CASE(mmap_before_import_excused),
+	KUNIT_CASE(mmap_before_load_excused),
+	KUNIT_CASE(mmap_of_other_buffer_reported),
+	KUNIT_CASE(mapping_outside_dmabuf_reported),
 	{}
 };
 
@@ -281,23 +355,16 @@ static int dmabuf_test_init(struct kunit *test)
 	return kt_test_init(test);
 }
 
-static void no_dmabufs(struct kunit *test)
+static void dmabuf_not_configured(struct kunit *test)
 {
 	kunit_skip(test, "Test requires: CONFIG_DMA_SHARED_BUFFER");
 }
 
 static struct kunit_case dmabuf_cases[] = {
-	KUNIT_CASE(no_dmabufs),
+	KUNIT_CASE(dmabuf_not_configured),
 	{}
 };
 
 #endif
 
-struct kunit_suite kt_dmabuf_suite = {
-	.name = "dma_owner_dmabuf",
-	.suite_init = kt_suite_init,
-	.suite_exit = kt_suite_exit,
-	.init = dmabuf_test_init,
-	.exit = kt_test_exit,
-	.test_cases = dmabuf_cases,
-};
+KT_SUITE_INIT(dmabuf, dmabuf_test_init);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The text of a report, line by line, and what decides whether there is one:
- * duplicates, the burst limit, the counters. Machines read the title, people
- * the rest; both break when it changes unnoticed.
+ * The text of a report, line by line, and what decides whether there is one: duplicates, the
+ * burst limit, the counters. Machines read the title, people the rest; both break when it
+ * changes unnoticed.
  */
 
 #include <linux/bitops.h>
@@ -22,7 +22,7 @@
 #include <linux/string.h>
 #include <linux/timer.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 1514
 
@@ -91,7 +91,7 @@ static void end_follows(struct kunit *test, int n)
 	KUNIT_EXPECT_EQ(test, n, kt_lines());
 }
 
-static void text_of_a_write(struct kunit *test)
+static void write_reported_line_by_line(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -119,7 +119,7 @@ static kt_noinline void test_hand_over(dma_addr_t dma, size_t offset, size_t siz
 }
 
 /* Owned in part, and handed over by another call than the one that mapped it. */
-static void text_of_a_read(struct kunit *test)
+static void read_of_part_reported_line_by_line(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -155,7 +155,7 @@ static kt_noinline void test_copy(void *to, const void *from, size_t size)
 }
 
 /* The guilty one is who called memcpy(): in the title and on top of the stack. */
-static void title_skips_memcpy(struct kunit *test)
+static void memcpy_title_names_caller(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE), *to = kt_buf(test, SIZE);
 	dma_addr_t dma;
@@ -212,7 +212,7 @@ static kt_noinline void test_map_own(struct kunit *test, void *buf, size_t size)
 }
 
 /* Not the function that the compiler made of an inline: all faults would be one. */
-static void title_skips_inlines(struct kunit *test)
+static void inline_title_names_caller(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 100);
 
@@ -263,7 +263,7 @@ static kt_noinline void test_use_text(struct kept *k)
 }
 
 /* The function of the driver's, and not the kernel's that it calls. */
-static void title_skips_the_kernel(struct kunit *test)
+static void kernel_helper_title_names_driver(struct kunit *test)
 {
 	static const struct {
 		void (*use)(struct kept *k);
@@ -311,7 +311,7 @@ static kt_noinline void test_wait_for_timer(struct kept *k)
 }
 
 /* An interrupt has nothing to do with the module whose function it interrupts. */
-static void title_ends_at_interrupts(struct kunit *test)
+static void interrupt_title_names_handler_only(struct kunit *test)
 {
 	struct kept *k = kt_buf(test, 2 * sizeof(*k));
 	dma_addr_t dma;
@@ -341,7 +341,7 @@ static kt_noinline void test_free_later(struct sk_buff *skb)
 }
 
 /* By code that frees for everybody: where it was mapped says more. */
-static void title_of_a_free(struct kunit *test)
+static void shared_free_title_names_mapper(struct kunit *test)
 {
 	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
 	dma_addr_t dma;
@@ -369,7 +369,7 @@ static void title_of_a_free(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 #else
-static void title_of_a_free(struct kunit *test)
+static void shared_free_title_names_mapper(struct kunit *test)
 {
 	kunit_skip(test, "Test requires: CONFIG_NET");
 }
@@ -389,14 +389,12 @@ static kt_noinline void test_sync_nothing(dma_addr_t dma, size_t size)
 }
 
 /* The unmap of one buffer was given the address of another. */
-static void unmatched_calls(struct kunit *test)
+static void unmatched_call_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, SIZE);
-	u32 *budget = kt_quiet_dma_debug(test), saved = budget ? *budget : 0;
+	u32 saved = kt_quiet_dma_debug();
 	dma_addr_t dma, wrong;
 
-	if (budget)
-		*budget = 0;
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	wrong = test_dma_map(test, kt_dev, other, SIZE, DMA_FROM_DEVICE);
 	EXPECT_READ_TRAPS(test, buf, 1);
@@ -422,12 +420,11 @@ static void unmatched_calls(struct kunit *test)
 	EXPECT_READ_TRAPS(test, buf, 1);
 	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
 	dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
-	if (budget)
-		*budget = saved;
+	kt_unquiet_dma_debug(saved);
 }
 
 /* The unmap may be what is missing, as on the way out of an error. */
-static void hints_of_accesses(struct kunit *test)
+static void access_hint_names_missing_unmap(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = kt_buf(test, SIZE);
@@ -445,7 +442,7 @@ static void hints_of_accesses(struct kunit *test)
 }
 
 /* Titles are compared by machines: nothing volatile in them. */
-static void title_is_stable(struct kunit *test)
+static void same_fault_same_title(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	static char first[256];
@@ -471,7 +468,7 @@ static kt_noinline void test_other_write(u8 *p)
 	WRITE_ONCE(*p, 1);
 }
 
-static void duplicates(struct kunit *test)
+static void duplicate_not_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -541,7 +538,7 @@ static kt_noinline dma_addr_t test_map_there(struct kunit *test, u8 *p)
 }
 
 /* A fault is one by its functions, and those of whom a helper serves are others. */
-static void duplicates_by_function(struct kunit *test)
+static void duplicate_by_function_not_shown(struct kunit *test)
 {
 	struct platform_device *pdev;
 	u8 *buf = kt_buf(test, 64);
@@ -579,7 +576,7 @@ static void duplicates_by_function(struct kunit *test)
 }
 
 /* What was not shown for want of time is new when it comes again. */
-static void not_shown_is_not_seen(struct kunit *test)
+static void ratelimited_report_shown_later(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -611,7 +608,7 @@ static int write_often(void *p)
 }
 
 /* Each report is whole, whoever prints it; what found no room is counted. */
-static void from_two_cpus(struct kunit *test)
+static void reports_of_two_cpus_whole(struct kunit *test)
 {
 	long shown = dma_owner_debug_count("reports_shown");
 	long dropped = dma_owner_debug_count("reports_no_buffer");
@@ -632,7 +629,7 @@ static void from_two_cpus(struct kunit *test)
 }
 
 /* The clocks of two CPUs differ by a little: nothing was 584 years ago. */
-static void differences_of_clocks(struct kunit *test)
+static void clock_difference_never_negative(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, dod_ago(10, 3), 7);
 	KUNIT_EXPECT_EQ(test, dod_ago(3, 3), 0);
@@ -640,7 +637,7 @@ static void differences_of_clocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dod_ago(0, U64_MAX), 1);
 }
 
-static void duplicates_on_request(struct kunit *test)
+static void dedup_off_duplicates_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -651,7 +648,7 @@ static void duplicates_on_request(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static void burst_limit(struct kunit *test)
+static void burst_limit_stops_reports(struct kunit *test)
 {
 	long limited = dma_owner_debug_count("reports_ratelimited");
 	long shown = dma_owner_debug_count("reports_shown");
@@ -674,7 +671,7 @@ static void burst_limit(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static void counters_by_type(struct kunit *test)
+static void accesses_counted_by_type(struct kunit *test)
 {
 	long reads = dma_owner_debug_count("reports_cpu_read");
 	long writes = dma_owner_debug_count("reports_cpu_write");
@@ -699,7 +696,7 @@ static void counters_by_type(struct kunit *test)
 }
 
 /* A report fails the running test, so other people's tests gain the check. */
-static void fails_the_running_test(struct kunit *test)
+static void report_fails_running_test(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 64);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
@@ -723,26 +720,26 @@ static void fails_the_running_test(struct kunit *test)
 }
 
 static struct kunit_case report_cases[] = {
-	KUNIT_CASE(text_of_a_write),
-	KUNIT_CASE(text_of_a_read),
-	KUNIT_CASE(title_skips_memcpy),
-	KUNIT_CASE(title_skips_inlines),
-	KUNIT_CASE(title_skips_the_kernel),
-	KUNIT_CASE(title_ends_at_interrupts),
-	KUNIT_CASE(title_of_a_free),
-	KUNIT_CASE(unmatched_calls),
-	DIRECTION_CASE(hints_of_accesses),
-	DIRECTION_CASE(title_is_stable),
-	KUNIT_CASE(duplicates),
-	KUNIT_CASE(duplicates_by_function),
-	KUNIT_CASE(not_shown_is_not_seen),
-	KUNIT_CASE(from_two_cpus),
-	KUNIT_CASE(differences_of_clocks),
-	KUNIT_CASE(duplicates_on_request),
-	KUNIT_CASE(burst_limit),
-	KUNIT_CASE(counters_by_type),
-	KUNIT_CASE(fails_the_running_test),
+	KUNIT_CASE(write_reported_line_by_line),
+	KUNIT_CASE(read_of_part_reported_line_by_line),
+	KUNIT_CASE(memcpy_title_names_caller),
+	KUNIT_CASE(inline_title_names_caller),
+	KUNIT_CASE(kernel_helper_title_names_driver),
+	KUNIT_CASE(interrupt_title_names_handler_only),
+	KUNIT_CASE(shared_free_title_names_mapper),
+	KUNIT_CASE(unmatched_call_shown),
+	DIRECTION_CASE(access_hint_names_missing_unmap),
+	DIRECTION_CASE(same_fault_same_title),
+	KUNIT_CASE(duplicate_not_shown),
+	KUNIT_CASE(duplicate_by_function_not_shown),
+	KUNIT_CASE(ratelimited_report_shown_later),
+	KUNIT_CASE(reports_of_two_cpus_whole),
+	KUNIT_CASE(clock_difference_never_negative),
+	KUNIT_CASE(dedup_off_duplicates_shown),
+	KUNIT_CASE(burst_limit_stops_reports),
+	KUNIT_CASE(accesses_counted_by_type),
+	KUNIT_CASE(report_fails_running_test),
 	{}
 };
 
-KT_SUITE(kt_report_suite, "report", report_cases);
+KT_SUITE(report);

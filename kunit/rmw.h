@@ -7,7 +7,7 @@
 #ifndef DMA_OWNER_DEBUG_KUNIT_RMW_H
 #define DMA_OWNER_DEBUG_KUNIT_RMW_H
 
-#include "dod_test.h"
+#include "kt.h"
 
 struct rmw_words {
 	u32 count, flags;

@@ -67,8 +67,8 @@ def sections():
 
 def our_files():
     found = []
-    for pattern in ("*.[ch]", "Kbuild", "kunit/*.[ch]", "kunit/Kbuild", "samples/*.[ch]",
-                    "samples/Kbuild", "Documentation/*.rst"):
+    for pattern in ("*.[ch]", "Kbuild", "kunit/*.[ch]", "kunit/Kbuild", "tools/*.[ch]",
+                    "tools/Kbuild", "samples/*.[ch]", "samples/Kbuild", "Documentation/*.rst"):
         found += glob.glob(pattern, root_dir=TOP)
     return {f for f in found if not f.endswith(".mod.c")}
 
@@ -94,8 +94,11 @@ def partial_kbuild(name, present):
     """A Kbuild, without what is to be built from files that are not there."""
     here = os.path.dirname(name)
     ours = our_files()
+    parts = dict(re.findall(r"(?m)^(\S+)-y := ((?:.*\\\n)*.*)", read(TOP, name)))
 
     def missing(word):
+        if word[:-2] in parts and word.endswith(".o"):
+            return all(map(missing, parts[word[:-2]].replace("\\", "").split()))
         if word.endswith(".o"):
             source = os.path.join(here, word[:-2] + ".c")
         elif word.endswith("/"):

@@ -116,7 +116,7 @@ series()
 	check "graft --patch: signed off" [ "$(grep -lc '^Signed-off-by: .* <.*>$' "$dir"/*.patch | wc -l)" = \
 		"$(($(wc -l <"$tmp/patches") - 1))" ]
 	mkdir "$tmp/nobody"
-	cp -r "$DOD_TOP"/{*.c,*.h,Kbuild,Kconfig,kunit,samples,Documentation,scripts} "$tmp/nobody"
+	cp -r "$DOD_TOP"/{*.c,*.h,Kbuild,Kconfig,kunit,tools,samples,Documentation,scripts} "$tmp/nobody"
 	check "graft --patch: not without a name" status_of 1 "$tmp/nobody.log" env HOME="$tmp" \
 		GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 		"$tmp/nobody/scripts/graft" "$farm" --patch "$tmp/nobody/out"

@@ -42,7 +42,7 @@ for case in $cases; do
 done
 # shellcheck disable=SC2016	# expanded in the guest
 check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append dma_debug=off \
-	--ko "$modules/kunit/dma_owner_debug_torture.ko" -- \
+	--ko "$modules/tools/dma_owner_debug_torture.ko" -- \
 	'dmesg -n 3; T=/sys/kernel/debug/dma_owner_torture' \
 	"off=cacheline-sharing,overlapping-mapping,shared-line-write,missing-sync-for-device" \
 	"for case in $cases; do" \
