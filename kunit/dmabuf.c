@@ -91,13 +91,19 @@ static void export(struct kunit *test, struct import *i)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->buf));
 }
 
-static void import(struct kunit *test, struct import *i, enum dma_data_direction dir)
+static void import_for(struct kunit *test, struct import *i, struct device *dev,
+		       enum dma_data_direction dir)
 {
 	i->dir = dir;
-	i->attachment = dma_buf_attach(i->buf, kt_dev);
+	i->attachment = dma_buf_attach(i->buf, dev);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->attachment));
 	i->sgt = dma_buf_map_attachment_unlocked(i->attachment, dir);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->sgt));
+}
+
+static void import(struct kunit *test, struct import *i, enum dma_data_direction dir)
+{
+	import_for(test, i, kt_dev, dir);
 }
 
 static void import_no_more(struct import *i)
@@ -267,71 +273,57 @@ static void mapping_outside_dmabuf_reported(struct kunit *test)
 static void overlap_of_importers_silent(struct kunit *test)
 {
 	struct device *dev[] = { kt_dev, kt_dev2, kt_dev };
-	struct dma_buf_attachment *attachment[ARRAY_SIZE(dev)] = {};
 	long allowed = dma_owner_debug_count("allowed_idioms");
-	struct sg_table *sgt[ARRAY_SIZE(dev)] = {}, own;
-	DEFINE_DMA_BUF_EXPORT_INFO(info);
-	struct page *page = kt_page(test, 0);
-	u32 saved = kt_quiet_dma_debug();
-	struct dma_buf *buf;
-	int i, mapped = 0, err;
+	struct import i[ARRAY_SIZE(dev)];
+	u8 *buf;
+	u32 saved;
+	int n;
 
-	info.ops = &exporter_ops;
-	info.size = PAGE_SIZE;
-	info.flags = O_RDWR;
-	info.priv = page;
-	buf = dma_buf_export(&info);
-	KUNIT_EXPECT_FALSE(test, IS_ERR(buf));
-	if (IS_ERR(buf))
-		goto out;
-	for (i = 0; i < ARRAY_SIZE(dev); i++) {
-		attachment[i] = dma_buf_attach(buf, dev[i]);
-		if (IS_ERR(attachment[i]))
-			break;
-		sgt[i] = dma_buf_map_attachment_unlocked(attachment[i], DMA_BIDIRECTIONAL);
-		if (IS_ERR(sgt[i])) {
-			dma_buf_detach(buf, attachment[i]);
-			break;
-		}
-		mapped++;
+	kt_set(test, "noncoherent", "64");
+	export(test, &i[0]);
+	buf = page_address(i[0].page);
+	saved = kt_quiet_dma_debug();
+	for (n = 0; n < ARRAY_SIZE(dev); n++) {
+		i[n].buf = i[0].buf;
+		import_for(test, &i[n], dev[n], DMA_BIDIRECTIONAL);
 	}
-	KUNIT_EXPECT_EQ(test, mapped, (int)ARRAY_SIZE(dev));
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_idioms"), allowed + mapped - 1);
-	/* It is the device's all the same. */
-	if (mapped) {
-		EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, page_address(page), 8);
-		/* What an importer can call. */
-		if (IS_ENABLED(CONFIG_KASAN_GENERIC))
-			EXPECT_TEXT(test, "Hint: call dma_buf_begin_cpu_access() before *");
-	}
-	for (i = 0; i < mapped; i++) {
-		dma_buf_unmap_attachment_unlocked(attachment[i], sgt[i], DMA_BIDIRECTIONAL);
-		dma_buf_detach(buf, attachment[i]);
-	}
-	dma_buf_put(buf);
-	/* A kthread's last reference is dropped by a worker. */
-	flush_delayed_fput();
-	EXPECT_CLEAN(test, page_address(page), PAGE_SIZE);
-
-	/* The same two mappings, and no dma-buf. */
-	err = sg_alloc_table(&own, 1, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, err, 0);
-	if (!err) {
-		dma_addr_t dma = test_dma_map(test, kt_dev2, page_address(page), PAGE_SIZE,
-					      DMA_BIDIRECTIONAL);
-
-		sg_set_page(own.sgl, page, PAGE_SIZE, 0);
-		err = test_export(kt_dev, &own, DMA_BIDIRECTIONAL);
-		KUNIT_EXPECT_EQ(test, err, 0);
-		EXPECT_MAP_REPORT(test, "overlapping-mapping", test_export, PAGE_SIZE);
-		if (!err)
-			dma_unmap_sgtable(kt_dev, &own, DMA_BIDIRECTIONAL, 0);
-		dma_unmap_single(kt_dev2, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
-		sg_free_table(&own);
-	}
-out:
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_idioms"),
+			allowed + (int)ARRAY_SIZE(dev) - 1);
+	/* The device owns it all the same. */
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, buf, 8);
+	/* What an importer can call. */
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		EXPECT_TEXT(test, "Hint: call dma_buf_begin_cpu_access() before *");
+	for (n = 0; n < ARRAY_SIZE(dev); n++)
+		import_no_more(&i[n]);
 	kt_unquiet_dma_debug(saved);
+	EXPECT_CLEAN(test, buf, PAGE_SIZE);
+	put(&i[0]);
+}
+
+/* The same two mappings, and no dma-buf. */
+static void overlap_outside_dmabuf_reported(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	struct sg_table sgt;
+	dma_addr_t dma;
+	u32 saved;
+	int err;
+
+	kt_set(test, "noncoherent", "64");
+	KUNIT_ASSERT_EQ(test, sg_alloc_table(&sgt, 1, GFP_KERNEL), 0);
+	sg_set_page(sgt.sgl, page, PAGE_SIZE, 0);
+	saved = kt_quiet_dma_debug();
+	dma = test_dma_map(test, kt_dev2, page_address(page), PAGE_SIZE, DMA_BIDIRECTIONAL);
+	err = test_export(kt_dev, &sgt, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, err, 0);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_export, PAGE_SIZE);
+	if (!err)
+		dma_unmap_sgtable(kt_dev, &sgt, DMA_BIDIRECTIONAL, 0);
+	dma_unmap_single(kt_dev2, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	kt_unquiet_dma_debug(saved);
+	sg_free_table(&sgt);
 }
 
 /* MODULE_IMPORT_NS() wants its argument in quotes from v6.13 on, and not before. */
@@ -339,6 +331,7 @@ MODULE_INFO(import_ns, "DMA_BUF");
 
 static struct kunit_case dmabuf_cases[] = {
 	KUNIT_CASE(overlap_of_importers_silent),
+	KUNIT_CASE(overlap_outside_dmabuf_reported),
 	KUNIT_CASE(wrong_direction_reported),
 	KUNIT_CASE(mmap_after_import_excused),
 	KUNIT_CASE(mmap_before_import_excused),
