@@ -22,7 +22,7 @@ static dma_addr_t map(struct kunit *test, void *buf, enum dma_data_direction dir
 	return dma;
 }
 
-/* The bounce buffer is filled: from what is pending, and from what it has already. */
+/* A sync copies pending writes into the bounce buffer, and what it has already. */
 static void write_then_sync_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -42,7 +42,7 @@ static void write_then_sync_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* This sends nothing, and the device still owns it. */
+/* This sync sends nothing, and the device still owns the buffer. */
 static void write_then_sync_from_device_reported(struct kunit *test)
 {
 	u32 saved;
@@ -52,7 +52,7 @@ static void write_then_sync_from_device_reported(struct kunit *test)
 	saved = kt_quiet_dma_debug();
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	kt_unquiet_dma_debug(saved);
-	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 64));
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_is_poisoned(buf + 64));
 	EXPECT_READ_OK(test, buf + 64, 8);
 	test_dma_write(buf + 64, 8);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -60,7 +60,7 @@ static void write_then_sync_from_device_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* What is in the bounce buffer is not copied back. */
+/* The bounce buffer is not copied back. */
 static void read_after_skipping_unmap_traps(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);

@@ -57,7 +57,7 @@ static void exporter_release(struct dma_buf *buf)
 {
 }
 
-/* Nobody looks at what is mapped. */
+/* Nobody accesses what is mapped. */
 static int exporter_mmap(struct dma_buf *buf, struct vm_area_struct *vma)
 {
 	return 0;
@@ -174,7 +174,7 @@ static void wrong_direction_reported(struct kunit *test)
 	export(test, &i);
 	import(test, &i, DMA_TO_DEVICE);
 	expect_reported(test, &i);
-	/* As it should be, and as it is where nothing changes. */
+	/* The right direction is silent, and the wrong one where nothing changes. */
 	import(test, &i, DMA_FROM_DEVICE);
 	change(&i);
 	import_no_more(&i);
@@ -227,7 +227,7 @@ static void mmap_before_load_excused(struct kunit *test)
 	put(&i);
 }
 
-/* Each goes by itself, whatever becomes of the others, and of their memory. */
+/* Each dma-buf counts by itself, whatever becomes of the others and their memory. */
 static void mmap_of_other_buffer_reported(struct kunit *test)
 {
 	struct import a, b;
@@ -242,7 +242,7 @@ static void mmap_of_other_buffer_reported(struct kunit *test)
 	expect_excused(test, &a);
 	put(&a);
 	put(&b);
-	/* Perhaps where the first one was. */
+	/* A new dma-buf, perhaps at the address of the first one. */
 	for (i = 0; i < 4; i++) {
 		export(test, &a);
 		import(test, &a, DMA_TO_DEVICE);
@@ -252,7 +252,7 @@ static void mmap_of_other_buffer_reported(struct kunit *test)
 	}
 }
 
-/* What the same task maps afterwards, and the same memory, are no dma-buf. */
+/* A later mapping by the same task, of the same memory, is no dma-buf. */
 static void mapping_outside_dmabuf_reported(struct kunit *test)
 {
 	struct import i;

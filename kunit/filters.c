@@ -56,7 +56,7 @@ static void type_off_silent(struct kunit *test)
 	EXPECT_WRITE_OK(test, p.buf[0], 8);
 	EXPECT_READ_TRAPS(test, p.buf[0], 8);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_filtered"), filtered + 1);
-	/* Counted always. */
+	/* Reports are counted always. */
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), writes + 1);
 
 	kt_set(test, "off_types", "cpu-read");
@@ -124,7 +124,7 @@ static void driver_off_silent(struct kunit *test)
 	expect_all_trap(test, &p);
 	kt_set(test, "off_drivers", "e1000*," KT_NAME);
 	EXPECT_CPU_OWNS(test, p.buf[0], 8);
-	/* Devices and drivers are different lists. */
+	/* off_devices and off_drivers are different lists. */
 	kt_set(test, "off_drivers", KT_NAME ".0");
 	expect_all_trap(test, &p);
 	unmap_pair(&p);
@@ -193,7 +193,7 @@ static struct kunit_case filters_cases[] = {
 
 KT_SUITE(filters);
 
-/* === Values that make no sense ============================================ */
+/* === Bad values ========================================================== */
 
 static void unknown_type_refused(struct kunit *test)
 {
@@ -208,7 +208,7 @@ static void unknown_type_refused(struct kunit *test)
 			-EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("off_types", "cpu"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("off_types", "cpu-write2"), -EINVAL);
-	/* What was set before is still in force. */
+	/* The earlier value is still in force. */
 	EXPECT_WRITE_OK(test, p.buf[0], 8);
 	EXPECT_READ_TRAPS(test, p.buf[0], 8);
 	unmap_pair(&p);
@@ -242,7 +242,7 @@ static void bad_numbers_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("trap_user", "2x"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("strict", "?"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("kunit_fail", "?"), -EINVAL);
-	/* No limit, no deduplication: as before. */
+	/* Still no limit and no deduplication. */
 	EXPECT_WRITE_TRAPS(test, p.buf[0], 8);
 	EXPECT_WRITE_TRAPS(test, p.buf[0], 8);
 	unmap_pair(&p);

@@ -12,8 +12,8 @@
 #include "kt.h"
 
 /*
- * KASAN shows only the first report after boot unless told otherwise, and lets
- * only its own tests tell it so at run time.
+ * KASAN shows only the first report after boot, unless kasan_multi_shot is set, which only
+ * its own tests can do at run time.
  */
 #if IS_ENABLED(CONFIG_KASAN_KUNIT_TEST)
 #define CAN_REPORT true
@@ -64,7 +64,7 @@ static void overrun_of_mapped_names_device(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, in_kthread(test, read_it, buf + 64), 1);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: KASAN: slab-out-of-bounds in "),
 			      "title '%s'", kt_line(0));
-	/* The tool's values around it do not mislead KASAN, and it says whose they are. */
+	/* The tool's values around it do not mislead KASAN, and the report names the device. */
 	KUNIT_EXPECT_TRUE(test, kt_has("*belongs to the object at *"));
 	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *" KT_NAME ".0*"));
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 60, 1);
@@ -72,8 +72,8 @@ static void overrun_of_mapped_names_device(struct kunit *test)
 }
 
 /*
- * The granule in which both the buffer and its object end is the tool's while
- * the device owns it, and yet what lies behind the object must not be touched.
+ * The buffer and its object end in one granule, which has a value of the tool's. An access
+ * to the bytes after the object is a fault all the same.
  */
 static void overrun_in_last_granule_reported(struct kunit *test)
 {
@@ -85,7 +85,7 @@ static void overrun_in_last_granule_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, in_kthread(test, read_it, buf + 61), 1);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: KASAN: slab-out-of-bounds in "),
 			      "title '%s'", kt_line(0));
-	/* And the last byte is still the device's. */
+	/* The device still owns the last byte. */
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 60, 1);
 	dma_unmap_single(kt_dev, dma, 61, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 56), 5);
@@ -109,7 +109,7 @@ static void use_after_free_of_unmapped_annotated(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *"));
 }
 
-/* Mapped, but with the CPU, and freed: a mistake that only KASAN sees so far. */
+/* Freed while it was mapped and the CPU owned it: only KASAN sees a fault. */
 static void use_after_free_of_mapped_annotated(struct kunit *test)
 {
 	dma_addr_t dma;
@@ -127,12 +127,12 @@ static void use_after_free_of_mapped_annotated(struct kunit *test)
 			      "title '%s'", kt_line(0));
 	KUNIT_EXPECT_TRUE(test, kt_has("DMA owner: *" KT_NAME ".0*"));
 	dma_unmap_single(kt_dev, dma, 64, DMA_TO_DEVICE);
-	/* What was freed stays poisoned for the free. */
+	/* KASAN's poison of the free stays. */
 	KUNIT_EXPECT_GE(test, kt_shadow(buf + 8), 0x80);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 8));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + 8));
 }
 
-/* Never mapped: KASAN's report and nothing else in it. */
+/* Never mapped: KASAN's report as ever. */
 static void overrun_of_unmapped_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 61);
@@ -143,7 +143,7 @@ static void overrun_of_unmapped_reported(struct kunit *test)
 			      "title '%s'", kt_line(0));
 }
 
-/* The tool's report does not use up KASAN's only one, and the other way round. */
+/* A report of the tool does not use up KASAN's only one, and the other way round. */
 static void kasan_and_owner_both_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 61);

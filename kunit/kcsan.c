@@ -17,7 +17,7 @@
 
 KT_DIRECTIONS;
 
-/* KCSAN shows a race again only after this time. */
+/* KCSAN shows a race again only after this time, in ms. */
 #define AGAIN_MS	(CONFIG_KCSAN_REPORT_ONCE_IN_MS + 20)
 #define RUNS		(AGAIN_MS < 300 ? 50 : 5)
 /* An access each 10 us. Emulated processors on a busy machine seldom run at once. */
@@ -47,7 +47,7 @@ static unsigned int try(void *p, size_t size, bool write)
 	return 0;
 }
 
-/* === What is found ======================================================== */
+/* === What is found ======================================================= */
 
 static const struct rule {
 	const char *name;
@@ -106,7 +106,7 @@ static void race_found(struct kunit *test)
 	kt_reset();
 }
 
-/* Everything that a report has elsewhere. */
+/* The report has all that one of another guard has. */
 static void race_report_complete(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -127,7 +127,7 @@ static void race_report_complete(struct kunit *test)
 	kt_reset();
 }
 
-/* Of 1, 2, 4 and 8 bytes KCSAN would see that the device writes, as it should. */
+/* KCSAN compares the content of 1, 2, 4 and 8 bytes, which a device changes legally. */
 static void race_on_small_buffer_found(struct kunit *test)
 {
 	static const size_t sizes[] = { 3, 4, 7, 8, 9 };
@@ -146,7 +146,7 @@ static void race_on_small_buffer_found(struct kunit *test)
 	}
 }
 
-/* Any part of a long one, and each entry of a list. */
+/* Any part of a long buffer. */
 static void race_on_long_buffer_found(struct kunit *test)
 {
 	static const size_t at[] = { 0, PAGE_SIZE + 100, 6 * PAGE_SIZE, 8 * PAGE_SIZE - 8 };
@@ -165,7 +165,7 @@ static void race_on_long_buffer_found(struct kunit *test)
 	}
 }
 
-/* The test that did it fails, at its next call. */
+/* The test that made the access fails, at its next DMA call. */
 static void race_fails_running_test(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -179,14 +179,14 @@ static void race_fails_running_test(struct kunit *test)
 	KUNIT_EXPECT_GT(test, try(buf, 8, true), 0);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	on = READ_ONCE(test->status);
-	/* That was the tool at work, not this test failing. */
+	/* The tool set this status: it is what the test expects. */
 	WRITE_ONCE(test->status, KUNIT_SUCCESS);
 	kt_set(test, "kunit_fail", "0");
 	KUNIT_EXPECT_EQ(test, on, (int)KUNIT_FAILURE);
 	kt_reset();
 }
 
-/* === What is silent ======================================================= */
+/* === What is silent ====================================================== */
 
 /* Runs for so many ms. */
 #define for_a_while(end, ms)						\
@@ -220,7 +220,7 @@ static void bytes_beside_mapping_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 128, dir_of(test));
 }
 
-/* Copying code rounds up what was synced: see leave_granules(). */
+/* Code that copies reads whole words, and so past the synced part. */
 static void rounded_up_read_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -237,7 +237,7 @@ static void rounded_up_read_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* KCSAN's own report cannot be held back: what is filtered is not looked at. */
+/* KCSAN's own report cannot be held back: filtered mappings are not watched. */
 static void filtered_race_silent(struct kunit *test)
 {
 	long before = dma_owner_debug_count("reports_filtered");
@@ -272,7 +272,7 @@ static void device_write_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* The thread may be looking at the memory in the moment in which it is handed back. */
+/* The guard's thread may be watching the memory when it is synced for the CPU or unmapped. */
 static int hand_back(void *arg)
 {
 	u8 *buf = arg;
@@ -326,7 +326,7 @@ static void access_after_unmap_silent(struct kunit *test)
 		   dma_owner_debug_count("kcsan_watches") - watches);
 }
 
-/* Whoever gets the memory next has nothing to do with it. */
+/* The next user of the memory is not reported. */
 static void memory_reused_after_free_silent(struct kunit *test)
 {
 	int round;
@@ -350,7 +350,7 @@ static void memory_reused_after_free_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Unknown origin ======================================================= */
+/* === Unknown origin ====================================================== */
 
 static u32 last_read;
 
@@ -385,7 +385,7 @@ static void unknown_origin_named(struct kunit *test)
 	ktime_t end;
 
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KCSAN_REPORT_RACE_UNKNOWN_ORIGIN));
-	/* The guard itself looks at nothing meanwhile. */
+	/* The guard itself watches nothing meanwhile. */
 	kt_set(test, "watch_cpu", "0");
 	msleep(AGAIN_MS);
 	kt_reset();

@@ -43,7 +43,7 @@ static inline struct page *kt_dma_alloc_pages(struct device *dev, size_t size, d
 #define KT_NAME "dma_owner_kunit"
 extern struct device *kt_dev, *kt_dev2;
 
-/* === Suites =============================================================== */
+/* === Suites ============================================================== */
 
 int kt_suite_init(struct kunit_suite *suite);
 void kt_suite_exit(struct kunit_suite *suite);
@@ -82,23 +82,24 @@ static inline enum dma_data_direction dir_of(struct kunit *test)
 	return *(const enum dma_data_direction *)test->param_value;
 }
 
-/* === Skips ================================================================ */
+/* === Skips =============================================================== */
 
 void kt_skip_start(const struct kunit_suite *suite);
 void kt_skip_unable(struct kunit *test);
 bool kt_traps(struct kunit *test);
 
-/* === Buffers ============================================================== */
+/* === Buffers ============================================================= */
 
 void *kt_buf(struct kunit *test, size_t size);
 void *kt_own_buf(struct kunit *test, size_t size);
 u8 *kt_kfence_buf(struct kunit *test, size_t size);
 struct page *kt_page(struct kunit *test, unsigned int order);
 u8 *kt_page_buf(struct kunit *test);
+u8 *kt_boundary(struct kunit *test);
 struct page *kt_own_pages(struct kunit *test, gfp_t gfp, unsigned int order);
 bool kt_get_this_page(struct page *page);
 
-/* === Mappings ============================================================= */
+/* === Mappings ============================================================ */
 
 /* As page_pool maps and unmaps. */
 #define KT_POOL_ATTRS (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_WEAK_ORDERING)
@@ -117,9 +118,9 @@ dma_addr_t kt_map_quietly(struct kunit *test, struct device *dev, void *buf, siz
 			  enum dma_data_direction dir);
 void kt_map_legally(struct kunit *test, u8 *buf, size_t size, enum dma_data_direction dir);
 
-/* Makes @size bytes that a device owns several hand-overs: rule 6b goes by them. */
-static inline void kt_give_in_parts(struct device *dev, dma_addr_t dma, size_t size, size_t part,
-				    enum dma_data_direction dir)
+/* Makes several hand-overs of @size bytes that a device owns: rule 6b goes by them. */
+static inline void kt_hand_over_parts(struct device *dev, dma_addr_t dma, size_t size, size_t part,
+				      enum dma_data_direction dir)
 {
 	size_t at;
 
@@ -127,33 +128,33 @@ static inline void kt_give_in_parts(struct device *dev, dma_addr_t dma, size_t s
 		dma_sync_single_range_for_device(dev, dma, at, part, dir);
 }
 
-/* === Parameters, and dma-debug ============================================ */
+/* === Parameters, and dma-debug =========================================== */
 
 void kt_set(struct kunit *test, const char *name, const char *val);
 bool kt_can_quiet_dma_debug(void);
 u32 kt_quiet_dma_debug(void);
 void kt_unquiet_dma_debug(u32 saved);
 
-/* === Accesses ============================================================= */
+/* === Accesses ============================================================ */
 
 void test_dma_read(const void *p, size_t size);
 void test_dma_write(void *p, size_t size);
 void kt_write_strictly(void *p, size_t size);
 u8 kt_peek(const void *p);
 u8 kt_shadow(const void *p);
-bool kt_painted(const void *p);
-int kt_first_unclean(const void *p, int size);
+bool kt_is_poisoned(const void *p);
+int kt_first_inaccessible(const void *p, int size);
 void kt_device_writes(void *p, size_t size, u8 value);
 void kt_device_changes(u8 *p);
 
-/* === Frees ================================================================ */
+/* === Frees =============================================================== */
 
 void test_kfree(const void *buf);
 void test_free_pages(struct page *page, unsigned int order);
 void test_vfree(const void *buf);
 void kt_late_unmap(struct kunit *test, dma_addr_t dma, size_t size, enum dma_data_direction dir);
 
-/* === Threads ============================================================== */
+/* === Threads ============================================================= */
 
 /* A thread that is not the test's: starts at once, is gone after the join. */
 struct kt_thread {
@@ -173,7 +174,7 @@ bool kasan_save_enable_multi_shot(void);
 void kasan_restore_multi_shot(bool enabled);
 #endif
 
-/* === What the log says ==================================================== */
+/* === What the log says =================================================== */
 
 int kt_log_start(void);
 void kt_log_stop(void);
@@ -191,8 +192,8 @@ const char *kt_note(void);
 
 /*
  * Exactly one report since the last check, of this type, function and access. Where
- * accesses do not trap, what is expected of those that do is not looked at, and the
- * test goes on: the legal neighbours must be silent on every kernel.
+ * accesses do not trap, this is skipped and the test goes on: the legal neighbours must be
+ * silent on every kernel.
  */
 #define EXPECT_REPORT(test, type, fn, addr, size) do {			\
 	if (kt_traps(test))						\
@@ -266,7 +267,7 @@ const char *kt_note(void);
 	EXPECT_SILENCE(test);						\
 } while (0)
 
-/* Rule 6b: it may be written, and not read. What a device only reads is its own. */
+/* Rule 6b: it may be written, and not read. The device still owns DMA_TO_DEVICE bytes. */
 #define EXPECT_NOT_SYNCED(test, dir, ptr, n) do {			\
 	if ((dir) == DMA_TO_DEVICE)					\
 		EXPECT_DEVICE_OWNS(test, dir, ptr, n);			\
@@ -279,8 +280,8 @@ const char *kt_note(void);
 #define EXPECT_NO_TEXT(test, pattern)					\
 	KUNIT_EXPECT_FALSE_MSG(test, kt_has(pattern), "a line '%s'", pattern)
 
-/* All of it is accessible again, whoever had it: nothing of the tool's is left. */
+/* All of it is accessible again: no value of the tool's is left. */
 #define EXPECT_CLEAN(test, ptr, n)					\
-	KUNIT_EXPECT_EQ(test, kt_first_unclean(ptr, n), -1)
+	KUNIT_EXPECT_EQ(test, kt_first_inaccessible(ptr, n), -1)
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_KT_H */

@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
@@ -20,7 +21,7 @@
 #include "kt_lines.h"
 #include "one_access.h"
 
-/* === Accesses ============================================================= */
+/* === Accesses ============================================================ */
 
 /**
  * test_dma_read() - Read memory with one instrumented load.
@@ -43,7 +44,7 @@ kt_noinline void test_dma_write(void *p, size_t size)
 }
 
 /**
- * kt_peek() - Read a byte of a buffer behind the sanitizer's back.
+ * kt_peek() - Read a byte of a buffer without the sanitizer's checks.
  * @p: where
  */
 kt_noinline kt_unchecked u8 kt_peek(const void *p)
@@ -65,10 +66,10 @@ kt_noinline kt_unchecked u8 kt_shadow(const void *p)
 }
 
 /**
- * kt_painted() - Does the shadow byte of an address carry a value of the tool?
+ * kt_is_poisoned() - Does the shadow byte of an address carry a value of the tool?
  * @p: the address
  */
-bool kt_painted(const void *p)
+bool kt_is_poisoned(const void *p)
 {
 	u8 value = kt_shadow(p);
 
@@ -77,13 +78,13 @@ bool kt_painted(const void *p)
 }
 
 /**
- * kt_first_unclean() - The first granule that is not wholly accessible.
+ * kt_first_inaccessible() - The first granule that is not wholly accessible.
  * @p: the memory, of whole granules
  * @size: its size
  *
  * Return: its offset, -1 if there is none.
  */
-int kt_first_unclean(const void *p, int size)
+int kt_first_inaccessible(const void *p, int size)
 {
 	int i;
 
@@ -116,7 +117,7 @@ kt_noinline kt_unchecked void kt_device_changes(u8 *p)
 	WRITE_ONCE(*p, READ_ONCE(*p) + 1);
 }
 
-/* === Buffers ============================================================== */
+/* === Buffers ============================================================= */
 
 /**
  * kt_buf() - A zeroed kmalloc() buffer that the tool can guard.
@@ -214,6 +215,21 @@ u8 *kt_page_buf(struct kunit *test)
 }
 
 /**
+ * kt_boundary() - The first byte of a region, with the end of another region before it.
+ * @test: the test that owns the memory: a region on either side
+ *
+ * The tool divides memory into regions of 2 MiB, and keeps mappings that span two of them in
+ * a tree of their own.
+ */
+u8 *kt_boundary(struct kunit *test)
+{
+	struct page *page = kt_page(test, get_order(2 * SZ_2M));
+
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(page_to_phys(page), SZ_2M));
+	return (u8 *)page_address(page) + SZ_2M;
+}
+
+/**
  * kt_own_pages() - Pages that the test frees itself.
  * @test: the test; it is skipped if there are none
  * @gfp: flags besides GFP_KERNEL
@@ -250,7 +266,7 @@ bool kt_get_this_page(struct page *page)
 	return got == page;
 }
 
-/* === Mappings ============================================================= */
+/* === Mappings ============================================================ */
 
 /**
  * test_dma_map() - dma_map_single() that must succeed.
@@ -414,7 +430,7 @@ void kt_dir_desc(const enum dma_data_direction *dir, char *desc)
 	strscpy(desc, names[*dir], KUNIT_PARAM_DESC_SIZE);
 }
 
-/* === Frees ================================================================ */
+/* === Frees =============================================================== */
 
 /**
  * test_kfree() - kfree(), for a report to name.
@@ -465,7 +481,7 @@ void kt_late_unmap(struct kunit *test, dma_addr_t dma, size_t size, enum dma_dat
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live - 1);
 }
 
-/* === Cache lines ========================================================== */
+/* === Cache lines ========================================================= */
 
 /**
  * kt_object() - An object of KT_OBJECT bytes that begins with a cache line.
@@ -536,7 +552,7 @@ void kt_expect_other_mapping(struct kunit *test, const char *dev, int size,
 	EXPECT_TEXT(test, "Mapped by task * on cpu * at *");
 }
 
-/* === Parameters, and dma-debug ============================================ */
+/* === Parameters, and dma-debug =========================================== */
 
 static bool strict;
 
@@ -617,7 +633,7 @@ void kt_unquiet_dma_debug(u32 saved)
 		WRITE_ONCE(*dma_debug_budget, saved);
 }
 
-/* === Threads ============================================================== */
+/* === Threads ============================================================= */
 
 /* Waits to be joined: the module must not go while its code is on the stack. */
 static int thread_main(void *arg)
@@ -660,7 +676,7 @@ int kt_thread_join(struct kt_thread *t)
 	return t->ret;
 }
 
-/* === Suites =============================================================== */
+/* === Suites ============================================================== */
 
 struct device *kt_dev, *kt_dev2;
 

@@ -30,8 +30,8 @@ static struct {
 	struct task_struct *bar_by;
 	/* Whose report is being read; lines of other tasks in between are not its. */
 	struct task_struct *reporter;
-	int nreports;	/* Complete ones since the last check, kept or not. */
-	int nraces;	/* What KCSAN said of the guard's own accesses. */
+	int nreports;	/* Complete reports since the last check, kept or not. */
+	int nraces;	/* Reports of KCSAN about the guard's own accesses. */
 	struct seen_report report[REPORTS_KEPT];
 	char note[512];	/* The tool's last line outside of a report. */
 } seen = {
@@ -58,7 +58,7 @@ static void keep_line(const char *text, size_t len)
 	if (seen.nreports >= REPORTS_KEPT)
 		return;
 	r = &seen.report[seen.nreports];
-	/* A hint is one line for the tests, however it is broken. */
+	/* A wrapped hint is one line for the tests. */
 	if (r->nlines && starts_with(text, len, "      ") &&
 	    strstarts(r->line[r->nlines - 1], "Hint: ")) {
 		char *last = r->line[r->nlines - 1];
@@ -351,7 +351,7 @@ const char *kt_take_free_report(void *fn, const void *addr, size_t size)
 	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
 		return take_report("free-while-mapped", fn, third);
 
-	/* What the allocator gave out, which is no less. */
+	/* The size of the allocation is known, which is no less. */
 	wrong = take_report("free-while-mapped", fn, "Free of ");
 	if (!*wrong && !strstr(kt_line(2), strstr(third, " bytes at ")))
 		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'",

@@ -134,7 +134,7 @@ void kt_target_unmap(struct kt_target *t)
  * @dir: the direction
  */
 struct kt_target kt_target_of(struct kunit *test, struct page *page, size_t offset,
-			     size_t size, enum dma_data_direction dir)
+			      size_t size, enum dma_data_direction dir)
 {
 	struct kt_target t = {
 		.page = page, .offset = offset, .size = size,
@@ -159,7 +159,7 @@ struct kt_target kt_target_of(struct kunit *test, struct page *page, size_t offs
  * @dir: the direction
  */
 struct kt_target kt_target_of_buf(struct kunit *test, void *buf, size_t size,
-				 enum dma_data_direction dir)
+				  enum dma_data_direction dir)
 {
 	return kt_target_of(test, virt_to_page(buf), offset_in_page(buf), size, dir);
 }
@@ -173,7 +173,7 @@ struct kt_target kt_target_of_buf(struct kunit *test, void *buf, size_t size,
  * @dir: the direction
  */
 void kt_map_page(struct kunit *test, struct page *page, size_t offset, size_t size,
-		     enum dma_data_direction dir)
+		 enum dma_data_direction dir)
 {
 	struct kt_target t = kt_target_of(test, page, offset, size, dir);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Mappings that span two regions of 2 MiB, by which the tool divides memory: they live in
- * another tree, and change hands in two steps. All rules hold for them, alone and where they
+ * another tree, and change their owner in two steps. All rules hold for them, alone and where they
  * share memory with a mapping inside one region.
  */
 
@@ -16,20 +16,10 @@ KT_DIRECTIONS;
 
 #define HALF	512
 
-/* The middle of 4 MiB: memory of two regions, with a byte of each beside it. */
-static u8 *boundary(struct kunit *test)
-{
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *buf = page_address(page);
-
-	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(page_to_phys(page), SZ_2M));
-	return buf + SZ_2M;
-}
-
 static void mapping_of_two_regions_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
-	u8 *mid = boundary(test);
+	u8 *mid = kt_boundary(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, mid - HALF, 2 * HALF, dir);
 
 	EXPECT_CPU_OWNS(test, mid - HALF - 8, 8);
@@ -52,29 +42,29 @@ static void mapping_of_two_regions_traps(struct kunit *test)
 	EXPECT_CLEAN(test, mid - HALF, 2 * HALF);
 }
 
-/* One bus address, two trees: an unmap ends what it fits, whichever came first. */
+/* One DMA address, two trees: an unmap ends the mapping of its size, whichever was first. */
 static void unmap_by_size_ends_its_own(struct kunit *test)
 {
-	u8 *mid = boundary(test), *buf = mid - HALF;
-	int narrow_first;
+	u8 *mid = kt_boundary(test), *buf = mid - HALF;
+	int single_first;
 
-	for (narrow_first = 0; narrow_first < 2; narrow_first++) {
-		dma_addr_t wide = 0, narrow;
+	for (single_first = 0; single_first < 2; single_first++) {
+		dma_addr_t spanning = 0, single;
 
-		if (!narrow_first)
-			wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
-		narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
-		if (narrow_first)
-			wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+		if (!single_first)
+			spanning = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+		single = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
+		if (single_first)
+			spanning = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
 
-		dma_unmap_single(kt_dev, narrow, HALF, DMA_TO_DEVICE);
+		dma_unmap_single(kt_dev, single, HALF, DMA_TO_DEVICE);
 		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
 		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, mid, 8);
-		narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
-		dma_unmap_single(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+		single = test_dma_map(test, kt_dev, buf, HALF, DMA_TO_DEVICE);
+		dma_unmap_single(kt_dev, spanning, 2 * HALF, DMA_TO_DEVICE);
 		EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
 		EXPECT_CPU_OWNS(test, mid, 8);
-		dma_unmap_single(kt_dev, narrow, HALF, DMA_TO_DEVICE);
+		dma_unmap_single(kt_dev, single, HALF, DMA_TO_DEVICE);
 		EXPECT_CLEAN(test, buf, 2 * HALF);
 	}
 }
@@ -82,25 +72,25 @@ static void unmap_by_size_ends_its_own(struct kunit *test)
 /* A sync reaches the mapping of its direction, in whichever tree that is. */
 static void sync_by_direction_reaches_its_own(struct kunit *test)
 {
-	u8 *mid = boundary(test), *buf = mid - HALF;
-	dma_addr_t wide = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
-	dma_addr_t narrow = test_dma_map(test, kt_dev, buf, HALF, DMA_FROM_DEVICE);
+	u8 *mid = kt_boundary(test), *buf = mid - HALF;
+	dma_addr_t spanning = test_dma_map(test, kt_dev, buf, 2 * HALF, DMA_TO_DEVICE);
+	dma_addr_t single = test_dma_map(test, kt_dev, buf, HALF, DMA_FROM_DEVICE);
 	u32 saved;
 
-	/* dma-debug takes the one for the other in some kernels. */
+	/* In some kernels dma-debug takes one for the other. */
 	saved = kt_quiet_dma_debug();
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
-	dma_sync_single_for_cpu(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, single, HALF, DMA_FROM_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf, 8);
-	dma_sync_single_for_device(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, single, HALF, DMA_FROM_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
-	dma_sync_single_for_cpu(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, spanning, 2 * HALF, DMA_TO_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
 	EXPECT_CPU_OWNS(test, mid, 8);
-	dma_sync_single_for_cpu(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, single, HALF, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
-	dma_unmap_single(kt_dev, narrow, HALF, DMA_FROM_DEVICE);
-	dma_unmap_single(kt_dev, wide, 2 * HALF, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, single, HALF, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, spanning, 2 * HALF, DMA_TO_DEVICE);
 	kt_unquiet_dma_debug(saved);
 }
 
@@ -111,7 +101,7 @@ struct toucher {
 	u8 *buf;
 };
 
-/* Legal or wrong, as it comes: what matters is that the tool stands it. */
+/* The reads may be legal or wrong: the tool must stay consistent. */
 static int touch(void *arg)
 {
 	struct toucher *u = arg;
@@ -125,13 +115,13 @@ static int touch(void *arg)
 }
 
 /*
- * An access that traps while the mapping changes hands finds poison without an
- * owner for a moment. That is no inconsistency, and the tool goes on.
+ * An access that traps during a sync finds poison without an owner for a moment. That is no
+ * inconsistency, and the tool goes on.
  */
 static void access_during_sync_harmless(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
-	struct toucher u = { .buf = boundary(test) - HALF };
+	struct toucher u = { .buf = kt_boundary(test) - HALF };
 	dma_addr_t dma;
 	int round;
 
@@ -151,7 +141,7 @@ static void access_during_sync_harmless(struct kunit *test)
 		EXPECT_SILENCE(test);
 	kt_take_all();
 
-	/* It would have been disarmed otherwise. */
+	/* An inconsistency would have stopped the tool. */
 	kt_set(test, "dedup", "0");
 	EXPECT_CLEAN(test, u.buf, 2 * HALF);
 	dma = test_dma_map(test, kt_dev, u.buf, 2 * HALF, dir);
@@ -161,7 +151,7 @@ static void access_during_sync_harmless(struct kunit *test)
 
 static void content_of_two_regions_reported(struct kunit *test)
 {
-	u8 *mid = boundary(test);
+	u8 *mid = kt_boundary(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, mid - HALF, 2 * HALF, DMA_TO_DEVICE);
 
 	kt_device_changes(mid - 1);
@@ -180,13 +170,13 @@ static void content_of_two_regions_reported(struct kunit *test)
 /* Ciphers in place: mappings of one region and of two, in either order. */
 static void in_place_of_two_regions_silent(struct kunit *test)
 {
-	u8 *mid = boundary(test);
+	u8 *mid = kt_boundary(test);
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		bool wide_src = i & 1, src_first = i & 2;
-		u8 *src = wide_src ? mid - HALF : mid, *dst = wide_src ? mid : mid - HALF;
-		size_t src_size = wide_src ? 2 * HALF : HALF, dst_size = 3 * HALF - src_size;
+		bool spanning_src = i & 1, src_first = i & 2;
+		u8 *src = spanning_src ? mid - HALF : mid, *dst = spanning_src ? mid : mid - HALF;
+		size_t src_size = spanning_src ? 2 * HALF : HALF, dst_size = 3 * HALF - src_size;
 		dma_addr_t src_dma, dst_dma;
 
 		if (src_first)

@@ -59,7 +59,7 @@ static bool traps_write(struct kunit *test, void (*fn)(struct rmw_words *w))
 	return write;
 }
 
-/* What the other tests rely on. gcc checks the write of bit-fields, and else the read. */
+/* The other tests rely on this. gcc checks the write of bit-fields, and the read of the others. */
 static void compiler_checks_as_expected(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
@@ -92,7 +92,7 @@ static bool is_unseen(struct kunit *test)
 	return true;
 }
 
-/* === Memory that the device reads ========================================= */
+/* === Memory that the device reads ======================================== */
 
 static void rmw_to_device_reported(struct kunit *test)
 {
@@ -109,7 +109,7 @@ static void rmw_to_device_reported(struct kunit *test)
 		EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, SIZE);
 }
 
-/* Of a driver that is built otherwise: found at the end, and who it was. */
+/* A driver that is built otherwise: found at the unmap, with the likely writer. */
 static void unseen_rmw_to_device_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
@@ -145,7 +145,7 @@ static void rmw_in_turn_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Memory beside what the device writes ================================= */
+/* === Memory beside what the device writes ================================ */
 
 /* Words in the first line of the buffer, and in its last. */
 static u8 *words_before(u8 *buf)
@@ -158,7 +158,7 @@ static u8 *words_after(u8 *buf)
 	return buf + 4 * LINE + 32;
 }
 
-/* With a word of its own in its first granule, and in its last. */
+/* The first granule, and the last, also hold bytes beside the buffer. */
 static dma_addr_t map_between(struct kunit *test, u8 *buf)
 {
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 2 * LINE + 20,
@@ -213,7 +213,7 @@ static void unseen_rmw_in_shared_line_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("1 byte before the buffer, in its first cache line *"));
 	KUNIT_EXPECT_TRUE(test, kt_has("*last read there, of *, is in test_once_*"));
 
-	/* The same at its end, and found by a sync. */
+	/* The same at the end of the buffer, found by a sync. */
 	dma = map_between(test, buf);
 	rmw->once((void *)words_after(buf));
 	rmw->once((void *)words_after(buf));
@@ -226,7 +226,7 @@ static void unseen_rmw_in_shared_line_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Bytes in a granule of the buffer's, which cannot trap. */
+/* A write to bytes that share a granule with the buffer cannot trap. */
 static void write_in_shared_granule_reported(struct kunit *test)
 {
 	u8 *buf = kt_object(test);
@@ -242,7 +242,7 @@ static void write_in_shared_granule_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("*is 1 byte before its start: it was 0x00 and is 0x5a.*"));
 }
 
-/* What may be written when, and a write that is another's fault, or was reported. */
+/* Writes that are legal, that were reported already, or that another device made. */
 static void rmw_beside_in_turn_silent(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
@@ -254,11 +254,11 @@ static void rmw_beside_in_turn_silent(struct kunit *test)
 	kt_set(test, "noncoherent", "64");
 	rmw->once((void *)words_before(buf));
 	dma = map_between(test, buf);
-	/* Another line, and reads. */
+	/* Writes to other lines, and reads. */
 	rmw->once((void *)(buf + LINE));
 	rmw->once((void *)(buf + 5 * LINE));
 	test_dma_read(words_before(buf), 8);
-	/* The first line is the CPU's, the last one is the device's. */
+	/* The CPU owns the first line, the device the last one. */
 	dma_sync_single_for_cpu(kt_dev, dma, LINE, DMA_FROM_DEVICE);
 	rmw->once((void *)words_before(buf));
 	dma_sync_single_for_device(kt_dev, dma, LINE, DMA_FROM_DEVICE);
@@ -266,14 +266,14 @@ static void rmw_beside_in_turn_silent(struct kunit *test)
 	rmw->once((void *)words_before(buf));
 	EXPECT_SILENCE(test);
 
-	/* What trapped is not found again. */
+	/* A write that trapped is not reported again. */
 	dma = map_between(test, buf);
 	test_dma_write(words_after(buf), 8);
 	EXPECT_REPORT(test, "shared-line-write", test_dma_write, words_after(buf), 8);
 	unmap_between(dma);
 	EXPECT_SILENCE(test);
 
-	/* Another device wrote there: that is said at the map. */
+	/* Another device wrote there: that was reported at the map. */
 	dma = map_between(test, buf);
 	kt_set(test, "off_types", "cacheline-sharing");
 	other = test_dma_map(test, kt_dev2, words_after(buf), 16, DMA_FROM_DEVICE);
@@ -284,7 +284,7 @@ static void rmw_beside_in_turn_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* === Memory that the CPU got back ========================================= */
+/* === Memory synced for the CPU =========================================== */
 
 static void rmw_then_unmap_reported(struct kunit *test)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rule 1: a map call gives its range to the device, to the byte at both ends, and nothing
+ * Rule 1: after a map call the device owns its range, to the byte at both ends, and nothing
  * beside it. With DMA_ATTR_SKIP_CPU_SYNC, and from dma_alloc_pages() and
- * dma_alloc_noncontiguous(), the range is mapped and stays with the CPU until it is synced.
+ * dma_alloc_noncontiguous(), the CPU owns the range until it is synced for the device.
  */
 
 #include <linux/mm.h>
@@ -65,7 +65,7 @@ static void bytes_beside_mapping_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 64, 16);
 }
 
-/* An access of which the device owns only the end, or only the beginning. */
+/* The device owns only the end, or only the beginning, of what is accessed. */
 static void access_across_edge_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -81,8 +81,8 @@ static void access_across_edge_traps(struct kunit *test)
 }
 
 /*
- * A buffer that ends within a granule, at the end of its object: its last byte
- * is guarded too, and unmap puts back exactly the shadow that was there.
+ * A buffer that ends within a granule, at the end of its object: its last byte traps too,
+ * and unmap restores exactly the shadow that was there.
  */
 static void last_partial_granule_traps(struct kunit *test)
 {
@@ -110,7 +110,7 @@ static void last_partial_granule_traps(struct kunit *test)
 	}
 }
 
-/* The last granule also holds a byte that is not mapped: hands off. */
+/* The last granule also holds a byte that is not mapped: it must not be poisoned. */
 static void granule_shared_with_cpu_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -163,7 +163,7 @@ static void mapping_of_large_kmalloc_traps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + size - 1), 4);
 }
 
-/* Objects of a cache of one's own lie closer together than kmalloc()'s. */
+/* Objects of a private cache lie closer together than those of kmalloc(). */
 static void neighbouring_objects_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -197,7 +197,7 @@ static void neighbouring_objects_silent(struct kunit *test)
 static void fragment_unmapped_others_trap(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 	const size_t frag = PAGE_SIZE / 4;
 	dma_addr_t dma[4];
 	int i;
@@ -257,7 +257,7 @@ static void mappings_meeting_in_granule_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 96, 8);
 }
 
-/* === DMA_ATTR_SKIP_CPU_SYNC =============================================== */
+/* === DMA_ATTR_SKIP_CPU_SYNC ============================================== */
 
 static void map_skipping_sync_cpu_owns(struct kunit *test)
 {
@@ -290,7 +290,7 @@ static void sync_after_skipping_map_device_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 64, 8);
 }
 
-/* Without the attribute the same map call gives all of it. */
+/* Without the attribute, the same call maps all of it for the device. */
 static void map_with_other_attribute_device_owns(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -306,8 +306,8 @@ static void map_with_other_attribute_device_owns(struct kunit *test)
 }
 
 /*
- * page_pool: map once and skip, give what a packet may fill to the device, take
- * what it did fill for the CPU, recycle without unmapping.
+ * page_pool: map once without a sync, sync for the device what a packet may fill, sync for
+ * the CPU what it did fill, recycle without unmapping.
  */
 static void page_pool_cycle_unsynced_traps(struct kunit *test)
 {
@@ -327,7 +327,7 @@ static void page_pool_cycle_unsynced_traps(struct kunit *test)
 		EXPECT_READ_OK(test, buf + headroom + len - 1, 1);
 		EXPECT_READ_TRAPS(test, buf + headroom + 344, 8);
 		EXPECT_READ_TRAPS(test, buf + headroom + room - 8, 8);
-		/* The stack's shared info, behind what was ever given away. */
+		/* The network stack's shared info, after what was ever synced for the device. */
 		EXPECT_CPU_OWNS(test, buf + PAGE_SIZE - 320, 8);
 	}
 	dma_unmap_page_attrs(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE,
@@ -357,7 +357,7 @@ static void map_sg_skipping_sync_cpu_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf[1] + 248, 8);
 }
 
-/* === dma_alloc_pages(), dma_alloc_noncontiguous() ========================= */
+/* === dma_alloc_pages(), dma_alloc_noncontiguous() ======================== */
 
 static void alloc_pages_cpu_owns(struct kunit *test)
 {
@@ -383,10 +383,10 @@ static void alloc_pages_cpu_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE, 8);
 	EXPECT_DEVICE_OWNS(test, dir, buf + PAGE_SIZE + 256, 8);
 
-	/* Freed while the device has it: the driver has stopped the device. */
+	/* Freed while the device owns it: the driver has stopped the device. */
 	dma_free_pages(kt_dev, size, page, dma, dir);
 	for (i = 0; i < size; i += 8)
-		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + i));
 }
 
 static void alloc_noncontiguous_cpu_owns(struct kunit *test)
@@ -413,10 +413,10 @@ static void alloc_noncontiguous_cpu_owns(struct kunit *test)
 	dma_sync_sgtable_for_device(kt_dev, sgt, dir);
 	dma_free_noncontiguous(kt_dev, size, sgt, dir);
 	for (i = 0; i < PAGE_SIZE; i += 8)
-		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + i));
 }
 
-/* Many of them, one after another: the same pages come back unpoisoned. */
+/* Many, one after another: the same pages are allocated again, and are not poisoned. */
 static void pages_allocated_again_clean(struct kunit *test)
 {
 	dma_addr_t dma;
@@ -428,7 +428,7 @@ static void pages_allocated_again_clean(struct kunit *test)
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
 		EXPECT_CPU_OWNS(test, page_address(page), 8);
 		dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
-		KUNIT_EXPECT_TRUE(test, kt_painted(page_address(page)));
+		KUNIT_EXPECT_TRUE(test, kt_is_poisoned(page_address(page)));
 		dma_free_pages(kt_dev, PAGE_SIZE, page, dma, DMA_FROM_DEVICE);
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rules 1 to 5 for scatterlists: the CPU's side of each entry is what changes hands, however
- * the DMA side was merged. Lists may be chained, long, repeat a page, and be synced as a list
+ * Rules 1 to 5 for scatterlists: ownership goes by the memory of each entry, however the
+ * DMA side was merged. Lists may be chained, long, repeat a page, and be synced as a list
  * or entry by entry.
  */
 
@@ -60,7 +60,7 @@ static void entries_not_mapped_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf[1], 8);
 }
 
-/* As in requests for ciphers without associated data: the list begins with nothing. */
+/* As in requests for ciphers without associated data: the list begins with an empty entry. */
 static void empty_entries_silent(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
@@ -116,7 +116,7 @@ static void synced_list_cpu_owns(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 3, dir);
 }
 
-/* A driver that looks at one entry's header. */
+/* A driver that reads the header in one entry. */
 static void synced_entry_others_trap(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -130,7 +130,7 @@ static void synced_entry_others_trap(struct kunit *test)
 		sg_set_buf(&sg[i], buf[i], SIZE);
 	}
 	KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 3, dir), 0);
-	/* Merged entries have no addresses of their own; these cannot be merged. */
+	/* Merged entries have no DMA addresses of their own; these cannot be merged. */
 	dma_sync_single_for_cpu(kt_dev, sg_dma_address(&sg[1]), 64, dir);
 	EXPECT_DEVICE_OWNS(test, dir, buf[0], 8);
 	EXPECT_CPU_OWNS(test, buf[1], 8);
@@ -143,7 +143,7 @@ static void synced_entry_others_trap(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf[1], 8);
 }
 
-/* struct sg_table, its own map and sync calls, and more entries than one page. */
+/* struct sg_table, with its own map and sync calls, and more entries than one page holds. */
 static void table_of_300_entries_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -160,7 +160,7 @@ static void table_of_300_entries_traps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, 0);
 	if (!err) {
 		for (i = 0; i < n * 64; i += 8)
-			KUNIT_EXPECT_EQ_MSG(test, kt_painted(buf + i), i % 64 < 32,
+			KUNIT_EXPECT_EQ_MSG(test, kt_is_poisoned(buf + i), i % 64 < 32,
 					    "offset %d", i);
 		EXPECT_DEVICE_OWNS(test, dir, buf, 8);
 		EXPECT_DEVICE_OWNS(test, dir, buf + (n - 1) * 64, 8);
@@ -230,7 +230,7 @@ static void page_listed_twice_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, other, 8);
 }
 
-/* Offsets into pages, adjacent in memory: an IOMMU or the block layer merges. */
+/* Offsets into pages, adjacent in memory: an IOMMU or the block layer merges them. */
 static void adjacent_entries_trap(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -258,7 +258,7 @@ static void adjacent_entries_trap(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + PAGE_SIZE + 512, 8);
 }
 
-/* A hint that fits: what gives a list back is dma_sync_sg_for_cpu(). */
+/* The hint names the call for lists: dma_sync_sg_for_cpu(). */
 static void report_of_list_names_sg_calls(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -278,13 +278,13 @@ static void report_of_list_names_sg_calls(struct kunit *test)
 }
 
 /*
- * What an IOMMU has merged into one bus range is synced as one, though it is
- * several runs of memory. Entries that follow each other look the same.
+ * An IOMMU merges entries into one range of DMA addresses, which is synced as one though it
+ * is several runs of memory. Adjacent entries look the same.
  */
 static void sync_across_entries_cpu_owns(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 	u32 saved;
 	struct scatterlist sg[3];
 	dma_addr_t dma;
@@ -299,7 +299,7 @@ static void sync_across_entries_cpu_owns(struct kunit *test)
 		dma_unmap_sg(kt_dev, sg, 3, dir);
 		kunit_skip(test, "the entries are not contiguous for the device");
 	}
-	/* dma-debug knows entries, not what became of them. */
+	/* dma-debug knows the entries, not the merged range. */
 	saved = kt_quiet_dma_debug();
 	dma_sync_single_for_cpu(kt_dev, dma + 128, 512, dir);
 	EXPECT_DEVICE_OWNS(test, dir, buf + 120, 8);
@@ -315,7 +315,7 @@ static void sync_across_entries_cpu_owns(struct kunit *test)
 	EXPECT_CLEAN(test, buf, 768);
 }
 
-/* A list that was never mapped, or is empty: its unmap ends nothing, which counts. */
+/* The unmap of a list that was never mapped ends nothing, and is counted. */
 static void unmap_of_unmapped_list_counted(struct kunit *test)
 {
 	u32 saved;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rule 2: a sync gives exactly its range, to the CPU or to the device: ownership is per byte,
- * never per mapping. A sync for the CPU in the direction DMA_TO_DEVICE, of memory that the
- * device may write, gives nothing.
+ * Rule 2: a sync changes the owner of exactly its range: ownership is per byte, never per
+ * mapping. A sync for the CPU with DMA_TO_DEVICE, of memory that the device may write, changes
+ * nothing.
  */
 
 #include <linux/bitmap.h>
@@ -16,7 +16,7 @@
 
 KT_DIRECTIONS;
 
-/* === Whole mappings ======================================================= */
+/* === Whole mappings ====================================================== */
 
 static void syncs_in_turn_change_owner(struct kunit *test)
 {
@@ -37,7 +37,7 @@ static void syncs_in_turn_change_owner(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-/* What the device owns already is given to it again: legal, changes nothing. */
+/* A sync for the device of what it owns already is legal, and changes nothing. */
 static void synced_for_device_twice_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -125,14 +125,14 @@ static void calls_counted(struct kunit *test)
 		dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	}
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
-	/* Other drivers may be at work, too. */
+	/* Other drivers may make calls, too. */
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("maps"), maps + 1);
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("unmaps"), unmaps + 1);
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("syncs_for_cpu"), for_cpu + 5);
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("syncs_for_device"), for_device + 5);
 }
 
-/* A sync for the CPU in the direction of the device does nothing on any machine. */
+/* A sync for the CPU with DMA_TO_DEVICE does nothing on any machine. */
 static void idle_sync_read_reported(struct kunit *test)
 {
 	u32 saved;
@@ -178,7 +178,7 @@ static void idle_sync_of_list_read_traps(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
 }
 
-/* === Parts of a mapping =================================================== */
+/* === Parts of a mapping ================================================== */
 
 static void part_synced_for_cpu_others_trap(struct kunit *test)
 {
@@ -215,10 +215,10 @@ static void part_synced_for_device_others_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 256, 1);
 }
 
-/* A driver that hands out a page in two halves, in turns. */
+/* A driver that uses the two halves of a page in turns. */
 static void half_page_synced_other_half_traps(struct kunit *test)
 {
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 	const size_t half = PAGE_SIZE / 2;
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, PAGE_SIZE, DMA_FROM_DEVICE);
 	size_t mine = 0;
@@ -235,7 +235,7 @@ static void half_page_synced_other_half_traps(struct kunit *test)
 	dma_unmap_page(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
 }
 
-/* One large mapping, used as a ring of which the CPU has one part at a time. */
+/* One large mapping, used as a ring of which the CPU owns one part at a time. */
 static void ring_element_synced_next_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -243,7 +243,7 @@ static void ring_element_synced_next_traps(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 16 * 128, dir);
 	int i;
 
-	kt_give_in_parts(kt_dev, dma, 16 * 128, 128, dir);
+	kt_hand_over_parts(kt_dev, dma, 16 * 128, 128, dir);
 	for (i = 0; i < 32; i++) {
 		u8 *mine = buf + i % 16 * 128, *next = buf + (i + 1) % 16 * 128;
 
@@ -256,7 +256,7 @@ static void ring_element_synced_next_traps(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 16 * 128, dir);
 }
 
-/* Every other part goes to the CPU; then all of it to the device, and back. */
+/* Every other part is synced for the CPU; then all of it for the device, and for the CPU. */
 static void alternate_parts_synced_merge(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -264,7 +264,7 @@ static void alternate_parts_synced_merge(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 1024, dir);
 	int i;
 
-	kt_give_in_parts(kt_dev, dma, 1024, 128, dir);
+	kt_hand_over_parts(kt_dev, dma, 1024, 128, dir);
 	for (i = 0; i < 1024; i += 256)
 		dma_sync_single_range_for_cpu(kt_dev, dma, i, 128, dir);
 	for (i = 0; i < 1024; i += 256) {
@@ -272,24 +272,24 @@ static void alternate_parts_synced_merge(struct kunit *test)
 		EXPECT_WRITE_TRAPS(test, buf + i + 128, 8);
 	}
 	dma_sync_single_for_device(kt_dev, dma, 1024, dir);
-	/* Once more, so that parts that did not merge would show. */
+	/* Once more: parts that did not merge would show. */
 	dma_sync_single_range_for_cpu(kt_dev, dma, 64, 128, dir);
 	for (i = 0; i < 1024; i += 8)
-		KUNIT_EXPECT_EQ_MSG(test, kt_painted(buf + i), i < 64 || i >= 192,
+		KUNIT_EXPECT_EQ_MSG(test, kt_is_poisoned(buf + i), i < 64 || i >= 192,
 				    "offset %d", i);
 	dma_sync_single_for_cpu(kt_dev, dma, 1024, dir);
 	EXPECT_CLEAN(test, buf, 1024);
 	dma_unmap_single(kt_dev, dma, 1024, dir);
 }
 
-/* The ranges of the sync calls need not be those of earlier ones. */
+/* A sync need not have the range of an earlier one. */
 static void overlapping_syncs_last_one_counts(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = kt_buf(test, 1024);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 1024, dir);
 
-	kt_give_in_parts(kt_dev, dma, 1024, 256, dir);
+	kt_hand_over_parts(kt_dev, dma, 1024, 256, dir);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 0, 512, dir);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 256, 512, dir);
 	dma_sync_single_range_for_device(kt_dev, dma, 128, 192, dir);
@@ -302,7 +302,7 @@ static void overlapping_syncs_last_one_counts(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 1024, dir);
 }
 
-/* Neither end on a granule: every byte the CPU owns is silent. */
+/* Neither end is on a granule: an access to any byte that the CPU owns is silent. */
 static void unaligned_sync_cpu_bytes_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -321,7 +321,7 @@ static void unaligned_sync_cpu_bytes_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, 128);
 }
 
-/* Given back in two calls that meet within a granule: whole again, it traps. */
+/* Synced for the device in two calls that meet within a granule: it is whole again, and traps. */
 static void granule_synced_in_halves_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -338,8 +338,8 @@ static void granule_synced_in_halves_traps(struct kunit *test)
 }
 
 /*
- * A thousand sync calls with ranges at random, whole granules, against a bitmap
- * that does what rule 2 says: the shadow must agree granule by granule.
+ * A thousand sync calls with random ranges of whole granules. A bitmap follows rule 2, and
+ * the shadow must agree with it granule by granule.
  */
 static void random_syncs_match_bitmap(struct kunit *test)
 {
@@ -367,7 +367,7 @@ static void random_syncs_match_bitmap(struct kunit *test)
 			bitmap_set(device_owns, first, n);
 		}
 		for (g = 0; g < granules; g++) {
-			if (kt_painted(buf + 8 * g) == !!test_bit(g, device_owns))
+			if (kt_is_poisoned(buf + 8 * g) == !!test_bit(g, device_owns))
 				continue;
 			KUNIT_FAIL(test, "round %u, granule %u: device owns %d, shadow %02x",
 				   round, g, test_bit(g, device_owns), kt_shadow(buf + 8 * g));
@@ -383,8 +383,8 @@ static void random_syncs_match_bitmap(struct kunit *test)
 }
 
 /*
- * As many parts as a mapping can have: should the tool run out of room for them,
- * it must err on the side of silence and say so in its counter.
+ * As many parts as a mapping can have. If the tool runs out of room for them, it must be
+ * silent about the rest and count that.
  */
 static void many_parts_cpu_bytes_silent(struct kunit *test)
 {
@@ -397,8 +397,8 @@ static void many_parts_cpu_bytes_silent(struct kunit *test)
 	for (i = 0; i < size; i += 16)
 		dma_sync_single_range_for_cpu(kt_dev, dma, i, 8, DMA_FROM_DEVICE);
 	for (i = 0; i < size; i += 16) {
-		wrong += kt_painted(buf + i);
-		untrapped += !kt_painted(buf + i + 8);
+		wrong += kt_is_poisoned(buf + i);
+		untrapped += !kt_is_poisoned(buf + i + 8);
 	}
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	if (dma_owner_debug_count("ranges_exhausted") == exhausted)
@@ -408,16 +408,14 @@ static void many_parts_cpu_bytes_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, size);
 }
 
-/*
- * A driver computes a length and gets a negative one, which no coherent machine minds,
- * and dma-debug only warns of.
- */
+/* A driver computes a negative length. A coherent machine ignores it, and dma-debug only warns. */
 static void negative_sync_length_harmless(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 2048);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 2048, DMA_TO_DEVICE);
 	u32 saved;
-	bool able = kt_can_quiet_dma_debug() && dma == virt_to_phys(buf) && dev_is_dma_coherent(kt_dev);
+	bool able = kt_can_quiet_dma_debug() && dma == virt_to_phys(buf) &&
+		    dev_is_dma_coherent(kt_dev);
 	int offset;
 
 	for (offset = 0; able && offset <= 64; offset += 64) {

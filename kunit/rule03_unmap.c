@@ -28,7 +28,7 @@ static void unmap_of_cpu_owned_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
 }
 
-/* Rule 3: the attribute on unmap means a faster unmap, not half an unmap. */
+/* With the attribute, the unmap is faster, and still a whole unmap. */
 static void unmap_skipping_sync_cpu_owns(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -42,7 +42,7 @@ static void unmap_skipping_sync_cpu_owns(struct kunit *test)
 	EXPECT_CLEAN(test, buf, PAGE_SIZE);
 }
 
-/* === Stale bytes ========================================================== */
+/* === Stale bytes ========================================================= */
 
 /* Rule 3b. */
 static void read_after_skipping_unmap_reported(struct kunit *test)
@@ -59,7 +59,7 @@ static void read_after_skipping_unmap_reported(struct kunit *test)
 		dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
 		kt_device_writes(p, 128, 0x11);
 		test_pool_unmap(dma, DMA_FROM_DEVICE);
-		/* A bounce buffer loses it on this machine. */
+		/* With a bounce buffer, the data are lost on this machine. */
 		if (!lined && dma == page_to_phys(page)) {
 			EXPECT_CPU_OWNS(test, p, 8);
 			EXPECT_CLEAN(test, p, PAGE_SIZE);
@@ -71,12 +71,12 @@ static void read_after_skipping_unmap_reported(struct kunit *test)
 		KUNIT_EXPECT_STREQ(test, kt_take_report("cpu-read", test_dma_read, p + 40, 8), "");
 		KUNIT_EXPECT_TRUE(test, kt_has("They were unmapped with DMA_ATTR_SKIP_CPU_SYNC at test_pool_unmap+0x*"));
 		EXPECT_CPU_OWNS(test, p + 2048, 8);
-		/* What is written may be read. */
+		/* What was written may be read. */
 		test_dma_write(p + 40, 8);
 		test_dma_read(p + 40, 8);
 		EXPECT_SILENCE(test);
 		EXPECT_READ_TRAPS(test, p + 48, 8);
-		/* What is mapped again is another mapping's. */
+		/* Mapped again, the bytes are no longer stale. */
 		dma = test_pool_map(test, page, DMA_FROM_DEVICE);
 		EXPECT_CPU_OWNS(test, p + 48, 8);
 		EXPECT_CLEAN(test, p, PAGE_SIZE);
@@ -84,7 +84,7 @@ static void read_after_skipping_unmap_reported(struct kunit *test)
 	}
 }
 
-/* What was synced before the unmap is the CPU's. */
+/* The CPU owns what was synced before the unmap. */
 static void synced_before_skipping_unmap_silent(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
@@ -100,7 +100,7 @@ static void synced_before_skipping_unmap_silent(struct kunit *test)
 	EXPECT_CLEAN(test, p, PAGE_SIZE);
 }
 
-/* The same of a list, and what was written to it. */
+/* The same for a list, and for a write to it. */
 static void list_read_after_skipping_unmap_traps(struct kunit *test)
 {
 	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
@@ -114,7 +114,10 @@ static void list_read_after_skipping_unmap_traps(struct kunit *test)
 	sg_set_buf(&sg[1], b, SIZE);
 	for (skips = 0; skips < 2; skips++) {
 		KUNIT_ASSERT_NE(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 0);
-		/* dma-debug wants a list synced as a whole, but not a part of it. */
+		/*
+		 * dma-debug accepts no sync of a whole list but dma_sync_sg_*(), and
+		 * accepts one of a part.
+		 */
 		dma_sync_single_for_cpu(kt_dev, sg_dma_address(&sg[0]), SIZE, DMA_FROM_DEVICE);
 		test_dma_write(a + 64, 8);
 		dma_unmap_sg_attrs(kt_dev, sg, 2, DMA_FROM_DEVICE,
@@ -132,7 +135,7 @@ static void list_read_after_skipping_unmap_traps(struct kunit *test)
 	EXPECT_CPU_OWNS(test, b, 8);
 }
 
-/* Each of the ways in which what is stale ends, to the byte. */
+/* Each way in which bytes stop being stale, to the byte. */
 static void stale_written_or_mapped_silent(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
@@ -145,12 +148,12 @@ static void stale_written_or_mapped_silent(struct kunit *test)
 		kunit_skip(test, "it is bounced");
 	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
 	test_pool_unmap(dma, DMA_FROM_DEVICE);
-	/* Written, and not what is beside it. */
+	/* Written: only these bytes. */
 	EXPECT_READ_TRAPS(test, p + 56, 8);
 	test_dma_write(p + 64, 8);
 	EXPECT_READ_OK(test, p + 64, 8);
 	EXPECT_READ_TRAPS(test, p + 72, 8);
-	/* Mapped, and so on. */
+	/* Mapped and unmapped. */
 	part = test_dma_map(test, kt_dev2, p + 128, 64, DMA_TO_DEVICE);
 	EXPECT_READ_OK(test, p + 128, 64);
 	EXPECT_READ_TRAPS(test, p + 120, 8);
@@ -158,7 +161,7 @@ static void stale_written_or_mapped_silent(struct kunit *test)
 	dma_unmap_single(kt_dev2, part, 64, DMA_TO_DEVICE);
 	EXPECT_READ_OK(test, p + 128, 64);
 	EXPECT_READ_TRAPS(test, p + 192, 8);
-	/* Left stale while it is mapped elsewhere, too: the other's unmap is a sync. */
+	/* Stale while another device has it mapped: the other's unmap is a sync for the CPU. */
 	dma = test_pool_map(test, page, DMA_FROM_DEVICE);
 	part = dma_map_single_attrs(kt_dev2, p + 256, 64, DMA_FROM_DEVICE, KT_POOL_ATTRS);
 	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev2, part));
@@ -171,7 +174,7 @@ static void stale_written_or_mapped_silent(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p + 320, 8);
 }
 
-/* Whoever gets the page next knows nothing of it. */
+/* The next user of the page does not notice. */
 static void stale_page_freed_clean(struct kunit *test)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -184,16 +187,15 @@ static void stale_page_freed_clean(struct kunit *test)
 	dma = test_pool_map(test, page, DMA_FROM_DEVICE);
 	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
 	test_pool_unmap(dma, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(p));
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_is_poisoned(p));
 	__free_page(page);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_FALSE(test, kt_painted(p));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(p));
 }
 
 /*
- * A hand-over that ends inside of a granule, and the next begins there. That the CPU
- * writes to what is left of the first is not seen: it is not stale then, whatever the
- * other is.
+ * One hand-over ends inside a granule, and the next begins there. A write to the rest of
+ * that granule is not seen, so it does not become stale.
  */
 static void stale_part_of_granule_silent(struct kunit *test)
 {
@@ -222,7 +224,7 @@ static void stale_part_of_granule_silent(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p + 104, 8);
 }
 
-/* === Equal mappings ======================================================= */
+/* === Equal mappings ====================================================== */
 
 /* Rule 3c. */
 static void unmap_by_attribute_ends_its_own(struct kunit *test)

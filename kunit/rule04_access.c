@@ -19,7 +19,7 @@
 
 KT_DIRECTIONS;
 
-/* === Words ================================================================ */
+/* === Words =============================================================== */
 
 /* Three bytes that the compiler checks at both ends, wherever they lie. */
 struct odd_field {
@@ -31,7 +31,7 @@ static kt_noinline u32 test_read_odd_field(const volatile struct odd_field *fiel
 	return field->value;
 }
 
-/* Up to the last byte of an object: what is behind it has not been touched. */
+/* Up to the last byte of an object: what follows it was not accessed. */
 static void bit_field_at_object_end_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 8);
@@ -45,7 +45,7 @@ static void bit_field_at_object_end_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 8, DMA_TO_DEVICE);
 }
 
-/* A report stops nobody: the store lands, and so does the next one. */
+/* A report does not stop the store, nor the next one. */
 static void reported_write_takes_effect(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -68,7 +68,7 @@ static kt_noinline u32 test_load(const u32 *p)
 	return READ_ONCE(*p);
 }
 
-/* The load behind a trap sees the memory, whether or not it is reported. */
+/* The load that trapped reads the memory, whether it is reported or not. */
 static void reported_read_returns_data(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -101,8 +101,8 @@ static kt_noinline void test_set_bit(unsigned long *word)
 }
 
 /*
- * Written in assembly, and yet checked: explicitly, and on some architectures
- * once more by the compiler, so that one access is reported twice.
+ * Atomics are written in assembly and checked explicitly, on some architectures once more
+ * by the compiler: one access can have two reports.
  */
 static void expect_reports(struct kunit *test, const char *title)
 {
@@ -125,7 +125,7 @@ static void atomics_reported(struct kunit *test)
 	else
 		expect_reports(test, "BUG: DMA_OWNER: cpu-read in test_atomic_read+0x");
 
-	/* A read-modify-write is a write, whatever it reads. */
+	/* A read-modify-write is a write. */
 	test_atomic_inc(v);
 	expect_reports(test, "BUG: DMA_OWNER: cpu-write in test_atomic_inc+0x");
 	KUNIT_EXPECT_EQ(test, kt_peek(v), IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? 0 : 1);
@@ -142,7 +142,7 @@ static void atomics_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_atomic_read(v), 2);
 }
 
-/* === Whole buffers ======================================================== */
+/* === Whole buffers ======================================================= */
 
 /* noinline and with a hidden size, so that the compiler must call memcpy(). */
 static kt_noinline void test_memcpy(void *to, const void *from, size_t size)
@@ -173,7 +173,7 @@ static u8 *filled(struct kunit *test)
 	return buf;
 }
 
-/* Compares behind the sanitizer's back. */
+/* Compares without the sanitizer's checks. */
 static bool is_filled(const u8 *buf)
 {
 	int i;
@@ -275,7 +275,7 @@ static void memset_of_mapped_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Both sides belong to a device: one report for each. */
+/* A device owns both sides: one report for each. */
 static void memcpy_between_mapped_reported_twice(struct kunit *test)
 {
 	u8 *from = filled(test), *to = kt_buf(test, SIZE);
@@ -294,8 +294,8 @@ static void memcpy_between_mapped_reported_twice(struct kunit *test)
 }
 
 /*
- * The copies to and from user space check the kernel's buffer before they touch
- * the user's. Nothing is ever mapped in page 0, so nothing is copied, too.
+ * The copies to and from user space check the kernel's buffer before they access the
+ * user's. Nothing is ever mapped in page 0, so nothing is copied.
  */
 #define NOWHERE ((void __user *)16)
 
@@ -379,7 +379,7 @@ static kt_noinline u32 test_jhash(const void *buf, size_t size)
 	return jhash(buf, size, 0);
 }
 
-/* Reads every byte with instrumented loads, and gets every byte right. */
+/* Reads every byte with instrumented loads, correctly. */
 static void hash_of_to_device_silent(struct kunit *test)
 {
 	u8 *buf = filled(test);

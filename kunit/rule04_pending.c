@@ -48,8 +48,8 @@ static void write_then_unmap_reported(struct kunit *test)
 
 	test_dma_write(buf + 16, 8);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 16));
-	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 24));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + 16));
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_is_poisoned(buf + 24));
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 16, 8);
 	KUNIT_EXPECT_TRUE(test, kt_has("The write was not synced for the device before dma_unmap_single() in test_dma_unmap+0x*"));
@@ -58,7 +58,7 @@ static void write_then_unmap_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* A sync that covers a part leaves the rest pending, also of one write. */
+/* A sync of a part leaves the rest pending, also of a single write. */
 static void write_synced_in_part_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -79,7 +79,7 @@ static void write_synced_in_part_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What shares a granule with what was written is not known to have been written. */
+/* The rest of a granule is not known to have been written. */
 static void part_of_granule_synced_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -93,7 +93,10 @@ static void part_of_granule_synced_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What the CPU got of a granule beside what it wrote is its own, whatever is synced then. */
+/*
+ * The CPU owns the rest of a granule that was synced for it, whatever is synced for the
+ * device next.
+ */
 static void rest_of_granule_cpu_owns(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -106,7 +109,7 @@ static void rest_of_granule_cpu_owns(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 
-	/* But what it wrote is to be synced as before. */
+	/* But its write must be synced as before. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	test_dma_write(buf + 64, 4);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 64, 8, DMA_TO_DEVICE);
@@ -117,8 +120,8 @@ static void rest_of_granule_cpu_owns(struct kunit *test)
 }
 
 /*
- * What comes after what was written and synced begins in the same granule, and is written
- * by the same instruction: a ring of messages of any length, each synced by itself.
+ * A ring of messages of any length, each synced by itself: the next message begins in the
+ * granule where the last one ended, and the same instruction writes both.
  */
 static void odd_messages_synced_silent(struct kunit *test)
 {
@@ -134,18 +137,18 @@ static void odd_messages_synced_silent(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 
-	/* What was not known to be written is the device's again, and not to be missed. */
+	/* The device owns the rest of the granule again: a write to it must be seen. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	test_dma_write(buf + 64, 4);
 	dma_sync_single_range_for_device(kt_dev, dma, 64, 4, DMA_TO_DEVICE);
-	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 64));
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_is_poisoned(buf + 64));
 	other_write(buf + 64);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_REPORT(test, "cpu-write", other_write, buf + 64, 8);
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* One member of each element of an array, and just these are synced. */
+/* One member of each element of an array is written, and only these are synced. */
 static void array_members_synced_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -168,7 +171,7 @@ static void array_members_synced_silent(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 184, 4);
 }
 
-/* Of more writes than there are records none may leave a mark that is nobody's. */
+/* More writes than there are records: none may leave a mark without a record. */
 static void many_writes_synced_silent(struct kunit *test)
 {
 	const size_t size = 4 * PAGE_SIZE;
@@ -187,7 +190,7 @@ static void many_writes_synced_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, size);
 }
 
-/* One writes to its part of a ring while another, for its own part, syncs all of it. */
+/* One CPU writes to its part of a ring while another syncs all of it. */
 static int write_my_part(void *arg)
 {
 	u8 *part = arg;
@@ -232,7 +235,7 @@ static void loop_of_writes_reported_once(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf + 64, 1);
 }
 
-/* Each with its own stack. */
+/* Each writer is reported with its own stack. */
 static void second_writer_unsynced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -251,7 +254,7 @@ static kt_noinline void first_caller(void *p)
 	barrier();
 }
 
-/* Not quite the same code: gcc makes one function of two that are alike. */
+/* Not quite the same code: gcc merges two functions that are alike. */
 static kt_noinline void second_caller(void *p)
 {
 	test_dma_write(p, 8);
@@ -274,7 +277,7 @@ static void second_caller_unsynced_reported(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kt_has(" first_caller+0x*"));
 }
 
-/* Of a loop the first write is remembered; what is lost need not be that one. */
+/* The first write of a loop is remembered; the one that is lost may be another. */
 static void loop_synced_in_part_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -289,7 +292,7 @@ static void loop_synced_in_part_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, !kt_traps(test) ||
 			  kt_has("It is one of several there; the first was of 8 bytes at *"));
 
-	/* Both ends of one write are lost, and it is reported once. */
+	/* Both ends of one write are lost: one report. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	for (i = 0; i < 256; i++)
 		other_write(buf + 8 * (i % 64));
@@ -305,7 +308,7 @@ static kt_noinline void fill(void *p, size_t size)
 	barrier();
 }
 
-/* Of one granule a half is written, and all of the next, by the same code. */
+/* The same code writes half of one granule and all of the next. */
 static void whole_granule_unsynced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -320,7 +323,7 @@ static void whole_granule_unsynced_reported(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", fill, buf + 72, 8);
 }
 
-/* A bounce buffer is copied over it. */
+/* A bounce buffer would be copied over the write. */
 static void write_then_sync_for_cpu_reported(struct kunit *test)
 {
 	u32 saved;
@@ -334,7 +337,7 @@ static void write_then_sync_for_cpu_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("The write was not synced for the device before dma_sync_single_for_cpu() in write_then_*"));
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 
-	/* And this sends nothing. */
+	/* A sync for the device with DMA_FROM_DEVICE sends nothing. */
 	test_dma_write(buf + 128, 8);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	kt_unquiet_dma_debug(saved);
@@ -377,7 +380,7 @@ static void list_entry_unsynced_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("* before dma_unmap_sg() in *"));
 }
 
-/* Memory of two mappings, as RAID sends it: each device is to get the write. */
+/* Two devices read the same memory, as with RAID: the write must be synced for each. */
 static void two_devices_one_unsynced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -396,7 +399,7 @@ static void two_devices_one_unsynced_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* Equal ones, of one device: a sync of each reaches each, and what was synced ends first. */
+/* Equal mappings of one device: each needs a sync, and the one that was synced ends first. */
 static void equal_mappings_one_unsynced_reported(struct kunit *test)
 {
 	u32 saved;
@@ -404,7 +407,7 @@ static void equal_mappings_one_unsynced_reported(struct kunit *test)
 	dma_addr_t one, two;
 	int round;
 
-	/* Of two equal mappings dma-debug finds none to sync. */
+	/* dma-debug finds none of two equal mappings to sync. */
 	saved = kt_quiet_dma_debug();
 	for (round = 0; round < 4; round++) {
 		one = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -428,7 +431,10 @@ static void equal_mappings_one_unsynced_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* One has got the first write, and traps the second: both are to get that. */
+/*
+ * The first write is synced for one device only, which then traps the second write: that
+ * must be synced for both.
+ */
 static void second_write_unsynced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -448,7 +454,7 @@ static void second_write_unsynced_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* It had to read this; that it may write there from now on sends nothing. */
+/* The device had to read the write; a sync that lets it write there sends nothing. */
 static void write_then_sync_from_device_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -474,11 +480,10 @@ static void write_then_sync_from_device_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* A narrow mapping sends what a wide one's device may write. */
+/* Two mappings, one of them spanning two regions: one device reads what the other may write. */
 static void write_to_spanning_from_device_reported(struct kunit *test)
 {
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *mid = page_address(page) + SZ_2M;
+	u8 *mid = kt_boundary(test);
 	dma_addr_t in = test_dma_map(test, kt_dev2, mid - SIZE, 2 * SIZE, DMA_FROM_DEVICE);
 	dma_addr_t out = test_dma_map(test, kt_dev, mid, SIZE, DMA_TO_DEVICE);
 
@@ -490,7 +495,7 @@ static void write_to_spanning_from_device_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What another device may write is not to be written meanwhile, sync or no sync. */
+/* What another device may write must not be written meanwhile, with a sync or without. */
 static void write_to_other_from_device_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -520,11 +525,10 @@ static void strict_write_reported_at_once(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* A mapping of two regions is kept elsewhere. */
+/* A mapping that spans two regions. */
 static void spanning_write_unsynced_reported(struct kunit *test)
 {
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *mid = page_address(page) + SZ_2M;
+	u8 *mid = kt_boundary(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, mid - SIZE, 2 * SIZE, DMA_TO_DEVICE);
 
 	memset(mid - 32, 3, 64);
@@ -535,7 +539,7 @@ static void spanning_write_unsynced_reported(struct kunit *test)
 	EXPECT_CLEAN(test, mid - SIZE, 2 * SIZE);
 }
 
-/* Nobody can say so then, but it is counted: scripts/tests.d/pool.sh has so few records. */
+/* Without a free record there is no report, but a count: scripts/tests.d/pool.sh has so few. */
 static void no_record_left_counted(struct kunit *test)
 {
 	u32 saved;
@@ -565,7 +569,7 @@ static void no_record_left_counted(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 }
 
-/* The line about this test's device comes, within some seconds. */
+/* The note about this test's device comes within some seconds. */
 static bool is_noted(void)
 {
 	int i;
@@ -578,7 +582,7 @@ static bool is_noted(void)
 	return false;
 }
 
-/* No fault, as with a stopped UART: but a mapping that lives for ever must not hide it. */
+/* No fault, as with a stopped UART, but a mapping that lives for ever must not hide it: a note. */
 static void write_never_synced_noted(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);

@@ -26,7 +26,7 @@ static void two_readers_owned_until_last_unmap(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-/* The same device, so the same bus address as well, unless it is bounced. */
+/* The same device, so the same DMA address as well, unless it is bounced. */
 static void equal_mappings_owned_until_last_unmap(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -39,7 +39,7 @@ static void equal_mappings_owned_until_last_unmap(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-/* Same bus address, different sizes: each unmap must end its own mapping. */
+/* The same DMA address, different sizes: each unmap must end its own mapping. */
 static void unmap_by_size_ends_its_own(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -78,12 +78,12 @@ static void in_place_owned_until_last_unmap(struct kunit *test)
 }
 
 /*
- * As async_xor.c: all blocks are sent, and one of them is mapped once more, both ways, to
- * be added to. That is in place; a block that holds a part of it is not.
+ * As async_xor.c: all blocks are mapped DMA_TO_DEVICE, and one of them once more,
+ * DMA_BIDIRECTIONAL. That is in place; a mapping of only a part of that block is not.
  */
 static void in_place_update_silent(struct kunit *test)
 {
-	u8 *a = page_address(kt_page(test, 0)), *b = page_address(kt_page(test, 0));
+	u8 *a = kt_page_buf(test), *b = kt_page_buf(test);
 	dma_addr_t src[2], dst;
 
 	if (is_swiotlb_force_bounce(kt_dev))
@@ -103,7 +103,7 @@ static void in_place_update_silent(struct kunit *test)
 	dst = test_dma_map(test, kt_dev, b + 64, SIZE, DMA_BIDIRECTIONAL);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, SIZE);
 	dma_unmap_single(kt_dev, dst, SIZE, DMA_BIDIRECTIONAL);
-	/* By the letter, also what loses nothing. */
+	/* strict=1 also reports what loses nothing. */
 	kt_set(test, "strict", "1");
 	dst = test_dma_map(test, kt_dev, b, SIZE, DMA_BIDIRECTIONAL);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, SIZE);
@@ -142,7 +142,7 @@ static void reader_ends_first_writer_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 128, 8);
 }
 
-/* The order of the map calls makes no difference either. */
+/* The order of the map calls makes no difference. */
 static void writer_mapped_first_both_own(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -158,7 +158,7 @@ static void writer_mapped_first_both_own(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 128, 8);
 }
 
-/* One of two devices gives the buffer back to the CPU; the other one has not. */
+/* One of two mappings is synced for the CPU; the other is not. */
 static void sync_of_one_device_other_owns(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -177,7 +177,7 @@ static void sync_of_one_device_other_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-/* The other's mapping covers only a part of what is synced. */
+/* The other mapping covers only a part of what is synced. */
 static void sync_over_other_mapping_other_owns(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -209,7 +209,7 @@ static void many_readers_owned_until_last_unmap(struct kunit *test)
 				      DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 	for (i = 0; i < ARRAY_SIZE(dma); i++) {
-		/* The only one left that has this granule is the oldest one left. */
+		/* Of the mappings left, only the oldest covers this granule. */
 		EXPECT_WRITE_TRAPS(test, buf + i * 8, 8);
 		dma_unmap_single(i % 2 ? kt_dev2 : kt_dev, dma[i], 256, DMA_TO_DEVICE);
 		EXPECT_CPU_OWNS(test, buf + i * 8, 8);
@@ -232,7 +232,7 @@ static void two_writers_owned_until_last_unmap(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 128, 8);
 }
 
-/* The report names the device that must not be disturbed, not just any. */
+/* The report names the device that owns the byte, not just any that has it mapped. */
 static void access_report_names_owner(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -249,7 +249,7 @@ static void access_report_names_owner(struct kunit *test)
 	dma_unmap_single(kt_dev, to, SIZE, DMA_TO_DEVICE);
 }
 
-/* Two buffers with one bus address on two devices: unmap goes by device. */
+/* Two devices, one DMA address: unmap goes by device. */
 static void unmap_by_device_ends_its_own(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -263,7 +263,7 @@ static void unmap_by_device_ends_its_own(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 }
 
-/* The odd end of one mapping inside another: KASAN's own value comes back last. */
+/* The odd end of one mapping inside another: KASAN's own value is restored by the last unmap. */
 static void odd_tails_shadow_restored(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 77);

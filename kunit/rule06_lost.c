@@ -72,19 +72,19 @@ static void write_then_sync_for_cpu_reported(struct kunit *test)
 
 	dma_sync_single_for_cpu(kt_dev, dma, 128, DMA_FROM_DEVICE);
 	test_dma_write(buf, 1);
-	/* Another part of it is another matter. */
+	/* The sync of another part does not matter. */
 	dma_sync_single_for_cpu(kt_dev, dma + 128, 128, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
 	kt_set(test, "watch_writes", "0");
 	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
 	EXPECT_LOST(test, buf, 1);
-	/* Said once. */
+	/* Reported once. */
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* The middle is given back, and what is written beside it later is another matter. */
+/* The middle is synced for the device; a later write beside it is lost all the same. */
 static void write_beside_synced_middle_reported(struct kunit *test)
 {
 	u8 *buf = line_buf(test);
@@ -122,7 +122,7 @@ static void write_then_sync_for_device_silent(struct kunit *test)
 	}
 	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, buf, 8);
 	test_dma_unmap(dma, SIZE, DMA_BIDIRECTIONAL);
-	/* A part given back: the head, which is what was written. */
+	/* Only the head is synced for the device, and only that was written. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_dma_write(buf, 8);
@@ -132,7 +132,7 @@ static void write_then_sync_for_device_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* What a device both reads and writes is not sent to it by a sync for writing. */
+/* A sync with DMA_FROM_DEVICE does not send the device what it also reads. */
 static void write_then_sync_from_device_reported(struct kunit *test)
 {
 	u8 *buf = line_buf(test);
@@ -152,7 +152,7 @@ static void write_then_sync_from_device_reported(struct kunit *test)
 		else
 			EXPECT_SILENCE(test);
 	}
-	/* The sync may come later, and the write be another's by then. */
+	/* The sync may come later. */
 	test_dma_write(buf + 128, 8);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_range_for_device(kt_dev, dma, 128, 8, DMA_TO_DEVICE);
@@ -181,7 +181,7 @@ static void only_read_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* What page_pool does with a page that the stack has written to. */
+/* page_pool does this with a page that the network stack has written to. */
 static void write_then_skipping_unmap_silent(struct kunit *test)
 {
 	u8 *buf = line_buf(test);
@@ -206,14 +206,14 @@ static void coherent_device_silent(struct kunit *test)
 	kt_set(test, "noncoherent", "0");
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	test_dma_write(buf, 8);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("watched_ranges"), watched);
 }
 
-/* What one mapping gives back goes to memory, whichever mapping it was. */
+/* A sync of one mapping writes to memory, whichever mapping it is. */
 static void synced_by_other_mapping_silent(struct kunit *test)
 {
 	u8 *buf = line_buf(test);
@@ -236,7 +236,7 @@ static void watch_writes_off_silent(struct kunit *test)
 	kt_set(test, "watch_writes", "0");
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	test_dma_write(buf, 8);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
@@ -263,9 +263,9 @@ static void ksize_of_watched_silent(struct kunit *test)
 	kfree(resized);
 }
 
-/* === Past the synced part (rule 6b) ======================================= */
+/* === Past the synced part (rule 6b) ====================================== */
 
-/* Written to the tailroom, and given back, or not: as after any sync. */
+/* A write to the tailroom must be synced for the device, as after any sync. */
 static void tailroom_write_unsynced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -285,7 +285,7 @@ static void tailroom_write_unsynced_reported(struct kunit *test)
 	EXPECT_REPORT(test, "missing-sync-for-device", test_dma_write, buf + 512, 8);
 }
 
-/* Two writes, of which the first alone is given back (stmmac's page_pool offset). */
+/* Two writes, of which only the first is synced for the device (stmmac's page_pool offset). */
 static void write_beside_synced_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);

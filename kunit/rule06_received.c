@@ -52,7 +52,7 @@ static void tailroom_written_silent_read_traps(struct kunit *test)
 	EXPECT_CLEAN(test, p, PAGE_SIZE);
 }
 
-/* From the packet's last bytes on: the network core pulls data together. */
+/* The network core pulls data together, from the last bytes of the packet on. */
 static void write_across_packet_end_silent(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
@@ -68,7 +68,7 @@ static void write_across_packet_end_silent(struct kunit *test)
 	test_pool_unmap(dma, DMA_FROM_DEVICE);
 }
 
-/* One hand-over of several packets: the sync of one says nothing of the others. */
+/* One hand-over holds several packets: the sync of one says nothing of the others. */
 static void middle_synced_rest_traps(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -83,8 +83,8 @@ static void middle_synced_rest_traps(struct kunit *test)
 }
 
 /*
- * A page whose packets begin after headroom, as those of ENA do. What a driver would not
- * call headroom is another packet's.
+ * A page whose packet begins after headroom, as those of ENA do. What is too long to be
+ * headroom holds another packet.
  */
 static void headroom_written_silent(struct kunit *test)
 {
@@ -99,7 +99,7 @@ static void headroom_written_silent(struct kunit *test)
 	dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
 	dma_sync_single_range_for_cpu(kt_dev, dma, 320, 64, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, p + 320, 64);
-	/* skb_push(), a BPF program's header, which is not seen, and skb_shared_info. */
+	/* skb_push(), the header of a BPF program, which no sanitizer sees, and skb_shared_info. */
 	EXPECT_WRITE_OK(test, p + 300, 20);
 	EXPECT_CPU_OWNS(test, p + 128, 8);
 	EXPECT_WRITE_OK(test, p + 3072, 320);
@@ -111,8 +111,8 @@ static void headroom_written_silent(struct kunit *test)
 }
 
 /*
- * mvneta's page stays mapped while its packet travels; a crypto engine writes an ICV into
- * the tailroom, and hands that over. What another device only reads stays stale.
+ * mvneta keeps the page mapped while its packet travels, and a crypto engine writes an ICV
+ * into the tailroom. What another device only reads stays stale.
  */
 static void tailroom_synced_by_other_device_silent(struct kunit *test)
 {
@@ -138,8 +138,8 @@ static void tailroom_synced_by_other_device_silent(struct kunit *test)
 }
 
 /*
- * In an interrupt of code that has turned KASAN off, as the page allocator does while it
- * clears a page, TCP writes into the tailroom of an earlier packet, and nobody sees it.
+ * The page allocator turns KASAN off while it clears a page. TCP, in an interrupt of that,
+ * writes into the tailroom of an earlier packet, and nobody sees it.
  */
 static void unseen_write_silent(struct kunit *test)
 {
@@ -152,7 +152,7 @@ static void unseen_write_silent(struct kunit *test)
 	KT_REQUIRES(test, kt_traps(test));
 	for (round = 0; round < 3; round++) {
 		dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
-		/* 2: also what the first call makes stale. */
+		/* Round 2: also the call that makes it stale is not seen. */
 		if (round == 2)
 			kasan_disable_current();
 		dma_sync_single_for_cpu(kt_dev, dma, 512, DMA_FROM_DEVICE);
@@ -176,7 +176,7 @@ static void unseen_write_silent(struct kunit *test)
 	EXPECT_CLEAN(test, p, PAGE_SIZE);
 }
 
-/* Two halves of a page are two hand-overs, whatever they touch. */
+/* Two halves of a page are two hand-overs, although they are adjacent. */
 static void other_hand_over_traps(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
@@ -195,8 +195,8 @@ static void other_hand_over_traps(struct kunit *test)
 }
 
 /*
- * A pool gives a whole page, and its driver then the part that it has a buffer in (mt76):
- * what is left of the first hand-over is no other packet's.
+ * A pool syncs a whole page for the device, and its driver then the part with its buffer
+ * (mt76): what is left of the first hand-over holds no packet.
  */
 static void rest_of_wider_hand_over_silent(struct kunit *test)
 {
@@ -217,8 +217,8 @@ static void rest_of_wider_hand_over_silent(struct kunit *test)
 }
 
 /*
- * virtio_net with a page pool, since v7.3: several buffers in a page that is given as one.
- * After each packet is room for build_skb()'s struct skb_shared_info.
+ * virtio_net with a page pool, since v7.3: several buffers in a page that is synced as one.
+ * After each packet is room for the struct skb_shared_info of build_skb().
  */
 static void page_fragment_synced_others_trap(struct kunit *test)
 {
@@ -260,7 +260,7 @@ static int write_on(void *arg)
 	return 0;
 }
 
-/* A device owns it when the write traps, and is done with it before that is judged. */
+/* The device owns the byte when the write traps, and no longer when the trap is judged. */
 static void write_during_sync_harmless(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -283,7 +283,7 @@ static void write_during_sync_harmless(struct kunit *test)
 	EXPECT_SILENCE(test);
 	EXPECT_CLEAN(test, buf, SIZE);
 
-	/* It would have been disarmed by an inconsistency. */
+	/* An inconsistency would have stopped the tool. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 512, 8);
 	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
@@ -295,7 +295,7 @@ static void write_during_sync_harmless(struct kunit *test)
 #if IS_ENABLED(CONFIG_NET)
 #define PACKET	64
 
-/* A packet in a page that the device was given, of which that alone was synced. */
+/* A packet in a page that the device owned: only the packet was synced for the CPU. */
 static struct sk_buff *receive(struct kunit *test, struct page *page, dma_addr_t dma)
 {
 	struct sk_buff *skb;
@@ -311,7 +311,7 @@ static struct sk_buff *receive(struct kunit *test, struct page *page, dma_addr_t
 	return skb;
 }
 
-/* Its headroom is copied with it, and what nobody has set of its struct skb_shared_info. */
+/* The copy includes the headroom, and members of struct skb_shared_info that nobody has set. */
 static void skb_copy_silent(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
@@ -330,7 +330,7 @@ static void skb_copy_silent(struct kunit *test)
 	test_pool_unmap(dma, DMA_FROM_DEVICE);
 }
 
-/* By the same functions: what a device owns, and as a packet what did not come. */
+/* The same functions copy what a device owns, and bytes that are not part of the packet. */
 static void skb_copy_of_unsynced_reported(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);

@@ -15,7 +15,7 @@
 
 #include "kt.h"
 
-/* A mapping that fails without a WARN: too large for a bounce buffer, and needs one. */
+/* A mapping that fails without a WARN: it needs a bounce buffer, and is too large for one. */
 static void failed_map_untracked(struct kunit *test)
 {
 	const size_t size = SZ_1M;
@@ -27,8 +27,8 @@ static void failed_map_untracked(struct kunit *test)
 	int i;
 
 	/*
-	 * Without bounce buffers the direct mapping of what the device cannot
-	 * reach WARNs, once, and the log of a good run should have none.
+	 * Without bounce buffers, the direct mapping of what the device cannot reach WARNs,
+	 * once. The log of a good run should have none.
 	 */
 #ifdef CONFIG_SWIOTLB
 	if (!kt_dev->dma_io_tlb_mem || !kt_dev->dma_io_tlb_mem->nslabs)
@@ -44,10 +44,10 @@ static void failed_map_untracked(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf, 8);
 	EXPECT_CPU_OWNS(test, buf + size - 8, 8);
 	for (i = 0; i < size; i += PAGE_SIZE)
-		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + i));
 }
 
-/* Of the kernel's image, which on arm64 need not be in the linear map, either. */
+/* The kernel's image, which on arm64 need not be in the linear map, either. */
 static bool is_image(u64 phys)
 {
 	const struct resource *ram, *part;
@@ -88,7 +88,7 @@ static void firmware_memory_untracked(struct kunit *test)
 	long not_ram = dma_owner_debug_count("untracked_not_ram");
 	dma_addr_t dma;
 
-	/* A bounce buffer would have to be filled from it. */
+	/* A bounce buffer would be filled from it. */
 	KT_REQUIRES(test, !dma_owner_debug_count("maps_bounced"));
 	dma = dma_map_page(kt_dev, page, 0, PAGE_SIZE, DMA_FROM_DEVICE);
 	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, dma));
@@ -97,7 +97,7 @@ static void firmware_memory_untracked(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* The first address where no memory is, nor ever will be. */
+/* The first address at which there is no memory. */
 static phys_addr_t mmio_address(struct kunit *test)
 {
 	phys_addr_t phys;
@@ -154,7 +154,7 @@ static void require_coherent_untracked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
 }
 
-/* Coherent memory belongs to both at any time. */
+/* Both the CPU and the device own coherent memory, at any time. */
 static void coherent_memory_untracked(struct kunit *test)
 {
 	long maps = dma_owner_debug_count("maps");
@@ -169,8 +169,8 @@ static void coherent_memory_untracked(struct kunit *test)
 }
 
 /*
- * A sync of memory that is not mapped changes no owner. dma-debug knows coherent
- * memory and lets it be synced, so this warns of nothing.
+ * A sync of memory that is not mapped changes no owner. dma-debug accepts a sync of
+ * coherent memory, so it does not warn.
  */
 static void unmatched_sync_counted(struct kunit *test)
 {
@@ -188,7 +188,7 @@ static void unmatched_sync_counted(struct kunit *test)
 	dma_free_coherent(kt_dev, PAGE_SIZE, buf, dma);
 }
 
-/* An unmap that has no map, here because it is the second one. */
+/* An unmap without a mapping: it is the second one. */
 static void unmatched_unmap_counted(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 64), *other = kt_buf(test, 64);

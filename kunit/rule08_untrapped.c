@@ -17,9 +17,9 @@
 
 KT_DIRECTIONS;
 
-/* === Never ================================================================ */
+/* === Never =============================================================== */
 
-/* Its shadow may be a page shared with all of the kernel, and read-only. */
+/* The shadow of the zero page may be a page that all of the kernel shares, and read-only. */
 static void zero_page_untrapped(struct kunit *test)
 {
 	struct page *page = ZERO_PAGE(0);
@@ -32,12 +32,12 @@ static void zero_page_untrapped(struct kunit *test)
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("maps"), maps + 1);
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("untrapped_reserved_pages"), untrapped);
 	EXPECT_READ_OK(test, page_address(page), 8);
-	KUNIT_EXPECT_FALSE(test, kt_painted(page_address(page)));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(page_address(page)));
 	dma_unmap_page(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);
-	KUNIT_EXPECT_FALSE(test, kt_painted(page_address(page)));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(page_address(page)));
 }
 
-/* RAID and crypto map it in many places at once. */
+/* RAID and crypto map the zero page in many places at once. */
 static void zero_page_mapped_often_untrapped(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
@@ -80,27 +80,11 @@ static void reserved_page_untrapped(struct kunit *test)
 
 static void kfence_object_untrapped(struct kunit *test)
 {
-	enum dma_data_direction dir = dir_of(test);
-	unsigned long until = jiffies + 10 * HZ;
 	long untrapped = dma_owner_debug_count("untrapped_kfence");
-	dma_addr_t dma;
-	u8 *buf;
+	enum dma_data_direction dir = dir_of(test);
+	u8 *buf = kt_kfence_buf(test, 64);
+	dma_addr_t dma = dma_map_single(kt_dev, buf, 64, dir);
 
-	KT_REQUIRES(test, IS_ENABLED(CONFIG_KFENCE));
-
-	/* KFENCE takes an allocation now and then; keep asking. */
-	do {
-		buf = kmalloc(64, GFP_KERNEL | __GFP_ZERO);
-		if (is_kfence_address(buf))
-			break;
-		kfree(buf);
-		buf = NULL;
-		cond_resched();
-	} while (time_before(jiffies, until));
-	if (!buf)
-		kunit_skip(test, "no KFENCE object within 10 s (kfence.sample_interval=0?)");
-
-	dma = dma_map_single(kt_dev, buf, 64, dir);
 	if (dma_mapping_error(kt_dev, dma)) {
 		KUNIT_FAIL(test, "cannot map");
 	} else {
@@ -112,8 +96,8 @@ static void kfence_object_untrapped(struct kunit *test)
 }
 
 /*
- * A stack must not be mapped, and that is reported. All the same the next function
- * call or interrupt must not trap.
+ * A stack must not be mapped, and that is reported; but the next function call or interrupt
+ * must not trap.
  */
 static void mapped_stack_untrapped(struct kunit *test)
 {
@@ -138,15 +122,15 @@ static void mapped_stack_untrapped(struct kunit *test)
 	} else {
 		EXPECT_MAP_REPORT(test, "stack-buffer", mapped_stack_untrapped, sizeof(onstack));
 		EXPECT_CPU_OWNS(test, onstack, 8);
-		KUNIT_EXPECT_FALSE(test, kt_painted(onstack));
-		KUNIT_EXPECT_FALSE(test, kt_painted(alias));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(onstack));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(alias));
 		KUNIT_EXPECT_GT(test, dma_owner_debug_count("untrapped_stack"), untrapped);
 		dma_unmap_page(kt_dev, dma, sizeof(onstack), DMA_FROM_DEVICE);
 	}
 	kt_unquiet_dma_debug(saved);
 }
 
-/* === Only on request ====================================================== */
+/* === Only on request ===================================================== */
 
 #if IS_ENABLED(CONFIG_SHMEM)
 static void put_shmem_page(struct file *file, struct page *page)
@@ -220,7 +204,7 @@ static void user_page_on_request_traps(struct kunit *test)
 	put_shmem_page(file, page);
 }
 
-/* The parameter is changed while the page is mapped: nothing may stay behind. */
+/* The parameter changes while the page is mapped: no poison may be left. */
 static void request_withdrawn_clean(struct kunit *test)
 {
 	struct file *file;
@@ -240,7 +224,7 @@ static void request_withdrawn_clean(struct kunit *test)
 		dma_unmap_page(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
 	}
 	for (i = 0; i < PAGE_SIZE; i += 8)
-		KUNIT_EXPECT_FALSE(test, kt_painted(buf + i));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + i));
 	put_shmem_page(file, page);
 }
 

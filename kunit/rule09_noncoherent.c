@@ -14,7 +14,7 @@
 
 KT_WRITABLE_DIRECTIONS;
 
-/* The devices are coherent: all of it is legal. */
+/* On coherent devices all of this is legal. */
 static void coherent_device_silent(struct kunit *test)
 {
 	u8 *buf = kt_object(test), *page = kt_page_buf(test);
@@ -55,7 +55,7 @@ static void parameter_changed_while_mapped_kept(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* === The parameter ======================================================== */
+/* === The parameter ======================================================= */
 
 static void bad_line_sizes_refused(struct kunit *test)
 {
@@ -77,7 +77,7 @@ static void bad_line_sizes_refused(struct kunit *test)
 				      "said '%s'", kt_note());
 		KUNIT_EXPECT_TRUE_MSG(test, strstr(kt_note(), quoted), "said '%s'", kt_note());
 	}
-	/* What was set before is still in force. */
+	/* The earlier value is still in force. */
 	dma = test_dma_map(test, kt_dev, buf + LINE, 48, DMA_FROM_DEVICE);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 48);
 	EXPECT_TEXT(test, LAST "16 bytes" AFTER);
@@ -87,11 +87,11 @@ static void bad_line_sizes_refused(struct kunit *test)
 	kt_set(test, "noncoherent", "1024");
 }
 
-/* === Devices that are really not coherent ================================= */
+/* === Devices that are really not coherent ================================ */
 
 /*
- * The first device is not, until the test ends. Nothing is done with it, so that
- * cache maintenance changes nothing on a machine that is coherent.
+ * Makes the first device one that is not coherent, until the test ends. No data are
+ * transferred, so cache maintenance changes nothing on a coherent machine.
  */
 static void requires_noncoherent(struct kunit *test)
 {
@@ -101,7 +101,7 @@ static void requires_noncoherent(struct kunit *test)
 	kt_set(test, "noncoherent", "0");
 }
 
-/* Of two lines and more in a row the kernel bounces nothing. */
+/* The kernel does not bounce what has this size. */
 #define LARGE(line)	(4 * max((line), 128))
 
 static u8 *lines_of(struct kunit *test, size_t size)
@@ -156,8 +156,8 @@ static void real_edge_written_reported(struct kunit *test)
 }
 
 /*
- * As small as to be bounced, kmalloc()ed or not: the device does not write to these
- * lines. What it cannot write to is not bounced, and dirties no line.
+ * Buffers so small that the kernel bounces them, of kmalloc() or not: the device does not
+ * write to their lines. DMA_TO_DEVICE is not bounced, and dirties no line.
  */
 static void small_bounced_silent(struct kunit *test)
 {
@@ -186,13 +186,13 @@ static void small_bounced_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, page + 24, 8);
 	EXPECT_DEVICE_OWNS(test, dir, page + 8, 16);
 	dma_unmap_single(kt_dev, dma, 16, dir);
-	/* Of a size that kmalloc() would align is not bounced, aligned or not. */
+	/* A size that kmalloc() would align is not bounced, aligned or not. */
 	dma = test_dma_map(test, kt_dev, buf + line - 8, line, dir);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, line);
 	dma_unmap_single(kt_dev, dma, line, dir);
 }
 
-/* What kmalloc() returns has its lines for itself, or is bounced. */
+/* An object of kmalloc() has its lines for itself, or is bounced. */
 static void real_kmalloc_silent(struct kunit *test)
 {
 	static const int slack[] = { 0, 1, 7, 8, 33 };
@@ -211,7 +211,7 @@ static void real_kmalloc_silent(struct kunit *test)
 	}
 }
 
-/* Whether any two of the objects share a line. */
+/* Returns whether any two of the objects share a line. */
 static bool map_neighbours(struct kunit *test, u8 **obj, int nr, int size)
 {
 	int line = dod_cache_line(), i, j;
@@ -240,10 +240,10 @@ static bool map_neighbours(struct kunit *test, u8 **obj, int nr, int size)
 }
 
 /*
- * Objects of a cache that nobody asked to align: the next one may begin in the last
- * line, behind a redzone, and only here does that count. KASAN leaves less than a line
- * between the small ones, and more between the others. Neither are bounced: kmalloc()
- * would have returned whole lines.
+ * Objects of a cache without alignment: the next object may begin in the last line, after a
+ * redzone, which counts on real lines only. KASAN leaves less than a line between the small
+ * ones, and more between the others. Neither are bounced: kmalloc() would have returned
+ * whole lines.
  */
 static void real_neighbours_reported(struct kunit *test)
 {

@@ -77,7 +77,7 @@ static void edges_of_other_sizes_reported(struct kunit *test)
 	EXPECT_CPU_OWNS(test, page + 288, 8);
 	dma_unmap_single(kt_dev, dma, 8, DMA_FROM_DEVICE);
 
-	/* As wide as it gets, and as narrow: a granule has no rest. */
+	/* The longest line there is, and the shortest: a granule, in which nothing is left. */
 	kt_set(test, "noncoherent", "1024");
 	dma = test_dma_map(test, kt_dev, page + PAGE_SIZE - 8, 8, DMA_FROM_DEVICE);
 	EXPECT_EDGE(test, page + PAGE_SIZE - 1024, 8);
@@ -91,7 +91,10 @@ static void edges_of_other_sizes_reported(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* Clean lines are written back by nobody; whose line it is was decided at the map. */
+/*
+ * No edge traps: a device that only reads writes no line, nor does one that owns nothing;
+ * and a buffer of whole lines has no edges.
+ */
 static void no_edge_silent(struct kunit *test)
 {
 	u8 *page = kt_page_buf(test);
@@ -115,14 +118,14 @@ static void no_edge_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 2 * LINE, DMA_FROM_DEVICE);
 }
 
-/* An edge lasts as long as the device owns something of its line. */
+/* An edge traps as long as the device owns a byte of its line. */
 static void edge_after_sync_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *page = kt_page_buf(test), *buf = page + 16;
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 160, dir);
 
-	kt_give_in_parts(kt_dev, dma, 160, 8, dir);
+	kt_hand_over_parts(kt_dev, dma, 160, 8, dir);
 	/* The head: bytes [0, 48) of the buffer are in its first line. */
 	dma_sync_single_for_cpu(kt_dev, dma, 40, dir);
 	EXPECT_EDGE(test, page + 8, 8);
@@ -150,7 +153,7 @@ static void edge_after_sync_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 160, dir);
 }
 
-/* A header in the middle of what the device owns: its driver's to sync. */
+/* A header in the middle of the mapping, synced for the CPU, is no edge. */
 static void synced_header_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -178,7 +181,7 @@ static void two_buffers_in_line_reported(struct kunit *test)
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, page + 8, 8);
 	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, page + 48, 8);
 
-	/* What was the one's own is now beside the other. */
+	/* The buffer of the one is now in the edge of the other. */
 	dma_unmap_single(kt_dev, a, 16, DMA_FROM_DEVICE);
 	EXPECT_EDGE(test, page + 8, 8);
 	EXPECT_TEXT(test, "The access is 40 bytes before the buffer, *");
@@ -198,7 +201,7 @@ static void two_buffers_in_line_reported(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* What the other device reads is more than an edge, whichever was first. */
+/* Memory that a device owns DMA_TO_DEVICE is no mere edge, whichever mapping was first. */
 static void beside_to_device_buffer_reported(struct kunit *test)
 {
 	u8 *page = kt_page_buf(test);
@@ -242,14 +245,14 @@ static void read_shadow(u8 *shadow, const u8 *buf)
 		shadow[i] = kt_shadow(buf - AROUND + i * 8);
 }
 
-/* An edge ends where the object does, and KASAN's values stay KASAN's. */
+/* An edge ends where the object does, and KASAN's own values stay. */
 static void redzones_unchanged(struct kunit *test)
 {
 	static const struct {
 		int at, size;
 	} part[] = { { 0, 205 }, { 0, 200 }, { 8, 192 }, { 0, 130 }, { 196, 9 }, { 201, 2 } };
 	u8 before[(AROUND + 256 + AROUND) / 8], after[ARRAY_SIZE(before)];
-	/* Of 205 bytes, the last granule has 5. */
+	/* The last granule has 5 of the 205 bytes. */
 	u8 *buf = kt_buf(test, 205);
 	dma_addr_t dma;
 	int i, k;
@@ -268,7 +271,7 @@ static void redzones_unchanged(struct kunit *test)
 		for (k = 0; k < ARRAY_SIZE(before); k++) {
 			bool inside = k >= AROUND / 8 && k < AROUND / 8 + 25;
 
-			/* The granule of the object's end may be the mapping's end, too. */
+			/* The mapping may end in the granule of the object's end. */
 			if (inside || k == AROUND / 8 + 25)
 				continue;
 			KUNIT_EXPECT_EQ_MSG(test, after[k], before[k], "part %d, offset %d", i,
@@ -286,7 +289,7 @@ static kt_noinline void test_fill(void *p, size_t size)
 	memset(p, 0, size);
 }
 
-/* From the edge into the buffer, or the other way: the buffer is what counts. */
+/* From the edge into the buffer, or the other way round: reported as an access to the buffer. */
 static void fill_across_edge_reported(struct kunit *test)
 {
 	u8 *page = kt_page_buf(test);
@@ -304,7 +307,7 @@ static void fill_across_edge_reported(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", test_fill, page, 256);
 	test_fill(page, 24);
 	EXPECT_REPORT(test, "shared-line-write", test_fill, page, 24);
-	/* From memory of no interest into the edge. */
+	/* From memory beside the edge into the edge. */
 	test_fill(page + 104, 256);
 	EXPECT_REPORT(test, "shared-line-write", test_fill, page + 104, 256);
 	EXPECT_TEXT(test, "The access is 9 bytes behind the buffer, *");
@@ -335,15 +338,13 @@ static void edges_of_list_entries_reported(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* Mappings of two regions are kept elsewhere: see wide.c. */
+/* A mapping that spans two regions: see regions.c. */
 static void edges_of_spanning_mapping_reported(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *mid = page_address(page) + SZ_2M, *buf = mid - 512 + 16;
+	u8 *mid = kt_boundary(test), *buf = mid - 512 + 16;
 	dma_addr_t dma, near;
 
-	KUNIT_ASSERT_TRUE(test, IS_ALIGNED(page_to_phys(page), SZ_2M));
 	dma = test_dma_map(test, kt_dev, buf, 1024 - 32, dir);
 	EXPECT_CPU_OWNS(test, mid - 512 - 8, 8);
 	EXPECT_EDGE(test, mid - 512, 8);
@@ -352,7 +353,7 @@ static void edges_of_spanning_mapping_reported(struct kunit *test)
 	EXPECT_EDGE(test, mid + 512 - 16, 8);
 	EXPECT_CPU_OWNS(test, mid + 512, 8);
 
-	/* A narrow one in the same line, that comes and goes. */
+	/* A mapping in one region, in the same line, that is made and ended. */
 	near = test_dma_map(test, kt_dev2, mid + 512 - 8, 8, DMA_TO_DEVICE);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 8);
 	kt_expect_other_mapping(test, KT_NAME ".0", 1024 - 32, dir);
@@ -360,7 +361,7 @@ static void edges_of_spanning_mapping_reported(struct kunit *test)
 	dma_unmap_single(kt_dev2, near, 8, DMA_TO_DEVICE);
 	EXPECT_EDGE(test, mid + 512 - 8, 8);
 
-	kt_give_in_parts(kt_dev, dma, 1024 - 32, 32, dir);
+	kt_hand_over_parts(kt_dev, dma, 1024 - 32, 32, dir);
 	dma_sync_single_for_cpu(kt_dev, dma, 512, dir);
 	EXPECT_CPU_OWNS(test, mid - 512, 8);
 	EXPECT_EDGE(test, mid + 512 - 16, 8);
@@ -369,7 +370,7 @@ static void edges_of_spanning_mapping_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 1024 - 32, dir);
 	EXPECT_CLEAN(test, mid - 1024, 2048);
 
-	/* Just as wide as the lines on both sides of the boundary. */
+	/* A mapping within the two lines beside the boundary. */
 	dma = test_dma_map(test, kt_dev, mid - 8, 16, dir);
 	EXPECT_EDGE(test, mid - 64, 8);
 	EXPECT_EDGE(test, mid + 56, 8);
@@ -402,11 +403,10 @@ static int touch(void *arg)
 	return 0;
 }
 
-/* Two that share a line come and go while a third party writes all around. */
+/* Two mappings that share a line are made and ended while a thread writes all around. */
 static void write_during_sync_harmless(struct kunit *test)
 {
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *mid = page_address(page) + SZ_2M;
+	u8 *mid = kt_boundary(test);
 	struct toucher t = { .from = mid - 192, .size = 384 };
 	u32 saved = kt_quiet_dma_debug();
 	dma_addr_t a, b;
@@ -415,7 +415,7 @@ static void write_during_sync_harmless(struct kunit *test)
 	kt_set(test, "dedup", "1");
 	kt_thread_start(&t.thread, touch, &t);
 	for (round = 0; round < ROUNDS; round++) {
-		/* One wide, one narrow in its last line. */
+		/* One spans two regions, the other is in its last line. */
 		a = dma_map_single(kt_dev, mid - 100, 124, DMA_FROM_DEVICE);
 		b = dma_map_single(kt_dev2, mid + 40, 60, round & 1 ? DMA_BIDIRECTIONAL :
 								     DMA_TO_DEVICE);
@@ -430,7 +430,7 @@ static void write_during_sync_harmless(struct kunit *test)
 	kt_unquiet_dma_debug(saved);
 	kt_take_all();
 
-	/* It would have been disarmed by an inconsistency. */
+	/* An inconsistency would have stopped the tool. */
 	kt_set(test, "dedup", "0");
 	EXPECT_CLEAN(test, mid - 1024, 2048);
 	a = test_dma_map(test, kt_dev, mid - 100, 40, DMA_FROM_DEVICE);

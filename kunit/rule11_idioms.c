@@ -29,7 +29,7 @@ KT_DIRECTIONS;
 #define IN_MODULE false
 #endif
 
-/* The rows go by the name of the function and its module: these bear such names. */
+/* The rows go by the name of the function and its module: these functions have such names. */
 static kt_noinline void arm_lpae_kunit_set_pte(u64 *pte)
 {
 	WRITE_ONCE(*pte, 0x5a5a);
@@ -64,7 +64,7 @@ static void page_table_written_excused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pte[1], 0xa5a5);
 }
 
-/* The row's code is never a module. */
+/* The code that the row is for is never a module. */
 static void page_table_in_module_reported(struct kunit *test)
 {
 	u64 *pte = kt_buf(test, 64);
@@ -118,7 +118,7 @@ static void direction_rows_match_exactly(struct kunit *test)
 		u8 dir;
 		bool permitted;
 	} rows[] = {
-		/* What is stale, and nothing that a device owns. */
+		/* Rows for stale bytes, not for what a device owns. */
 		{ "pskb_expand_head", "", DMA_NONE, true },
 		{ "pskb_expand_head", "", DMA_FROM_DEVICE, false },
 		{ "pskb_expand_head [nf]", "", DMA_NONE, false },
@@ -129,7 +129,7 @@ static void direction_rows_match_exactly(struct kunit *test)
 		{ "skb_copy_bits", "skb_copy_bits", DMA_NONE, false },
 		{ "skb_copy_bits", "skb_copy [nf]", DMA_NONE, false },
 		{ "skb_copy_bits", "", DMA_NONE, false },
-		/* What is written before the device is told of it. */
+		/* Rows for writes that come before the device is told of the buffer. */
 		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_BIDIRECTIONAL, true },
 		{ "iwl_fill_paging_mem [iwlwifi]", "", DMA_FROM_DEVICE, false },
 		{ "iwl_fill_paging_mem [iwldvm]", "", DMA_BIDIRECTIONAL, false },
@@ -199,14 +199,14 @@ static void mapping_rows_match_exactly(struct kunit *test)
 				    names[i].kind, names[i].function);
 }
 
-/* === What is mapped of a SCSI request ===================================== */
+/* === SCSI requests ======================================================= */
 
 static kt_noinline int test_map_list(struct scatterlist *sg)
 {
 	return dma_map_sg(kt_dev, sg, 1, DMA_FROM_DEVICE);
 }
 
-/* Bears the name of a row, and is not what the row is about. */
+/* Has the name of a row, but is not its code. */
 static kt_noinline int scsi_dma_map_kunit(struct scatterlist *sg)
 {
 	return dma_map_sg(kt_dev, sg, 1, DMA_FROM_DEVICE);
@@ -276,7 +276,7 @@ static void scsi_request_excused(struct kunit *test)
 }
 #endif
 
-/* The row is for what goes to the device, and strict=1 knows no rows. */
+/* The row is for DMA_TO_DEVICE, and strict=1 ignores all rows. */
 static void page_table_from_device_reported(struct kunit *test)
 {
 	u64 *pte = kt_buf(test, 64);
@@ -295,8 +295,8 @@ static void page_table_from_device_reported(struct kunit *test)
 }
 
 /*
- * The DMA core copies on behalf of the device: not even strict=1 minds. Which is
- * the core and which is a module with such a name depends on how this is built.
+ * The DMA core copies on behalf of the device: not even strict=1 reports that. Built in,
+ * this function counts as the core's by its name; in a module it does not.
  */
 static void bounce_copy_excused(struct kunit *test)
 {
@@ -315,7 +315,7 @@ static void bounce_copy_excused(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 64, dir);
 }
 
-/* Asks whether the object is alive, not what is in it. */
+/* ksize() asks whether the object is allocated, not what is in it. */
 static void ksize_of_mapped_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 64);
@@ -330,8 +330,8 @@ static void ksize_of_mapped_silent(struct kunit *test)
 }
 
 /*
- * A driver that asks dma_need_sync() and hears no skips its syncs, legally. One
- * that does not ask, or hears yes, must sync.
+ * A driver may skip its syncs if dma_need_sync() says that none is needed. One that does
+ * not ask must sync.
  */
 static void sync_not_needed_silent(struct kunit *test)
 {
@@ -352,13 +352,13 @@ static void sync_not_needed_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 256, dir);
 	dma_unmap_single(kt_dev, other_dma, 256, dir);
 
-	/* The next mapping of the memory is judged anew. */
+	/* That does not hold for the next mapping of the memory. */
 	dma = test_dma_map(test, kt_dev, asked, 256, dir);
 	EXPECT_DEVICE_OWNS(test, dir, asked, 8);
 	dma_unmap_single(kt_dev, dma, 256, dir);
 }
 
-/* === A driver's own data ================================================== */
+/* === A driver's own data ================================================= */
 
 #define DATA	512
 
@@ -394,11 +394,11 @@ static void expect_judged(struct kunit *test, u8 *buf, size_t size,
 	EXPECT_DEVICE_OWNS(test, dir, buf + size - 8, 8);
 	dma_unmap_single(kt_dev, dma, size, dir);
 	KUNIT_EXPECT_EQ(test, own_data(), before);
-	/* A write may be told of when it is too late for a sync. */
+	/* The report of a write may come at the unmap. */
 	kt_take_all();
 }
 
-/* As vmxnet3 does: the struct it has its locks in is mapped for good, and never read. */
+/* As vmxnet3: the struct with its locks is mapped for good, and the device never reads it. */
 static void own_struct_excused(struct kunit *test)
 {
 	u8 *data = kt_buf(test, DATA), *beside = kt_buf(test, DATA);
@@ -408,14 +408,14 @@ static void own_struct_excused(struct kunit *test)
 	dev_set_drvdata(kt_dev, data);
 	expect_excused(test, data, DATA);
 	expect_judged(test, beside, DATA, DMA_TO_DEVICE);
-	/* Only what goes to the device. */
+	/* Only DMA_TO_DEVICE is excused. */
 	expect_judged(test, data, DATA, DMA_FROM_DEVICE);
 	expect_judged(test, data, DATA, DMA_BIDIRECTIONAL);
-	/* A buffer that is a member of it, wherever. */
+	/* A buffer that is a member of it is not excused. */
 	expect_judged(test, data + 64, 64, DMA_TO_DEVICE);
 	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
 		expect_judged(test, data, 64, DMA_TO_DEVICE);
-	/* The data may be in the middle of what is mapped. */
+	/* The driver's data may begin in the middle of the mapping. */
 	dev_set_drvdata(kt_dev, data + 64);
 	expect_excused(test, data, DATA);
 	dev_set_drvdata(kt_dev, data);
@@ -427,7 +427,7 @@ static void own_struct_excused(struct kunit *test)
 	dev_set_drvdata(kt_dev, saved);
 }
 
-/* A driver says what its data are when it has mapped them. */
+/* A driver calls dev_set_drvdata() after it has mapped its data. */
 static void own_struct_named_later_excused(struct kunit *test)
 {
 	u8 *data = kt_buf(test, DATA);
@@ -438,11 +438,11 @@ static void own_struct_named_later_excused(struct kunit *test)
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
 	dev_set_drvdata(kt_dev, NULL);
 	dma = test_dma_map(test, kt_dev, data, DATA, DMA_TO_DEVICE);
-	KUNIT_EXPECT_TRUE(test, kt_painted(data));
+	KUNIT_EXPECT_TRUE(test, kt_is_poisoned(data));
 	dev_set_drvdata(kt_dev, data);
 	EXPECT_WRITE_OK(test, data + 8, 8);
 	KUNIT_EXPECT_EQ(test, own_data(), before + 1);
-	KUNIT_EXPECT_FALSE(test, kt_painted(data));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(data));
 	EXPECT_CPU_OWNS(test, data, DATA);
 	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
@@ -450,7 +450,7 @@ static void own_struct_named_later_excused(struct kunit *test)
 	dev_set_drvdata(kt_dev, saved);
 }
 
-/* And writes to them meanwhile. What are no data of its own it has to sync. */
+/* And writes to them in between. What is not its own data it must sync. */
 static void own_struct_written_before_excused(struct kunit *test)
 {
 	u8 *data = kt_buf(test, DATA), *beside = kt_buf(test, DATA);
@@ -463,7 +463,7 @@ static void own_struct_written_before_excused(struct kunit *test)
 	test_dma_write(data + 8, 8);
 	test_dma_write(beside + 8, 8);
 	dev_set_drvdata(kt_dev, data);
-	/* One more is to be excused, as well. */
+	/* One more write, also excused. */
 	test_dma_write(data + 128, 8);
 	dma_unmap_single(kt_dev, dma, DATA, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
@@ -480,7 +480,7 @@ static void own_struct_written_before_excused(struct kunit *test)
 	dev_set_drvdata(kt_dev, saved);
 }
 
-/* A driver that maps with its child: the parent's data are its, too. */
+/* A driver that maps for a child device: the parent's data are its own, too. */
 static void struct_of_parent_excused(struct kunit *test)
 {
 	struct device *parent = kt_dev->parent;
@@ -496,7 +496,7 @@ static void struct_of_parent_excused(struct kunit *test)
 }
 
 #if IS_ENABLED(CONFIG_NET)
-/* netdev_priv() of what a driver of a network card calls its data. */
+/* The data of a network driver are a net_device, with its netdev_priv(). */
 static void netdev_priv_excused(struct kunit *test)
 {
 	struct net_device *net = alloc_etherdev(DATA);
@@ -516,7 +516,7 @@ static void netdev_priv_excused(struct kunit *test)
 	expect_judged(test, priv, DATA, DMA_FROM_DEVICE);
 	expect_judged(test, priv + 128, 64, DMA_TO_DEVICE);
 
-	/* What is so far from other data is no net_device's. */
+	/* The same offset from other data than a net_device is not excused. */
 	other = kt_buf(test, 2 * PAGE_SIZE);
 	dev_set_drvdata(kt_dev, other);
 	priv = netdev_priv((struct net_device *)other);
@@ -532,8 +532,8 @@ static void netdev_priv_excused(struct kunit *test)
 #endif
 
 /*
- * Rule 11: writing a DMA_TO_DEVICE buffer and then calling sync_for_device is
- * what the listed idioms do. A driver that is not on the list gets its report.
+ * The listed idioms write to a DMA_TO_DEVICE buffer and then sync it. With strict=1, a
+ * driver that is not on the list is reported.
  */
 static void write_of_unlisted_driver_reported(struct kunit *test)
 {

@@ -16,7 +16,7 @@ KT_WAYS;
 #define NOBJECTS	64
 #define SIZE		512
 
-/* Objects of which one is followed by another one in the same page. */
+/* Objects, two of which follow each other in a page: the first is mapped too long. */
 struct objects {
 	u8 *all[NOBJECTS], *culprit, *innocent;
 };
@@ -41,8 +41,9 @@ static struct objects *get_objects(struct kunit *test)
 	return NULL;
 }
 
-/* It is the culprit's fault, and stays his: not that of who owns what he maps. */
-static void blames_nobody_else(struct kunit *test, size_t size, enum dma_data_direction dir)
+/* Only the driver that maps too much is reported, not the owner of the next object. */
+static void expect_only_culprit_reported(struct kunit *test, size_t size,
+					 enum dma_data_direction dir)
 {
 	struct objects *o = get_objects(test);
 	struct kt_target t = kt_target_of_buf(test, o->culprit, size, dir);
@@ -61,7 +62,7 @@ static void blames_nobody_else(struct kunit *test, size_t size, enum dma_data_di
 	EXPECT_DEVICE_OWNS(test, dir, o->culprit, 8);
 	EXPECT_DEVICE_OWNS(test, dir, o->culprit + SIZE - 8, 8);
 
-	/* The neighbour's own mapping has nothing to do with it either. */
+	/* A mapping of the next object is silent, too. */
 	dma_unmap_single(kt_dev2, test_dma_map(test, kt_dev2, o->innocent, SIZE, dir),
 			 SIZE, dir);
 	EXPECT_CPU_OWNS(test, o->innocent, SIZE);
@@ -75,21 +76,21 @@ static void blames_nobody_else(struct kunit *test, size_t size, enum dma_data_di
 static void length_into_next_object_harmless(struct kunit *test)
 {
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
-	blames_nobody_else(test, 8 * SIZE, DMA_TO_DEVICE);
-	blames_nobody_else(test, 8 * SIZE, DMA_FROM_DEVICE);
+	expect_only_culprit_reported(test, 8 * SIZE, DMA_TO_DEVICE);
+	expect_only_culprit_reported(test, 8 * SIZE, DMA_FROM_DEVICE);
 	kt_set(test, "noncoherent", "64");
-	blames_nobody_else(test, 8 * SIZE + 12, DMA_BIDIRECTIONAL);
+	expect_only_culprit_reported(test, 8 * SIZE + 12, DMA_BIDIRECTIONAL);
 }
 
-/* Over several of the regions in which the tool keeps its books. */
+/* Over several regions of the tool's index. */
 static void length_of_megabytes_harmless(struct kunit *test)
 {
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
-	blames_nobody_else(test, SZ_4M, DMA_TO_DEVICE);
-	blames_nobody_else(test, SZ_16M, DMA_FROM_DEVICE);
+	expect_only_culprit_reported(test, SZ_4M, DMA_TO_DEVICE);
+	expect_only_culprit_reported(test, SZ_16M, DMA_FROM_DEVICE);
 }
 
-/* Nothing of it is the driver's: no device owns any of it, whatever it syncs. */
+/* The mapping begins with a bad byte: no device owns any of it, whatever is synced. */
 static void length_from_redzone_harmless(struct kunit *test)
 {
 	struct objects *o = get_objects(test);
@@ -106,7 +107,7 @@ static void length_from_redzone_harmless(struct kunit *test)
 	EXPECT_CLEAN(test, o->innocent, SIZE);
 }
 
-/* len - header, where len is too small: the report comes, and quickly, and is over. */
+/* len - header, where len is too small: one report, within a second. */
 static void negative_length_reported_in_time(struct kunit *test)
 {
 	static const size_t sizes[] = { 0xfffffffcU, 0xfffffff8U, (size_t)-4, (size_t)-4096 };
@@ -140,10 +141,10 @@ static void negative_length_reported_in_time(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Pages: what follows them is somebody else's, or free, but above all it is too long. */
+/* The same from a page on: what follows is somebody else's, or free. */
 static void negative_length_of_pages_reported(struct kunit *test)
 {
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 	long live = dma_owner_debug_count("live");
 	struct kt_target t;
 

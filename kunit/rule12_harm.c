@@ -26,9 +26,9 @@ static void *readers_granule(void)
 }
 
 /*
- * A thread maps the part of its own task that each look-up of a symbol works on, and
- * the report of the first access there needs many of them. Interrupts are off: none
- * must see the thread so.
+ * A thread maps the part of its own task that each look-up of a symbol writes to; the
+ * report of the first access there makes many look-ups. Interrupts are off: none must see
+ * the task so.
  */
 static kt_noinline int test_map_own_task(void *unused)
 {
@@ -60,7 +60,10 @@ static void report_of_own_task_ends(struct kunit *test)
 	kt_thread_start(&thread, test_map_own_task, NULL);
 	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
 	reports = kt_take_all();
-	/* The two functions, and what dma-debug does there: 7.3 unwinds with many of them. */
+	/*
+	 * Reports of the two functions, and of dma-debug: 7.3 makes many look-ups while it
+	 * unwinds.
+	 */
 	KUNIT_EXPECT_GT(test, reports, 0);
 	KUNIT_EXPECT_LT(test, reports, 2000);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(kt_line(0), "BUG: DMA_OWNER: cpu-"),
@@ -68,7 +71,7 @@ static void report_of_own_task_ends(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What the report reads is somebody's buffer: that is not an access of its owner's. */
+/* The report itself reads the buffer: that is no access to report. */
 static int read_own_name(void *unused)
 {
 	dma_addr_t dma = dma_map_single(kt_dev, current->comm, 8, DMA_FROM_DEVICE);
@@ -94,16 +97,16 @@ static void report_of_task_name_ends(struct kunit *test)
 	KUNIT_EXPECT_TRUE_MSG(test,
 			      strstarts(kt_line(0), "BUG: DMA_OWNER: cpu-read in test_dma_read+"),
 			      "title '%s'", kt_line(0));
-	/* The report's own accesses were let through, and counted. */
+	/* The report's own accesses are let through, and counted. */
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("traps_nested"), nested);
 }
 
-/* === Mappings that are too long =========================================== */
+/* === Mappings that are too long ========================================== */
 
 #define TOO_LONG	SZ_64M
 #define ROUNDS		100
 
-/* Works on objects of the size that the bad mapping begins with, and on its own task. */
+/* Allocates, writes and frees objects like the one that the bad mapping begins with. */
 static int neighbour(void *stop)
 {
 	u8 *obj[32] = {};
@@ -153,8 +156,8 @@ static u8 *object_before_others(struct kunit *test)
 }
 
 /*
- * A length that is wrong by a factor: the driver is told, and nobody else is blamed for
- * what he does with his own memory, which may well be a task's.
+ * A length that is wrong by a factor: the driver is reported, and nobody who accesses his
+ * own memory there, which may be a task.
  */
 static void mapping_of_64_mib_reported(struct kunit *test)
 {
@@ -175,14 +178,14 @@ static void mapping_of_64_mib_reported(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		kt_thread_join(&threads[i]);
 	KUNIT_EXPECT_EQ(test, errors, 0);
-	/* Shown once, found each time, and nothing else. */
+	/* Shown once and counted each time; no other report. */
 	EXPECT_MAP_REPORT(test, "out-of-bounds-map", test_map_too_long, TOO_LONG);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_out_of_bounds_map"),
 			maps + ROUNDS);
 	EXPECT_SILENCE(test);
 }
 
-/* === Interrupts of a kprobe's handler ===================================== */
+/* === Interrupts of a kprobe's handler ==================================== */
 
 #ifdef CONFIG_KPROBES_ON_FTRACE
 static struct {
@@ -206,7 +209,7 @@ static kt_noinline void test_probed(void)
 	barrier();
 }
 
-/* A tracer at work, with interrupts on, as kprobes on ftrace's calls have them. */
+/* A tracer's handler, with interrupts on, as those of kprobes on ftrace sites run. */
 static int wait_for_irq(struct kprobe *p, struct pt_regs *regs)
 {
 	u64 end = ktime_get_ns() + NSEC_PER_SEC;
@@ -238,7 +241,10 @@ static void access_in_handler(struct kunit *test, u8 *buf, bool write)
 	KUNIT_EXPECT_TRUE(test, irq.done);
 }
 
-/* kprobes call no handler for the breakpoint that such an access hits. */
+/*
+ * An access in an interrupt of such a handler: kprobes call no handler for the breakpoint
+ * that it hits.
+ */
 static void access_in_kprobe_handler_judged(struct kunit *test)
 {
 	long missed = dma_owner_debug_count("missed_traps");

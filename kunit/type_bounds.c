@@ -16,16 +16,16 @@
 
 KT_WAYS;
 
-/* For the test to free itself: it does not return between the two. */
+/* For the test to free itself. Nothing after this may skip the test before it does. */
 static u8 *own_buf(struct kunit *test, size_t size)
 {
 	kt_requires_quiet(test);
 	return kt_own_buf(test, size);
 }
 
-/* === Out of bounds ======================================================== */
+/* === Out of bounds ======================================================= */
 
-/* A good deal of its size is not the object's: 100 bytes are 12.5 granules. */
+/* 100 bytes are 12.5 granules, and kmalloc() serves them with 112 or 128 bytes. */
 static void past_object_end_reported(struct kunit *test)
 {
 	static const size_t sizes[] = { 101, 104, 105, 128, 129 };
@@ -79,7 +79,7 @@ static void from_middle_past_end_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* None of it is the object's. */
+/* None of the range is in the object. */
 static void after_object_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 100);
@@ -104,7 +104,7 @@ static void past_one_byte_object_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Who asks how much there really is may use it all. */
+/* A caller of kmalloc_size_roundup() may use the whole size. */
 static void rounded_up_size_silent(struct kunit *test)
 {
 	size_t size = kmalloc_size_roundup(100);
@@ -118,7 +118,7 @@ static void rounded_up_size_silent(struct kunit *test)
 	kt_says(test, "Byte %zu of its %zu is in a slab redzone.", size, size + 1);
 }
 
-/* Larger than any slab object: pages, of which the last is not used in full. */
+/* Larger than any slab object: pages, the last of which is not used in full. */
 static void past_large_kmalloc_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 10000), *odd = kt_buf(test, 10001);
@@ -139,7 +139,7 @@ static void past_large_kmalloc_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What krealloc() took away, in place. */
+/* krealloc() shrinks an object in place. */
 static void past_shrunk_end_reported(struct kunit *test)
 {
 	u8 *buf = own_buf(test, 100), *less = krealloc(buf, 70, GFP_KERNEL);
@@ -153,7 +153,7 @@ static void past_shrunk_end_reported(struct kunit *test)
 	kfree(less);
 }
 
-/* A byte too many is one in each direction; neither is the redzone painted. */
+/* One byte too many is a fault in each direction, and the redzone is not poisoned. */
 static void past_end_any_direction_reported(struct kunit *test)
 {
 	static const enum dma_data_direction dirs[] = {
@@ -171,7 +171,7 @@ static void past_end_any_direction_reported(struct kunit *test)
 	}
 }
 
-/* The redzone is seen through what another mapping has painted over the tail. */
+/* The redzone is found although another mapping has poisoned the last granule. */
 static void past_end_while_mapped_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 100);
@@ -187,7 +187,7 @@ static void past_end_while_mapped_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 96), 4);
 }
 
-/* === Entries of a list ==================================================== */
+/* === Entries of a list =================================================== */
 
 static struct kt_target prepare_list(struct kunit *test, int nents)
 {
@@ -199,7 +199,7 @@ static struct kt_target prepare_list(struct kunit *test, int nents)
 	return t;
 }
 
-/* Whichever is the bad one, it is the one that the report is about. */
+/* The report is about the bad entry, whichever it is. */
 static void bad_entry_reported(struct kunit *test)
 {
 	struct kt_target t = prepare_list(test, 5);
@@ -236,7 +236,7 @@ static void each_bad_entry_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Entries behind those that the call is about do not count. */
+/* Entries after the last one that the call maps do not count. */
 static void entries_not_mapped_silent(struct kunit *test)
 {
 	struct kt_target t = prepare_list(test, 2);
@@ -249,9 +249,9 @@ static void entries_not_mapped_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Freed ================================================================ */
+/* === Freed =============================================================== */
 
-/* Its quarantine keeps a freed object from being used again. */
+/* KASAN's quarantine keeps a freed object from being allocated again. */
 static void freed_object_reported(struct kunit *test)
 {
 	u8 *buf = own_buf(test, 100);
@@ -277,7 +277,7 @@ static void freed_object_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* As an allocator does, which the sanitizer does not look at. */
+/* Writes as an allocator does, without the sanitizer's checks. */
 static noinline kt_unchecked u8 allocator_writes(u8 *p, u8 value)
 {
 	u8 old = READ_ONCE(*p);
@@ -287,8 +287,8 @@ static noinline kt_unchecked u8 allocator_writes(u8 *p, u8 value)
 }
 
 /*
- * What leaves KASAN's quarantine, or is allocated anew, while it is mapped is written
- * to by the allocator. That is no other fault.
+ * An object may leave KASAN's quarantine while it is mapped, and the allocator writes to
+ * it. That is no second fault.
  */
 static void freed_object_changed_reported_once(struct kunit *test)
 {
@@ -307,7 +307,7 @@ static void freed_object_changed_reported_once(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Freed by the time of the map, with interrupts off: nobody else can get it yet. */
+/* Freed and mapped with interrupts off: nobody else can allocate it in between. */
 static void freed_page_reported(struct kunit *test)
 {
 	struct page *page;
@@ -334,7 +334,7 @@ static void freed_page_reported(struct kunit *test)
 	kt_says(test, "Byte 0 of its 100 is in a freed page.");
 	KUNIT_EXPECT_FALSE(test, kt_has("The object there*"));
 
-	/* Most likely the very same page, and no longer freed. */
+	/* Most likely the same page, allocated again. */
 	page = kt_page(test, 0);
 	kt_map_page(test, page, 0, PAGE_SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
@@ -372,7 +372,7 @@ static void into_freed_page_reported(struct kunit *test)
 	__free_page(page);
 }
 
-/* === Memory of KFENCE's =================================================== */
+/* === Objects of KFENCE =================================================== */
 
 static u8 *kfence_buf(struct kunit *test, size_t size)
 {
@@ -380,7 +380,10 @@ static u8 *kfence_buf(struct kunit *test, size_t size)
 	return kt_kfence_buf(test, size);
 }
 
-/* Whoever touches a page that is not, has KFENCE report that, and put it there. */
+/*
+ * Is the page present? An access to one that is not would have KFENCE report it, and make
+ * it present.
+ */
 static bool is_there(const u8 *p)
 {
 	u8 byte;
@@ -414,7 +417,7 @@ static void freed_kfence_object_reported(struct kunit *test)
 	kt_map_buf(test, buf + 36, 8);
 	EXPECT_MISUSE(test, "use-after-free-map", 8);
 
-	/* Of a list, the other entries are written to by nobody, either. */
+	/* No canary for a list: nobody writes to its other entries, either. */
 	kt_set(test, "canary", kt_is_list(test) ? "0" : "1");
 	kt_set(test, "noncoherent", "64");
 	t = kt_target_of_buf(test, buf, 100, DMA_FROM_DEVICE);
@@ -427,7 +430,7 @@ static void freed_kfence_object_reported(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_there(buf));
 }
 
-/* The page after each object's is never there. */
+/* The page after that of an object is never present. */
 static void past_kfence_object_reported(struct kunit *test)
 {
 	u8 *buf = kfence_buf(test, 100), *end = (u8 *)PAGE_ALIGN((unsigned long)buf + 1);
@@ -435,14 +438,14 @@ static void past_kfence_object_reported(struct kunit *test)
 	kt_map_buf(test, buf, end - buf + 10);
 	EXPECT_MISUSE(test, "out-of-bounds-map", end - buf + 10);
 	kt_says(test, "Byte %zu of its %zu is in a guard page of KFENCE's.", end - buf,
-	     end - buf + 10);
+		end - buf + 10);
 	KUNIT_EXPECT_FALSE(test, is_there(end));
 	kt_map_buf(test, buf, end - buf);
 	EXPECT_SILENCE(test);
 	kfree(buf);
 }
 
-/* Its content must not be looked at any more, at a sync or at the unmap. */
+/* After the free, a sync or the unmap must not read its content. */
 static void kfence_object_freed_while_mapped_reported(struct kunit *test)
 {
 	static const enum dma_data_direction dirs[] = {

@@ -39,14 +39,14 @@ static void changed_before_sync_reported(struct kunit *test)
 	kt_device_writes(buf + 100, 100, 1);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	/* The CPU's, and no change. */
+	/* The CPU owns it: no change. */
 	test_dma_write(buf + 1024, 8);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_CHANGED(test, SIZE);
 	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 64 to 255 (3 blocks of 64 bytes) of its 2048 *"));
 }
 
-/* Rule 4: who wrote it need not have been seen, and it is given to the device. */
+/* Rule 4: a write of the CPU may be unseen, and is good if it is synced for the device. */
 static void changed_and_synced_silent(struct kunit *test)
 {
 	long given = dma_owner_debug_count("content_given_back");
@@ -60,7 +60,7 @@ static void changed_and_synced_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_given_back"), given + 1);
 
-	/* Elsewhere is not there. */
+	/* A sync of other bytes does not help. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	kt_device_writes(buf + 100, 100, 2);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -68,7 +68,7 @@ static void changed_and_synced_silent(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_CHANGED(test, SIZE);
 
-	/* Nor is what lies between two changes, or one of the two. */
+	/* Nor does a sync of bytes between two changes, or of one of the two. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	kt_device_writes(buf + 64, 1, 3);
 	kt_device_writes(buf + 1024, 1, 3);
@@ -87,7 +87,7 @@ static void changed_and_synced_silent(struct kunit *test)
 	EXPECT_CHANGED(test, SIZE);
 	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 1024 to 1087 (64-byte block) of its 2048 *"));
 
-	/* Both, each by itself. */
+	/* A sync of each of the two does. */
 	given = dma_owner_debug_count("content_given_back");
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	kt_device_writes(buf + 64, 1, 5);
@@ -100,7 +100,7 @@ static void changed_and_synced_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("content_given_back"), given + 2);
 }
 
-/* Who may write, when: any number of turns. */
+/* The CPU writes while it owns the buffer, any number of times. */
 static void unchanged_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -116,7 +116,7 @@ static void unchanged_silent(struct kunit *test)
 	}
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	/* And what was given back last is known by what it was then. */
+	/* The content is compared with that at the last sync for the device. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 	test_dma_write(buf, 8);
@@ -135,7 +135,7 @@ static void written_by_device_silent(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
 	kt_device_writes(buf, SIZE, 2);
-	/* A one-way sync says what the device is to do next, not what it can do. */
+	/* A one-way sync says what the device is to do next, not what it is able to do. */
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 	kt_device_writes(buf, SIZE, 3);
@@ -152,7 +152,7 @@ static void trapped_write_is_no_change(struct kunit *test)
 	EXPECT_WRITE_TRAPS(test, buf + 60, 8);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	/* Of the blocks around it there is more to say. */
+	/* A change of the blocks around it is reported. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	EXPECT_WRITE_TRAPS(test, buf + 64, 8);
 	kt_device_writes(buf, 1, 9);
@@ -172,7 +172,7 @@ static void excused_write_is_no_change(struct kunit *test)
 
 	arm_lpae_kunit_write((u64 *)buf);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
-	/* A row's name, and in a module it is not the row's function. */
+	/* The name of a row, but in a module it is not the row's function. */
 	if (__is_defined(MODULE))
 		EXPECT_REPORT(test, "cpu-write", arm_lpae_kunit_write, buf, 8);
 	else
@@ -190,7 +190,7 @@ static void filtered_write_is_no_change(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Bytes change hands, not mappings. */
+/* Ownership is per byte, not per mapping. */
 static void synced_part_changed_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -211,7 +211,7 @@ static void synced_part_changed_silent(struct kunit *test)
 	EXPECT_CHANGED(test, SIZE);
 }
 
-/* A block of which the CPU owns some may change. */
+/* A block may change if the CPU owns a part of it. */
 static void part_of_block_changed_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -223,7 +223,7 @@ static void part_of_block_changed_silent(struct kunit *test)
 	test_dma_write(buf + 72, 4);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	/* All of it again the device's: as good as any. */
+	/* The device owns all of the block again: a change is reported. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma + 72, 8, DMA_TO_DEVICE);
 	test_dma_write(buf + 72, 8);
@@ -253,7 +253,7 @@ static void odd_range_changed_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Of a long buffer both ends are known. */
+/* Only both ends of a long buffer are fingerprinted. */
 static void ends_of_long_buffer_reported(struct kunit *test)
 {
 	u8 *buf = page_address(kt_page(test, 3));
@@ -301,7 +301,7 @@ static void in_place_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Only what is written is exempt, and only as long as it can be written. */
+/* Only bytes that a device may write are exempt, and only as long as it may. */
 static void beside_in_place_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -325,7 +325,7 @@ static void beside_in_place_reported(struct kunit *test)
 	EXPECT_CHANGED(test, SIZE);
 }
 
-/* Two readers: each finds it. */
+/* Two mappings: each reports the change. */
 static void mapped_twice_each_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -395,7 +395,7 @@ static void list_entry_changed_reported(struct kunit *test)
 	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map_sg, 256);
 }
 
-/* Drivers lend such memory to user space, which knows no syncs. */
+/* Drivers let user space map such memory, which makes no syncs. */
 static void alloc_pages_changed_silent(struct kunit *test)
 {
 	dma_addr_t dma;
@@ -409,14 +409,14 @@ static void alloc_pages_changed_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* The tool asks for the size of what is mapped itself: nobody writes to padding then. */
+/* The tool calls ksize() itself at a map: that is no reason to doubt fingerprints. */
 static void own_ksize_doubts_nothing(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 1000);
 	dma_addr_t command, data;
 	long doubted;
 
-	/* Others' questions, of the test before, are forgotten after 100 ms. */
+	/* A ksize() of the test before is forgotten after 100 ms. */
 	msleep(200);
 	doubted = dma_owner_debug_count("content_doubted");
 	command = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);

@@ -17,7 +17,7 @@ KT_WAYS;
 
 #define NBLOCKS 512
 
-/* Blocks of pages, all there at a time: some of them follow each other. */
+/* Blocks of pages, all allocated at a time: some of them follow each other. */
 struct blocks {
 	unsigned int order, nr;
 	struct page *page[NBLOCKS];
@@ -62,8 +62,8 @@ static long unjudged(void)
 }
 
 /*
- * The bug itself: contiguous in vmalloc space, mapped as if it were so in memory.
- * Only in a list it may be one entry, which its maker has looked at.
+ * The bug itself: memory that is contiguous in vmalloc space is mapped as if it were
+ * contiguous. In a list it may be one entry: whoever made the list has checked it.
  */
 static void map_vmapped(struct kunit *test, struct page *first, struct page *second,
 			size_t offset, size_t size)
@@ -86,7 +86,7 @@ static void expect_contiguity_report(struct kunit *test, size_t offset, size_t s
 	}
 	EXPECT_MISUSE(test, "not-contiguous", size);
 	kt_says(test, "From byte %lu of its %zu on it is another allocation.",
-	     PAGE_SIZE - offset, size);
+		PAGE_SIZE - offset, size);
 	kt_says(test, "Device * is given these %zu bytes, DMA_TO_DEVICE, *", size);
 	kt_says(test, "Hint: map each page of its own, as a scatterlist: *");
 }
@@ -107,10 +107,10 @@ static void across_compound_pages_reported(struct kunit *test)
 		KUNIT_EXPECT_FALSE(test, kt_has("The object there*"));
 		map_vmapped(test, page, other, 100, PAGE_SIZE - 99);
 		expect_contiguity_report(test, 100, PAGE_SIZE - 99);
-		/* A byte less. */
+		/* One byte less is right. */
 		map_vmapped(test, page, other, 100, PAGE_SIZE - 100);
 		EXPECT_SILENCE(test);
-		/* All of the one. */
+		/* All of one block is right. */
 		kt_map_page(test, compound_head(page), 0, 2 * PAGE_SIZE, DMA_FROM_DEVICE);
 		EXPECT_SILENCE(test);
 		KUNIT_EXPECT_EQ(test, unjudged(), before);
@@ -120,7 +120,7 @@ static void across_compound_pages_reported(struct kunit *test)
 		kunit_skip(test, "no two blocks follow each other");
 }
 
-/* What follows is another's, who may go on writing to it. */
+/* The next block has another owner, who goes on writing to it. */
 static void next_block_stays_cpu_owned(struct kunit *test)
 {
 	struct page *page;
@@ -152,8 +152,8 @@ static void next_block_stays_cpu_owned(struct kunit *test)
 }
 
 /*
- * Pages of their own, and objects of that size in between: one page is followed by a
- * slab that begins with one of the objects. KASAN leaves no more of a slab to map.
+ * Single pages, and objects of that size in between: a slab that begins with one of the
+ * objects follows a page. KASAN leaves no more of a slab to map.
  */
 static void before_slab(struct kunit *test, size_t block_size, size_t size, int per_block)
 {
@@ -245,7 +245,7 @@ static void dma_alloc_pages_silent(struct kunit *test)
 	dma_free_pages(kt_dev2, SZ_32K, page, dma, DMA_BIDIRECTIONAL);
 }
 
-/* Pages that follow each other by chance, or were split: it cannot be told. */
+/* Pages that follow each other by chance, or were split: nobody can tell which. */
 static void single_pages_silent(struct kunit *test)
 {
 	struct page *page, *other = kt_page(test, 0);
@@ -269,7 +269,7 @@ static void single_pages_silent(struct kunit *test)
 		kunit_skip(test, "no two pages follow each other");
 }
 
-/* === Contiguity, where the kernel knows who allocated a page ============== */
+/* === Contiguity, where the kernel knows who allocated a page ============= */
 
 static void requires_marks(struct kunit *test)
 {
@@ -288,7 +288,7 @@ static kt_noinline struct page *alloc_there(unsigned int order)
 	return alloc_pages(GFP_KERNEL, order);
 }
 
-/* As get_blocks(), but every second one is somebody else's. */
+/* As get_blocks(), but every second block has another owner. */
 static struct blocks *get_mixed_blocks(struct kunit *test, unsigned int order)
 {
 	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
@@ -335,16 +335,16 @@ static void pages_of_other_owner_reported(struct kunit *test)
 			} else {
 				EXPECT_MISUSE(test, "not-contiguous", 2 * size);
 				kt_says(test, "From byte %zu of its %zu on it is another allocation.",
-				     size, 2 * size);
+					size, 2 * size);
 			}
 			/* Begins with the last page of several. */
 			kt_map_page(test, page + (1 << order) - 1, 100, PAGE_SIZE - 99,
-				 DMA_FROM_DEVICE);
+				    DMA_FROM_DEVICE);
 			if (kt_is_list(test))
 				EXPECT_SILENCE(test);
 			else
 				EXPECT_MISUSE(test, "not-contiguous", PAGE_SIZE - 99);
-			/* All of it, and no more. */
+			/* All of the block, and no more. */
 			kt_map_page(test, page, 0, size, DMA_BIDIRECTIONAL);
 			EXPECT_SILENCE(test);
 		}
@@ -354,7 +354,7 @@ static void pages_of_other_owner_reported(struct kunit *test)
 		kunit_skip(test, "no two blocks follow each other");
 }
 
-/* What follows is somebody else's, who goes on using it. */
+/* The next page has another owner, who goes on using it. */
 static void page_of_other_owner_stays_cpu_owned(struct kunit *test)
 {
 	struct page *page;
@@ -380,7 +380,7 @@ static void page_of_other_owner_stays_cpu_owned(struct kunit *test)
 		kunit_skip(test, "no two pages follow each other");
 }
 
-/* The pages of vmalloc() follow each other by chance, and here others are in between. */
+/* Pages of vmalloc() follow each other by chance; here, other pages are in between. */
 static void page_after_vmalloc_page_reported(struct kunit *test)
 {
 	struct page *page = NULL, *next = NULL;
@@ -409,7 +409,7 @@ static void page_after_vmalloc_page_reported(struct kunit *test)
 	put_blocks(b);
 	for (i = 0; i < ARRAY_SIZE(mem); i++)
 		vfree(mem[i]);
-	/* All of one allocation: whoever has looked may map them as one. */
+	/* Pages of one allocation that follow each other may be mapped as one. */
 	mem[0] = vmalloc(64 * PAGE_SIZE);
 	for (k = 0; k < 63 && mem[0] && !next; k++)
 		if (vmalloc_to_pfn(mem[0] + k * PAGE_SIZE) + 1 ==
@@ -424,7 +424,7 @@ static void page_after_vmalloc_page_reported(struct kunit *test)
 		kunit_skip(test, "no page follows one of vmalloc()");
 }
 
-/* However it was divided, or got: it is one allocation. */
+/* One allocation, however it was made or divided. */
 static void split_allocation_silent(struct kunit *test)
 {
 	struct page *page;
@@ -440,7 +440,7 @@ static void split_allocation_silent(struct kunit *test)
 		kt_map_page(test, page, 0, 8 * PAGE_SIZE, DMA_BIDIRECTIONAL);
 		kt_map_page(test, page + 2, 100, 3 * PAGE_SIZE, DMA_TO_DEVICE);
 		EXPECT_SILENCE(test);
-		/* Some of it, which is now another's, and the rest, which is not. */
+		/* One page of it is freed; the rest is still one allocation. */
 		__free_page(page + 7);
 		kt_map_page(test, page, 0, 7 * PAGE_SIZE, DMA_TO_DEVICE);
 		EXPECT_SILENCE(test);

@@ -16,7 +16,7 @@
 
 KT_DIRECTIONS;
 
-/* === device-overrun ======================================================= */
+/* === device-overrun ====================================================== */
 
 #define EXPECT_OVERRUN(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, size)
@@ -47,7 +47,7 @@ static void no_overrun_silent(struct kunit *test)
 
 	kt_device_writes(buf, 100, 0xee);
 	test_dma_unmap(dma, 100, DMA_FROM_DEVICE);
-	/* What the driver may write to is not the tool's to judge. */
+	/* Bytes that the driver may write to are not checked. */
 	dma = test_dma_map(test, kt_dev, part, 64, DMA_FROM_DEVICE);
 	kt_device_writes(part, 256, 0xee);
 	test_dma_write(part + 64, 8);
@@ -55,7 +55,7 @@ static void no_overrun_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* There may be a few bytes of the object between the two. */
+/* There may be a few bytes of the object between the buffer and the redzone. */
 static void overrun_from_middle_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 100);
@@ -68,7 +68,7 @@ static void overrun_from_middle_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("1 byte behind the buffer changed *; the first is 21 bytes behind its end: *"));
 }
 
-/* Behind a large kmalloc() is the rest of its pages. */
+/* After a large kmalloc() buffer is the rest of its pages. */
 static void overrun_of_large_kmalloc_reported(struct kunit *test)
 {
 	size_t size = 3 * PAGE_SIZE - 5;
@@ -78,7 +78,7 @@ static void overrun_of_large_kmalloc_reported(struct kunit *test)
 	kt_device_writes(buf + size + 63, 1, 0xee);
 	test_dma_unmap(dma, size, DMA_BIDIRECTIONAL);
 	EXPECT_OVERRUN(test, size);
-	/* Too far away, and only where something is behind. */
+	/* Too far after the end; and no redzone follows a page. */
 	dma = test_dma_map(test, kt_dev, buf, size, DMA_BIDIRECTIONAL);
 	kt_device_writes(buf + size + 64, 16, 0xdd);
 	test_dma_unmap(dma, size, DMA_BIDIRECTIONAL);
@@ -99,8 +99,8 @@ static void rcu_done(struct rcu_head *rcu)
 }
 
 /*
- * KASAN notes who called call_rcu() behind the object, where the shadow is that of
- * padding. An object that fills its slot has no padding.
+ * KASAN writes who called call_rcu() after the object, where the shadow is that of padding.
+ * An object that fills its slot has no padding.
  */
 static void kasan_metadata_silent(struct kunit *test)
 {
@@ -116,7 +116,7 @@ static void kasan_metadata_silent(struct kunit *test)
 		test_dma_unmap(dma, sizeof(p->buf), DMA_FROM_DEVICE);
 		EXPECT_SILENCE(test);
 	}
-	/* All that is behind: none of it is padding. */
+	/* None of what follows is padding. */
 	dma = test_dma_map(test, kt_dev, p->buf, sizeof(p->buf), DMA_FROM_DEVICE);
 	KUNIT_EXPECT_GE(test, kt_shadow(p + 1), 0x80);
 	test_dma_unmap(dma, sizeof(p->buf), DMA_FROM_DEVICE);
@@ -154,16 +154,16 @@ static void overrun_off_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === device-wrote-nothing ================================================= */
+/* === device-wrote-nothing ================================================ */
 
 #define EXPECT_NOTHING(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-wrote-nothing", test_dma_map, size)
 
-/* Where no shadow tells how long a slab object is, none is filled. */
+/* A buffer that canary=1 fills: without a shadow, no slab object, for its length is not known. */
 static u8 *filled_buf(struct kunit *test)
 {
 	return IS_ENABLED(CONFIG_KASAN_GENERIC) ? kt_buf(test, SIZE) :
-						  page_address(kt_page(test, 0));
+						  kt_page_buf(test);
 }
 
 static void wrote_nothing_reported(struct kunit *test)
@@ -199,11 +199,11 @@ static void wrote_something_silent(struct kunit *test)
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	kt_device_writes(buf + SIZE - 1, 1, 1);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
-	/* Of what comes back in parts, the one may be untouched. */
+	/* One part of a buffer that is synced in parts may be untouched. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
-	/* The driver has filled it in, and the device may read it. */
+	/* The driver has written the buffer, and the device may read it: it is not filled. */
 	kt_device_writes(buf, SIZE, 0x11);
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
 	test_dma_unmap(dma, SIZE, DMA_BIDIRECTIONAL);
@@ -222,7 +222,7 @@ static kt_noinline void map_list(struct kunit *test, struct scatterlist *sg, u8 
 	KUNIT_ASSERT_EQ(test, dma_map_sg(kt_dev, sg, 2, DMA_FROM_DEVICE), 2);
 }
 
-/* A short answer fills the beginning of a list, which is one buffer to the device. */
+/* A short answer fills the beginning of a list, which is one buffer for the device. */
 static void wrote_some_of_list_silent(struct kunit *test)
 {
 	u8 *a = filled_buf(test), *b = filled_buf(test);
@@ -259,7 +259,7 @@ static void wrote_nothing_of_list_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* What may be longer than what was allocated: the rest is somebody else's. */
+/* The mapping may be longer than the allocation, and the rest somebody else's memory. */
 static void unknown_size_not_filled(struct kunit *test)
 {
 	long unjudged = dma_owner_debug_count("unjudged_canary");
@@ -280,7 +280,7 @@ static void unknown_size_not_filled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unjudged_canary"), unjudged + 2);
 }
 
-/* What must keep its content keeps it. */
+/* Each case in which the buffer must keep its content. */
 static void content_to_keep_not_filled(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -298,14 +298,14 @@ static void content_to_keep_not_filled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
 	kt_set(test, "off_devices", "");
 
-	/* A cipher in place is about to read it. */
+	/* A cipher works in place: another mapping reads it. */
 	src = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	dst = test_dma_map(test, kt_dev, buf + 64, SIZE - 64, DMA_FROM_DEVICE);
 	test_dma_unmap(dst, SIZE - 64, DMA_FROM_DEVICE);
 	test_dma_unmap(src, SIZE, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ(test, buf[0], 0x11);
 	KUNIT_EXPECT_EQ(test, buf[64], 0x11);
-	/* The device owns it already, and may have begun to write. */
+	/* A sync of what the device owns already: it may have begun to write. */
 	dst = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	kt_device_writes(buf, SIZE, 0x22);
 	dma_sync_single_for_device(kt_dev, dst, SIZE, DMA_FROM_DEVICE);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * free-while-mapped, of objects: reported at the free, and once. KASAN finds no double free, a
- * late unmap is silent, and whoever is given the memory next does not notice. Rule 12: a free
- * clears every value of ours in the object.
+ * late unmap is silent, and the next user of the memory does not notice. Rule 12: a free clears
+ * every value of ours in the object.
  */
 
 #include <linux/delay.h>
@@ -26,7 +26,7 @@ static kt_noinline void test_cache_free(struct kmem_cache *cache, void *buf)
 	barrier();
 }
 
-/* === Objects ============================================================== */
+/* === Objects ============================================================= */
 
 static void object_freed_reported(struct kunit *test)
 {
@@ -43,7 +43,7 @@ static void object_freed_reported(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, dir_of(test));
 }
 
-/* KASAN looks at an object's first byte only, and would not have seen these. */
+/* KASAN checks only the first byte of an object, and would not have seen these. */
 static void part_mapped_freed_reported(struct kunit *test)
 {
 	u8 *buf = kt_own_buf(test, SIZE);
@@ -66,7 +66,7 @@ static void part_device_owns_freed_reported(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* Of an odd size: its last granule has a value of its own. */
+/* The last granule of an odd size has a shadow value of its own. */
 static void odd_object_freed_reported(struct kunit *test)
 {
 	u8 *buf = kt_own_buf(test, 77);
@@ -74,11 +74,11 @@ static void odd_object_freed_reported(struct kunit *test)
 
 	test_kfree(buf);
 	EXPECT_FREE_REPORT(test, test_kfree, buf, 77);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf + 72));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf + 72));
 	kt_late_unmap(test, dma, 77, DMA_FROM_DEVICE);
 }
 
-/* kmalloc() hands the larger ones to the page allocator: one report all the same. */
+/* kmalloc() allocates pages for the larger sizes: one report all the same. */
 static void large_object_freed_reported(struct kunit *test)
 {
 	u8 *buf = kt_own_buf(test, 4 * PAGE_SIZE + 100);
@@ -105,7 +105,7 @@ static void cache_object_freed_reported(struct kunit *test)
 		EXPECT_FREE_REPORT(test, test_cache_free, buf, 320);
 		kt_late_unmap(test, dma, 320, DMA_TO_DEVICE);
 	}
-	/* This lets KASAN's quarantine go, and frees the slab. */
+	/* This empties KASAN's quarantine, and frees the slab. */
 	kmem_cache_destroy(cache);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_NOT_NULL(test, buf);
@@ -130,7 +130,7 @@ static void list_entry_freed_reported(struct kunit *test)
 	kfree(a);
 }
 
-/* Rule 5: each mapping that gives it to a device is a fault of its own. */
+/* Rule 5: each mapping by which a device owns the object is a fault of its own. */
 static void mapped_twice_freed_reported_twice(struct kunit *test)
 {
 	u8 *buf = kt_own_buf(test, SIZE);
@@ -177,7 +177,7 @@ static void freed_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* In the same slab, perhaps beside it. */
+/* Objects of the same slab, perhaps adjacent. */
 static void neighbours_freed_silent(struct kunit *test)
 {
 	u8 *buf[32];
@@ -197,7 +197,10 @@ static void neighbours_freed_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* It runs into the next object: its driver's fault, not that of whoever frees that. */
+/*
+ * The mapping runs into the next object: the fault of its driver, not of whoever frees that
+ * object.
+ */
 static void neighbour_of_long_mapping_freed_silent(struct kunit *test)
 {
 	u8 *buf[32], *a = NULL, *b = NULL;
@@ -222,7 +225,7 @@ static void neighbour_of_long_mapping_freed_silent(struct kunit *test)
 				buf[i] = NULL;
 			}
 		EXPECT_SILENCE(test);
-		KUNIT_EXPECT_FALSE(test, kt_painted(b));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned(b));
 		EXPECT_WRITE_TRAPS(test, a, 8);
 		dma_unmap_single(kt_dev, dma, b - a + 16, DMA_TO_DEVICE);
 	}
@@ -244,11 +247,11 @@ static void edge_at_object_start_freed_reported(struct kunit *test)
 	dma = test_dma_map(test, kt_dev, buf + 16, 200, DMA_FROM_DEVICE);
 	test_kfree(buf);
 	EXPECT_FREE_REPORT(test, test_kfree, buf, SIZE);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	kt_late_unmap(test, dma, 200, DMA_FROM_DEVICE);
 }
 
-/* The CPU got it back, and its next write would have been noted. */
+/* The buffer was synced for the CPU, and watch_writes waits for the next write. */
 static void watched_object_freed_silent(struct kunit *test)
 {
 	u8 *buf;
@@ -261,7 +264,7 @@ static void watched_object_freed_silent(struct kunit *test)
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_kfree(buf);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
@@ -323,7 +326,7 @@ static void bulk_freed_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Objects that go after a grace period ================================= */
+/* === Objects freed after a grace period ================================== */
 
 struct by_rcu {
 	u8 head[64];
@@ -332,8 +335,8 @@ struct by_rcu {
 };
 
 /*
- * Since 6.18 a CPU's sheaf of the slab allocator keeps what was passed to kfree_rcu()
- * until it is full: of objects of this size some 30.
+ * Since 6.18, the slab allocator keeps what was passed to kfree_rcu() in a sheaf of the CPU
+ * until that is full: some 30 objects of this size.
  */
 #define SHEAF	64
 
@@ -357,8 +360,8 @@ static void free_by_rcu(struct by_rcu *obj, struct by_rcu **others)
 }
 
 /*
- * It may be freed some seconds later, and what no hook has seen is found by the look at
- * all mappings.
+ * The object may be freed some seconds later. A free that no hook has seen is found by the
+ * periodic scan of all mappings.
  */
 static void wait_for_report(void)
 {
@@ -383,7 +386,7 @@ static void member_freed_by_rcu_reported(struct kunit *test)
 	kt_late_unmap(test, dma, 256, DMA_FROM_DEVICE);
 }
 
-/* Its first granule is the device's: KASAN takes that for a double free. */
+/* The device owns the first granule, which KASAN takes for a double free. */
 static void start_freed_by_rcu_reported(struct kunit *test)
 {
 	struct by_rcu *obj = kt_own_buf(test, sizeof(*obj)), *others[SHEAF];
@@ -398,7 +401,7 @@ static void start_freed_by_rcu_reported(struct kunit *test)
 	kt_late_unmap(test, dma, 256, DMA_TO_DEVICE);
 }
 
-/* A reader may unmap it until the grace period is over. */
+/* A reader may unmap the buffer until the grace period is over. */
 static void freed_by_rcu_after_unmap_silent(struct kunit *test)
 {
 	struct by_rcu *obj = kt_own_buf(test, sizeof(*obj)), *others[SHEAF];
@@ -413,10 +416,10 @@ static void freed_by_rcu_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Frees that are not hooked ============================================ */
+/* === Frees that are not hooked =========================================== */
 
 #if IS_ENABLED(CONFIG_KASAN_GENERIC)
-/* As KASAN makes of an object that is freed. */
+/* Sets the shadow as KASAN does for a freed object. */
 static kt_unchecked void set_shadow(const u8 *buf, size_t size, u8 value)
 {
 	u8 *p = kasan_mem_to_shadow(buf), *end = kasan_mem_to_shadow(buf + size);
@@ -452,7 +455,7 @@ static void unseen_free_found_at_sync(struct kunit *test)
 	dma_sync_single_for_cpu(kt_dev, dma + 128, 64, DMA_FROM_DEVICE);
 	expect_found(test, "Found when it was synced, *");
 	set_shadow(buf, SIZE, 0);
-	/* Whoever has the memory now does not notice. */
+	/* The next user of the memory does not notice. */
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, SIZE);
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
@@ -477,7 +480,7 @@ static void unseen_free_found_at_sync_sg(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* One page of many, over a border of the tool's index. */
+/* One page of many, in a mapping that spans two regions. */
 static void unseen_free_of_page_found_at_unmap(struct kunit *test)
 {
 	struct page *page = kt_own_pages(test, 0, 10);
@@ -505,7 +508,7 @@ static void unseen_free_found_by_scan(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* What the CPU owns may be freed, and what was freed when it was mapped is another fault. */
+/* What the CPU owns may be freed; and memory that was freed before the map is another fault. */
 static void unseen_free_cpu_owned_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -523,7 +526,7 @@ static void unseen_free_cpu_owned_silent(struct kunit *test)
 }
 #endif
 
-/* === Memory pools ========================================================= */
+/* === Memory pools ======================================================== */
 
 static kt_noinline void test_pool_free(void *element, mempool_t *pool)
 {
@@ -532,8 +535,8 @@ static kt_noinline void test_pool_free(void *element, mempool_t *pool)
 }
 
 /*
- * A pool takes back what it lacks, and it lacks nothing while the allocator has memory:
- * the first @lacking of its four elements are put aside meanwhile.
+ * A pool keeps a freed element only if it lacks one, which it does not while the allocator
+ * has memory: so the first @lacking of its four elements are put aside.
  */
 static bool lack(mempool_t *pool, int lacking)
 {
@@ -555,7 +558,7 @@ static void lack_no_more(mempool_t *pool, int lacking)
 	pool->min_nr = pool->curr_nr;
 }
 
-/* Two elements that the pool keeps, and one that it gives to the allocator. */
+/* Two elements that the pool keeps, and one that it frees. */
 static void check_pool(struct kunit *test, mempool_t *pool, size_t size, bool pages)
 {
 	enum dma_data_direction dir = DMA_FROM_DEVICE;
@@ -575,7 +578,7 @@ static void check_pool(struct kunit *test, mempool_t *pool, size_t size, bool pa
 		}
 		dma[i] = test_dma_map(test, kt_dev, buf[i], size, dir);
 	}
-	/* What is unmapped before is nobody's concern. */
+	/* Unmapped before: silent. */
 	dma_unmap_single(kt_dev, dma[0], size, dir);
 	test_pool_free(element[0], pool);
 	EXPECT_SILENCE(test);
@@ -584,7 +587,7 @@ static void check_pool(struct kunit *test, mempool_t *pool, size_t size, bool pa
 		EXPECT_FREE_REPORT(test, test_pool_free, buf[i], size);
 		kt_late_unmap(test, dma[i], size, dir);
 	}
-	/* KASAN has not kept one back as freed twice. */
+	/* KASAN has not refused one as freed twice. */
 	KUNIT_EXPECT_EQ(test, pool->curr_nr, 4);
 	lack_no_more(pool, 3);
 	mempool_destroy(pool);
@@ -623,7 +626,7 @@ static void mempool_page_with_reference_silent(struct kunit *test)
 	get_page(page);
 	test_pool_free(page, pool);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_EQ(test, kt_painted(page_address(page)), IS_ENABLED(CONFIG_KASAN_GENERIC));
+	KUNIT_EXPECT_EQ(test, kt_is_poisoned(page_address(page)), IS_ENABLED(CONFIG_KASAN_GENERIC));
 	dma_unmap_single(kt_dev, dma, PAGE_SIZE, DMA_TO_DEVICE);
 	put_page(page);
 	mempool_destroy(pool);
@@ -660,7 +663,7 @@ static void mapped_free(void *element, void *data)
 	kfree(e);
 }
 
-/* A driver may keep what is mapped in a pool of its own. */
+/* A driver may keep mapped buffers in a pool of its own. */
 static void mempool_of_mapped_buffers_silent(struct kunit *test)
 {
 	mempool_t *pool = mempool_create(2, mapped_alloc, mapped_free, NULL);
@@ -688,13 +691,14 @@ static void null_freed_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-/* === Values of the tool's that no mapping accounts for ==================== */
+/* === Values left in freed memory (rule 12) =============================== */
 
 #if IS_ENABLED(CONFIG_KASAN_GENERIC)
 /*
- * A mapping, so that the free is looked at, and all of it the CPU's; and at the start of
- * the object, where KASAN looks for a double free, in its middle and at its end, values
- * that nobody knows of. Whoever's they are, a free clears them, and KASAN frees it.
+ * Maps a part of the object, so that its free is checked, and syncs that for the CPU. At
+ * the start of the object, where KASAN looks for a double free, in its middle and at its
+ * end it leaves values of ours that no mapping accounts for. The free must clear them, and
+ * KASAN must free the object.
  */
 static dma_addr_t leave_values(struct kunit *test, u8 *buf, size_t size)
 {
@@ -753,7 +757,7 @@ static void values_in_cache_object_cleared(struct kunit *test)
 	dma = leave_values(test, bufs[2], 320);
 	test_free_bulk(cache, 2, bufs + 1);
 	expect_freed(test, bufs[2], 320, dma);
-	/* Nothing of it is left over, which would be a warning. */
+	/* An object that is left would cause a warning. */
 	kmem_cache_destroy(cache);
 	EXPECT_SILENCE(test);
 }
@@ -771,7 +775,7 @@ static void values_in_bulk_cleared(struct kunit *test)
 	expect_freed(test, bufs[1], SIZE, dma);
 }
 
-/* Where no hook sees it, KASAN does, and asks. */
+/* No hook sees this free, but KASAN does, and reports a double free to the tool. */
 static void values_left_to_rcu_cleared(struct kunit *test)
 {
 	struct by_rcu *obj = kt_own_buf(test, sizeof(*obj)), *others[SHEAF];
@@ -781,15 +785,15 @@ static void values_left_to_rcu_cleared(struct kunit *test)
 	sheaf_alloc(test, others);
 	free_by_rcu(obj, others);
 	rcu_barrier();
-	for (i = 0; i < 150 && kt_painted(obj); i++)
+	for (i = 0; i < 150 && kt_is_poisoned(obj); i++)
 		msleep(100);
 	for (i = 0; i < sizeof(*obj); i += 8)
-		KUNIT_EXPECT_FALSE(test, kt_painted((u8 *)obj + i));
+		KUNIT_EXPECT_FALSE(test, kt_is_poisoned((u8 *)obj + i));
 	EXPECT_SILENCE(test);
 	kt_late_unmap(test, dma, 64, DMA_FROM_DEVICE);
 }
 
-/* Kept by the pool, and given to the allocator. */
+/* Once kept by the pool, once freed. */
 static void values_in_mempool_cleared(struct kunit *test)
 {
 	mempool_t *pool = mempool_create_kmalloc_pool(4, SIZE);
@@ -821,7 +825,7 @@ static void values_in_pages_cleared(struct kunit *test)
 
 	test_free_pages(page, 1);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	kt_late_unmap(test, dma, 64, DMA_FROM_DEVICE);
 
 	mem = vmalloc(2 * PAGE_SIZE);
@@ -830,11 +834,11 @@ static void values_in_pages_cleared(struct kunit *test)
 	dma = leave_values(test, buf, PAGE_SIZE);
 	test_vfree(mem);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	kt_late_unmap(test, dma, 64, DMA_FROM_DEVICE);
 }
 
-/* Whoever frees an object that was never mapped pays nothing, and clears nothing. */
+/* The free of an object that was never mapped clears nothing of the next object. */
 static void values_in_neighbour_kept(struct kunit *test)
 {
 	u8 *a = kt_own_buf(test, SIZE), *b = kt_buf(test, SIZE);

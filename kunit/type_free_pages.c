@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * free-while-mapped, of pages and network buffers: reported at the free, and once. A late sync
- * or unmap is silent, and whoever is given the memory next does not notice.
+ * or unmap is silent, and the next user of the memory does not notice.
  */
 
 #include <linux/kfence.h>
@@ -13,7 +13,7 @@
 
 #define SIZE 512
 
-/* === Pages ================================================================ */
+/* === Pages =============================================================== */
 
 static void check_pages(struct kunit *test, gfp_t gfp, unsigned int order, size_t offset,
 			size_t size)
@@ -49,7 +49,7 @@ static void pages_of_no_folio_freed_reported(struct kunit *test)
 	check_pages(test, 0, 3, PAGE_SIZE, 3 * PAGE_SIZE);
 }
 
-/* Not the first one, and the others thereafter: one report. */
+/* A page in the middle first, then the others: one report. */
 static void one_of_many_pages_freed_reported(struct kunit *test)
 {
 	struct page *page = kt_own_pages(test, 0, 3);
@@ -67,7 +67,7 @@ static void one_of_many_pages_freed_reported(struct kunit *test)
 	kt_late_unmap(test, dma, 8 * PAGE_SIZE, DMA_FROM_DEVICE);
 }
 
-/* More than the tool marks one by one, and more than a region of its index. */
+/* More pages than the tool marks one by one, and more than a region. */
 static void huge_block_freed_reported(struct kunit *test)
 {
 	check_pages(test, 0, 10, PAGE_SIZE, 1000 * PAGE_SIZE);
@@ -120,7 +120,7 @@ static void pages_freed_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* dma_free_pages() is unmap and free in one. */
+/* dma_free_pages() is an unmap and a free in one. */
 static void dma_free_pages_silent(struct kunit *test)
 {
 	dma_addr_t dma;
@@ -132,9 +132,9 @@ static void dma_free_pages_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Afterwards =========================================================== */
+/* === After the free ====================================================== */
 
-/* Frees a page that is mapped, and gets it again. Another CPU may be faster. */
+/* Frees a page that is mapped, and allocates it again. Another CPU may be faster. */
 static struct page *get_again(struct kunit *test, dma_addr_t *dma)
 {
 	int tries;
@@ -171,7 +171,7 @@ static void late_sync_changes_nothing(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* An unmap or a sync means the mapping that is alive, where there are equal ones. */
+/* Of two equal mappings, an unmap or a sync means the one whose memory is not freed. */
 static void mapped_again_unmap_ends_live_one(struct kunit *test)
 {
 	dma_addr_t dma, dma2;
@@ -179,7 +179,7 @@ static void mapped_again_unmap_ends_live_one(struct kunit *test)
 	u32 saved;
 	u8 *buf = page_address(page);
 
-	/* dma-debug takes it for an overlap, and the one for the other. */
+	/* dma-debug takes the two for an overlap, and one for the other. */
 	saved = kt_quiet_dma_debug();
 	dma2 = test_dma_map_page(test, page, 0, SIZE, DMA_FROM_DEVICE);
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
@@ -196,7 +196,7 @@ static void mapped_again_unmap_ends_live_one(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* The CPU's mapping of freed memory is silent, and must not come back to life. */
+/* The CPU owned the memory when it was freed: a late sync must not poison it. */
 static void late_sync_of_cpu_owned_changes_nothing(struct kunit *test)
 {
 	u8 *buf = kt_own_buf(test, SIZE);
@@ -205,11 +205,11 @@ static void late_sync_of_cpu_owned_changes_nothing(struct kunit *test)
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_kfree(buf);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_FALSE(test, kt_painted(buf));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(buf));
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* === Network buffers ====================================================== */
+/* === Network buffers ===================================================== */
 
 #if IS_ENABLED(CONFIG_NET)
 static kt_noinline void test_skb_free(struct sk_buff *skb)
@@ -218,7 +218,7 @@ static kt_noinline void test_skb_free(struct sk_buff *skb)
 	barrier();
 }
 
-/* The data are in the middle of an object: neither its start nor its end is mapped. */
+/* The data are in the middle of an object: neither its first nor its last byte is mapped. */
 static void skb_freed_reported(struct kunit *test)
 {
 	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
@@ -236,7 +236,7 @@ static void skb_freed_reported(struct kunit *test)
 	test_skb_free(skb);
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_skb_free+0x*"));
-	KUNIT_EXPECT_FALSE(test, kt_painted(head + 128));
+	KUNIT_EXPECT_FALSE(test, kt_is_poisoned(head + 128));
 	kt_late_unmap(test, dma, 1400, DMA_TO_DEVICE);
 }
 
@@ -252,7 +252,7 @@ static void skb_freed_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* A clone that goes takes nothing with it: the data have another reference. */
+/* The free of a clone frees no data: they have another reference. */
 static void skb_clone_freed_silent(struct kunit *test)
 {
 	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL), *clone;

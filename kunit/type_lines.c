@@ -18,7 +18,7 @@
 KT_WRITABLE_DIRECTIONS;
 KT_TWO_DIRECTIONS;
 
-/* === cacheline-sharing: the rest of the object ============================ */
+/* === cacheline-sharing: the rest of the object =========================== */
 
 static void middle_of_object_reported(struct kunit *test)
 {
@@ -39,8 +39,8 @@ static void middle_of_object_reported(struct kunit *test)
 }
 
 /*
- * The rest of an object that a buffer begins is spare, until somebody writes there: rule 0.
- * As usb_get_string() does, which maps 255 of 256 bytes, and drivers/usb/core/hub.c.
+ * Rule 0: the rest of an object is spare until somebody writes there. As in
+ * usb_get_string(), which maps 255 of 256 bytes, and drivers/usb/core/hub.c.
  */
 static void start_of_object_silent(struct kunit *test)
 {
@@ -81,7 +81,7 @@ static void end_of_object_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 100, dir);
 }
 
-/* The smallest there is, below what a granule of the shadow can tell. */
+/* A single byte, which a granule of the shadow cannot tell. */
 static void one_byte_of_line_reported(struct kunit *test)
 {
 	u8 *buf = kt_object(test);
@@ -119,7 +119,7 @@ static void other_line_sizes_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 32, DMA_FROM_DEVICE);
 }
 
-/* However this kernel placed them: where lines count, each has its own. */
+/* Wherever this kernel placed them: on a machine where lines count, each object has its own. */
 static void whole_objects_silent(struct kunit *test)
 {
 	static const size_t sizes[] = { 1, 8, 13, 32, 64, 96, 100, 192, 200, 1000, 1514, 4096 };
@@ -165,8 +165,8 @@ static void devm_action(void *data)
 }
 
 /*
- * devm_kmalloc() has a header of the driver core's before its memory, which changes when
- * something else is managed: on a machine with such lines it has one of its own.
+ * devm_kmalloc() puts a header of the driver core before the memory, which changes with
+ * each managed resource: on a machine with such lines, the header has a line of its own.
  */
 static void devm_memory_silent(struct kunit *test)
 {
@@ -177,7 +177,7 @@ static void devm_memory_silent(struct kunit *test)
 
 	if (IS_ALIGNED(virt_to_phys(buf), LINE))
 		kunit_skip(test, "it is aligned to lines on this machine");
-	/* Neither its beginning nor a line's. */
+	/* An offset that begins neither the memory nor a line. */
 	off = IS_ALIGNED(virt_to_phys(buf + 8), LINE) ? 16 : 8;
 	dma = test_dma_map(test, kt_dev, buf, 200, dir);
 	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, devm_action, buf), 0);
@@ -195,11 +195,11 @@ static void devm_memory_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 128, 8);
 	dma_unmap_single(kt_dev, dma, 100, dir);
 
-	/* But for what begins elsewhere. */
+	/* A buffer that begins elsewhere is reported. */
 	dma = test_dma_map(test, kt_dev, buf + off, 200 - off, dir);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 200 - off);
 	EXPECT_TEXT(test, FIRST "*" BEFORE);
-	/* It writes to the header's first words: are they in the first line? */
+	/* This writes to the first words of the header: are they in the first line? */
 	KUNIT_EXPECT_EQ(test, devm_add_action(kt_dev, devm_action, buf), 0);
 	if (kt_traps(test) && off == 8)
 		KUNIT_EXPECT_GE(test, kt_take_all(), 1);
@@ -210,7 +210,7 @@ static void devm_memory_silent(struct kunit *test)
 	devm_kfree(kt_dev, buf);
 }
 
-/* The device writes nothing, or owns nothing. */
+/* The device only reads, or owns nothing. */
 static void read_only_mapping_silent(struct kunit *test)
 {
 	u8 *buf = kt_object(test);
@@ -254,7 +254,7 @@ static void types_off_silent(struct kunit *test)
 	kt_map_legally(test, buf + 24, 200, DMA_FROM_DEVICE);
 }
 
-/* === cacheline-sharing: lists ============================================= */
+/* === cacheline-sharing: lists ============================================ */
 
 static void list_entry_reported(struct kunit *test)
 {
@@ -277,8 +277,8 @@ static void list_entry_reported(struct kunit *test)
 }
 
 /*
- * A list that divides an object inside a line: all of that line is given to the
- * device and taken back in one call, and gets dirty at no time in between.
+ * A list that divides an object inside a line: one call maps all of that line, one unmaps
+ * it, and no CPU writes to it in between.
  */
 static void list_of_whole_object_silent(struct kunit *test)
 {
@@ -306,7 +306,7 @@ static void list_of_whole_object_silent(struct kunit *test)
 	kt_unquiet_dma_debug(saved);
 }
 
-/* What the list leaves out of that line is somebody's. */
+/* The list leaves bytes of a line out, which the CPU may write. */
 static void list_with_gap_reported(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -322,7 +322,7 @@ static void list_with_gap_reported(struct kunit *test)
 	EXPECT_TEXT(test, FIRST "10 bytes" BEFORE);
 	dma_unmap_sg(kt_dev, sg, 2, dir);
 
-	/* Alone, each of the two finds its side of the gap. */
+	/* Mapped alone, an entry has its side of the gap. */
 	kt_set(test, "dedup", "0");
 	KUNIT_ASSERT_NE(test, test_dma_map_sg(sg + 1, 1, dir), 0);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map_sg, KT_OBJECT - 80);
@@ -330,7 +330,7 @@ static void list_with_gap_reported(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg + 1, 1, dir);
 }
 
-/* The outer ends of what a list holds of an object count as those of one buffer. */
+/* The entries of a list that are in one object count as one buffer. */
 static void list_ending_in_line_reported(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -346,7 +346,7 @@ static void list_ending_in_line_reported(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 2, dir);
 
 	sg_set_buf(&sg[0], buf + LINE, 36);
-	/* Two that start in one line: dma-debug does not know that it is one list. */
+	/* Two entries start in one line: dma-debug does not know that it is one list. */
 	saved = kt_quiet_dma_debug();
 	KUNIT_ASSERT_NE(test, test_dma_map_sg(sg, 2, dir), 0);
 	kt_unquiet_dma_debug(saved);
@@ -357,7 +357,7 @@ static void list_ending_in_line_reported(struct kunit *test)
 	EXPECT_CLEAN(test, buf, KT_OBJECT);
 }
 
-/* Two calls may be taken back one by one. */
+/* Two lists may be unmapped one by one. */
 static void two_lists_of_object_reported(struct kunit *test)
 {
 	struct scatterlist sg[2];
@@ -378,7 +378,7 @@ static void two_lists_of_object_reported(struct kunit *test)
 }
 
 #if IS_ENABLED(CONFIG_NET)
-/* As drivers do when they are opened: the head is an object of kmalloc()'s. */
+/* As drivers allocate when they are opened: the head is a kmalloc() object. */
 static void network_buffer(struct kunit *test, unsigned int size)
 {
 	struct sk_buff *skb = __netdev_alloc_skb_ip_align(NULL, size, GFP_KERNEL);
@@ -406,7 +406,10 @@ static void small_skb_silent(struct kunit *test)
 	network_buffer(test, 123);
 }
 
-/* An object of that size that is none, whatever is in it, and one that is one no more. */
+/*
+ * An object of that size that is no network buffer, whatever is in it, and a buffer that
+ * runs into the struct at its end.
+ */
 static void no_skb_reported(struct kunit *test)
 {
 	struct sk_buff *skb = __netdev_alloc_skb_ip_align(NULL, 1522, GFP_KERNEL);
@@ -422,7 +425,7 @@ static void no_skb_reported(struct kunit *test)
 		dma_unmap_single(kt_dev, dma, 1522, DMA_FROM_DEVICE);
 	}
 	if (PageSlab(virt_to_head_page(skb->head)) && !is_kfence_address(skb->head)) {
-		/* What follows the buffer in its line is the struct itself. */
+		/* What follows the buffer in its line is struct skb_shared_info. */
 		u8 *end = skb_end_pointer(skb);
 
 		dma = test_dma_map(test, kt_dev, end - 1600, 1605, DMA_FROM_DEVICE);
@@ -448,7 +451,7 @@ static void no_skb_reported(struct kunit *test)
 }
 #endif
 
-/* === cacheline-sharing: another mapping =================================== */
+/* === cacheline-sharing: another mapping ================================== */
 
 static void fragment_after_other_reported(struct kunit *test)
 {
@@ -468,7 +471,7 @@ static void fragment_after_other_reported(struct kunit *test)
 	EXPECT_CLEAN(test, page, LINE);
 }
 
-/* The other way round, and on one device. */
+/* The other way round, and by one device. */
 static void fragment_before_other_reported(struct kunit *test)
 {
 	const struct kt_two *two = test->param_value;
@@ -496,7 +499,7 @@ static void fragments_to_device_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, a, 32, DMA_TO_DEVICE);
 }
 
-/* What the CPU has of another mapping, the driver may be about to write. */
+/* Not reported if the CPU owns the other mapping. */
 static void fragment_cpu_owns_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -517,7 +520,7 @@ static void fragment_cpu_owns_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, a, 32, DMA_FROM_DEVICE);
 }
 
-/* Only the part of it that lies in the line counts. */
+/* Only who owns the part of it that lies in the line counts. */
 static void other_end_cpu_owns_reported(struct kunit *test)
 {
 	u8 *page = kt_page_buf(test);

@@ -58,7 +58,7 @@ static void expect_reached(struct kunit *test, struct device *dev, u8 *buf)
 	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-/* A buffer at whose bus address the tests can do without an IOMMU's remapping. */
+/* A buffer whose DMA address is its physical address. */
 static u8 *direct_buf(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -70,7 +70,7 @@ static u8 *direct_buf(struct kunit *test)
 	return buf;
 }
 
-/* === mask-exceeded ======================================================== */
+/* === mask-exceeded ======================================================= */
 
 /* The last bit that is needed, and the first one that is missing. */
 static void missing_wire_reported(struct kunit *test)
@@ -140,7 +140,7 @@ static void wires_of_device_reported(struct kunit *test)
 	expect_reached(test, kt_dev, buf);
 }
 
-/* The driver's name has no number behind it. */
+/* The driver's name, without a number. */
 static void wires_of_driver_reported(struct kunit *test)
 {
 	u8 *buf = direct_buf(test);
@@ -201,16 +201,16 @@ static void bad_wires_refused(struct kunit *test)
 	dma_owner_debug_param_set("wires", "0000:00:03.0:65");
 	KUNIT_EXPECT_TRUE_MSG(test, strstr(kt_note(), "not \"0000:00:03.0:65\""), "said '%s'",
 			      kt_note());
-	/* What was set before is still in force. */
+	/* The earlier value is still in force. */
 	expect_exceeded(test, kt_dev, buf, 20);
 	expect_reached(test, kt_dev2, buf);
 }
 
-/* === Notes ================================================================ */
+/* === Notes =============================================================== */
 
 static int device_init(struct kunit_resource *res, void *parent)
 {
-	/* Never the same name: what was said is remembered by it. */
+	/* Never the same name: notes are remembered by it. */
 	static int id;
 	struct platform_device_info info = {
 		.name = NAME,
@@ -232,7 +232,7 @@ static void device_free(struct kunit_resource *res)
 	platform_device_unregister(pdev);
 }
 
-/* A device of which nothing was said yet; children go before their parents. */
+/* A device without a note so far; children are removed before their parents. */
 static struct device *new_device(struct kunit *test, struct device *parent)
 {
 	struct platform_device *pdev = kunit_alloc_resource(test, device_init, device_free,
@@ -242,7 +242,7 @@ static struct device *new_device(struct kunit *test, struct device *parent)
 	return &pdev->dev;
 }
 
-/* === Memory that is allocated for the device ============================== */
+/* === Memory that is allocated for the device ============================= */
 
 static kt_noinline struct page *test_alloc_pages(struct device *dev, dma_addr_t *dma)
 {
@@ -273,8 +273,8 @@ static void alloc_list_silently(struct kunit *test, struct device *dev)
 }
 
 /*
- * It goes by the coherent mask, which can be wider than the one for streaming: then the
- * pages are where only that mask reaches.
+ * dma_alloc_pages() goes by the coherent mask, which can be wider than the streaming mask:
+ * then the pages are where only that mask reaches.
  */
 static void wider_coherent_mask_silent(struct kunit *test)
 {
@@ -296,13 +296,13 @@ static void narrower_coherent_mask_silent(struct kunit *test)
 	dev->coherent_dma_mask = DMA_BIT_MASK(32);
 	alloc_pages_silently(test, dev);
 	alloc_list_silently(test, dev);
-	/* What is mapped has nothing to do with it. */
+	/* A streaming mapping has nothing to do with it. */
 	dev->coherent_dma_mask = DMA_BIT_MASK(20);
 	expect_reached(test, dev, buf);
 }
 
 #ifdef CONFIG_PCI
-/* One behind an IOMMU, and without a driver. */
+/* A device behind an IOMMU, without a driver. */
 static struct device *device_behind_an_iommu(void)
 {
 	struct pci_dev *pdev = NULL;
@@ -313,7 +313,7 @@ static struct device *device_behind_an_iommu(void)
 	return NULL;
 }
 
-/* There pages are mapped, by the mask for streaming; and lists go by the other. */
+/* With an IOMMU, pages are mapped by the streaming mask, and lists by the coherent one. */
 static void pages_by_iommu_silent(struct kunit *test)
 {
 	struct device *dev = device_behind_an_iommu();
@@ -369,7 +369,7 @@ static void use(struct kunit *test, struct device *dev)
 	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-/* Exactly this line, of the last use(). */
+/* The last use() printed exactly this line. */
 #define EXPECT_NOTE(test, dev, type, text) do {				\
 	char _line[300];						\
 									\
@@ -380,7 +380,7 @@ static void use(struct kunit *test, struct device *dev)
 			      "said '%s', not '%s'", kt_note(), _line);	\
 } while (0)
 
-/* Other devices may be given advice meanwhile. */
+/* There may be notes about other devices meanwhile. */
 #define EXPECT_NO_NOTE(test, dev)					\
 	KUNIT_EXPECT_FALSE_MSG(test, strstr(kt_note(), dev_name(dev)),	\
 			       "said '%s'", kt_note())
@@ -388,7 +388,7 @@ static void use(struct kunit *test, struct device *dev)
 #define INHERIT "it has no firmware node, and its DMA configuration is not its parent's; "
 #define COPY "; map with the parent, or copy its configuration: *"
 
-/* On a bus with fewer bits than it has itself. */
+/* A device on a bus with fewer address bits than its own mask. */
 static struct device *narrow_device(struct kunit *test)
 {
 	struct device *dev = new_device(test, NULL);
@@ -486,7 +486,7 @@ static void child_with_other_limit_noted(struct kunit *test)
 		    INHERIT "bus limit 0x0, not 0xffffffffff" COPY);
 }
 
-/* As an array in of_dma_get_range(), but all of memory is where it was. */
+/* As of_dma_get_range() makes it, but DMA addresses are physical addresses. */
 static const struct bus_dma_region identity[] = {
 	{ .cpu_start = 0, .dma_start = 0, .size = SZ_1T },
 	{}
@@ -506,7 +506,7 @@ static void child_with_other_ranges_noted(struct kunit *test)
 	EXPECT_NOTE(test, b, "dma-config-not-inherited", INHERIT "other dma-ranges" COPY);
 }
 
-/* All that is different, in one line. */
+/* All differences are in one line. */
 static void child_with_all_different_noted(struct kunit *test)
 {
 	struct device *parent = new_device(test, NULL), *child = new_device(test, parent);
@@ -564,7 +564,7 @@ static void child_of_bus_without_dma_silent(struct kunit *test)
 	parent->dma_mask = mask;
 }
 
-/* It has bounce buffers if it limits what a device with few bits may map at once. */
+/* A kernel with bounce buffers limits what a device with few bits may map at once. */
 static bool can_bounce(struct device *dev)
 {
 	u64 mask = *dev->dma_mask;
@@ -577,8 +577,8 @@ static bool can_bounce(struct device *dev)
 }
 
 /*
- * A page that the bus shows to the device above 4 GiB, and all other memory, also
- * the bounce buffers, where it is.
+ * The DMA address of the page is above 4 GiB; that of all other memory, also of bounce
+ * buffers, is its physical address.
  */
 static void high_page(struct page *page, struct bus_dma_region map[4])
 {
@@ -625,7 +625,7 @@ static void mask_never_set_noted(struct kunit *test)
 	EXPECT_NO_NOTE(test, dev);
 	use_page(test, able, page);
 	EXPECT_NO_NOTE(test, able);
-	/* Some number of bits that a driver has thought of. */
+	/* Not the default: a driver has chosen it. */
 	KUNIT_EXPECT_EQ(test, dma_set_mask(able, DMA_BIT_MASK(36)), 0);
 	use_page(test, able, page);
 	EXPECT_NO_NOTE(test, able);
@@ -646,7 +646,7 @@ static void default_mask_that_fits_silent(struct kunit *test)
 	EXPECT_NO_NOTE(test, dev);
 }
 
-/* Too early to say. */
+/* Too early for a note. */
 static void mask_untested_at_first_silent(struct kunit *test)
 {
 	struct device *dev = new_device(test, NULL);
@@ -668,7 +668,7 @@ static void mask_untested_noted(struct kunit *test)
 	use(test, dev);
 	EXPECT_NO_NOTE(test, dev);
 
-	/* What claims no more than it uses needs no test. */
+	/* A mask that is no wider than the addresses in use needs no test. */
 	KUNIT_ASSERT_EQ(test, dma_set_mask(narrow, DMA_BIT_MASK(32)), 0);
 	use(test, narrow);
 	EXPECT_NO_NOTE(test, narrow);

@@ -18,9 +18,9 @@
 
 KT_WAYS;
 
-/* === vmalloc space ======================================================== */
+/* === vmalloc space ======================================================= */
 
-/* Where virt_to_page() of an address outside of the linear map leads. */
+/* The address that virt_to_page() makes of one outside of the linear map. */
 static u64 phys_of(const void *addr)
 {
 #ifdef CONFIG_X86_64
@@ -40,9 +40,9 @@ static const bool page_has_a_tag =
 	IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS);
 
 /*
- * Such a page may not exist, and then only some memory models have a pointer to it,
- * which P2PDMA would follow, and dma-debug where it has a tag. Without a pointer, it is
- * at an offset from another page.
+ * Such a page may not exist. Then only some memory models have a pointer to it, which
+ * P2PDMA would follow, and dma-debug where pages have tags. Without a pointer, the test
+ * maps at an offset from another page.
  */
 static void requires_no_page(struct kunit *test)
 {
@@ -60,10 +60,10 @@ static void map_no_page(struct kunit *test, const void *addr, size_t size)
 
 	if (kt_is_list(test))
 		kt_map_page(test, pfn_to_page(PHYS_PFN(phys)), offset_in_page(addr), size,
-			 DMA_TO_DEVICE);
+			    DMA_TO_DEVICE);
 	else
 		kt_map_page(test, ZERO_PAGE(0), phys - page_to_phys(ZERO_PAGE(0)), size,
-			 DMA_TO_DEVICE);
+			    DMA_TO_DEVICE);
 }
 
 static void says_vmalloc(struct kunit *test, const void *addr, size_t size)
@@ -94,9 +94,9 @@ static void vmalloc_reported(struct kunit *test)
 	/* Page by page, as it should be. */
 	for (i = 0; i < 3; i++)
 		kt_map_page(test, vmalloc_to_page(buf + i * PAGE_SIZE), 0, PAGE_SIZE,
-			 DMA_FROM_DEVICE);
+			    DMA_FROM_DEVICE);
 	kt_map_page(test, vmalloc_to_page(buf + PAGE_SIZE + 100), 100, PAGE_SIZE - 100,
-		 DMA_TO_DEVICE);
+		    DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 	vfree(buf);
 }
@@ -118,7 +118,7 @@ static void vmap_reported(struct kunit *test)
 	vunmap(buf);
 }
 
-/* The first chunk may be in the linear map, and is soon full. */
+/* The first percpu chunk may be in the linear map, and is soon full. */
 static void percpu_reported(struct kunit *test)
 {
 	void __percpu *mem[8];
@@ -139,7 +139,7 @@ static void percpu_reported(struct kunit *test)
 		EXPECT_MISUSE(test, "vmalloc-buffer", 64);
 		says_vmalloc(test, buf, 64);
 		kt_map_page(test, vmalloc_to_page(buf), offset_in_page(buf), 64,
-			 DMA_TO_DEVICE);
+			    DMA_TO_DEVICE);
 		EXPECT_SILENCE(test);
 	}
 	while (n)
@@ -173,13 +173,13 @@ static void vmalloc_pages_as_table_silent(struct kunit *test)
 	vfree(buf);
 }
 
-/* === Stacks =============================================================== */
+/* === Stacks ============================================================== */
 
 static void says_stack(struct kunit *test, struct task_struct *task,
 		       const void *addr, size_t size)
 {
 	kt_says(test, "The buffer is on the stack of task %s/%d.", task->comm,
-	     task_pid_nr(task));
+		task_pid_nr(task));
 	if (IS_ENABLED(CONFIG_VMAP_STACK))
 		kt_says(test, "It is not in the linear map: *");
 	kt_says_where(test, addr, size);
@@ -221,7 +221,7 @@ static void own_stack_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* A driver that knows that stacks are in vmalloc space, and not why. */
+/* A driver that translates the address of its stack itself. */
 static void page_of_stack_reported(struct kunit *test)
 {
 	u8 local[64] __aligned(64);
@@ -229,10 +229,10 @@ static void page_of_stack_reported(struct kunit *test)
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_VMAP_STACK));
 	memset(local, 1, sizeof(local));
 	kt_map_page(test, vmalloc_to_page(local), offset_in_page(local), sizeof(local),
-		 DMA_TO_DEVICE);
+		    DMA_TO_DEVICE);
 	EXPECT_MISUSE(test, "stack-buffer", sizeof(local));
 	kt_says(test, "The buffer is on the stack of task %s/%d.", current->comm,
-	     task_pid_nr(current));
+		task_pid_nr(current));
 	kt_says(test, "Device * is given these %zu bytes, DMA_TO_DEVICE, *", sizeof(local));
 	KUNIT_EXPECT_FALSE(test, kt_has("It is not in the linear map*"));
 	KUNIT_EXPECT_EQ(test, local[0], 1);
@@ -276,18 +276,18 @@ static void stack_of_other_task_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
 }
 
-/* === Images =============================================================== */
+/* === Images ============================================================== */
 
 static char own_data[64] = "of a module, or of the kernel if built in";
 
 static const char own_rodata[64] = "that must not be mapped, either";
 
-/* Of built-in code, or of the kernel; virt_to_page() does for it on some machines. */
+/* Maps the image of the kernel, also where virt_to_page() of it would be wrong. */
 static void map_kernel_image(struct kunit *test, const void *addr, size_t size,
 			     enum dma_data_direction dir)
 {
 	kt_map_page(test, pfn_to_page(PHYS_PFN(__pa_symbol(addr))), offset_in_page(addr),
-		 size, dir);
+		    size, dir);
 }
 
 #ifdef MODULE
@@ -315,7 +315,7 @@ static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_
 	kt_says(test, "BUG: DMA_OWNER: image-buffer in test_map_own+0x*");
 	kt_says(test, "Map of size %zu at %lx by task *", size, (unsigned long)addr);
 	kt_says(test, GIVEN ", \\[%lx, %lx)", size, (unsigned long)addr,
-	     (unsigned long)addr + size);
+		(unsigned long)addr + size);
 	kt_says(test, "The buffer is in the image of a module: *");
 	kt_says(test, "virt_to_page() is wrong there: *");
 	kt_says(test, "Hint: copy the data to kmalloc() memory with kmemdup(): *");
@@ -409,7 +409,7 @@ static void kernel_rodata_reported(struct kunit *test)
 	kt_says(test, "Device * is given these 256 bytes, DMA_TO_DEVICE, *");
 }
 
-/* What is only sent works everywhere, and is tolerated. */
+/* DMA_TO_DEVICE of kernel data works everywhere, and is tolerated. */
 static void kernel_data_from_device_reported(struct kunit *test)
 {
 	const void *var = &iomem_resource;
@@ -424,7 +424,7 @@ static void kernel_data_from_device_reported(struct kunit *test)
 	EXPECT_MISUSE(test, "image-buffer", sizeof(iomem_resource));
 }
 
-/* The zero page is in the image as well, and mapped by everybody who pads. */
+/* The zero page is in the image as well, and many drivers map it for padding. */
 static void zero_page_from_device_reported(struct kunit *test)
 {
 	kt_map_page(test, ZERO_PAGE(0), 0, PAGE_SIZE, DMA_TO_DEVICE);

@@ -30,13 +30,13 @@ static void expect_overlap(struct kunit *test, int bytes, int from, const struct
 }
 
 static kt_noinline dma_addr_t test_map_first(struct kunit *test, u8 *buf, size_t size,
-					  enum dma_data_direction dir)
+					     enum dma_data_direction dir)
 {
 	return test_dma_map(test, kt_dev, buf, size, dir);
 }
 
 static kt_noinline dma_addr_t test_map_second(struct kunit *test, u8 *buf, size_t size,
-					   enum dma_data_direction dir)
+					      enum dma_data_direction dir)
 {
 	return test_dma_map(test, kt_dev2, buf, size, dir);
 }
@@ -85,8 +85,8 @@ static void overlap_of_two_devices_reported(struct kunit *test)
 }
 
 /*
- * Out and in, of the same bytes: an engine works in place. So does one that adds to what
- * it was given, as that of async_xor.c, for which it is both.
+ * DMA_TO_DEVICE and DMA_FROM_DEVICE of the same bytes: an engine works in place. So does
+ * DMA_BIDIRECTIONAL, as in async_xor.c.
  */
 static bool in_place(const struct kt_two *two)
 {
@@ -112,7 +112,7 @@ static void overlap_of_one_device_reported(struct kunit *test)
 	kt_expect_other_mapping(test, KT_NAME ".0", 256, two->first);
 	dma_unmap_single(kt_dev, b, 256, two->second);
 	kt_set(test, "strict", "0");
-	/* Not the same bytes, be it one, and not the same device. */
+	/* Not the same bytes, though it is one byte less; and not the same device. */
 	b = kt_map_quietly(test, kt_dev, page, 255, two->second);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 255);
 	dma_unmap_single(kt_dev, b, 255, two->second);
@@ -138,7 +138,7 @@ static void overlap_of_object_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, a, 200, DMA_TO_DEVICE);
 }
 
-/* The device writes to what it was also sent: legal, whoever looks at the content. */
+/* The device writes in place: no change of content to report. */
 static kt_noinline kt_unchecked void test_encrypts(u8 *p, size_t size)
 {
 	size_t i;
@@ -160,7 +160,7 @@ static void in_place_silent_synced_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, b, 256, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
 
-	/* The CPU did not stay away: it had the bytes, or some of them, in between. */
+	/* Not in place if the CPU owned the bytes, or some of them, in between. */
 	a = test_dma_map(test, kt_dev, page, 256, DMA_TO_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, a, 128, DMA_TO_DEVICE);
 	b = test_dma_map(test, kt_dev, page, 256, DMA_FROM_DEVICE);
@@ -177,7 +177,7 @@ static void in_place_silent_synced_reported(struct kunit *test)
 static void fill_list(struct scatterlist *sg, u8 *page, size_t last)
 {
 	sg_init_table(sg, 3);
-	/* What is divided inside a line is of both lists. */
+	/* Both lists divide a line at the same byte. */
 	sg_set_buf(&sg[0], page, 100);
 	sg_set_buf(&sg[1], page + 100, 156);
 	sg_set_buf(&sg[2], page + 1024, last);
@@ -215,8 +215,8 @@ static void in_place_lists_silent(struct kunit *test)
 }
 
 /*
- * A page of a pool holds a packet that is forwarded. What is past it is the device's
- * that received it, by the letter, but the page is one.
+ * A packet in a page of a pool is forwarded. The receiving device still owns what follows
+ * the packet in its last line, by the letter.
  */
 static void forwarded_packet_silent(struct kunit *test)
 {
@@ -226,7 +226,7 @@ static void forwarded_packet_silent(struct kunit *test)
 
 	kt_set(test, "watch_writes", "1");
 	dma_sync_single_range_for_device(kt_dev, rx, 64, 1536, DMA_FROM_DEVICE);
-	/* Bytes that did not come yet. */
+	/* Bytes that were not received yet. */
 	tx = test_dma_map(test, kt_dev2, page + 64, 100, DMA_TO_DEVICE);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 100);
 	dma_unmap_single(kt_dev2, tx, 100, DMA_TO_DEVICE);
@@ -266,7 +266,7 @@ static void overlap_to_device_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, a, 256, DMA_TO_DEVICE);
 }
 
-/* Mapped is not owned. */
+/* A mapping by which no device owns anything is no overlap. */
 static void overlap_cpu_owns_silent(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
@@ -283,7 +283,7 @@ static void overlap_cpu_owns_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 	dma_unmap_single(kt_dev2, b, 256, dir);
 
-	/* Half of it: the other half is the device's. */
+	/* One half is synced for the device. */
 	dma_sync_single_range_for_device(kt_dev, a, 0, 128, dir);
 	b = test_dma_map(test, kt_dev2, page + 128, 64, dir);
 	EXPECT_SILENCE(test);
@@ -327,20 +327,19 @@ static void overlap_in_one_list_silent(struct kunit *test)
 
 static void overlap_of_spanning_mapping_reported(struct kunit *test)
 {
-	struct page *page = kt_page(test, get_order(2 * SZ_2M));
-	u8 *mid = page_address(page) + SZ_2M;
-	dma_addr_t wide, narrow;
+	u8 *mid = kt_boundary(test);
+	dma_addr_t spanning, single;
 
-	wide = test_dma_map(test, kt_dev, mid - 512, 1024, DMA_FROM_DEVICE);
-	narrow = test_dma_map(test, kt_dev2, mid + 128, 128, DMA_TO_DEVICE);
+	spanning = test_dma_map(test, kt_dev, mid - 512, 1024, DMA_FROM_DEVICE);
+	single = test_dma_map(test, kt_dev2, mid + 128, 128, DMA_TO_DEVICE);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 128);
 	kt_expect_other_mapping(test, KT_NAME ".0", 1024, DMA_FROM_DEVICE);
-	dma_unmap_single(kt_dev, wide, 1024, DMA_FROM_DEVICE);
-	wide = test_dma_map(test, kt_dev, mid - 512, 1024, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, spanning, 1024, DMA_FROM_DEVICE);
+	spanning = test_dma_map(test, kt_dev, mid - 512, 1024, DMA_FROM_DEVICE);
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 1024);
 	kt_expect_other_mapping(test, KT_NAME ".1", 128, DMA_TO_DEVICE);
-	dma_unmap_single(kt_dev2, narrow, 128, DMA_TO_DEVICE);
-	dma_unmap_single(kt_dev, wide, 1024, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev2, single, 128, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, spanning, 1024, DMA_FROM_DEVICE);
 }
 
 static struct kunit_case overlapping_cases[] = {

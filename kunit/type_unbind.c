@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * leak-at-unbind: the device still owns memory when its driver is gone, or its probe() failed;
- * and who is named when somebody else is given that memory. IOMMU faults, which name the
- * nearest mapping of the device.
+ * and who is named when that memory has another user. IOMMU faults, which name the nearest
+ * mapping of the device.
  */
 
 #include <linux/delay.h>
@@ -18,7 +18,7 @@
 
 #define SIZE 512
 
-/* === Drivers that are unbound ============================================= */
+/* === Drivers that are unbound ============================================ */
 
 #define LEAVER "dma_owner_leaver"
 
@@ -45,7 +45,7 @@ static void leaver_put(struct device *dev)
 	platform_driver_unregister(&leaver_driver);
 }
 
-/* dma-debug warns of the same. */
+/* dma-debug warns of the same fault. */
 static void unbind(struct kunit *test, struct device *dev)
 {
 	u32 saved;
@@ -78,7 +78,7 @@ static void leak_reported(struct kunit *test)
 	dma_addr_t dma[3];
 	int i, n = 2;
 
-	/* One place, not two. */
+	/* One call in the stack, not two. */
 	OPTIMIZER_HIDE_VAR(n);
 	dma[2] = leaver_map_tx(test, dev, buf[2]);
 	for (i = 0; i < n; i++)
@@ -92,10 +92,10 @@ static void leak_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("1 mapping of 64 bytes, DMA_TO_DEVICE, *"));
 	KUNIT_EXPECT_TRUE(test, kt_has(" leaver_map_tx+0x*"));
 	KUNIT_EXPECT_TRUE(test, kt_has("Hint: stop the device and unmap all *dma_unmap_single()*"));
-	/* The device was not stopped: its memory stays guarded. */
+	/* The device was not stopped: its memory stays poisoned. */
 	EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf[1], 8);
 
-	/* The next driver has nothing to do with it. */
+	/* The next driver is not reported for it. */
 	KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
 	unbind(test, dev);
 	EXPECT_SILENCE(test);
@@ -106,7 +106,7 @@ static void leak_reported(struct kunit *test)
 	leaver_put(dev);
 }
 
-/* A mapping is left, whoever owns the memory. */
+/* A mapping is left, though the CPU owns the memory. */
 static void leak_cpu_owned_reported(struct kunit *test)
 {
 	struct device *dev = leaver_get(test);
@@ -130,7 +130,7 @@ static void no_leak_silent(struct kunit *test)
 
 	dma_unmap_single(dev, leaver_map_rx(test, dev, buf), SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(dev, leaver_map_tx(test, dev, buf), 64, DMA_TO_DEVICE);
-	/* Another device's mapping is not its concern. */
+	/* A mapping of another device does not count. */
 	unbind(test, dev);
 	EXPECT_SILENCE(test);
 	dma_unmap_single(kt_dev, other, 64, DMA_TO_DEVICE);
@@ -138,7 +138,7 @@ static void no_leak_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* That was reported before, and there is nothing left to guard. */
+/* The free was reported before. */
 static void leak_of_freed_reported_once(struct kunit *test)
 {
 	struct device *dev = leaver_get(test);
@@ -153,7 +153,7 @@ static void leak_of_freed_reported_once(struct kunit *test)
 	leaver_put(dev);
 }
 
-/* One mapping that a driver leaves, and that is reported when it is unbound. */
+/* Leaves one mapping, which is reported when the driver is unbound. */
 static struct device *leave(struct kunit *test, void *buf, dma_addr_t *dma)
 {
 	struct device *dev = leaver_get(test);
@@ -165,7 +165,7 @@ static struct device *leave(struct kunit *test, void *buf, dma_addr_t *dma)
 	return dev;
 }
 
-/* It may be written to while somebody else uses it: who left it is named, once. */
+/* The device may write to it while somebody else uses it: the report names who left it, once. */
 static void leak_mapped_again_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -178,7 +178,7 @@ static void leak_mapped_again_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device " LEAVER
 				       ", and has left this memory mapped."));
 	KUNIT_EXPECT_TRUE(test, kt_has("Found when it was mapped again, *"));
-	/* The new owner is not reported for what the leak says. */
+	/* The leaked mapping does not count for the new user. */
 	EXPECT_DEVICE_OWNS(test, DMA_TO_DEVICE, buf + 64, 8);
 	EXPECT_CPU_OWNS(test, buf, 64);
 	dma_unmap_single(kt_dev, again, 128, DMA_TO_DEVICE);
@@ -207,7 +207,7 @@ static void leak_freed_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* remove() frees it, and whoever gets the memory next maps it. */
+/* remove() frees the memory, and its next user maps it. */
 static void freed_leak_mapped_again_reported(struct kunit *test)
 {
 	struct device *dev = leaver_get(test);
@@ -244,8 +244,9 @@ static void freed_leak_mapped_again_reported(struct kunit *test)
 }
 
 /*
- * As virtio_input and virtio_scsi, which free what the device of their parent has mapped:
- * that one stays bound. Two looks at all mappings later the next user is told of it, once.
+ * As virtio_input and virtio_scsi, which free what the device of their parent has mapped,
+ * which stays bound. Two scans of all mappings later, the next map of that memory has a
+ * report, once.
  */
 static void freed_mapped_again_reported(struct kunit *test)
 {
@@ -260,7 +261,7 @@ static void freed_mapped_again_reported(struct kunit *test)
 		dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
 		return;
 	}
-	/* It may be unmapped in a moment: not yet. */
+	/* The unmap may come in a moment: no report yet. */
 	again = kt_map_quietly(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
@@ -285,7 +286,7 @@ static void freed_mapped_again_reported(struct kunit *test)
 	test_free_pages(page, 0);
 }
 
-/* What was unmapped late is no leak any more, and of the CPU's nothing can be lost. */
+/* A leak that was unmapped late counts no longer, nor does one of memory that the CPU owns. */
 static void leak_unmapped_late_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -310,11 +311,11 @@ static void leak_unmapped_late_silent(struct kunit *test)
 	leaver_put(dev);
 }
 
-/* === Drivers whose probe() fails ========================================== */
+/* === Drivers whose probe() fails ========================================= */
 
 #define FAILER "dma_owner_failer"
 
-/* What the next probe() is to do, and what it has done. */
+/* What the next probe() does, and what it has done. */
 static struct {
 	struct kunit *test;
 	int err;
@@ -353,7 +354,7 @@ static int failer_probe(struct platform_device *pdev)
 	if (failer.by_thread) {
 		struct kt_thread t;
 
-		/* So that this module's functions are another driver's. */
+		/* This makes the functions of this module count as another driver's. */
 		dev->driver->owner = NULL;
 		kt_thread_start(&t, failer_map_in_thread, dev);
 		kt_thread_join(&t);
@@ -362,7 +363,7 @@ static int failer_probe(struct platform_device *pdev)
 	}
 	if (failer.managed)
 		KUNIT_EXPECT_EQ(failer.test, devm_add_action(dev, failer_unmap, dev), 0);
-	/* Where it is tried again, it leaves nothing more. */
+	/* A second probe() leaves nothing more. */
 	failer.maps = false;
 	failer.managed = false;
 	failer.by_thread = false;
@@ -388,7 +389,7 @@ static struct device *failer_get(struct kunit *test)
 	return &pdev->dev;
 }
 
-/* One probe(); what it has left is looked at when the device is not locked any more. */
+/* One probe(). What it has left is checked when the device is no longer locked. */
 static void failer_fail(struct kunit *test)
 {
 	u32 saved;
@@ -443,7 +444,7 @@ static void deferred_probe_leak_reported(struct kunit *test)
 	check_failed_probe(test, -EPROBE_DEFER);
 }
 
-/* What the driver core takes back after a failed probe() is not left. */
+/* What the driver core unmaps after a failed probe() is no leak. */
 static void failed_probe_managed_silent(struct kunit *test)
 {
 	struct device *dev = failer_get(test);
@@ -456,7 +457,7 @@ static void failed_probe_managed_silent(struct kunit *test)
 	platform_device_unregister(to_platform_device(dev));
 }
 
-/* By the bus, or by the device's user before. */
+/* Mapped before the probe(), by the bus or by a user of the device. */
 static void mapped_before_failed_probe_silent(struct kunit *test)
 {
 	struct device *dev = failer_get(test);
@@ -469,7 +470,7 @@ static void mapped_before_failed_probe_silent(struct kunit *test)
 	platform_device_unregister(to_platform_device(dev));
 }
 
-/* Another driver maps for the device, as for a DMA engine, while this one is probed. */
+/* Another driver maps for the device, as for a DMA engine, during the probe(). */
 static void mapped_by_others_in_failed_probe_silent(struct kunit *test)
 {
 	struct device *dev = failer_get(test);
@@ -482,10 +483,10 @@ static void mapped_by_others_in_failed_probe_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === IOMMU faults ========================================================= */
+/* === IOMMU faults ======================================================== */
 
 #if IS_ENABLED(CONFIG_IOMMU_API)
-/* As an IOMMU's driver does it. */
+/* Reports a fault as the driver of an IOMMU does. */
 static bool fault_says(struct device *dev, dma_addr_t dma, const char *pattern)
 {
 	static struct iommu_domain domain;
@@ -504,7 +505,7 @@ static void iommu_fault_named(struct kunit *test)
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma;
 
-	/* A device that was never seen: the IOMMU itself, perhaps. */
+	/* A device that never mapped anything: no note. */
 	KUNIT_EXPECT_TRUE(test, fault_says(dev, 0x1000, ""));
 	dma = leaver_map_rx(test, dev, buf);
 	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + 16, "dma_owner_debug: IOMMU fault of "

@@ -265,10 +265,10 @@ bool is_empty(const struct bits *bits);
 u8 dir_of_byte(const struct map *m, size_t i);
 struct answer ask(const struct buffer *b, const struct access *a, u32 now);
 void note_write(struct buffer *b, const struct access *a, const struct answer *answer,
-		       u32 now);
+		u32 now);
 void forget_stale(struct buffer *b, size_t start, size_t end, enum knowledge known);
 void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t end,
-			   u32 now);
+		    u32 now);
 void dim_beside(struct buffer *b, size_t start, size_t end);
 void clear_stale(struct buffer *b);
 void hand_over(struct map *m, size_t start, size_t end, u8 dir);
@@ -276,7 +276,7 @@ void take_back(struct map *m, size_t start, size_t end);
 bool is_clear(const struct map *m, size_t start, size_t end);
 void leave_stale(struct buffer *b, const struct map *m, u32 now);
 void fail_access(struct worker *w, const char *what, const struct buffer *b,
-			const struct access *a, int reports, u32 before, u32 after);
+		 const struct access *a, int reports, u32 before, u32 after);
 
 /* === The log, and failures ================================================ */
 
@@ -295,7 +295,7 @@ __printf(1, 2)
 void fail(const char *fmt, ...);
 
 void begin_want(struct worker *w, const char *type, const char *fn, const void *addr,
-		       size_t size);
+		size_t size);
 void wait_for_report(struct worker *w);
 int end_want(struct worker *w);
 
@@ -305,7 +305,7 @@ int end_want(struct worker *w);
 extern bool ending;
 
 void expect_loss(struct worker *w, struct buffer *b, struct map *m, size_t start,
-			size_t end, u32 now);
+		 size_t end, u32 now);
 void check_loss(struct worker *w, struct buffer *b, struct map *m, u32 before, u32 after);
 void unmap_all(struct worker *w, struct buffer *b);
 void run_steps(struct worker *w);

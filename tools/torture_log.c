@@ -240,7 +240,7 @@ void log_stop(void)
 /* === What a worker waits for ============================================== */
 
 void begin_want(struct worker *w, const char *type, const char *fn, const void *addr,
-		       size_t size)
+		size_t size)
 {
 	struct want *want = &w->want;
 

@@ -288,7 +288,7 @@ static void note_pending(struct buffer *b, const struct access *a, struct map *m
 
 /* The write was made. */
 void note_write(struct buffer *b, const struct access *a, const struct answer *answer,
-		       u32 now)
+		u32 now)
 {
 	struct map *m;
 
@@ -329,7 +329,7 @@ void forget_stale(struct buffer *b, size_t start, size_t end, enum knowledge kno
  * fresh. The tool does not look across the border of a region for that.
  */
 void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t end,
-			   u32 now)
+		    u32 now)
 {
 	enum knowledge known = b->source == WINDOW ? min(knows(m, now), MAYBE) : knows(m, now);
 	struct map *o;
@@ -563,7 +563,7 @@ static int describe(char *text, size_t size, const struct buffer *b,
 }
 
 void fail_access(struct worker *w, const char *what, const struct buffer *b,
-			const struct access *a, int reports, u32 before, u32 after)
+		 const struct access *a, int reports, u32 before, u32 after)
 {
 	/* Who fails stops: one at a time will do. */
 	static char text[FAILURE_LENGTH / 2];

@@ -14,7 +14,7 @@ bool ending;
 
 /* What a call loses of the pending writes to [start, end) of a mapping is to be reported. */
 void expect_loss(struct worker *w, struct buffer *b, struct map *m, size_t start,
-			size_t end, u32 now)
+		 size_t end, u32 now)
 {
 	m->losing = start;
 	m->losing_end = end;
