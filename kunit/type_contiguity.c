@@ -383,20 +383,19 @@ static void page_of_other_owner_stays_cpu_owned(struct kunit *test)
 /* Pages of vmalloc() follow each other by chance; here, other pages are in between. */
 static void page_after_vmalloc_page_reported(struct kunit *test)
 {
+	u8 **mem = kunit_kcalloc(test, NBLOCKS / 2, sizeof(*mem), GFP_KERNEL);
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
 	struct page *page = NULL, *next = NULL;
-	u8 *mem[NBLOCKS / 8];
-	struct blocks *b;
 	int i, j, k;
 
+	KUNIT_ASSERT_TRUE(test, mem && b);
 	requires_marks(test);
-	b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, b);
-	for (i = 0; i < ARRAY_SIZE(mem); i++) {
+	for (i = 0; i < NBLOCKS / 2; i++) {
 		mem[i] = vmalloc(PAGE_SIZE);
 		b->page[b->nr] = alloc_here(0);
 		b->nr += !!b->page[b->nr];
 	}
-	for (i = 0; i < ARRAY_SIZE(mem) && !page; i++)
+	for (i = 0; i < NBLOCKS / 2 && !page; i++)
 		for (j = 0; j < b->nr && mem[i] && !page; j++)
 			if (vmalloc_to_pfn(mem[i]) + 1 == page_to_pfn(b->page[j]))
 				page = vmalloc_to_page(mem[i]);
@@ -407,7 +406,7 @@ static void page_after_vmalloc_page_reported(struct kunit *test)
 		EXPECT_SILENCE(test);
 	}
 	put_blocks(b);
-	for (i = 0; i < ARRAY_SIZE(mem); i++)
+	for (i = 0; i < NBLOCKS / 2; i++)
 		vfree(mem[i]);
 	/* Pages of one allocation that follow each other may be mapped as one. */
 	mem[0] = vmalloc(64 * PAGE_SIZE);
