@@ -63,9 +63,10 @@ extern const char * const context_names[NR_CONTEXTS];
 /* === What the tool can know =============================================== */
 
 /*
- * What the script promises: STRICT, the tool is loaded and stays; OUT, it is not
- * loaded, and has forgotten all; LOOSE, it may come, go, or be out of records. The word
- * also has a sequence number, new with each promise, and an era, new with each OUT.
+ * What the script promises: STRICT, the tool is loaded and stays; OUT, it is not loaded;
+ * LOOSE, it may be loaded, unloaded, or be out of records. The word also has a sequence
+ * number, new with each promise, and an era, new with each OUT: nothing is known of an
+ * earlier era.
  */
 enum promise { LOOSE, STRICT, OUT };
 
@@ -78,10 +79,10 @@ extern u32 state;
 extern struct rw_semaphore state_sem;
 
 /*
- * With which parameters, as the script says while the workers are at rest: whether the
- * devices count as ones that are not coherent (noncoherent=), and strict=1.
+ * The tool's parameters, set by the script while the workers are at rest: whether devices
+ * are judged as if they were not coherent (noncoherent=), and strict=1.
  */
-extern enum knowledge lined;
+extern enum knowledge noncoherent;
 extern bool strict;
 
 void set_state(enum promise promise);
@@ -90,7 +91,7 @@ u32 both_states(u32 before, u32 after);
 
 /* === Buffers and mappings ================================================= */
 
-/* Bits of the bytes of a buffer, bit n % 8 of bytes[n / 8], so that a byte is a granule. */
+/* A bit for each byte of a buffer: bit n % 8 of byte[n / 8]. So each byte here is a granule. */
 struct bits {
 	u8 byte[MAX_SIZE / 8];
 };
@@ -98,15 +99,15 @@ struct bits {
 #define MAX_HAND_OVERS	256
 
 /*
- * A mapping, and what is the case with the bytes of the buffer by it. A byte is owned by
- * the device since a hand-over, the call that gave it: of each the direction, where it
- * began, and whether a sync for the CPU of a part in its middle said that it holds several
- * packets (rule 6b), or that cannot be told.
+ * A mapping, and the state of each byte of the buffer in it. The device owns a byte since a
+ * hand-over: a map or a sync for the device. Of each hand-over the model keeps the
+ * direction, where it began, and whether it holds several packets (rule 6b), as a sync for
+ * the CPU of a part in its middle says, or whether that cannot be told.
  */
 struct map {
 	bool live, list, skips;		/* mapped with DMA_ATTR_SKIP_CPU_SYNC */
 	u8 dir, nr;
-	enum knowledge lined;
+	enum knowledge noncoherent;
 	struct device *dev;
 	int id;				/* of the device */
 	u32 born;			/* state when it was mapped */
@@ -118,18 +119,18 @@ struct map {
 	struct scatterlist sg[NR_SEGMENTS];
 
 	struct bits owned;
-	/* Of what a device reads: rule 4. What is only perhaps known to the tool is hazy. */
+	/* Rule 4, for bytes that a device only reads. Hazy: the tool may know of the write. */
 	struct bits pending, hazy;
-	/* Of whole granules: rule 6b. What the tool perhaps knows to be fresh is dim. */
+	/* Rule 6b, for whole granules. Dim: the tool may know that they are not stale. */
 	struct bits stale, dim;
-	bool wide;			/* it crosses a border of 2 MiB */
+	bool spanning;			/* it crosses a border of 2 MiB */
 	u8 hand_over[MAX_SIZE];		/* since which it is owned */
 	unsigned int hand_overs;
 	u8 hand_dir[MAX_HAND_OVERS];
 	u16 hand_start[MAX_HAND_OVERS];
 	bool hand_several[MAX_HAND_OVERS];
 
-	/* What a call loses now, for deliver(): of [losing, losing_end). */
+	/* The call that runs now loses pending writes to [losing, losing_end): for deliver(). */
 	bool loses;
 	size_t losing, losing_end;
 	unsigned long reported;		/* bits: of which segments it was reported */
@@ -138,8 +139,8 @@ struct map {
 enum source { KMALLOC, PAGES, WINDOW };
 
 /*
- * Of one worker, or of all: those have a lock. A buffer has one mapping of a device at
- * a time, or two equal ones: else the API itself leaves open which one a call means.
+ * A buffer of one worker, or of all workers: those have a lock. It has one mapping of a
+ * device at a time, or two equal ones: else the API leaves open which one a call means.
  */
 struct buffer {
 	raw_spinlock_t lock;
@@ -149,13 +150,13 @@ struct buffer {
 	u8 *mem;
 	size_t size;
 	struct map map[NR_MAPS];
-	/* What mappings that ended have left (rule 3b), whose, and what was known then. */
+	/* Stale bytes of mappings that ended (rule 3b), their devices, and the state then. */
 	struct bits stale, perhaps_stale;
 	u64 stale_devices;
 	u32 stale_since;
 };
 
-/* What a worker does now, and what the log said to it. */
+/* What a worker does now, and which reports of it were in the log. */
 struct want {
 	bool active;
 	const char *type, *fn;
@@ -272,7 +273,7 @@ void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t 
 void dim_beside(struct buffer *b, size_t start, size_t end);
 void clear_stale(struct buffer *b);
 void hand_over(struct map *m, size_t start, size_t end, u8 dir);
-void take_back(struct map *m, size_t start, size_t end);
+void note_sync_for_cpu(struct map *m, size_t start, size_t end);
 bool is_clear(const struct map *m, size_t start, size_t end);
 void leave_stale(struct buffer *b, const struct map *m, u32 now);
 void fail_access(struct worker *w, const char *what, const struct buffer *b,

@@ -60,7 +60,7 @@ torture_noinline void torture_free(struct buffer *b)
 		__free_pages(virt_to_page(b->mem), b->order);
 }
 
-/* What a device does, and what no sanitizer sees. */
+/* Writes as a device does: no sanitizer sees it. */
 noinline torture_unchecked void poke(u8 *p, u8 value)
 {
 	WRITE_ONCE(*p, value);
@@ -71,7 +71,7 @@ static noinline torture_unchecked u8 peek(const u8 *p)
 	return READ_ONCE(*p);
 }
 
-/* For a failure: what the guard has made of a granule. */
+/* For a failure: the shadow byte of a granule. */
 noinline torture_unchecked u8 shadow_of(const u8 *p)
 {
 #ifdef CONFIG_KASAN_GENERIC
@@ -91,8 +91,8 @@ const struct op_row ops[NR_OPS] = {
 };
 
 /*
- * Is KASAN off for the code that runs here? In an interrupt that is the task's that was
- * interrupted, as while it clears new pages: KASAN keeps count by task.
+ * Is KASAN off for the code that runs here? KASAN counts by task: in an interrupt, it is
+ * off if the interrupted task turned it off, as to clear new pages.
  */
 bool is_unchecked(void)
 {
@@ -161,11 +161,14 @@ void step_access(struct worker *w, struct buffer *b)
 	}
 	if (i == 6)
 		return;
-	/* A write that nobody sees to what a device may only read is another fault. */
+	/*
+	 * A write that the tool does not see, to what a device only reads, would be another
+	 * fault.
+	 */
 	if (!answer.legal && ops[a.op].write &&
 	    (unchecked || (answer.unseen && !answer.must)))
 		return;
-	/* Nor is it known to be pending then, or that what was stale is fresh. */
+	/* Nor would the tool know that it is pending, or that the bytes are no longer stale. */
 	if (ops[a.op].write && answer.needs != UNKNOWN &&
 	    (unchecked || answer.seen < answer.needs))
 		return;
@@ -177,7 +180,7 @@ void step_access(struct worker *w, struct buffer *b)
 	begin_want(w, ops[a.op].write ? "cpu-write" : "cpu-read", ops[a.op].fn,
 		   b->mem + a.start, a.size);
 	perform(w, b, &a);
-	/* Of what is legal a report is false whenever it comes. */
+	/* A report of a legal access is false whenever it comes: no need to wait. */
 	if (!answer.legal)
 		wait_for_report(w);
 	reports = end_want(w);

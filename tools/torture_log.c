@@ -117,7 +117,7 @@ static bool find_losing(struct buffer *b, int device, size_t addr, size_t size, 
 	return false;
 }
 
-/* Is it about a write that is lost now? */
+/* Is the report about a write that is lost now? */
 static bool is_lost(const struct want *want, const struct report *r)
 {
 	struct buffer *b = want->loses;
@@ -131,7 +131,7 @@ static bool is_lost(const struct want *want, const struct report *r)
 	       find_losing(b, device_of(r), addr, size, true);
 }
 
-/* A report is complete: whose is it? */
+/* A report is complete: finds the worker that waits for it. */
 static void deliver(const struct report *r)
 {
 	unsigned int i;

@@ -39,26 +39,26 @@ static const char * const counter_names[NR_COUNTERS] = {
 	[TWINS] = "maps_of_what_is_mapped",
 	[UNMAPS] = "unmaps",
 	[SYNCS] = "syncs",
-	/* In a direction in which nothing changes hands. */
+	/* In a direction that changes no owner. */
 	[SYNCS_IDLE] = "syncs_idle",
 	[DEVICE_WRITES] = "device_writes",
 	[LEGAL] = "legal_accesses",
-	/* Of these, writes that are to be synced, and that left stale bytes fresh. */
+	/* Of these: writes that must be synced, and writes to stale bytes. */
 	[PENDING] = "writes_pending",
 	[STALE] = "writes_to_stale",
-	/* To be reported once each: */
+	/* These must be reported once each: */
 	[ILLEGAL] = "illegal_accesses",
 	[FREES] = "illegal_frees",
-	/* Mappings, or entries of them, that lost a pending write: a report of each at least. */
+	/* Mappings, or entries of lists, that lost a pending write: at least one report of each. */
 	[LOST] = "lost_writes",
 	[REPORTS] = "reports",
-	/* To be silent: the tool was not there at the map. */
+	/* These must be silent: the tool was not loaded at the map. */
 	[ILLEGAL_UNKNOWN] = "illegal_unknown",
-	/* To be silent: only of a part of 8 bytes. */
+	/* These must be silent: only a part of a granule is owned. */
 	[ILLEGAL_IN_GRANULE] = "illegal_in_granule",
-	/* To be silent: in an interrupt of code that KASAN is not to check. */
+	/* These must be silent: in an interrupt of code that KASAN does not check. */
 	[ILLEGAL_UNCHECKED] = "illegal_unchecked",
-	/* While the tool comes or goes: either is right. */
+	/* While the tool is loaded or unloaded: either is right. */
 	[ILLEGAL_EITHER] = "illegal_either",
 	[EITHER_REPORTED] = "illegal_either_reported",
 	[MISSES] = "misses",
@@ -132,7 +132,7 @@ static ssize_t control_write(struct file *file, const char __user *ubuf, size_t 
 {
 	static const char * const commands[] = {
 		"loose", "strict", "out", "pause", "resume",
-		/* With the workers at rest, or the tool out. */
+		/* With the workers at rest, or the tool not loaded. */
 		"not lined", "perhaps lined", "lined", "pending", "at once",
 	};
 	char text[16] = "";
@@ -164,7 +164,7 @@ static ssize_t control_write(struct file *file, const char __user *ubuf, size_t 
 		err = 0;
 		break;
 	case 5 ... 7:
-		WRITE_ONCE(lined, UNKNOWN + err - 5);
+		WRITE_ONCE(noncoherent, UNKNOWN + err - 5);
 		err = 0;
 		break;
 	case 8 ... 9:

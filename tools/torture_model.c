@@ -14,10 +14,10 @@
 /* === What the tool can know =============================================== */
 
 u32 state = LOOSE;
-/* Nothing changes while a reader is in there. */
+/* The promise does not change while a reader holds it. */
 DECLARE_RWSEM(state_sem);
 
-enum knowledge lined = UNKNOWN;
+enum knowledge noncoherent = UNKNOWN;
 bool strict;
 
 void set_state(enum promise promise)
@@ -36,14 +36,14 @@ u32 get_state(void)
 {
 	u32 word;
 
-	/* What came before must not be seen later, nor what comes sooner. */
+	/* Accesses before the load must not be seen after it, nor later ones before it. */
 	smp_mb();
 	word = READ_ONCE(state);
 	smp_mb();
 	return word;
 }
 
-/* What is known if the state has changed meanwhile. */
+/* The state, LOOSE if it has changed meanwhile. */
 u32 both_states(u32 before, u32 after)
 {
 	return before == after ? before : (before & ~3U) | LOOSE;
@@ -99,9 +99,9 @@ static u8 existing(const struct buffer *b, size_t granule)
 }
 
 /*
- * Is a granule guarded by this mapping? Its device must own all 8 bytes, in one direction;
- * or all that exist, where the mapping ends with the memory. Not if a write to it is
- * pending, and only perhaps if that is not sure.
+ * Is a granule poisoned for this mapping? Its device must own all 8 bytes, in one
+ * direction; or all that exist, where the mapping ends with the memory. It is not if a
+ * write to it is pending, and only maybe if that is not sure.
  */
 static enum knowledge guards(const struct buffer *b, const struct map *m, size_t granule)
 {
@@ -128,7 +128,7 @@ static u8 touched_by(const struct access *a, size_t granule)
 	return touched;
 }
 
-/* Of the bytes of a granule those that the device owns to read (or else, also to write). */
+/* The bytes of a granule that the device owns: to read only, or also to write. */
 static u8 owned_to(const struct map *m, size_t granule, bool read)
 {
 	u8 owned = m->owned.byte[granule], mask = 0;
@@ -210,7 +210,7 @@ static void ask_map(const struct buffer *b, const struct access *a, const struct
 	}
 }
 
-/* What is known now of what ended mappings have left. */
+/* What is known now of the stale bytes of mappings that ended. */
 static enum knowledge knows_stale(const struct buffer *b, u32 now)
 {
 	if (ERA(b->stale_since) != ERA(now))
@@ -266,7 +266,7 @@ static enum knowledge is_writable(const struct buffer *b, size_t i, u32 now)
 	return most;
 }
 
-/* Rule 4: a write was noticed, of what devices own to read. */
+/* Rule 4: the tool noticed a write to bytes that devices own to read. */
 static void note_pending(struct buffer *b, const struct access *a, struct map *m, u32 now,
 			 enum knowledge seen)
 {
@@ -306,8 +306,8 @@ void note_write(struct buffer *b, const struct access *a, const struct answer *a
 }
 
 /*
- * Mapped, or synced: what others have left there is stale no more, if the tool knows of the
- * mapping.
+ * Mapped, or synced: the stale bytes of other mappings are no longer stale, if the tool
+ * knows of this mapping.
  */
 void forget_stale(struct buffer *b, size_t start, size_t end, enum knowledge known)
 {
@@ -325,8 +325,8 @@ void forget_stale(struct buffer *b, size_t start, size_t end, enum knowledge kno
 }
 
 /*
- * The device of @m may write to [start, end): what packets of others have left there is
- * fresh. The tool does not look across the border of a region for that.
+ * The device of @m may write to [start, end): the stale bytes of other mappings are not
+ * stale there. The tool does not look in other regions for that.
  */
 void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t end,
 		    u32 now)
@@ -352,8 +352,8 @@ void freshen_others(struct buffer *b, const struct map *m, size_t start, size_t 
 }
 
 /*
- * [start, end) has changed hands. What ended mappings have left stale beside it, in the
- * same line, may have lost its poison.
+ * [start, end) has another owner. Stale bytes of ended mappings beside it, in the same
+ * line, may have lost their poison.
  */
 void dim_beside(struct buffer *b, size_t start, size_t end)
 {
@@ -374,7 +374,7 @@ void clear_stale(struct buffer *b)
 	memset(&b->perhaps_stale, 0, sizeof(b->perhaps_stale));
 }
 
-/* What is left of other hand-overs is not all of a call's any more. */
+/* What is left of other hand-overs is not whole any more. */
 static void cut_others(struct map *m, size_t start, size_t end)
 {
 	size_t i;
@@ -387,8 +387,8 @@ static void cut_others(struct map *m, size_t start, size_t end)
 }
 
 /*
- * A call gives [start, end) to the device. One with DMA_FROM_DEVICE sends nothing: what is
- * pending stays so.
+ * A map or a sync of [start, end) for the device. With DMA_FROM_DEVICE it sends nothing:
+ * pending writes stay pending.
  */
 void hand_over(struct map *m, size_t start, size_t end, u8 dir)
 {
@@ -425,7 +425,7 @@ static int cut_hand_over(const struct map *m, size_t start, size_t end)
 	       dir_of_byte(m, end) != DMA_TO_DEVICE ? m->hand_over[end] : -1;
 }
 
-/* Does a sync begin after what may be headroom, of a page? The tool judges by more. */
+/* Does a sync begin after what may be headroom, of a page? The tool has more conditions. */
 static bool skips_headroom(const struct map *m, size_t start)
 {
 	return m->segment[0].size >= PAGE_SIZE && start > m->segment[0].start &&
@@ -434,8 +434,8 @@ static bool skips_headroom(const struct map *m, size_t start)
 }
 
 /*
- * Rule 6b leaves open what a sync says of a hand-over that was not one packet before, and
- * of what is left of such beside one that is.
+ * Rule 6b leaves open what a sync says of a hand-over that holds several packets, and of
+ * the rest of such a hand-over beside one packet.
  */
 bool is_clear(const struct map *m, size_t start, size_t end)
 {
@@ -454,8 +454,8 @@ bool is_clear(const struct map *m, size_t start, size_t end)
 	       dir_of_byte(m, i) == DMA_TO_DEVICE || !m->hand_several[m->hand_over[i]];
 }
 
-/* The CPU gets [start, end) by a sync that brings something back, or of what is only read. */
-void take_back(struct map *m, size_t start, size_t end)
+/* A sync of [start, end) for the CPU that is not idle. */
+void note_sync_for_cpu(struct map *m, size_t start, size_t end)
 {
 	int nr = cut_hand_over(m, start, end);
 	size_t i;
@@ -470,16 +470,16 @@ void take_back(struct map *m, size_t start, size_t end)
 	     get_bit(&m->owned, i) && m->hand_over[i] == nr; i++)
 		;
 	set_bits(&m->owned, end, i, false);
-	if (!m->wide && round_up(end, GRANULE) < round_down(i, GRANULE)) {
+	if (!m->spanning && round_up(end, GRANULE) < round_down(i, GRANULE)) {
 		set_bits(&m->stale, round_up(end, GRANULE), round_down(i, GRANULE), true);
 		set_bits(&m->dim, round_up(end, GRANULE), round_down(i, GRANULE), false);
 	}
 }
 
-/* Rule 3b: what the device still owned, and may have written, of whole granules. */
+/* Rule 3b: whole granules that the device still owned, and may have written, are stale. */
 void leave_stale(struct buffer *b, const struct map *m, u32 now)
 {
-	enum knowledge known = min(knows(m, now), m->lined);
+	enum knowledge known = min(knows(m, now), m->noncoherent);
 	size_t g, first, last;
 	unsigned int i;
 
@@ -507,7 +507,7 @@ void leave_stale(struct buffer *b, const struct map *m, u32 now)
 			    (m->owned.byte[g] != 0xff || owned_to(m, g, true)))
 				continue;
 			b->stale_devices |= BIT_ULL(m->id);
-			/* Of two directions, each is left alone. */
+			/* A granule with two directions is not poisoned. */
 			if (sure == KNOWN && (m->stale.byte[g] ? !m->dim.byte[g] :
 					      guards(b, m, g) == KNOWN))
 				b->stale.byte[g] = 0xff;
@@ -565,7 +565,7 @@ static int describe(char *text, size_t size, const struct buffer *b,
 void fail_access(struct worker *w, const char *what, const struct buffer *b,
 		 const struct access *a, int reports, u32 before, u32 after)
 {
-	/* Who fails stops: one at a time will do. */
+	/* The first failure stops all: one buffer will do. */
 	static char text[FAILURE_LENGTH / 2];
 
 	describe(text, sizeof(text), b, a, before);

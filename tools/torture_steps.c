@@ -12,7 +12,7 @@
 
 bool ending;
 
-/* What a call loses of the pending writes to [start, end) of a mapping is to be reported. */
+/* Pending writes to [start, end) of a mapping that a call loses must be reported. */
 void expect_loss(struct worker *w, struct buffer *b, struct map *m, size_t start,
 		 size_t end, u32 now)
 {
@@ -43,7 +43,7 @@ void check_loss(struct worker *w, struct buffer *b, struct map *m, u32 before, u
 		if (m->reported & BIT(i))
 			continue;
 		count(w, MISSES);
-		/* The first that was lost. */
+		/* The first byte that was lost. */
 		while (!get_bit(&m->pending, lost.start))
 			lost.start++;
 		lost.size = min_t(size_t, end - lost.start, 64);
@@ -94,7 +94,7 @@ static void choose_segments(struct worker *w, const struct buffer *b, struct map
 		m->nr = 1;
 		return;
 	}
-	/* Granules between them: no granule is of two. */
+	/* Granules in between: no granule has two segments. */
 	for (at /= 4; m->nr < NR_SEGMENTS && at < b->size; m->nr++) {
 		m->segment[m->nr].start = at;
 		m->segment[m->nr].size = 1 + rnd(w, b->size - at);
@@ -125,7 +125,7 @@ static void begin_map(struct buffer *b, struct map *m, unsigned long attrs, u32 
 	unsigned int i;
 
 	m->born = now;
-	m->lined = lined;
+	m->noncoherent = noncoherent;
 	m->skips = attrs & DMA_ATTR_SKIP_CPU_SYNC;
 	memset(&m->owned, 0, sizeof(m->owned));
 	memset(&m->pending, 0, sizeof(m->pending));
@@ -134,12 +134,12 @@ static void begin_map(struct buffer *b, struct map *m, unsigned long attrs, u32 
 	memset(&m->dim, 0, sizeof(m->dim));
 	m->hand_overs = 0;
 	m->loses = false;
-	m->wide = false;
+	m->spanning = false;
 	m->live = true;
 	for (i = 0; i < m->nr; i++) {
 		size_t start = m->segment[i].start, end = start + m->segment[i].size;
 
-		m->wide |= b->source == WINDOW && start < b->size / 2 && end > b->size / 2;
+		m->spanning |= b->source == WINDOW && start < b->size / 2 && end > b->size / 2;
 		forget_stale(b, start, end, knows(m, now));
 		dim_beside(b, start, end);
 		if (!attrs) {
@@ -172,7 +172,7 @@ static void end_sync(struct buffer *b, struct map *m, size_t start, size_t end, 
 
 	dim_beside(b, start, end);
 	if (to_device) {
-		/* It sends nothing, and the device cannot write either. */
+		/* It sends nothing, and the device cannot write, either: no effect. */
 		if (dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE)
 			return;
 		forget_stale(b, start, end, known);
@@ -180,9 +180,9 @@ static void end_sync(struct buffer *b, struct map *m, size_t start, size_t end, 
 		hand_over(m, start, end, dir);
 	} else if (dir != DMA_TO_DEVICE) {
 		forget_stale(b, start, end, known);
-		take_back(m, start, end);
+		note_sync_for_cpu(m, start, end);
 	} else {
-		/* It brings nothing back: what the device may write stays its own. */
+		/* It copies nothing back: the device still owns what it may write. */
 		forget_stale(b, start, end, min(known, MAYBE));
 		for (i = start; i < end; i++)
 			if (get_bit(&m->owned, i) && dir_of_byte(m, i) == DMA_TO_DEVICE)
@@ -190,7 +190,7 @@ static void end_sync(struct buffer *b, struct map *m, size_t start, size_t end, 
 	}
 }
 
-/* Of all segments of a list, or of some bytes of what is none, from its start on. */
+/* A sync of all segments of a list, or of @size bytes of another mapping, from @start on. */
 static void sync(struct worker *w, struct buffer *b, struct map *m, size_t start, size_t size,
 		 u8 dir, bool to_device)
 {
@@ -228,7 +228,8 @@ static bool owns_something(const struct map *m)
 
 static bool is_alike(const struct map *m, const struct map *other)
 {
-	return m->born == other->born && m->lined == other->lined && m->skips == other->skips &&
+	return m->born == other->born && m->noncoherent == other->noncoherent &&
+	       m->skips == other->skips &&
 	       !memcmp(&m->owned, &other->owned, sizeof(m->owned)) &&
 	       !memcmp(&m->pending, &other->pending, sizeof(m->pending)) &&
 	       !memcmp(&m->hazy, &other->hazy, sizeof(m->hazy)) &&
@@ -238,7 +239,7 @@ static bool is_alike(const struct map *m, const struct map *other)
 		 !memcmp(m->hand_over, other->hand_over, sizeof(m->hand_over))));
 }
 
-/* Would a sync of [start, end) change what it gives to the device, or takes? */
+/* Would a sync of [start, end) change the state of the mapping? */
 static bool is_changed(const struct map *m, size_t start, size_t end, bool to_device)
 {
 	size_t i;
@@ -250,7 +251,7 @@ static bool is_changed(const struct map *m, size_t start, size_t end, bool to_de
 	return false;
 }
 
-/* Of 8 bytes to which a write is pending the tool does not know whose the rest is. */
+/* The tool does not know who owns the rest of a granule to which a write is pending. */
 static bool is_vague(const struct map *m, size_t start, size_t end)
 {
 	for (; start < end; start++)
@@ -290,17 +291,17 @@ static void step_sync(struct worker *w, struct buffer *b, bool to_device)
 		return;
 	start = rnd(w, 3) ? rnd(w, m->segment[0].size) : 0;
 	size = rnd(w, 3) ? 1 + rnd(w, m->segment[0].size - start) : m->segment[0].size - start;
-	/* Whole granules as often as not. */
+	/* Whole granules every other time. */
 	if (rnd(w, 2)) {
 		size = round_up(size, GRANULE);
 		start = round_down(start, GRANULE);
 		size = min_t(size_t, size, m->segment[0].size - start);
 	}
 	dir = m->dir;
-	/* For the device in two directions: it is not said what it owns then. */
+	/* Synced for the device in two directions: the rules do not say what it owns. */
 	if (!rnd(w, 6) && (!to_device || m->dir != DMA_FROM_DEVICE))
 		dir = rnd(w, 2) ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
-	/* A mistake can go to either of two. */
+	/* An idle sync may mean either of two equal mappings. */
 	if (m->twin && dir != m->dir)
 		return;
 	m = which_syncs(m, m->segment[0].start + start, m->segment[0].start + start + size,
@@ -335,7 +336,10 @@ static void step_map(struct worker *w, struct buffer *b)
 	count(w, m->list ? LISTS : MAPS);
 }
 
-/* The same memory once more for the same device. Rule 3c says which an unmap ends. */
+/*
+ * Maps the same memory once more for the same device. Rule 3c says which of the two an
+ * unmap ends.
+ */
 static void step_map_twin(struct worker *w, struct buffer *b)
 {
 	unsigned long attrs = rnd(w, 4) ? 0 : DMA_ATTR_SKIP_CPU_SYNC;
@@ -364,7 +368,7 @@ static struct map *which_ends(struct map *m, unsigned long attrs)
 
 	if (!twin || is_alike(m, twin))
 		return m;
-	/* What the device is done with, is that its own? And did the tool know both? */
+	/* Rule 3c does not say whether stale bytes count as owned; and the tool must know both. */
 	if (m->born != twin->born || !is_empty(&m->stale) || !is_empty(&twin->stale) ||
 	    !is_empty(&m->hazy) || !is_empty(&twin->hazy))
 		return NULL;
@@ -377,7 +381,7 @@ static struct map *which_ends(struct map *m, unsigned long attrs)
 
 static void unmap_call(struct map *m, unsigned long attrs)
 {
-	/* Dead before: what happens meanwhile is nobody's access. */
+	/* Not live any more: no access is due to it meanwhile. */
 	m->live = false;
 	if (m->list)
 		dma_unmap_sg_attrs(m->dev, m->sg, m->nr, m->dir, attrs);
@@ -398,7 +402,7 @@ static void end_map(struct worker *w, struct buffer *b, struct map *m, unsigned 
 	m->twin = NULL;
 	if (attrs & DMA_ATTR_SKIP_CPU_SYNC && m->dir != DMA_TO_DEVICE)
 		leave_stale(b, m, now);
-	/* Also what one entry of a list has left beside the next. */
+	/* Also stale bytes of one entry of a list beside the next. */
 	for (i = 0; i < m->nr; i++)
 		dim_beside(b, m->segment[i].start, m->segment[i].start + m->segment[i].size);
 	if (attrs & DMA_ATTR_SKIP_CPU_SYNC)
@@ -415,7 +419,7 @@ static void unmap(struct worker *w, struct buffer *b, struct map *m)
 	struct map *ends = which_ends(m, attrs), *other = m->twin;
 	u32 before = get_state(), after;
 
-	/* Then both end: that is the same whichever is the first. */
+	/* If that is not known, both are unmapped: then the order does not matter. */
 	if (ends)
 		other = NULL;
 	else
@@ -442,7 +446,7 @@ static void step_unmap(struct worker *w, struct buffer *b)
 {
 	struct map *m = random_map(w, b);
 
-	/* As a good driver does. */
+	/* Syncs pending writes first, as a good driver does. */
 	if (m && rnd(w, 2) && !m->twin && !is_empty(&m->pending))
 		sync(w, b, m, 0, m->segment[0].size, m->dir, true);
 	if (m)
@@ -453,13 +457,13 @@ void unmap_all(struct worker *w, struct buffer *b)
 {
 	struct map *m;
 
-	/* The first may end another one, equal to it. */
+	/* An unmap may end an equal mapping instead. */
 	for (m = b->map; m < b->map + NR_MAPS; m++)
 		while (m->live)
 			unmap(w, b, m);
 }
 
-/* The device writes to what it owns, if no device that owns it may only read it. */
+/* The device writes to what it owns, unless another device owns that to read. */
 static void step_device_write(struct worker *w, struct buffer *b)
 {
 	size_t start = rnd(w, b->size), end, i;
@@ -488,7 +492,7 @@ static void one_step(struct worker *w, struct buffer *b)
 {
 	unsigned int what = rnd(w, 20);
 
-	/* A call there would put all that is stale in doubt. */
+	/* A DMA call where KASAN is off would make the tool doubt all stale bytes. */
 	if (what < 10 && is_unchecked())
 		return;
 	switch (what) {

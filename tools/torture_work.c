@@ -128,7 +128,7 @@ static void allocate(struct worker *w, struct buffer *b)
 		b->mem = b->size > MAX_SIZE ? NULL :
 			 (u8 *)__get_free_pages(GFP_KERNEL | __GFP_NOWARN, b->order);
 	}
-	/* KFENCE's objects are not guarded. */
+	/* Objects of KFENCE are not poisoned. */
 	if (b->mem && is_kfence_address(b->mem)) {
 		torture_free(b);
 		b->mem = NULL;
@@ -150,9 +150,9 @@ static bool is_pending(const struct buffer *b, size_t g)
 }
 
 /*
- * How many reports the free of a buffer has, at @least so known: one of each mapping whose
- * device owns something. The rest of 8 bytes to which a write is pending counts or does
- * not, of all mappings, and so does what is stale.
+ * How many reports the free of a buffer has, of mappings that are known @least so well: one
+ * of each mapping whose device owns something. The rest of a granule to which a write is
+ * pending may count, and so may stale bytes.
  */
 static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least)
 {
@@ -175,7 +175,7 @@ static int reports_of_free(const struct buffer *b, u32 now, enum knowledge least
 	return n;
 }
 
-/* Only while nothing comes and goes: the tool sees frees later than maps. */
+/* Only while the tool is not loaded or unloaded: it sees frees later than maps. */
 static void free_while_mapped(struct worker *w, struct buffer *b)
 {
 	int least, most, reports;
