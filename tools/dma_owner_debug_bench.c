@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a mapping costs: at load, times the calls of the DMA API on a device of its own.
- * Under "qemu -icount shift=0" a nanosecond is an instruction. Knows nothing of the
- * tool: load it with and without.
+ * The cost of a mapping: at load, this module times calls of the DMA API on a device of its
+ * own. Under "qemu -icount shift=0" a nanosecond is an instruction. It does not depend on
+ * the tool: load it with the tool and without.
  */
 
 #include <linux/delay.h>
@@ -54,8 +54,8 @@ static struct platform_device *pdev;
 /* === Memory =============================================================== */
 
 /*
- * All that is mapped lies close together, where an index of mappings by address is
- * fullest: in blocks, of which the first begins with the buffers of the cases.
+ * All buffers are close together, where an index of mappings by address is fullest. They
+ * are in blocks, the first of which begins with the buffers of the cases.
  */
 #define BLOCK		SZ_2M
 #define LIVE_SIZE	256UL
@@ -225,7 +225,7 @@ static void write_and_sync(const struct bench_case *c, unsigned int n)
 	head = (head + c->size) % SZ_4K;
 }
 
-/* Legal, the device only reads there: the tool allows it, and pays for looking. */
+/* A legal read, for the device only reads there: the cost of the trap. */
 static void read_held(const struct bench_case *c, unsigned int n)
 {
 	(void)READ_ONCE(*(u8 *)at(HELD_TO));
@@ -277,7 +277,7 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The median of batches: an interrupt, or a page of the slab's, falls into some. */
+/* The median of the batches: some have an interrupt, or a new slab. */
 static u64 time_case(const struct bench_case *c)
 {
 	u64 ns[BATCHES], start;
@@ -424,7 +424,7 @@ static int __init bench_init(void)
 		err = run_threads();
 	else if (!err)
 		run_cases();
-	/* What is live stays so until the module goes, to be looked at. */
+	/* Live mappings stay until the module is unloaded. */
 	if (!err)
 		return 0;
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A console whose driver maps memory to print, as that of a network card does, and does
- * it wrong. One CPU makes reports without a pause; the other prints, and so has the
- * console while the first waits for it in printk(). Nobody must ever wait for a lock of
- * the tool's there, a report of what the console's driver does must not feed itself, and
- * the lines of two reports must not mix. scripts/tests.d/console.sh loads it.
+ * A console whose driver maps memory to print, as that of a network card does, and makes
+ * mistakes. One CPU makes reports without a pause. The other prints, and so owns the console
+ * while the first waits for it in printk(). Nobody may wait for a lock of the tool there, a
+ * report about the console's driver must not cause the next one, and the lines of two reports
+ * must not mix. scripts/tests.d/console.sh loads this.
  *
  * Locks: seen.lock (raw, taken inside printk, nests nothing).
  */
@@ -100,15 +100,16 @@ static void find_console(struct tracepoint *tp, void *ignore)
 
 /* === The console ========================================================== */
 
-/* Another fault, which nobody has seen before. */
+/* Another fault, not a duplicate. */
 static noinline __noclone void read_in_panic(const u8 *p)
 {
 	one_load(p, 1);
 }
 
 /*
- * Refills a receive ring: the middle of an object, where others share its cache lines
- * (noncoherent=), and nothing arrives (canary=1). And reads what the device owns.
+ * Refills a receive ring, wrongly: with the middle of an object, which shares its cache
+ * lines (noncoherent=), and the device writes nothing (canary=1). And reads what the device
+ * owns.
  */
 static noinline __noclone void console_write(struct console *con, const char *text,
 					     unsigned int len)
@@ -204,7 +205,7 @@ static int prepare(int i)
 	return dma_coerce_mask_and_coherent(&pdev[i]->dev, DMA_BIT_MASK(64));
 }
 
-/* All of it happens here: whoever loads the module reads the last line. */
+/* The whole test runs here: the last line of the log has the result. */
 static int __init run_init(void)
 {
 	int i, err;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For scripts/tests.d/harm.sh: maps a buffer DMA_TO_DEVICE when it is loaded, reads it,
- * legally, when it is unloaded, and then unmaps it. For lifecycle.sh, with receive=1: maps
- * it DMA_FROM_DEVICE, for a device whose driver has no shutdown(); with child=1 a child
- * that it has made has one, as dwc3's xHCI. For reports.sh, with writes=1: writes to it, and
- * syncs that when it is unloaded. No locks.
+ * A driver that holds a mapping. For scripts/tests.d/harm.sh it maps a buffer DMA_TO_DEVICE at
+ * load, reads it, legally, at unload, and unmaps it. For lifecycle.sh, receive=1: it maps
+ * DMA_FROM_DEVICE, and has no shutdown(); child=1: a child of the device has one, as with
+ * dwc3's xHCI. For reports.sh, writes=1: it writes to the buffer, and syncs that at unload.
  */
 
 #include <linux/dma-mapping.h>
@@ -107,7 +106,7 @@ static int __init dma_owner_hold_init(void)
 	if (err)
 		goto err_device;
 	err = -ENOMEM;
-	/* A page: KFENCE cannot have it. */
+	/* A page is never an object of KFENCE. */
 	buf = (u8 *)get_zeroed_page(GFP_KERNEL);
 	if (!buf)
 		goto err_child;

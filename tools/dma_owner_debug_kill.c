@@ -11,7 +11,7 @@ static struct kprobe probe = {
 	.symbol_name = "ftrace_kill",
 };
 
-/* Its address is looked up: not an entry that CFI knows. */
+/* Looks the address up: a CFI entry would be another one. */
 static int __nocfi __init dma_owner_kill_init(void)
 {
 	void (*kill)(void);

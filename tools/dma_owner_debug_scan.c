@@ -35,7 +35,7 @@ static bool is_value(u8 byte)
 
 struct found {
 	unsigned long pages, bytes;
-	void *first;		/* What the first such byte is the shadow of. */
+	void *first;		/* The memory of the first such byte. */
 	u8 value;
 };
 
@@ -49,7 +49,7 @@ static void scan_page(struct page *page, struct found *found)
 	for (i = 0; i < PER_PAGE; i += sizeof(u64)) {
 		u64 word = READ_ONCE(*(const u64 *)(shadow + i));
 
-		/* Accessible, or free: nearly all of it is. */
+		/* Nearly all memory is accessible, or free. */
 		if (!word || !~word)
 			continue;
 		for (j = i; j < i + sizeof(u64); j++) {
@@ -65,7 +65,7 @@ static void scan_page(struct page *page, struct found *found)
 	}
 }
 
-/* What firmware reserved may have no shadow. */
+/* Memory that firmware reserved may have no shadow. */
 static bool has_shadow(struct page *page)
 {
 	u8 byte;
