@@ -19,7 +19,7 @@
 
 KT_DIRECTIONS;
 
-/* === Interrupts ========================================================== */
+/* === Interrupts =========================================================== */
 
 struct in_irq {
 	struct irq_work work;
@@ -119,7 +119,7 @@ static void mapped_in_irq_traps(struct kunit *test)
 	EXPECT_CPU_OWNS(test, w->buf, 8);
 }
 
-/* === Stacks ============================================================== */
+/* === Stacks =============================================================== */
 
 /* A mapping, and its stack as the kernel's unwinder sees it. */
 struct mapper {
@@ -279,7 +279,7 @@ static void write_with_irqs_off_reported(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 8);
 }
 
-/* === Several CPUs ======================================================== */
+/* === Several CPUs ========================================================= */
 
 #define ROUNDS 1000
 
@@ -464,7 +464,7 @@ static struct kunit_case context_cases[] = {
 
 KT_SUITE(context);
 
-/* === Legal lives ========================================================= */
+/* === Legal lives ========================================================== */
 
 static kt_noinline void test_fill(u8 *buf, u8 value, size_t size)
 {

@@ -193,7 +193,7 @@ static struct kunit_case filters_cases[] = {
 
 KT_SUITE(filters);
 
-/* === Bad values ========================================================== */
+/* === Bad values =========================================================== */
 
 static void unknown_type_refused(struct kunit *test)
 {

@@ -47,7 +47,7 @@ static unsigned int try(void *p, size_t size, bool write)
 	return 0;
 }
 
-/* === What is found ======================================================= */
+/* === What is found ======================================================== */
 
 static const struct rule {
 	const char *name;
@@ -186,7 +186,7 @@ static void race_fails_running_test(struct kunit *test)
 	kt_reset();
 }
 
-/* === What is silent ====================================================== */
+/* === What is silent ======================================================= */
 
 /* Runs for so many ms. */
 #define for_a_while(end, ms)						\
@@ -350,7 +350,7 @@ static void memory_reused_after_free_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Unknown origin ====================================================== */
+/* === Unknown origin ======================================================= */
 
 static u32 last_read;
 

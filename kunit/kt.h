@@ -43,7 +43,7 @@ static inline struct page *kt_dma_alloc_pages(struct device *dev, size_t size, d
 #define KT_NAME "dma_owner_kunit"
 extern struct device *kt_dev, *kt_dev2;
 
-/* === Suites ============================================================== */
+/* === Suites =============================================================== */
 
 int kt_suite_init(struct kunit_suite *suite);
 void kt_suite_exit(struct kunit_suite *suite);
@@ -82,13 +82,13 @@ static inline enum dma_data_direction dir_of(struct kunit *test)
 	return *(const enum dma_data_direction *)test->param_value;
 }
 
-/* === Skips =============================================================== */
+/* === Skips ================================================================ */
 
 void kt_skip_start(const struct kunit_suite *suite);
 void kt_skip_unable(struct kunit *test);
 bool kt_traps(struct kunit *test);
 
-/* === Buffers ============================================================= */
+/* === Buffers ============================================================== */
 
 void *kt_buf(struct kunit *test, size_t size);
 void *kt_own_buf(struct kunit *test, size_t size);
@@ -99,7 +99,7 @@ u8 *kt_boundary(struct kunit *test);
 struct page *kt_own_pages(struct kunit *test, gfp_t gfp, unsigned int order);
 bool kt_get_this_page(struct page *page);
 
-/* === Mappings ============================================================ */
+/* === Mappings ============================================================= */
 
 /* As page_pool maps and unmaps. */
 #define KT_POOL_ATTRS (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_WEAK_ORDERING)
@@ -128,14 +128,14 @@ static inline void kt_hand_over_parts(struct device *dev, dma_addr_t dma, size_t
 		dma_sync_single_range_for_device(dev, dma, at, part, dir);
 }
 
-/* === Parameters, and dma-debug =========================================== */
+/* === Parameters, and dma-debug ============================================ */
 
 void kt_set(struct kunit *test, const char *name, const char *val);
 bool kt_can_quiet_dma_debug(void);
 u32 kt_quiet_dma_debug(void);
 void kt_unquiet_dma_debug(u32 saved);
 
-/* === Accesses ============================================================ */
+/* === Accesses ============================================================= */
 
 void test_dma_read(const void *p, size_t size);
 void test_dma_write(void *p, size_t size);
@@ -147,14 +147,14 @@ int kt_first_inaccessible(const void *p, int size);
 void kt_device_writes(void *p, size_t size, u8 value);
 void kt_device_changes(u8 *p);
 
-/* === Frees =============================================================== */
+/* === Frees ================================================================ */
 
 void test_kfree(const void *buf);
 void test_free_pages(struct page *page, unsigned int order);
 void test_vfree(const void *buf);
 void kt_late_unmap(struct kunit *test, dma_addr_t dma, size_t size, enum dma_data_direction dir);
 
-/* === Threads ============================================================= */
+/* === Threads ============================================================== */
 
 /* A thread that is not the test's: starts at once, is gone after the join. */
 struct kt_thread {
@@ -174,7 +174,7 @@ bool kasan_save_enable_multi_shot(void);
 void kasan_restore_multi_shot(bool enabled);
 #endif
 
-/* === What the log says =================================================== */
+/* === What the log says ==================================================== */
 
 int kt_log_start(void);
 void kt_log_stop(void);

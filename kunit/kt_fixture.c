@@ -21,7 +21,7 @@
 #include "kt_lines.h"
 #include "one_access.h"
 
-/* === Accesses ============================================================ */
+/* === Accesses ============================================================= */
 
 /**
  * test_dma_read() - Read memory with one instrumented load.
@@ -117,7 +117,7 @@ kt_noinline kt_unchecked void kt_device_changes(u8 *p)
 	WRITE_ONCE(*p, READ_ONCE(*p) + 1);
 }
 
-/* === Buffers ============================================================= */
+/* === Buffers ============================================================== */
 
 /**
  * kt_buf() - A zeroed kmalloc() buffer that the tool can guard.
@@ -266,7 +266,7 @@ bool kt_get_this_page(struct page *page)
 	return got == page;
 }
 
-/* === Mappings ============================================================ */
+/* === Mappings ============================================================= */
 
 /**
  * test_dma_map() - dma_map_single() that must succeed.
@@ -430,7 +430,7 @@ void kt_dir_desc(const enum dma_data_direction *dir, char *desc)
 	strscpy(desc, names[*dir], KUNIT_PARAM_DESC_SIZE);
 }
 
-/* === Frees =============================================================== */
+/* === Frees ================================================================ */
 
 /**
  * test_kfree() - kfree(), for a report to name.
@@ -481,7 +481,7 @@ void kt_late_unmap(struct kunit *test, dma_addr_t dma, size_t size, enum dma_dat
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("live"), live - 1);
 }
 
-/* === Cache lines ========================================================= */
+/* === Cache lines ========================================================== */
 
 /**
  * kt_object() - An object of KT_OBJECT bytes that begins with a cache line.
@@ -552,7 +552,7 @@ void kt_expect_other_mapping(struct kunit *test, const char *dev, int size,
 	EXPECT_TEXT(test, "Mapped by task * on cpu * at *");
 }
 
-/* === Parameters, and dma-debug =========================================== */
+/* === Parameters, and dma-debug ============================================ */
 
 static bool strict;
 
@@ -633,7 +633,7 @@ void kt_unquiet_dma_debug(u32 saved)
 		WRITE_ONCE(*dma_debug_budget, saved);
 }
 
-/* === Threads ============================================================= */
+/* === Threads ============================================================== */
 
 /* Waits to be joined: the module must not go while its code is on the stack. */
 static int thread_main(void *arg)
@@ -676,7 +676,7 @@ int kt_thread_join(struct kt_thread *t)
 	return t->ret;
 }
 
-/* === Suites ============================================================== */
+/* === Suites =============================================================== */
 
 struct device *kt_dev, *kt_dev2;
 

@@ -375,7 +375,7 @@ static void shared_free_title_names_mapper(struct kunit *test)
 }
 #endif
 
-/* === Calls that match no mapping ========================================= */
+/* === Calls that match no mapping ========================================== */
 
 static kt_noinline void test_unmap_twice(dma_addr_t dma, size_t size)
 {
@@ -460,7 +460,7 @@ static void same_fault_same_title(struct kunit *test)
 	dma_unmap_single(kt_dev2, dma, 128, dir);
 }
 
-/* === Duplicates and limits =============================================== */
+/* === Duplicates and limits ================================================ */
 
 static kt_noinline void test_other_write(u8 *p)
 {

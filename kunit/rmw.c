@@ -92,7 +92,7 @@ static bool is_unseen(struct kunit *test)
 	return true;
 }
 
-/* === Memory that the device reads ======================================== */
+/* === Memory that the device reads ========================================= */
 
 static void rmw_to_device_reported(struct kunit *test)
 {
@@ -145,7 +145,7 @@ static void rmw_in_turn_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Memory beside what the device writes ================================ */
+/* === Memory beside what the device writes ================================= */
 
 /* Words in the first line of the buffer, and in its last. */
 static u8 *words_before(u8 *buf)
@@ -284,7 +284,7 @@ static void rmw_beside_in_turn_silent(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* === Memory synced for the CPU =========================================== */
+/* === Memory synced for the CPU ============================================ */
 
 static void rmw_then_unmap_reported(struct kunit *test)
 {

@@ -257,7 +257,7 @@ static void mappings_meeting_in_granule_silent(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf + 96, 8);
 }
 
-/* === DMA_ATTR_SKIP_CPU_SYNC ============================================== */
+/* === DMA_ATTR_SKIP_CPU_SYNC =============================================== */
 
 static void map_skipping_sync_cpu_owns(struct kunit *test)
 {
@@ -357,7 +357,7 @@ static void map_sg_skipping_sync_cpu_owns(struct kunit *test)
 	EXPECT_CPU_OWNS(test, buf[1] + 248, 8);
 }
 
-/* === dma_alloc_pages(), dma_alloc_noncontiguous() ======================== */
+/* === dma_alloc_pages(), dma_alloc_noncontiguous() ========================= */
 
 static void alloc_pages_cpu_owns(struct kunit *test)
 {

@@ -16,7 +16,7 @@
 
 KT_DIRECTIONS;
 
-/* === Whole mappings ====================================================== */
+/* === Whole mappings ======================================================= */
 
 static void syncs_in_turn_change_owner(struct kunit *test)
 {
@@ -178,7 +178,7 @@ static void idle_sync_of_list_read_traps(struct kunit *test)
 	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
 }
 
-/* === Parts of a mapping ================================================== */
+/* === Parts of a mapping =================================================== */
 
 static void part_synced_for_cpu_others_trap(struct kunit *test)
 {

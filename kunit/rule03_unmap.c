@@ -42,7 +42,7 @@ static void unmap_skipping_sync_cpu_owns(struct kunit *test)
 	EXPECT_CLEAN(test, buf, PAGE_SIZE);
 }
 
-/* === Stale bytes ========================================================= */
+/* === Stale bytes ========================================================== */
 
 /* Rule 3b. */
 static void read_after_skipping_unmap_reported(struct kunit *test)
@@ -224,7 +224,7 @@ static void stale_part_of_granule_silent(struct kunit *test)
 	EXPECT_READ_TRAPS(test, p + 104, 8);
 }
 
-/* === Equal mappings ====================================================== */
+/* === Equal mappings ======================================================= */
 
 /* Rule 3c. */
 static void unmap_by_attribute_ends_its_own(struct kunit *test)

@@ -19,7 +19,7 @@
 
 KT_DIRECTIONS;
 
-/* === Words =============================================================== */
+/* === Words ================================================================ */
 
 /* Three bytes that the compiler checks at both ends, wherever they lie. */
 struct odd_field {
@@ -142,7 +142,7 @@ static void atomics_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_atomic_read(v), 2);
 }
 
-/* === Whole buffers ======================================================= */
+/* === Whole buffers ======================================================== */
 
 /* noinline and with a hidden size, so that the compiler must call memcpy(). */
 static kt_noinline void test_memcpy(void *to, const void *from, size_t size)

@@ -263,7 +263,7 @@ static void ksize_of_watched_silent(struct kunit *test)
 	kfree(resized);
 }
 
-/* === Past the synced part (rule 6b) ====================================== */
+/* === Past the synced part (rule 6b) ======================================= */
 
 /* A write to the tailroom must be synced for the device, as after any sync. */
 static void tailroom_write_unsynced_reported(struct kunit *test)

@@ -17,7 +17,7 @@
 
 KT_DIRECTIONS;
 
-/* === Never =============================================================== */
+/* === Never ================================================================ */
 
 /* The shadow of the zero page may be a page that all of the kernel shares, and read-only. */
 static void zero_page_untrapped(struct kunit *test)
@@ -130,7 +130,7 @@ static void mapped_stack_untrapped(struct kunit *test)
 	kt_unquiet_dma_debug(saved);
 }
 
-/* === Only on request ===================================================== */
+/* === Only on request ====================================================== */
 
 #if IS_ENABLED(CONFIG_SHMEM)
 static void put_shmem_page(struct file *file, struct page *page)

@@ -55,7 +55,7 @@ static void parameter_changed_while_mapped_kept(struct kunit *test)
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
 }
 
-/* === The parameter ======================================================= */
+/* === The parameter ======================================================== */
 
 static void bad_line_sizes_refused(struct kunit *test)
 {
@@ -87,7 +87,7 @@ static void bad_line_sizes_refused(struct kunit *test)
 	kt_set(test, "noncoherent", "1024");
 }
 
-/* === Devices that are really not coherent ================================ */
+/* === Devices that are really not coherent ================================= */
 
 /*
  * Makes the first device one that is not coherent, until the test ends. No data are

@@ -199,7 +199,7 @@ static void mapping_rows_match_exactly(struct kunit *test)
 				    names[i].kind, names[i].function);
 }
 
-/* === SCSI requests ======================================================= */
+/* === SCSI requests ======================================================== */
 
 static kt_noinline int test_map_list(struct scatterlist *sg)
 {
@@ -358,7 +358,7 @@ static void sync_not_needed_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 256, dir);
 }
 
-/* === A driver's own data ================================================= */
+/* === A driver's own data ================================================== */
 
 #define DATA	512
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rule 12: a mapping found bad is guarded up to its first bad byte and no further. Nobody but
- * the driver that maps too much is reported, whatever its length runs into.
+ * Rule 12: a mapping found bad is poisoned up to its first bad byte and no further. Only the
+ * driver that maps too much is reported, whatever its length runs into.
  */
 
 #include <linux/dma-map-ops.h>

@@ -101,7 +101,7 @@ static void report_of_task_name_ends(struct kunit *test)
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("traps_nested"), nested);
 }
 
-/* === Mappings that are too long ========================================== */
+/* === Mappings that are too long =========================================== */
 
 #define TOO_LONG	SZ_64M
 #define ROUNDS		100
@@ -185,7 +185,7 @@ static void mapping_of_64_mib_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Interrupts of a kprobe's handler ==================================== */
+/* === Interrupts of a kprobe's handler ===================================== */
 
 #ifdef CONFIG_KPROBES_ON_FTRACE
 static struct {

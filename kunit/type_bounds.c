@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * out-of-bounds-map and use-after-free-map: the mapped range runs into a redzone, into freed
- * memory, or is KFENCE's. Each alone and as an entry of a list between good ones, and the
+ * out-of-bounds-map and use-after-free-map: the mapped range runs into a redzone, a guard page
+ * of KFENCE, or freed memory. Each alone and as an entry of a list between good ones, and the
  * longest mapping that is right.
  */
 
@@ -23,7 +23,7 @@ static u8 *own_buf(struct kunit *test, size_t size)
 	return kt_own_buf(test, size);
 }
 
-/* === Out of bounds ======================================================= */
+/* === Out of bounds ======================================================== */
 
 /* 100 bytes are 12.5 granules, and kmalloc() serves them with 112 or 128 bytes. */
 static void past_object_end_reported(struct kunit *test)
@@ -187,7 +187,7 @@ static void past_end_while_mapped_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_shadow(buf + 96), 4);
 }
 
-/* === Entries of a list =================================================== */
+/* === Entries of a list ==================================================== */
 
 static struct kt_target prepare_list(struct kunit *test, int nents)
 {
@@ -249,7 +249,7 @@ static void entries_not_mapped_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Freed =============================================================== */
+/* === Freed ================================================================ */
 
 /* KASAN's quarantine keeps a freed object from being allocated again. */
 static void freed_object_reported(struct kunit *test)
@@ -372,7 +372,7 @@ static void into_freed_page_reported(struct kunit *test)
 	__free_page(page);
 }
 
-/* === Objects of KFENCE =================================================== */
+/* === Objects of KFENCE ==================================================== */
 
 static u8 *kfence_buf(struct kunit *test, size_t size)
 {

@@ -14,6 +14,7 @@
 #include "kt.h"
 
 #define SIZE 2048
+
 #define EXPECT_CHANGED(test, size)					\
 	EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, size)
 

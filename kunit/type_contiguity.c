@@ -269,7 +269,7 @@ static void single_pages_silent(struct kunit *test)
 		kunit_skip(test, "no two pages follow each other");
 }
 
-/* === Contiguity, where the kernel knows who allocated a page ============= */
+/* === Contiguity, where the kernel knows who allocated a page ============== */
 
 static void requires_marks(struct kunit *test)
 {

@@ -16,7 +16,7 @@
 
 KT_DIRECTIONS;
 
-/* === device-overrun ====================================================== */
+/* === device-overrun ======================================================= */
 
 #define EXPECT_OVERRUN(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, size)
@@ -154,7 +154,7 @@ static void overrun_off_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === device-wrote-nothing ================================================ */
+/* === device-wrote-nothing ================================================= */
 
 #define EXPECT_NOTHING(test, size)					\
 	EXPECT_MAP_REPORT(test, "device-wrote-nothing", test_dma_map, size)

@@ -26,7 +26,7 @@ static kt_noinline void test_cache_free(struct kmem_cache *cache, void *buf)
 	barrier();
 }
 
-/* === Objects ============================================================= */
+/* === Objects ============================================================== */
 
 static void object_freed_reported(struct kunit *test)
 {
@@ -326,7 +326,7 @@ static void bulk_freed_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Objects freed after a grace period ================================== */
+/* === Objects freed after a grace period =================================== */
 
 struct by_rcu {
 	u8 head[64];
@@ -416,7 +416,7 @@ static void freed_by_rcu_after_unmap_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === Frees that are not hooked =========================================== */
+/* === Frees that are not hooked ============================================ */
 
 #if IS_ENABLED(CONFIG_KASAN_GENERIC)
 /* Sets the shadow as KASAN does for a freed object. */
@@ -526,7 +526,7 @@ static void unseen_free_cpu_owned_silent(struct kunit *test)
 }
 #endif
 
-/* === Memory pools ======================================================== */
+/* === Memory pools ========================================================= */
 
 static kt_noinline void test_pool_free(void *element, mempool_t *pool)
 {
@@ -691,7 +691,7 @@ static void null_freed_silent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-/* === Values left in freed memory (rule 12) =============================== */
+/* === Values left in freed memory (rule 12) ================================ */
 
 #if IS_ENABLED(CONFIG_KASAN_GENERIC)
 /*

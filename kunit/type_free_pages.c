@@ -13,7 +13,7 @@
 
 #define SIZE 512
 
-/* === Pages =============================================================== */
+/* === Pages ================================================================ */
 
 static void check_pages(struct kunit *test, gfp_t gfp, unsigned int order, size_t offset,
 			size_t size)
@@ -132,7 +132,7 @@ static void dma_free_pages_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === After the free ====================================================== */
+/* === After the free ======================================================= */
 
 /* Frees a page that is mapped, and allocates it again. Another CPU may be faster. */
 static struct page *get_again(struct kunit *test, dma_addr_t *dma)
@@ -209,7 +209,7 @@ static void late_sync_of_cpu_owned_changes_nothing(struct kunit *test)
 	kt_late_unmap(test, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* === Network buffers ===================================================== */
+/* === Network buffers ====================================================== */
 
 #if IS_ENABLED(CONFIG_NET)
 static kt_noinline void test_skb_free(struct sk_buff *skb)

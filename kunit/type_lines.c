@@ -18,7 +18,7 @@
 KT_WRITABLE_DIRECTIONS;
 KT_TWO_DIRECTIONS;
 
-/* === cacheline-sharing: the rest of the object =========================== */
+/* === cacheline-sharing: the rest of the object ============================ */
 
 static void middle_of_object_reported(struct kunit *test)
 {
@@ -254,7 +254,7 @@ static void types_off_silent(struct kunit *test)
 	kt_map_legally(test, buf + 24, 200, DMA_FROM_DEVICE);
 }
 
-/* === cacheline-sharing: lists ============================================ */
+/* === cacheline-sharing: lists ============================================= */
 
 static void list_entry_reported(struct kunit *test)
 {
@@ -451,7 +451,7 @@ static void no_skb_reported(struct kunit *test)
 }
 #endif
 
-/* === cacheline-sharing: another mapping ================================== */
+/* === cacheline-sharing: another mapping =================================== */
 
 static void fragment_after_other_reported(struct kunit *test)
 {

@@ -70,7 +70,7 @@ static u8 *direct_buf(struct kunit *test)
 	return buf;
 }
 
-/* === mask-exceeded ======================================================= */
+/* === mask-exceeded ======================================================== */
 
 /* The last bit that is needed, and the first one that is missing. */
 static void missing_wire_reported(struct kunit *test)
@@ -206,7 +206,7 @@ static void bad_wires_refused(struct kunit *test)
 	expect_reached(test, kt_dev2, buf);
 }
 
-/* === Notes =============================================================== */
+/* === Notes ================================================================ */
 
 static int device_init(struct kunit_resource *res, void *parent)
 {
@@ -242,7 +242,7 @@ static struct device *new_device(struct kunit *test, struct device *parent)
 	return &pdev->dev;
 }
 
-/* === Memory that is allocated for the device ============================= */
+/* === Memory that is allocated for the device ============================== */
 
 static kt_noinline struct page *test_alloc_pages(struct device *dev, dma_addr_t *dma)
 {

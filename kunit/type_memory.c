@@ -18,7 +18,7 @@
 
 KT_WAYS;
 
-/* === vmalloc space ======================================================= */
+/* === vmalloc space ======================================================== */
 
 /* The address that virt_to_page() makes of one outside of the linear map. */
 static u64 phys_of(const void *addr)
@@ -173,7 +173,7 @@ static void vmalloc_pages_as_table_silent(struct kunit *test)
 	vfree(buf);
 }
 
-/* === Stacks ============================================================== */
+/* === Stacks =============================================================== */
 
 static void says_stack(struct kunit *test, struct task_struct *task,
 		       const void *addr, size_t size)
@@ -276,7 +276,7 @@ static void stack_of_other_task_reported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_thread_join(&thread), 0);
 }
 
-/* === Images ============================================================== */
+/* === Images =============================================================== */
 
 static char own_data[64] = "of a module, or of the kernel if built in";
 

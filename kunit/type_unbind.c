@@ -18,7 +18,7 @@
 
 #define SIZE 512
 
-/* === Drivers that are unbound ============================================ */
+/* === Drivers that are unbound ============================================= */
 
 #define LEAVER "dma_owner_leaver"
 
@@ -48,9 +48,8 @@ static void leaver_put(struct device *dev)
 /* dma-debug warns of the same fault. */
 static void unbind(struct kunit *test, struct device *dev)
 {
-	u32 saved;
+	u32 saved = kt_quiet_dma_debug();
 
-	saved = kt_quiet_dma_debug();
 	device_release_driver(dev);
 	kt_unquiet_dma_debug(saved);
 }
@@ -311,7 +310,7 @@ static void leak_unmapped_late_silent(struct kunit *test)
 	leaver_put(dev);
 }
 
-/* === Drivers whose probe() fails ========================================= */
+/* === Drivers whose probe() fails ========================================== */
 
 #define FAILER "dma_owner_failer"
 
@@ -483,7 +482,7 @@ static void mapped_by_others_in_failed_probe_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* === IOMMU faults ======================================================== */
+/* === IOMMU faults ========================================================= */
 
 #if IS_ENABLED(CONFIG_IOMMU_API)
 /* Reports a fault as the driver of an IOMMU does. */
