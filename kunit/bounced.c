@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The rules where the device has a copy of the memory, which a bounce buffer is: boot
+ * Rules 2, 3b and 4 where the device has a copy of the memory, which a bounce buffer is: boot
  * with swiotlb=force. On a coherent machine this is where a missing sync loses data.
  */
 
 #include <linux/swiotlb.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 1024
 
@@ -22,8 +22,8 @@ static dma_addr_t map(struct kunit *test, void *buf, enum dma_data_direction dir
 	return dma;
 }
 
-/* The bounce buffer is filled: from what is pending, and from what it has already. */
-static void written_and_synced(struct kunit *test)
+/* A sync copies pending writes into the bounce buffer, and what it has already. */
+static void write_then_sync_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = map(test, buf, DMA_TO_DEVICE, 0);
@@ -42,19 +42,17 @@ static void written_and_synced(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* This sends nothing, and the device still owns it. */
-static void synced_for_writing_only(struct kunit *test)
+/* This sync sends nothing, and the device still owns the buffer. */
+static void write_then_sync_from_device_reported(struct kunit *test)
 {
-	u32 *budget = kt_quiet_dma_debug(test), saved = 0;
+	u32 saved;
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = map(test, buf, DMA_TO_DEVICE, 0);
 
-	if (budget)
-		swap(saved, *budget);
+	saved = kt_quiet_dma_debug();
 	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
-	if (budget)
-		swap(saved, *budget);
-	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_painted(buf + 64));
+	kt_unquiet_dma_debug(saved);
+	KUNIT_EXPECT_TRUE(test, !kt_traps(test) || kt_is_poisoned(buf + 64));
 	EXPECT_READ_OK(test, buf + 64, 8);
 	test_dma_write(buf + 64, 8);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -62,8 +60,8 @@ static void synced_for_writing_only(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* What is in the bounce buffer is not copied back. */
-static void unmap_skips_the_sync(struct kunit *test)
+/* The bounce buffer is not copied back. */
+static void read_after_skipping_unmap_traps(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = map(test, buf, DMA_FROM_DEVICE, 0);
@@ -82,7 +80,7 @@ static void unmap_skips_the_sync(struct kunit *test)
 }
 
 /* Nothing is copied back in this direction, either. */
-static void idle_sync(struct kunit *test)
+static void idle_sync_read_traps(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = map(test, buf, DMA_BIDIRECTIONAL, 0);
@@ -96,11 +94,11 @@ static void idle_sync(struct kunit *test)
 }
 
 static struct kunit_case bounced_cases[] = {
-	KUNIT_CASE(written_and_synced),
-	KUNIT_CASE(synced_for_writing_only),
-	KUNIT_CASE(unmap_skips_the_sync),
-	KUNIT_CASE(idle_sync),
+	KUNIT_CASE(write_then_sync_silent),
+	KUNIT_CASE(write_then_sync_from_device_reported),
+	KUNIT_CASE(read_after_skipping_unmap_traps),
+	KUNIT_CASE(idle_sync_read_traps),
 	{}
 };
 
-KT_SUITE(kt_bounced_suite, "bounced", bounced_cases);
+KT_SUITE(bounced);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where drivers really are when they map and touch: hard interrupts, interrupts
- * off, several CPUs at once. And a long life in which everything is right.
+ * Where drivers really are when they map and access memory: hard interrupts, interrupts off,
+ * several CPUs at once; the stacks of mappings made there. And long lives in which everything is
+ * legal, and silent.
  */
 
 #include <linux/irq_work.h>
@@ -12,7 +13,7 @@
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 256
 
@@ -74,7 +75,7 @@ static void run_in_irq(struct kunit *test, struct in_irq *w, void (*fn)(struct i
 	KUNIT_EXPECT_FALSE(test, w->failed);
 }
 
-static void irq_legal(struct kunit *test)
+static void legal_calls_in_irq_silent(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 	int i;
@@ -87,7 +88,7 @@ static void irq_legal(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irq_wrong(struct kunit *test)
+static void write_in_irq_reported(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 	dma_addr_t dma;
@@ -104,7 +105,7 @@ static void irq_wrong(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irq_map(struct kunit *test)
+static void mapped_in_irq_traps(struct kunit *test)
 {
 	struct in_irq *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 
@@ -120,7 +121,7 @@ static void irq_map(struct kunit *test)
 
 /* === Stacks =============================================================== */
 
-/* What the mapping is to be said to come from, as the kernel's unwinder sees it. */
+/* A mapping, and its stack as the kernel's unwinder sees it. */
 struct mapper {
 	struct irq_work work;
 	u8 *buf;
@@ -142,7 +143,7 @@ static kt_noinline void map_middle(struct mapper *w)
 	map_leaf(w);
 }
 
-/* Two ways of the same depth, with the same function at both ends. */
+/* Two call chains of the same depth, with the same functions at both ends. */
 static kt_noinline void map_one_way(struct mapper *w)
 {
 	map_middle(w);
@@ -153,7 +154,7 @@ static kt_noinline void map_other_way(struct mapper *w)
 	map_middle(w);
 }
 
-/* The frame is found by the frame pointer, and how far it is depends on who called. */
+/* An aligned frame: its size depends on the caller. */
 static kt_noinline void map_aligned(struct mapper *w)
 {
 	u8 pad[64] __aligned(64);
@@ -178,7 +179,7 @@ static void (*const ways[])(struct mapper *w) = {
 	map_one_way, map_other_way, map_aligned, map_deeper,
 };
 
-/* All the frames, and of the ways only the one that was taken. */
+/* The report has all the frames, and only those of the call chain that was taken. */
 static void expect_stack(struct kunit *test, const struct mapper *w, unsigned int way)
 {
 	char line[KSYM_SYMBOL_LEN], *in;
@@ -186,10 +187,10 @@ static void expect_stack(struct kunit *test, const struct mapper *w, unsigned in
 
 	KUNIT_ASSERT_FALSE(test, w->failed);
 	EXPECT_WRITE_TRAPS(test, w->buf, 8);
-	/* The first one is that of the call of stack_trace_save(). */
+	/* The first frame is the call of stack_trace_save(). */
 	for (i = 1; i < w->nr; i++) {
 		snprintf(line, sizeof(line), " %pS", (void *)w->frames[i]);
-		/* Not a class of characters. */
+		/* In a glob, '[' would begin a class of characters. */
 		in = strchr(line, '[');
 		if (in)
 			*in = '?';
@@ -212,8 +213,8 @@ static struct mapper *mapper_new(struct kunit *test)
 	return w;
 }
 
-/* In turn, so that what was found for one is there when the next is asked for. */
-static void stack_own(struct kunit *test)
+/* In turns, so that the cache of the unwinder has another chain's frames each time. */
+static void stacks_of_mappings_complete(struct kunit *test)
 {
 	struct mapper *w = mapper_new(test);
 	int i;
@@ -236,7 +237,7 @@ static void map_way_in_irq(struct irq_work *work)
 }
 
 /* In an interrupt, and the same in the task that it interrupts. */
-static void stack_in_irq(struct kunit *test)
+static void stacks_in_irq_complete(struct kunit *test)
 {
 	struct mapper *w = mapper_new(test);
 	int i;
@@ -257,7 +258,7 @@ static void stack_in_irq(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static void irqs_off(struct kunit *test)
+static void write_with_irqs_off_reported(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = kt_buf(test, SIZE);
@@ -308,7 +309,7 @@ static int run_workers(struct kunit *test, int (*fn)(void *worker), int n, u8 *b
 	return errors;
 }
 
-/* Fills what it owns, checks what it finds: a lost or doubled owner shows. */
+/* Writes while it owns its part, and checks what it finds there. */
 static int sync_my_part(void *arg)
 {
 	struct worker *w = arg;
@@ -327,10 +328,10 @@ static int sync_my_part(void *arg)
 	return errors;
 }
 
-/* Different parts of one mapping, in different hands. */
-static void threads_sync_parts(struct kunit *test)
+/* Each thread syncs its own part of one mapping. */
+static void threads_syncing_parts_silent(struct kunit *test)
 {
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 4096, DMA_BIDIRECTIONAL);
 
 	KUNIT_EXPECT_EQ(test, run_workers(test, sync_my_part, 4, buf, 1024, dma), 0);
@@ -366,10 +367,10 @@ static int map_my_part(void *arg)
 	return errors;
 }
 
-/* Mappings that come and go, side by side in one page. */
-static void threads_map_parts(struct kunit *test)
+/* Mappings side by side in one page, made and ended by several threads. */
+static void threads_mapping_parts_silent(struct kunit *test)
 {
-	u8 *buf = page_address(kt_page(test, 0));
+	u8 *buf = kt_page_buf(test);
 
 	KUNIT_EXPECT_EQ(test, run_workers(test, map_my_part, 4, buf, 1024, 0), 0);
 	EXPECT_SILENCE(test);
@@ -397,10 +398,10 @@ static int map_to_device_and_read(void *arg)
 }
 
 /*
- * All map and all read the same buffer: a read that traps on what is unmapped
- * in the same moment elsewhere is legal, whoever comes first.
+ * All threads map and read the same buffer: a read that traps while another thread unmaps
+ * is legal, whichever is first.
  */
-static void threads_read_what_others_map(struct kunit *test)
+static void threads_reading_mapped_silent(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
 	u8 *buf = kt_buf(test, SIZE);
@@ -435,7 +436,7 @@ static int map_list_and_read(void *arg)
 	return errors;
 }
 
-static void threads_map_the_same_list(struct kunit *test)
+static void threads_mapping_same_list_silent(struct kunit *test)
 {
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
 	u8 *buf = kt_buf(test, 1024);
@@ -448,22 +449,22 @@ static void threads_map_the_same_list(struct kunit *test)
 }
 
 static struct kunit_case context_cases[] = {
-	DIRECTION_CASE(irq_legal),
-	DIRECTION_CASE(irq_wrong),
-	DIRECTION_CASE(irq_map),
-	KUNIT_CASE(stack_own),
-	KUNIT_CASE(stack_in_irq),
-	DIRECTION_CASE(irqs_off),
-	KUNIT_CASE(threads_sync_parts),
-	KUNIT_CASE(threads_map_parts),
-	KUNIT_CASE(threads_read_what_others_map),
-	KUNIT_CASE(threads_map_the_same_list),
+	DIRECTION_CASE(legal_calls_in_irq_silent),
+	DIRECTION_CASE(write_in_irq_reported),
+	DIRECTION_CASE(mapped_in_irq_traps),
+	KUNIT_CASE(stacks_of_mappings_complete),
+	KUNIT_CASE(stacks_in_irq_complete),
+	DIRECTION_CASE(write_with_irqs_off_reported),
+	KUNIT_CASE(threads_syncing_parts_silent),
+	KUNIT_CASE(threads_mapping_parts_silent),
+	KUNIT_CASE(threads_reading_mapped_silent),
+	KUNIT_CASE(threads_mapping_same_list_silent),
 	{}
 };
 
-KT_SUITE(kt_context_suite, "context", context_cases);
+KT_SUITE(context);
 
-/* === Nothing wrong ======================================================== */
+/* === Legal lives ========================================================== */
 
 static kt_noinline void test_fill(u8 *buf, u8 value, size_t size)
 {
@@ -481,8 +482,8 @@ static kt_noinline bool test_all(const u8 *buf, u8 value, size_t size)
 	return true;
 }
 
-/* A driver's whole life, every size, all calls in their places: not a word. */
-static void legal_life(struct kunit *test)
+/* The whole life of a driver's buffers, of many sizes, with all calls in their places. */
+static void legal_life_silent(struct kunit *test)
 {
 	long reads = dma_owner_debug_count("reports_cpu_read");
 	long writes = dma_owner_debug_count("reports_cpu_write");
@@ -508,7 +509,7 @@ static void legal_life(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, test_all(buf, value, size));
 		dma_sync_single_for_cpu(kt_dev, dma, size, dir);
 		KUNIT_EXPECT_TRUE(test, test_all(buf, value, size));
-		/* What goes from the device only is not for the CPU to write. */
+		/* The CPU does not write to DMA_FROM_DEVICE. */
 		if (dir != DMA_FROM_DEVICE)
 			test_fill(buf, ++value, size);
 		dma_sync_single_for_device(kt_dev, dma, size, dir);
@@ -529,15 +530,15 @@ static void legal_life(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_syncs"), syncs);
 }
 
-/* Many mappings live at once, ended in another order than they were made. */
-static void many_live(struct kunit *test)
+/* Many mappings at a time, ended in another order than they were made. */
+static void many_live_mappings_silent(struct kunit *test)
 {
 	const int n = 1000;
 	long live = dma_owner_debug_count("live");
 	long empty = dma_owner_debug_count("untracked_pool_empty");
 	dma_addr_t *dma = kunit_kcalloc(test, n, sizeof(*dma), GFP_KERNEL);
 	u8 **buf = kunit_kcalloc(test, n, sizeof(*buf), GFP_KERNEL);
-	int i, j, mapped = 0, painted = 0, left = 0;
+	int i, j, mapped = 0, poisoned = 0, left = 0;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dma);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
@@ -549,13 +550,13 @@ static void many_live(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapped, n);
 	KUNIT_EXPECT_GE(test, dma_owner_debug_count("live"), live + n / 2);
 	for (i = 0; i < n; i++)
-		painted += kt_painted(buf[i]);
+		poisoned += kt_is_poisoned(buf[i]);
 	if (dma_owner_debug_count("untracked_pool_empty") == empty)
-		KUNIT_EXPECT_EQ(test, painted, n);
+		KUNIT_EXPECT_EQ(test, poisoned, n);
 	for (i = 0; i < n; i++) {
 		j = i * 7 % n;		/* 7 and n have no common divisor. */
 		dma_unmap_single(kt_dev, dma[j], 64, DMA_FROM_DEVICE);
-		left += kt_painted(buf[j]);
+		left += kt_is_poisoned(buf[j]);
 	}
 	KUNIT_EXPECT_EQ(test, left, 0);
 	for (i = 0; i < n; i++)
@@ -563,8 +564,8 @@ static void many_live(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Freed and allocated again after unmap: the new owner inherits nothing. */
-static void memory_is_reused(struct kunit *test)
+/* Freed and allocated again after the unmap: no poison is left for the new user. */
+static void reused_memory_silent(struct kunit *test)
 {
 	int round;
 
@@ -586,11 +587,11 @@ static void memory_is_reused(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-static struct kunit_case negative_cases[] = {
-	KUNIT_CASE(legal_life),
-	KUNIT_CASE(many_live),
-	KUNIT_CASE(memory_is_reused),
+static struct kunit_case legal_cases[] = {
+	KUNIT_CASE(legal_life_silent),
+	KUNIT_CASE(many_live_mappings_silent),
+	KUNIT_CASE(reused_memory_silent),
 	{}
 };
 
-KT_SUITE(kt_negative_suite, "negative", negative_cases);
+KT_SUITE(legal);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an importer maps of a dma-buf and a device only reads: it may change if user space
- * can write to it, and else not. f_fs maps with the directions exchanged.
+ * What an importer maps of a dma-buf and a device only reads: it may change if user space can
+ * write to it, and else not; f_fs maps with the directions exchanged. Importers of one buffer
+ * may map it at the same time, whatever the directions.
  */
 
 #include <linux/dma-buf.h>
@@ -12,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 
@@ -56,7 +57,7 @@ static void exporter_release(struct dma_buf *buf)
 {
 }
 
-/* Nobody looks at what is mapped. */
+/* Nobody accesses what is mapped. */
 static int exporter_mmap(struct dma_buf *buf, struct vm_area_struct *vma)
 {
 	return 0;
@@ -90,13 +91,19 @@ static void export(struct kunit *test, struct import *i)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->buf));
 }
 
-static void import(struct kunit *test, struct import *i, enum dma_data_direction dir)
+static void import_for(struct kunit *test, struct import *i, struct device *dev,
+		       enum dma_data_direction dir)
 {
 	i->dir = dir;
-	i->attachment = dma_buf_attach(i->buf, kt_dev);
+	i->attachment = dma_buf_attach(i->buf, dev);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->attachment));
 	i->sgt = dma_buf_map_attachment_unlocked(i->attachment, dir);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(i->sgt));
+}
+
+static void import(struct kunit *test, struct import *i, enum dma_data_direction dir)
+{
+	import_for(test, i, kt_dev, dir);
 }
 
 static void import_no_more(struct import *i)
@@ -113,11 +120,9 @@ static void put(struct import *i)
 }
 
 /* As the device that is to read it, or user space. */
-static kt_noinline kt_unchecked void change(const struct import *i)
+static void change(const struct import *i)
 {
-	u8 *p = page_address(i->page);
-
-	WRITE_ONCE(p[100], READ_ONCE(p[100]) + 1);
+	kt_device_changes((u8 *)page_address(i->page) + 100);
 }
 
 /* As user space that maps it through another file, a DRM driver's. */
@@ -162,14 +167,14 @@ static int dmabuf_test_init(struct kunit *test)
 	return err;
 }
 
-static void direction_is_wrong(struct kunit *test)
+static void wrong_direction_reported(struct kunit *test)
 {
 	struct import i;
 
 	export(test, &i);
 	import(test, &i, DMA_TO_DEVICE);
 	expect_reported(test, &i);
-	/* As it should be, and as it is where nothing changes. */
+	/* The right direction is silent, and the wrong one where nothing changes. */
 	import(test, &i, DMA_FROM_DEVICE);
 	change(&i);
 	import_no_more(&i);
@@ -179,7 +184,7 @@ static void direction_is_wrong(struct kunit *test)
 	put(&i);
 }
 
-static void user_space_maps_it_later(struct kunit *test)
+static void mmap_after_import_excused(struct kunit *test)
 {
 	struct import i;
 
@@ -193,7 +198,7 @@ static void user_space_maps_it_later(struct kunit *test)
 	put(&i);
 }
 
-static void user_space_has_mapped_it(struct kunit *test)
+static void mmap_before_import_excused(struct kunit *test)
 {
 	struct import i;
 
@@ -205,7 +210,7 @@ static void user_space_has_mapped_it(struct kunit *test)
 }
 
 /* Before the tool was loaded. */
-static void user_space_had_mapped_it(struct kunit *test)
+static void mmap_before_load_excused(struct kunit *test)
 {
 	struct rb_root_cached *vmas;
 	struct vm_area_struct *vma;
@@ -222,8 +227,8 @@ static void user_space_had_mapped_it(struct kunit *test)
 	put(&i);
 }
 
-/* Each goes by itself, whatever becomes of the others, and of their memory. */
-static void user_space_maps_another(struct kunit *test)
+/* Each dma-buf counts by itself, whatever becomes of the others and their memory. */
+static void mmap_of_other_buffer_reported(struct kunit *test)
 {
 	struct import a, b;
 	int i;
@@ -237,7 +242,7 @@ static void user_space_maps_another(struct kunit *test)
 	expect_excused(test, &a);
 	put(&a);
 	put(&b);
-	/* Perhaps where the first one was. */
+	/* A new dma-buf, perhaps at the address of the first one. */
 	for (i = 0; i < 4; i++) {
 		export(test, &a);
 		import(test, &a, DMA_TO_DEVICE);
@@ -247,8 +252,8 @@ static void user_space_maps_another(struct kunit *test)
 	}
 }
 
-/* What the same task maps afterwards, and the same memory, are no dma-buf. */
-static void no_dmabuf(struct kunit *test)
+/* A later mapping by the same task, of the same memory, is no dma-buf. */
+static void mapping_outside_dmabuf_reported(struct kunit *test)
 {
 	struct import i;
 	dma_addr_t dma;
@@ -264,13 +269,75 @@ static void no_dmabuf(struct kunit *test)
 	put(&i);
 }
 
+/* The importers of a buffer each map all of it; fences say whose turn it is. */
+static void overlap_of_importers_silent(struct kunit *test)
+{
+	struct device *dev[] = { kt_dev, kt_dev2, kt_dev };
+	long allowed = dma_owner_debug_count("allowed_idioms");
+	struct import i[ARRAY_SIZE(dev)];
+	u8 *buf;
+	u32 saved;
+	int n;
+
+	kt_set(test, "noncoherent", "64");
+	export(test, &i[0]);
+	buf = page_address(i[0].page);
+	saved = kt_quiet_dma_debug();
+	for (n = 0; n < ARRAY_SIZE(dev); n++) {
+		i[n].buf = i[0].buf;
+		import_for(test, &i[n], dev[n], DMA_BIDIRECTIONAL);
+	}
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_GE(test, dma_owner_debug_count("allowed_idioms"),
+			allowed + (int)ARRAY_SIZE(dev) - 1);
+	/* The device owns it all the same. */
+	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, buf, 8);
+	/* What an importer can call. */
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		EXPECT_TEXT(test, "Hint: call dma_buf_begin_cpu_access() before *");
+	for (n = 0; n < ARRAY_SIZE(dev); n++)
+		import_no_more(&i[n]);
+	kt_unquiet_dma_debug(saved);
+	EXPECT_CLEAN(test, buf, PAGE_SIZE);
+	put(&i[0]);
+}
+
+/* The same two mappings, and no dma-buf. */
+static void overlap_outside_dmabuf_reported(struct kunit *test)
+{
+	struct page *page = kt_page(test, 0);
+	struct sg_table sgt;
+	dma_addr_t dma;
+	u32 saved;
+	int err;
+
+	kt_set(test, "noncoherent", "64");
+	KUNIT_ASSERT_EQ(test, sg_alloc_table(&sgt, 1, GFP_KERNEL), 0);
+	sg_set_page(sgt.sgl, page, PAGE_SIZE, 0);
+	saved = kt_quiet_dma_debug();
+	dma = test_dma_map(test, kt_dev2, page_address(page), PAGE_SIZE, DMA_BIDIRECTIONAL);
+	err = test_export(kt_dev, &sgt, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, err, 0);
+	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_export, PAGE_SIZE);
+	if (!err)
+		dma_unmap_sgtable(kt_dev, &sgt, DMA_BIDIRECTIONAL, 0);
+	dma_unmap_single(kt_dev2, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	kt_unquiet_dma_debug(saved);
+	sg_free_table(&sgt);
+}
+
+/* MODULE_IMPORT_NS() wants its argument in quotes from v6.13 on, and not before. */
+MODULE_INFO(import_ns, "DMA_BUF");
+
 static struct kunit_case dmabuf_cases[] = {
-	KUNIT_CASE(direction_is_wrong),
-	KUNIT_CASE(user_space_maps_it_later),
-	KUNIT_CASE(user_space_has_mapped_it),
-	KUNIT_CASE(user_space_had_mapped_it),
-	KUNIT_CASE(user_space_maps_another),
-	KUNIT_CASE(no_dmabuf),
+	KUNIT_CASE(overlap_of_importers_silent),
+	KUNIT_CASE(overlap_outside_dmabuf_reported),
+	KUNIT_CASE(wrong_direction_reported),
+	KUNIT_CASE(mmap_after_import_excused),
+	KUNIT_CASE(mmap_before_import_excused),
+	KUNIT_CASE(mmap_before_load_excused),
+	KUNIT_CASE(mmap_of_other_buffer_reported),
+	KUNIT_CASE(mapping_outside_dmabuf_reported),
 	{}
 };
 
@@ -281,23 +348,16 @@ static int dmabuf_test_init(struct kunit *test)
 	return kt_test_init(test);
 }
 
-static void no_dmabufs(struct kunit *test)
+static void dmabuf_not_configured(struct kunit *test)
 {
 	kunit_skip(test, "Test requires: CONFIG_DMA_SHARED_BUFFER");
 }
 
 static struct kunit_case dmabuf_cases[] = {
-	KUNIT_CASE(no_dmabufs),
+	KUNIT_CASE(dmabuf_not_configured),
 	{}
 };
 
 #endif
 
-struct kunit_suite kt_dmabuf_suite = {
-	.name = "dma_owner_dmabuf",
-	.suite_init = kt_suite_init,
-	.suite_exit = kt_suite_exit,
-	.init = dmabuf_test_init,
-	.exit = kt_test_exit,
-	.test_cases = dmabuf_cases,
-};
+KT_SUITE_INIT(dmabuf, dmabuf_test_init);

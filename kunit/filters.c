@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Filters by type, driver and device: what they silence and what they must not,
- * and every parameter's answer to a value that makes no sense.
+ * Filters by type, driver and device: what they silence and what they must not. And what each
+ * parameter answers to a value that makes no sense.
  */
 
 #include <linux/errno.h>
 #include <linux/string.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 64
 
@@ -46,7 +46,7 @@ static void expect_all_trap(struct kunit *test, const struct pair *p)
 	}
 }
 
-static void by_type(struct kunit *test)
+static void type_off_silent(struct kunit *test)
 {
 	long filtered = dma_owner_debug_count("reports_filtered");
 	long writes = dma_owner_debug_count("reports_cpu_write");
@@ -56,7 +56,7 @@ static void by_type(struct kunit *test)
 	EXPECT_WRITE_OK(test, p.buf[0], 8);
 	EXPECT_READ_TRAPS(test, p.buf[0], 8);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_filtered"), filtered + 1);
-	/* Counted always. */
+	/* Reports are counted always. */
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("reports_cpu_write"), writes + 1);
 
 	kt_set(test, "off_types", "cpu-read");
@@ -73,7 +73,7 @@ static void by_type(struct kunit *test)
 }
 
 /* As echo writes it to /sys/module/dma_owner_debug/parameters. */
-static void trailing_newline(struct kunit *test)
+static void trailing_newline_accepted(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -88,7 +88,7 @@ static void trailing_newline(struct kunit *test)
 	unmap_pair(&p);
 }
 
-static void by_device(struct kunit *test)
+static void device_off_silent(struct kunit *test)
 {
 	long filtered = dma_owner_debug_count("reports_filtered");
 	struct pair p = map_pair(test);
@@ -113,7 +113,7 @@ static void by_device(struct kunit *test)
 	unmap_pair(&p);
 }
 
-static void by_driver(struct kunit *test)
+static void driver_off_silent(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -124,13 +124,13 @@ static void by_driver(struct kunit *test)
 	expect_all_trap(test, &p);
 	kt_set(test, "off_drivers", "e1000*," KT_NAME);
 	EXPECT_CPU_OWNS(test, p.buf[0], 8);
-	/* Devices and drivers are different lists. */
+	/* off_devices and off_drivers are different lists. */
 	kt_set(test, "off_drivers", KT_NAME ".0");
 	expect_all_trap(test, &p);
 	unmap_pair(&p);
 }
 
-static void by_type_of_a_device(struct kunit *test)
+static void type_off_for_device_silent(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -142,7 +142,7 @@ static void by_type_of_a_device(struct kunit *test)
 	unmap_pair(&p);
 }
 
-static void by_type_of_a_driver(struct kunit *test)
+static void type_off_for_driver_silent(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -155,7 +155,7 @@ static void by_type_of_a_driver(struct kunit *test)
 }
 
 /* A PCI device's name contains colons: only a known type is a prefix. */
-static void colons_in_a_name(struct kunit *test)
+static void colons_in_device_name_accepted(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -168,7 +168,7 @@ static void colons_in_a_name(struct kunit *test)
 }
 
 /* A filter hides a report; the access must go ahead all the same. */
-static void filtered_write_goes_ahead(struct kunit *test)
+static void filtered_write_takes_effect(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -180,22 +180,22 @@ static void filtered_write_goes_ahead(struct kunit *test)
 }
 
 static struct kunit_case filters_cases[] = {
-	KUNIT_CASE(by_type),
-	KUNIT_CASE(trailing_newline),
-	KUNIT_CASE(by_device),
-	KUNIT_CASE(by_driver),
-	KUNIT_CASE(by_type_of_a_device),
-	KUNIT_CASE(by_type_of_a_driver),
-	KUNIT_CASE(colons_in_a_name),
-	KUNIT_CASE(filtered_write_goes_ahead),
+	KUNIT_CASE(type_off_silent),
+	KUNIT_CASE(trailing_newline_accepted),
+	KUNIT_CASE(device_off_silent),
+	KUNIT_CASE(driver_off_silent),
+	KUNIT_CASE(type_off_for_device_silent),
+	KUNIT_CASE(type_off_for_driver_silent),
+	KUNIT_CASE(colons_in_device_name_accepted),
+	KUNIT_CASE(filtered_write_takes_effect),
 	{}
 };
 
-KT_SUITE(kt_filters_suite, "filters", filters_cases);
+KT_SUITE(filters);
 
-/* === Values that make no sense ============================================ */
+/* === Bad values =========================================================== */
 
-static void unknown_type(struct kunit *test)
+static void unknown_type_refused(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -208,13 +208,13 @@ static void unknown_type(struct kunit *test)
 			-EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("off_types", "cpu"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("off_types", "cpu-write2"), -EINVAL);
-	/* What was set before is still in force. */
+	/* The earlier value is still in force. */
 	EXPECT_WRITE_OK(test, p.buf[0], 8);
 	EXPECT_READ_TRAPS(test, p.buf[0], 8);
 	unmap_pair(&p);
 }
 
-static void unknown_fault(struct kunit *test)
+static void unknown_fault_refused(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("fault", "badvalue"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("fault", ""), -EINVAL);
@@ -223,7 +223,7 @@ static void unknown_fault(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("fault", "report\n"), 0);
 }
 
-static void no_panic_by_bad_value(struct kunit *test)
+static void bad_fault_value_no_panic(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -232,7 +232,7 @@ static void no_panic_by_bad_value(struct kunit *test)
 	unmap_pair(&p);
 }
 
-static void bad_numbers(struct kunit *test)
+static void bad_numbers_refused(struct kunit *test)
 {
 	struct pair p = map_pair(test);
 
@@ -242,13 +242,13 @@ static void bad_numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("trap_user", "2x"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("strict", "?"), -EINVAL);
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("kunit_fail", "?"), -EINVAL);
-	/* No limit, no deduplication: as before. */
+	/* Still no limit and no deduplication. */
 	EXPECT_WRITE_TRAPS(test, p.buf[0], 8);
 	EXPECT_WRITE_TRAPS(test, p.buf[0], 8);
 	unmap_pair(&p);
 }
 
-static void unknown_names(struct kunit *test)
+static void unknown_names_refused(struct kunit *test)
 {
 	KUNIT_EXPECT_LT(test, dma_owner_debug_param_set("no_such_parameter", "1"), 0);
 	KUNIT_EXPECT_LT(test, dma_owner_debug_param_set("", "1"), 0);
@@ -258,7 +258,7 @@ static void unknown_names(struct kunit *test)
 }
 
 /* Every name that the documentation promises. */
-static void known_counters(struct kunit *test)
+static void documented_counters_exist(struct kunit *test)
 {
 	static const char * const names[] = {
 		"maps", "maps_bounced", "maps_linked", "unmaps", "syncs_for_cpu",
@@ -279,13 +279,13 @@ static void known_counters(struct kunit *test)
 }
 
 static struct kunit_case params_cases[] = {
-	KUNIT_CASE(unknown_type),
-	KUNIT_CASE(unknown_fault),
-	KUNIT_CASE(no_panic_by_bad_value),
-	KUNIT_CASE(bad_numbers),
-	KUNIT_CASE(unknown_names),
-	KUNIT_CASE(known_counters),
+	KUNIT_CASE(unknown_type_refused),
+	KUNIT_CASE(unknown_fault_refused),
+	KUNIT_CASE(bad_fault_value_no_panic),
+	KUNIT_CASE(bad_numbers_refused),
+	KUNIT_CASE(unknown_names_refused),
+	KUNIT_CASE(documented_counters_exist),
 	{}
 };
 
-KT_SUITE(kt_params_suite, "params", params_cases);
+KT_SUITE(params);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where KCSAN is the guard, a wrong access is found by chance: after how many tries
- * each kind of it is, and that the legal neighbours are silent however long one tries.
+ * Where KCSAN is the guard, a wrong access is found by chance: after how many tries each kind
+ * of it is, and that the legal neighbours are silent however long one tries.
  */
 
 #include <linux/delay.h>
@@ -11,25 +11,17 @@
 #include <linux/sort.h>
 #include <linux/string.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 256
 
 KT_DIRECTIONS;
 
-/* KCSAN shows a race again only after this time. */
+/* KCSAN shows a race again only after this time, in ms. */
 #define AGAIN_MS	(CONFIG_KCSAN_REPORT_ONCE_IN_MS + 20)
 #define RUNS		(AGAIN_MS < 300 ? 50 : 5)
 /* An access each 10 us. Emulated processors on a busy machine seldom run at once. */
 #define MOST_TRIES	2000000U
-
-static kt_noinline kt_unchecked void device_writes(void *p, size_t size, u8 value)
-{
-	u8 *byte = p;
-
-	while (size--)
-		WRITE_ONCE(*byte++, value);
-}
 
 static void access(void *p, size_t size, bool write)
 {
@@ -81,7 +73,7 @@ static int by_number(const void *a, const void *b)
 	return *(const unsigned int *)a < *(const unsigned int *)b ? -1 : 1;
 }
 
-static void found(struct kunit *test)
+static void race_found(struct kunit *test)
 {
 	const struct rule *rule = test->param_value;
 	const char *title = rule->write ?
@@ -114,8 +106,8 @@ static void found(struct kunit *test)
 	kt_reset();
 }
 
-/* Everything that a report has elsewhere. */
-static void text(struct kunit *test)
+/* The report has all that one of another guard has. */
+static void race_report_complete(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma;
@@ -126,7 +118,7 @@ static void text(struct kunit *test)
 	KUNIT_EXPECT_GT(test, try(buf + 16, 4, false), 0);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_RACE(test, "cpu-read", test_dma_read, buf + 16, 4);
-	KUNIT_EXPECT_TRUE(test, kt_has(" text+0x*"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" race_report_complete+0x*"));
 	KUNIT_EXPECT_TRUE(test, kt_has("Device " KT_NAME " " KT_NAME ".0 owns these 256 bytes, DMA_FROM_DEVICE*"));
 	KUNIT_EXPECT_TRUE(test, kt_has("The access is 16 bytes into the buffer."));
 	KUNIT_EXPECT_TRUE(test, kt_has("Mapped by task *"));
@@ -135,8 +127,8 @@ static void text(struct kunit *test)
 	kt_reset();
 }
 
-/* Of 1, 2, 4 and 8 bytes KCSAN would see that the device writes, as it should. */
-static void small(struct kunit *test)
+/* KCSAN compares the content of 1, 2, 4 and 8 bytes, which a device changes legally. */
+static void race_on_small_buffer_found(struct kunit *test)
 {
 	static const size_t sizes[] = { 3, 4, 7, 8, 9 };
 	int i;
@@ -154,8 +146,8 @@ static void small(struct kunit *test)
 	}
 }
 
-/* Any part of a long one, and each entry of a list. */
-static void long_buffer(struct kunit *test)
+/* Any part of a long buffer. */
+static void race_on_long_buffer_found(struct kunit *test)
 {
 	static const size_t at[] = { 0, PAGE_SIZE + 100, 6 * PAGE_SIZE, 8 * PAGE_SIZE - 8 };
 	u8 *buf = page_address(kt_page(test, 3));
@@ -173,8 +165,8 @@ static void long_buffer(struct kunit *test)
 	}
 }
 
-/* The test that did it fails, at its next call. */
-static void fails_the_test(struct kunit *test)
+/* The test that made the access fails, at its next DMA call. */
+static void race_fails_running_test(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma;
@@ -187,7 +179,7 @@ static void fails_the_test(struct kunit *test)
 	KUNIT_EXPECT_GT(test, try(buf, 8, true), 0);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	on = READ_ONCE(test->status);
-	/* That was the tool at work, not this test failing. */
+	/* The tool set this status: it is what the test expects. */
 	WRITE_ONCE(test->status, KUNIT_SUCCESS);
 	kt_set(test, "kunit_fail", "0");
 	KUNIT_EXPECT_EQ(test, on, (int)KUNIT_FAILURE);
@@ -201,7 +193,7 @@ static void fails_the_test(struct kunit *test)
 	for ((end) = ktime_add_ms(ktime_get(), ms);			\
 	     ktime_before(ktime_get(), end); cond_resched())
 
-static void reads_of_what_is_sent(struct kunit *test)
+static void read_of_to_device_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -213,7 +205,7 @@ static void reads_of_what_is_sent(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static void neighbours(struct kunit *test)
+static void bytes_beside_mapping_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 64, 128, dir_of(test));
@@ -228,8 +220,8 @@ static void neighbours(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 128, dir_of(test));
 }
 
-/* Copying code rounds up what was synced: see leave_granules(). */
-static void rounded_up(struct kunit *test)
+/* Code that copies reads whole words, and so past the synced part. */
+static void rounded_up_read_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -245,8 +237,8 @@ static void rounded_up(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* KCSAN's own report cannot be held back: what is filtered is not looked at. */
-static void filtered(struct kunit *test)
+/* KCSAN's own report cannot be held back: filtered mappings are not watched. */
+static void filtered_race_silent(struct kunit *test)
 {
 	long before = dma_owner_debug_count("reports_filtered");
 	u8 *buf = kt_buf(test, SIZE);
@@ -264,7 +256,7 @@ static void filtered(struct kunit *test)
 }
 
 /* What the device writes is no race, of whatever size the buffer is. */
-static void device(struct kunit *test)
+static void device_write_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE), value = 0;
 	size_t size;
@@ -274,13 +266,13 @@ static void device(struct kunit *test)
 		dma_addr_t dma = test_dma_map(test, kt_dev, buf, size, DMA_FROM_DEVICE);
 
 		for_a_while(end, 200)
-			device_writes(buf, size, value++);
+			kt_device_writes(buf, size, value++);
 		dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
 	}
 	EXPECT_SILENCE(test);
 }
 
-/* The thread may be looking at the memory in the moment in which it is handed back. */
+/* The guard's thread may be watching the memory when it is synced for the CPU or unmapped. */
 static int hand_back(void *arg)
 {
 	u8 *buf = arg;
@@ -314,7 +306,7 @@ static int hand_back(void *arg)
 	return errors;
 }
 
-static void handed_back(struct kunit *test)
+static void access_after_unmap_silent(struct kunit *test)
 {
 	long waits = dma_owner_debug_count("kcsan_waits");
 	long watches = dma_owner_debug_count("kcsan_watches");
@@ -334,8 +326,8 @@ static void handed_back(struct kunit *test)
 		   dma_owner_debug_count("kcsan_watches") - watches);
 }
 
-/* Whoever gets the memory next has nothing to do with it. */
-static void freed(struct kunit *test)
+/* The next user of the memory is not reported. */
+static void memory_reused_after_free_silent(struct kunit *test)
 {
 	int round;
 
@@ -352,7 +344,7 @@ static void freed(struct kunit *test)
 			test_dma_write(buf, 8);
 		kfree(buf);
 		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
-		KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in freed+0x*"));
+		KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: free-while-mapped in memory_reused_after_free_silent+0x*"));
 		dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	}
 	EXPECT_SILENCE(test);
@@ -377,14 +369,14 @@ static int write_on(void *buf)
 	u8 value = 0;
 
 	while (!READ_ONCE(stop_writing)) {
-		device_writes(buf, SIZE, value++);
+		kt_device_writes(buf, SIZE, value++);
 		cond_resched();
 	}
 	return 0;
 }
 
 /* A race that KCSAN knows only one side of: the other is the device. */
-static void unknown_origin(struct kunit *test)
+static void unknown_origin_named(struct kunit *test)
 {
 	long annotated = dma_owner_debug_count("kcsan_reports_annotated");
 	u8 *buf = kt_buf(test, SIZE);
@@ -393,7 +385,7 @@ static void unknown_origin(struct kunit *test)
 	ktime_t end;
 
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_KCSAN_REPORT_RACE_UNKNOWN_ORIGIN));
-	/* The guard itself looks at nothing meanwhile. */
+	/* The guard itself watches nothing meanwhile. */
 	kt_set(test, "watch_cpu", "0");
 	msleep(AGAIN_MS);
 	kt_reset();
@@ -418,22 +410,20 @@ static void unknown_origin(struct kunit *test)
 }
 
 static struct kunit_case kcsan_cases[] = {
-	KUNIT_CASE_PARAM(found, rule_gen_params),
-	KUNIT_CASE(text),
-	KUNIT_CASE(small),
-	KUNIT_CASE(long_buffer),
-	KUNIT_CASE(fails_the_test),
-	KUNIT_CASE(reads_of_what_is_sent),
-	DIRECTION_CASE(neighbours),
-	KUNIT_CASE(rounded_up),
-	KUNIT_CASE(filtered),
-	KUNIT_CASE(device),
-	KUNIT_CASE(handed_back),
-	KUNIT_CASE(freed),
-	KUNIT_CASE(unknown_origin),
+	KUNIT_CASE_PARAM(race_found, rule_gen_params),
+	KUNIT_CASE(race_report_complete),
+	KUNIT_CASE(race_on_small_buffer_found),
+	KUNIT_CASE(race_on_long_buffer_found),
+	KUNIT_CASE(race_fails_running_test),
+	KUNIT_CASE(read_of_to_device_silent),
+	DIRECTION_CASE(bytes_beside_mapping_silent),
+	KUNIT_CASE(rounded_up_read_silent),
+	KUNIT_CASE(filtered_race_silent),
+	KUNIT_CASE(device_write_silent),
+	KUNIT_CASE(access_after_unmap_silent),
+	KUNIT_CASE(memory_reused_after_free_silent),
+	KUNIT_CASE(unknown_origin_named),
 	{}
 };
 
-static KT_SUITE(kt_kcsan_suite, "kcsan", kcsan_cases);
-
-kunit_test_suites(&kt_kcsan_suite);
+KT_SUITE(kcsan);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The text of a report, line by line, and what decides whether there is one:
- * duplicates, the burst limit, the counters. Machines read the title, people
- * the rest; both break when it changes unnoticed.
+ * The text of a report, line by line, and what decides whether there is one: duplicates, the
+ * burst limit, the counters. Machines read the title, people the rest; both break when it
+ * changes unnoticed.
  */
 
 #include <linux/bitops.h>
@@ -22,7 +22,7 @@
 #include <linux/string.h>
 #include <linux/timer.h>
 
-#include "dod_test.h"
+#include "kt.h"
 
 #define SIZE 1514
 
@@ -91,7 +91,7 @@ static void end_follows(struct kunit *test, int n)
 	KUNIT_EXPECT_EQ(test, n, kt_lines());
 }
 
-static void text_of_a_write(struct kunit *test)
+static void write_reported_line_by_line(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -118,8 +118,8 @@ static kt_noinline void test_hand_over(dma_addr_t dma, size_t offset, size_t siz
 	dma_sync_single_range_for_device(kt_dev, dma, offset, size, DMA_FROM_DEVICE);
 }
 
-/* Owned in part, and handed over by another call than the one that mapped it. */
-static void text_of_a_read(struct kunit *test)
+/* The device owns a part of the mapping, since a sync. */
+static void read_of_part_reported_line_by_line(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -154,8 +154,8 @@ static kt_noinline void test_copy(void *to, const void *from, size_t size)
 	memcpy(to, from, size);
 }
 
-/* The guilty one is who called memcpy(): in the title and on top of the stack. */
-static void title_skips_memcpy(struct kunit *test)
+/* The caller of memcpy() is in the title and on top of the stack. */
+static void memcpy_title_names_caller(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE), *to = kt_buf(test, SIZE);
 	dma_addr_t dma;
@@ -172,7 +172,7 @@ static void title_skips_memcpy(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
 }
 
-/* As compilers do to the inline functions of dma-mapping.h; not used here. */
+/* Has the name of an inline function of dma-mapping.h that a compiler did not inline. */
 static kt_noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
 	__asm__("dma_map_sgtable");
 
@@ -184,7 +184,7 @@ static kt_noinline dma_addr_t inline_of_a_header(void *buf, size_t size)
 	return dma;
 }
 
-/* A driver's own. Not quite the same, or the compiler makes one of the two. */
+/* A driver's own function. Not quite the same code, or the compiler merges the two. */
 static kt_noinline dma_addr_t dma_map_sgtable_kunit(void *buf, size_t size)
 {
 	dma_addr_t dma;
@@ -211,8 +211,8 @@ static kt_noinline void test_map_own(struct kunit *test, void *buf, size_t size)
 	dma_unmap_single(kt_dev, dma, size, DMA_TO_DEVICE);
 }
 
-/* Not the function that the compiler made of an inline: all faults would be one. */
-static void title_skips_inlines(struct kunit *test)
+/* The title must not name an inline function of a header: all faults would have one title. */
+static void inline_title_names_caller(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 100);
 
@@ -225,7 +225,7 @@ static void title_skips_inlines(struct kunit *test)
 			  128);
 }
 
-/* What drivers keep in their buffers, and the kernel's functions work on. */
+/* What drivers keep in their buffers, and kernel functions write to. */
 struct kept {
 	spinlock_t lock;
 	struct completion done;
@@ -256,14 +256,14 @@ static kt_noinline void test_use_timer(struct kept *k)
 	barrier();
 }
 
-/* In no table of the tool's. */
+/* simple_strtoul() is in no table of the tool. */
 static kt_noinline void test_use_text(struct kept *k)
 {
 	KUNIT_EXPECT_EQ(current->kunit_test, simple_strtoul(k->text, NULL, 16), 0x1234);
 }
 
-/* The function of the driver's, and not the kernel's that it calls. */
-static void title_skips_the_kernel(struct kunit *test)
+/* The title names the driver's function, not the kernel's that it calls. */
+static void kernel_helper_title_names_driver(struct kunit *test)
 {
 	static const struct {
 		void (*use)(struct kept *k);
@@ -303,15 +303,15 @@ static kt_noinline void test_wait_for_timer(struct kept *k)
 {
 	unsigned long end = jiffies + HZ;
 
-	/* On this CPU, on top of this function. */
+	/* The timer runs on this CPU, in an interrupt of this function. */
 	preempt_disable();
 	while (READ_ONCE(k->timer.entry.pprev) && time_before(jiffies, end))
 		cpu_relax();
 	preempt_enable();
 }
 
-/* An interrupt has nothing to do with the module whose function it interrupts. */
-static void title_ends_at_interrupts(struct kunit *test)
+/* The title of an access in an interrupt does not name the function that was interrupted. */
+static void interrupt_title_names_handler_only(struct kunit *test)
 {
 	struct kept *k = kt_buf(test, 2 * sizeof(*k));
 	dma_addr_t dma;
@@ -319,7 +319,7 @@ static void title_ends_at_interrupts(struct kunit *test)
 
 	timer_setup(&k->timer, on_timer, 0);
 	mod_timer(&k->timer, jiffies + 3);
-	/* All but what is looked at below. */
+	/* Only the first of the two: the loop below reads the second. */
 	dma = test_dma_map(test, kt_dev, k, sizeof(*k), DMA_TO_DEVICE);
 	test_wait_for_timer(k);
 	dma_unmap_single(kt_dev, dma, sizeof(*k), DMA_TO_DEVICE);
@@ -340,8 +340,8 @@ static kt_noinline void test_free_later(struct sk_buff *skb)
 	barrier();
 }
 
-/* By code that frees for everybody: where it was mapped says more. */
-static void title_of_a_free(struct kunit *test)
+/* Shared code frees the memory: the title names the function that mapped it. */
+static void shared_free_title_names_mapper(struct kunit *test)
 {
 	struct sk_buff *skb = alloc_skb(1600, GFP_KERNEL);
 	dma_addr_t dma;
@@ -360,7 +360,7 @@ static void title_of_a_free(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("Free of * bytes at *"));
 	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
 
-	/* And the same after the unmap. */
+	/* The same after the unmap. */
 	skb = alloc_skb(1600, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, skb);
 	dma = test_dma_map(test, kt_dev, skb_put(skb, 1400), 1400, DMA_TO_DEVICE);
@@ -369,13 +369,13 @@ static void title_of_a_free(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 #else
-static void title_of_a_free(struct kunit *test)
+static void shared_free_title_names_mapper(struct kunit *test)
 {
 	kunit_skip(test, "Test requires: CONFIG_NET");
 }
 #endif
 
-/* === The last call that was nobody's ====================================== */
+/* === Calls that match no mapping ========================================== */
 
 static kt_noinline void test_unmap_twice(dma_addr_t dma, size_t size)
 {
@@ -389,14 +389,12 @@ static kt_noinline void test_sync_nothing(dma_addr_t dma, size_t size)
 }
 
 /* The unmap of one buffer was given the address of another. */
-static void unmatched_calls(struct kunit *test)
+static void unmatched_call_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, SIZE);
-	u32 *budget = kt_quiet_dma_debug(test), saved = budget ? *budget : 0;
+	u32 saved = kt_quiet_dma_debug();
 	dma_addr_t dma, wrong;
 
-	if (budget)
-		*budget = 0;
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	wrong = test_dma_map(test, kt_dev, other, SIZE, DMA_FROM_DEVICE);
 	EXPECT_READ_TRAPS(test, buf, 1);
@@ -412,7 +410,7 @@ static void unmatched_calls(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("A sync at dma 0x* matched no mapping, in test_sync_nothing+0x*, * ms ago"));
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 
-	/* What was before the map has nothing to do with it, nor another device's. */
+	/* A call before the map does not count, nor one for another device. */
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	EXPECT_READ_TRAPS(test, buf, 1);
 	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
@@ -422,12 +420,11 @@ static void unmatched_calls(struct kunit *test)
 	EXPECT_READ_TRAPS(test, buf, 1);
 	KUNIT_EXPECT_FALSE(test, kt_has("* matched no mapping, *"));
 	dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
-	if (budget)
-		*budget = saved;
+	kt_unquiet_dma_debug(saved);
 }
 
-/* The unmap may be what is missing, as on the way out of an error. */
-static void hints_of_accesses(struct kunit *test)
+/* The missing call may be the unmap, as on an error path. */
+static void access_hint_names_missing_unmap(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	u8 *buf = kt_buf(test, SIZE);
@@ -444,8 +441,8 @@ static void hints_of_accesses(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, dir);
 }
 
-/* Titles are compared by machines: nothing volatile in them. */
-static void title_is_stable(struct kunit *test)
+/* Machines compare titles: nothing volatile may be in them. */
+static void same_fault_same_title(struct kunit *test)
 {
 	enum dma_data_direction dir = dir_of(test);
 	static char first[256];
@@ -463,7 +460,7 @@ static void title_is_stable(struct kunit *test)
 	dma_unmap_single(kt_dev2, dma, 128, dir);
 }
 
-/* === Whether there is one ================================================= */
+/* === Duplicates and limits ================================================ */
 
 static kt_noinline void test_other_write(u8 *p)
 {
@@ -471,7 +468,7 @@ static kt_noinline void test_other_write(u8 *p)
 	WRITE_ONCE(*p, 1);
 }
 
-static void duplicates(struct kunit *test)
+static void duplicate_not_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -509,7 +506,7 @@ static void duplicates(struct kunit *test)
 	dma_unmap_single(kt_dev2, dma, 64, DMA_TO_DEVICE);
 }
 
-/* As a compiler unrolls a copy: many instructions, one fault. */
+/* As a compiler unrolls a copy: several instructions, one fault. */
 static kt_noinline void test_unrolled(u8 *p)
 {
 	OPTIMIZER_HIDE_VAR(p);
@@ -525,7 +522,7 @@ static kt_noinline void test_write_here(u8 *p)
 	barrier();
 }
 
-/* Not the same code: gcc makes one function of two. */
+/* Not the same code: gcc merges functions that are alike. */
 static kt_noinline void test_write_there(u8 *p)
 {
 	test_dma_write(p, 1);
@@ -540,8 +537,8 @@ static kt_noinline dma_addr_t test_map_there(struct kunit *test, u8 *p)
 	return dma;
 }
 
-/* A fault is one by its functions, and those of whom a helper serves are others. */
-static void duplicates_by_function(struct kunit *test)
+/* The same functions are one fault; the same helper with another caller is another fault. */
+static void duplicate_by_function_not_shown(struct kunit *test)
 {
 	struct platform_device *pdev;
 	u8 *buf = kt_buf(test, 64);
@@ -559,13 +556,13 @@ static void duplicates_by_function(struct kunit *test)
 	EXPECT_SILENCE(test);
 	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
 
-	/* The same helper maps it, for somebody else. */
+	/* The same helper maps it, for another caller. */
 	dma = test_map_there(test, buf);
 	test_write_here(buf);
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 1);
 	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
 
-	/* Another driver's. */
+	/* Another driver. */
 	pdev = platform_device_register_simple("dma_owner_nobody", 0, NULL, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
 	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
@@ -578,8 +575,8 @@ static void duplicates_by_function(struct kunit *test)
 	platform_device_unregister(pdev);
 }
 
-/* What was not shown for want of time is new when it comes again. */
-static void not_shown_is_not_seen(struct kunit *test)
+/* A report that the burst limit dropped is shown when the fault comes again. */
+static void ratelimited_report_shown_later(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -610,8 +607,8 @@ static int write_often(void *p)
 	return 0;
 }
 
-/* Each report is whole, whoever prints it; what found no room is counted. */
-static void from_two_cpus(struct kunit *test)
+/* Each report is whole, whichever CPU prints it; one that found no buffer is counted. */
+static void reports_of_two_cpus_whole(struct kunit *test)
 {
 	long shown = dma_owner_debug_count("reports_shown");
 	long dropped = dma_owner_debug_count("reports_no_buffer");
@@ -631,8 +628,8 @@ static void from_two_cpus(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
 
-/* The clocks of two CPUs differ by a little: nothing was 584 years ago. */
-static void differences_of_clocks(struct kunit *test)
+/* The clocks of two CPUs differ a little: the difference must not be negative, or 584 years. */
+static void clock_difference_never_negative(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, dod_ago(10, 3), 7);
 	KUNIT_EXPECT_EQ(test, dod_ago(3, 3), 0);
@@ -640,7 +637,7 @@ static void differences_of_clocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dod_ago(0, U64_MAX), 1);
 }
 
-static void duplicates_on_request(struct kunit *test)
+static void dedup_off_duplicates_shown(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
@@ -651,7 +648,7 @@ static void duplicates_on_request(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static void burst_limit(struct kunit *test)
+static void burst_limit_stops_reports(struct kunit *test)
 {
 	long limited = dma_owner_debug_count("reports_ratelimited");
 	long shown = dma_owner_debug_count("reports_shown");
@@ -674,7 +671,7 @@ static void burst_limit(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
 
-static void counters_by_type(struct kunit *test)
+static void accesses_counted_by_type(struct kunit *test)
 {
 	long reads = dma_owner_debug_count("reports_cpu_read");
 	long writes = dma_owner_debug_count("reports_cpu_write");
@@ -698,8 +695,8 @@ static void counters_by_type(struct kunit *test)
 	dma_unmap_single(kt_dev, out_dma, 64, DMA_TO_DEVICE);
 }
 
-/* A report fails the running test, so other people's tests gain the check. */
-static void fails_the_running_test(struct kunit *test)
+/* A report fails the running test, so that the tests of other drivers gain the check. */
+static void report_fails_running_test(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, 64);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, 64, DMA_TO_DEVICE);
@@ -713,7 +710,7 @@ static void fails_the_running_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	test_dma_write(buf, 1);
 	on = READ_ONCE(test->status);
-	/* That was the tool at work, not this test failing. */
+	/* The tool set this status: it is what the test expects. */
 	WRITE_ONCE(test->status, KUNIT_SUCCESS);
 	kt_set(test, "kunit_fail", "0");
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
@@ -723,26 +720,26 @@ static void fails_the_running_test(struct kunit *test)
 }
 
 static struct kunit_case report_cases[] = {
-	KUNIT_CASE(text_of_a_write),
-	KUNIT_CASE(text_of_a_read),
-	KUNIT_CASE(title_skips_memcpy),
-	KUNIT_CASE(title_skips_inlines),
-	KUNIT_CASE(title_skips_the_kernel),
-	KUNIT_CASE(title_ends_at_interrupts),
-	KUNIT_CASE(title_of_a_free),
-	KUNIT_CASE(unmatched_calls),
-	DIRECTION_CASE(hints_of_accesses),
-	DIRECTION_CASE(title_is_stable),
-	KUNIT_CASE(duplicates),
-	KUNIT_CASE(duplicates_by_function),
-	KUNIT_CASE(not_shown_is_not_seen),
-	KUNIT_CASE(from_two_cpus),
-	KUNIT_CASE(differences_of_clocks),
-	KUNIT_CASE(duplicates_on_request),
-	KUNIT_CASE(burst_limit),
-	KUNIT_CASE(counters_by_type),
-	KUNIT_CASE(fails_the_running_test),
+	KUNIT_CASE(write_reported_line_by_line),
+	KUNIT_CASE(read_of_part_reported_line_by_line),
+	KUNIT_CASE(memcpy_title_names_caller),
+	KUNIT_CASE(inline_title_names_caller),
+	KUNIT_CASE(kernel_helper_title_names_driver),
+	KUNIT_CASE(interrupt_title_names_handler_only),
+	KUNIT_CASE(shared_free_title_names_mapper),
+	KUNIT_CASE(unmatched_call_shown),
+	DIRECTION_CASE(access_hint_names_missing_unmap),
+	DIRECTION_CASE(same_fault_same_title),
+	KUNIT_CASE(duplicate_not_shown),
+	KUNIT_CASE(duplicate_by_function_not_shown),
+	KUNIT_CASE(ratelimited_report_shown_later),
+	KUNIT_CASE(reports_of_two_cpus_whole),
+	KUNIT_CASE(clock_difference_never_negative),
+	KUNIT_CASE(dedup_off_duplicates_shown),
+	KUNIT_CASE(burst_limit_stops_reports),
+	KUNIT_CASE(accesses_counted_by_type),
+	KUNIT_CASE(report_fails_running_test),
 	{}
 };
 
-KT_SUITE(kt_report_suite, "report", report_cases);
+KT_SUITE(report);

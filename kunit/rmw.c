@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * x++, x |= y and bit-fields: a read and a write, of which compilers check the read
- * alone unless clang is told otherwise. Where the write does not trap, the content
+ * x++, x |= y and bit-fields (rules 4, 6 and 10): a read and a write, of which compilers check
+ * the read alone unless clang is told otherwise. Where the write does not trap, the content
  * tells; each misuse next to its legal neighbour, each with both kinds of driver.
  */
 
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "kt_lines.h"
 #include "rmw.h"
 
 #define SIZE	512
-#define LINE	64
 
 RMW_DEFINE(test_rmw)
 
@@ -42,19 +42,10 @@ static const struct rmw *rmw_of(struct kunit *test)
 	return test->param_value;
 }
 
-/* An object that begins with a line, and has room before and after the words. */
-static u8 *object(struct kunit *test)
-{
-	u8 *buf = kt_buf(test, SIZE);
-
-	KUNIT_ASSERT_TRUE(test, IS_ALIGNED((unsigned long)buf, LINE));
-	return buf;
-}
-
 /* Does KASAN check the write? Memory that a device writes to traps each access. */
 static bool traps_write(struct kunit *test, void (*fn)(struct rmw_words *w))
 {
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	bool write;
 	int n;
@@ -68,8 +59,8 @@ static bool traps_write(struct kunit *test, void (*fn)(struct rmw_words *w))
 	return write;
 }
 
-/* What the other tests rely on. gcc checks the write of bit-fields, and else the read. */
-static void what_is_checked(struct kunit *test)
+/* The other tests rely on this. gcc checks the write of bit-fields, and the read of the others. */
+static void compiler_checks_as_expected(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
 	bool both, once;
@@ -103,11 +94,11 @@ static bool is_unseen(struct kunit *test)
 
 /* === Memory that the device reads ========================================= */
 
-static void to_device(struct kunit *test)
+static void rmw_to_device_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
 	bool write = is_write(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 
 	rmw->both((void *)(buf + LINE));
@@ -118,11 +109,11 @@ static void to_device(struct kunit *test)
 		EXPECT_MAP_REPORT(test, "to-device-changed", test_dma_map, SIZE);
 }
 
-/* Of a driver that is built otherwise: found at the end, and who it was. */
-static void to_device_unseen(struct kunit *test)
+/* A driver that is built otherwise: found at the unmap, with the likely writer. */
+static void unseen_rmw_to_device_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	if (!is_unseen(test))
@@ -137,10 +128,10 @@ static void to_device_unseen(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("*last read there, of *, is in test_once_*"));
 }
 
-static void to_device_in_turn(struct kunit *test)
+static void rmw_in_turn_silent(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	rmw->both((void *)buf);
@@ -167,7 +158,7 @@ static u8 *words_after(u8 *buf)
 	return buf + 4 * LINE + 32;
 }
 
-/* With a word of its own in its first granule, and in its last. */
+/* The first granule, and the last, also hold bytes beside the buffer. */
 static dma_addr_t map_between(struct kunit *test, u8 *buf)
 {
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 2 * LINE + 20,
@@ -183,11 +174,11 @@ static void unmap_between(dma_addr_t dma)
 	dma_unmap_single(kt_dev, dma, 2 * LINE + 10, DMA_FROM_DEVICE);
 }
 
-static void shared_line(struct kunit *test)
+static void rmw_in_shared_line_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
 	bool write = is_write(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	if (!kt_traps(test))
@@ -205,10 +196,10 @@ static void shared_line(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-static void shared_line_unseen(struct kunit *test)
+static void unseen_rmw_in_shared_line_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	if (!is_unseen(test))
@@ -222,7 +213,7 @@ static void shared_line_unseen(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("1 byte before the buffer, in its first cache line *"));
 	KUNIT_EXPECT_TRUE(test, kt_has("*last read there, of *, is in test_once_*"));
 
-	/* The same at its end, and found by a sync. */
+	/* The same at the end of the buffer, found by a sync. */
 	dma = map_between(test, buf);
 	rmw->once((void *)words_after(buf));
 	rmw->once((void *)words_after(buf));
@@ -235,10 +226,10 @@ static void shared_line_unseen(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* Bytes in a granule of the buffer's, which cannot trap. */
-static void shared_granule(struct kunit *test)
+/* A write to bytes that share a granule with the buffer cannot trap. */
+static void write_in_shared_granule_reported(struct kunit *test)
 {
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	if (!kt_traps(test))
@@ -251,17 +242,11 @@ static void shared_granule(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("*is 1 byte before its start: it was 0x00 and is 0x5a.*"));
 }
 
-static kt_noinline kt_unchecked void device_writes(u8 *p, size_t size)
-{
-	while (size--)
-		WRITE_ONCE(p[size], 1);
-}
-
-/* What may be written when, and a write that is another's fault, or was reported. */
-static void shared_line_in_turn(struct kunit *test)
+/* Writes that are legal, that were reported already, or that another device made. */
+static void rmw_beside_in_turn_silent(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma, other;
 
 	if (!kt_traps(test))
@@ -269,11 +254,11 @@ static void shared_line_in_turn(struct kunit *test)
 	kt_set(test, "noncoherent", "64");
 	rmw->once((void *)words_before(buf));
 	dma = map_between(test, buf);
-	/* Another line, and reads. */
+	/* Writes to other lines, and reads. */
 	rmw->once((void *)(buf + LINE));
 	rmw->once((void *)(buf + 5 * LINE));
 	test_dma_read(words_before(buf), 8);
-	/* The first line is the CPU's, the last one is the device's. */
+	/* The CPU owns the first line, the device the last one. */
 	dma_sync_single_for_cpu(kt_dev, dma, LINE, DMA_FROM_DEVICE);
 	rmw->once((void *)words_before(buf));
 	dma_sync_single_for_device(kt_dev, dma, LINE, DMA_FROM_DEVICE);
@@ -281,31 +266,31 @@ static void shared_line_in_turn(struct kunit *test)
 	rmw->once((void *)words_before(buf));
 	EXPECT_SILENCE(test);
 
-	/* What trapped is not found again. */
+	/* A write that trapped is not reported again. */
 	dma = map_between(test, buf);
 	test_dma_write(words_after(buf), 8);
 	EXPECT_REPORT(test, "shared-line-write", test_dma_write, words_after(buf), 8);
 	unmap_between(dma);
 	EXPECT_SILENCE(test);
 
-	/* Another device wrote there: that is said at the map. */
+	/* Another device wrote there: that was reported at the map. */
 	dma = map_between(test, buf);
 	kt_set(test, "off_types", "cacheline-sharing");
 	other = test_dma_map(test, kt_dev2, words_after(buf), 16, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev2, other, 16, DMA_FROM_DEVICE);
-	device_writes(words_after(buf), 4);
+	kt_device_writes(words_after(buf), 4, 1);
 	unmap_between(dma);
 	EXPECT_SILENCE(test);
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-/* === Memory that the CPU got back ========================================= */
+/* === Memory synced for the CPU ============================================ */
 
-static void lost_write(struct kunit *test)
+static void rmw_then_unmap_reported(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
 	bool write = is_write(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	/* The device may write what changes here, if the CPU has only read (rule 6). */
@@ -322,10 +307,10 @@ static void lost_write(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
-static void write_given_back(struct kunit *test)
+static void rmw_then_sync_silent(struct kunit *test)
 {
 	const struct rmw *rmw = rmw_of(test);
-	u8 *buf = object(test);
+	u8 *buf = kt_object(test);
 	dma_addr_t dma;
 
 	kt_set(test, "noncoherent", "64");
@@ -341,17 +326,17 @@ static void write_given_back(struct kunit *test)
 }
 
 static struct kunit_case rmw_cases[] = {
-	RMW_CASE(what_is_checked),
-	RMW_CASE(to_device),
-	RMW_CASE(to_device_unseen),
-	RMW_CASE(to_device_in_turn),
-	RMW_CASE(shared_line),
-	RMW_CASE(shared_line_unseen),
-	KUNIT_CASE(shared_granule),
-	RMW_CASE(shared_line_in_turn),
-	RMW_CASE(lost_write),
-	RMW_CASE(write_given_back),
+	RMW_CASE(compiler_checks_as_expected),
+	RMW_CASE(rmw_to_device_reported),
+	RMW_CASE(unseen_rmw_to_device_reported),
+	RMW_CASE(rmw_in_turn_silent),
+	RMW_CASE(rmw_in_shared_line_reported),
+	RMW_CASE(unseen_rmw_in_shared_line_reported),
+	KUNIT_CASE(write_in_shared_granule_reported),
+	RMW_CASE(rmw_beside_in_turn_silent),
+	RMW_CASE(rmw_then_unmap_reported),
+	RMW_CASE(rmw_then_sync_silent),
 	{}
 };
 
-KT_SUITE(kt_rmw_suite, "rmw", rmw_cases);
+KT_SUITE(rmw);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Plain C that reads and writes: what drivers do to the words that they share with a
- * device. Two objects have these functions: rmw.c, built as the documentation says, and
- * rmw_once.c, built as a driver's whose author does not know of it. No locks.
+ * Plain C that reads and writes, as drivers do. Two objects have these functions: rmw.c,
+ * built as the documentation says, and rmw_once.c, built as a driver whose author does not
+ * know of it.
  */
 #ifndef DMA_OWNER_DEBUG_KUNIT_RMW_H
 #define DMA_OWNER_DEBUG_KUNIT_RMW_H
 
-#include "dod_test.h"
+#include "kt.h"
 
 struct rmw_words {
 	u32 count, flags;

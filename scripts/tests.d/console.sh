@@ -2,10 +2,10 @@
 #
 # A console whose driver maps memory, wrongly, while another CPU makes reports: no CPU
 # waits for a lock of the tool's, nothing feeds itself, no two reports mix; and a panic
-# in the middle of it is one. kunit/dma_owner_debug_console.c says how.
+# in the middle of it is one. tools/dma_owner_debug_console.c says how.
 
 con_seconds=${DOD_CONSOLE_SECONDS:-4}
-con=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_console.ko"
+con=(--ko "$tool_ko" --ko "$modules/tools/dma_owner_debug_console.ko"
 	--timeout $((10 * con_seconds + 120)))
 load_tool='insmod /ko/dma-owner-debug.ko dedup=0 report_burst=0'
 

@@ -3,7 +3,7 @@
 # What others do to the tool must not make it do harm: whoever switches all kprobes off
 # takes the breakpoint away that tells legal accesses from others.
 
-hold_ko=$modules/kunit/dma_owner_debug_hold.ko
+hold_ko=$modules/tools/dma_owner_debug_hold.ko
 enabled=/sys/kernel/debug/kprobes/enabled
 
 check "kprobes are switched off under a mapping" vm "$build" \

@@ -39,8 +39,8 @@ check "one line each" distinct 5 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
 
 # Where ftrace has stopped, the hooks stay in place: so must what they call.
-kill_ko=$modules/kunit/dma_owner_debug_kill.ko
-hold_ko=$modules/kunit/dma_owner_debug_hold.ko
+kill_ko=$modules/tools/dma_owner_debug_kill.ko
+hold_ko=$modules/tools/dma_owner_debug_hold.ko
 check "ftrace stops" vm "$build" --timeout 120 --ko "$tool_ko" --ko "$kill_ko" --ko "$hold_ko" -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko' \
 	'insmod /ko/dma_owner_debug_kill.ko' 'sleep 12' \

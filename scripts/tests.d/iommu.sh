@@ -70,8 +70,8 @@ if grep -q 'kunit_filter_glob$' "$build/System.map"; then
 		--qemu -device --qemu edu \
 		--append "$iommu_on kunit.filter_glob=dma_owner_mask*" -- \
 		'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_kunit.ko' \
-		'grep "ok [0-9]* pages_behind_an_iommu" /sys/kernel/debug/kunit/dma_owner_masks/results >/dev/out'
-	check "translating: by their own mask" grep -qE '^ *ok [0-9]+ pages_behind_an_iommu[[:space:]]*$' "$out"
+		'grep "ok [0-9]* pages_by_iommu_silent" /sys/kernel/debug/kunit/dma_owner_masks/results >/dev/out'
+	check "translating: by their own mask" grep -qE '^ *ok [0-9]+ pages_by_iommu_silent[[:space:]]*$' "$out"
 fi
 steps passthrough "$iommu_on iommu.passthrough=1" $((18 + bounced)) "$unread" "${iommu[@]}"
 check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"

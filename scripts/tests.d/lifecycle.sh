@@ -64,7 +64,7 @@ check "the same with strict=1" powers_off 'echo 1 >/sys/module/dma_owner_debug/p
 check "at power-off, strict=1: one title" \
 	count_is 1 'BUG: DMA_OWNER: owned-at-shutdown in edu_.*\[dma_owner_debug_edu\]$' "$console"
 
-hold=(--ko "$tool_ko" --ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120)
+hold=(--ko "$tool_ko" --ko "$modules/tools/dma_owner_debug_hold.ko" --timeout 120)
 check "a driver without shutdown(), at restart" vm "$build" "${hold[@]}" -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko receive=1'
 check "without shutdown(): one title" \

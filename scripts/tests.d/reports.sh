@@ -51,7 +51,7 @@ check "an unknown type: the known ones are listed" \
 check "a type that is off is silent" no_complaints "$console"
 
 check "a write that waits for its sync" vm "$build" --ko "$tool_ko" \
-	--ko "$modules/kunit/dma_owner_debug_hold.ko" --timeout 120 -- \
+	--ko "$modules/tools/dma_owner_debug_hold.ko" --timeout 120 -- \
 	'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_hold.ko writes=1' 'sleep 2' \
 	'echo 1 >/sys/module/dma_owner_debug/parameters/pending_after' \
 	'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

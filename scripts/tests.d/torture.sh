@@ -46,7 +46,7 @@ mistake never misses '/^bool dod_stale_is_left/,/^}/s/^\treturn true;/\treturn f
 mistake ever false_reports '/^static void write_region/,/^}/s/^\tstale_drop(.*//'
 
 check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append dma_debug=off \
-	--ko "$modules/kunit/dma_owner_debug_torture.ko" -- \
+	--ko "$modules/tools/dma_owner_debug_torture.ko" -- \
 	'dmesg -n 3; T=/sys/kernel/debug/dma_owner_torture' \
 	"off=cacheline-sharing,overlapping-mapping,shared-line-write,missing-sync-for-device" \
 	"for case in ${cases[*]}; do" \
