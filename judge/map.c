@@ -348,7 +348,8 @@ static void look(const struct dod_mapping *m, struct dod_finding *f)
 	bool is_free = PageBuddy(pfn_to_page(PHYS_PFN(m->start)));
 
 	f->freed = false;
-	f->what = dod_mem_ops.first_bad_byte(m->start, m->last, &f->bad, &f->freed);
+	f->what = dod_mem_ops.first_bad_byte ?
+		  dod_mem_ops.first_bad_byte(m->start, m->last, &f->bad, &f->freed) : NULL;
 	if (unlikely(!f->what && dod_is_kfence(m->start, m->last)))
 		f->what = dod_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* hooks.c looks no further than that. */

@@ -2399,7 +2399,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 	m->unfit = ram && !(judged && good) && dod_mem_ops.freed &&
 		   dod_mem_ops.freed(m->start, m->last);
 	m->spanning = crosses_region(m->start, m->last);
-	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_mem_ops.classify(m);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		m->trap = DOD_TRAP_NONE;
@@ -3358,7 +3358,8 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 	 * that is nobody's is our mistake, not the driver's. Of a write the byte may have
 	 * become stale since it has trapped: that is poison, and no owner's.
 	 */
-	if (!found && dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
+	if (!found && dod_poison_ops.is_poisoned &&
+	    dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
 	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
 	    !is_edge(shard, phys, NULL, NULL)) {
 		dod_poison_ops.unpoison(phys, phys);
