@@ -1,15 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where the kernel calls the tool: hooks, probes, and the test of them at load. */
+/*
+ * Where the kernel calls the tool, and nothing else. The front door calls these in this order:
+ *
+ *	dod_traps_start()		before anything can be poisoned: poison that nobody
+ *					expects is a report of KASAN's
+ *	dod_hooks_start()
+ *	...
+ *	dod_hooks_stop_to_device()	then dod_owner_stop_guarding(): nothing is poisoned
+ *	dod_hooks_stop()
+ *	dod_traps_stop()
+ *
+ * Process context, may sleep.
+ */
 #ifndef DOD_ATTACH_H
 #define DOD_ATTACH_H
 
-#include "../dma_owner_debug.h"
+#include <linux/errno.h>
+#include <linux/types.h>
+
+/* kasan.c or kcsan.c, as Kbuild chooses the guard. Without one there is nothing to start. */
+#if (IS_ENABLED(CONFIG_KASAN_GENERIC) && IS_ENABLED(CONFIG_KPROBES)) || IS_ENABLED(CONFIG_KCSAN)
+int dod_traps_start(void);
+void dod_traps_stop(void);
+#else
+static inline int dod_traps_start(void)
+{
+	return 0;
+}
+
+static inline void dod_traps_stop(void) {}
+#endif
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
 int dod_hooks_start(unsigned int *nr);
-void dod_hooks_stop_giving(void);
+void dod_hooks_stop_to_device(void);
 void dod_hooks_stop(void);
-bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write);
 bool dod_hooks_rmw_is_write(void);
 #else
 static inline int dod_hooks_start(unsigned int *nr)
@@ -17,12 +42,8 @@ static inline int dod_hooks_start(unsigned int *nr)
 	return -EOPNOTSUPP;
 }
 
-static inline void dod_hooks_stop_giving(void) {}
+static inline void dod_hooks_stop_to_device(void) {}
 static inline void dod_hooks_stop(void) {}
-static inline bool dod_hooks_selftest_access(const struct dod_mapping *m, bool write)
-{
-	return false;
-}
 
 static inline bool dod_hooks_rmw_is_write(void)
 {

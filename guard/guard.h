@@ -1,29 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How an access is noticed. */
+/*
+ * How an access is noticed, and what the sanitizer knows about memory. Kbuild links one guard:
+ * KASAN's, KCSAN's or none. owner/ and judge/ call its operations, which call neither of them.
+ */
 #ifndef DOD_GUARD_H
 #define DOD_GUARD_H
 
 #include "../dma_owner_debug.h"
 
 /**
- * struct dod_poison_ops - make accesses to memory of a device noticeable; NULL: cannot
+ * struct dod_access_verdict - what is wrong with an access, by the shadow of its bytes
  *
- * @poison:	guard what the device owns of [start, last] from now on, or with
- *		DMA_NONE what is stale: it may be written and not read. Only whole
- *		granules inside the range, and the partial granule in which the
- *		mapping ends. Phys lock held, in the context of who hands it over
- * @unpoison:	stop guarding every granule that [start, last] touches. Phys lock
- *		held
- * @wait_unwatched:	after @unpoison, when no lock of ours is held and before the CPU may
- *		access [start, last]: return when nothing notices that any more.
- *		Default: that is so at once
- * @is_poisoned:	whether the granule of a linear-map address is guarded
- * @poison_line_edge:	let nobody write what is alive of [start, last], which touches the
- *		mapping on one side, from there on outwards. Phys lock held.
- *		Default: they may
- * @watch:	tell dod_owner_write() of writes to the whole granules of
- *		[start, last], unless they are guarded; or not any more. Phys lock
- *		held. Default: it cannot
+ * Addresses are those of the access, 0 where there is no such byte.
+ *
+ * @owned:	first byte that a device owns and that the access must not touch; if there is
+ *		none, the first stale byte that it reads
+ * @edge:	first byte that it writes in a cache line that a device writes
+ * @watched:	first byte that it writes whose writes are recorded, or that was stale until
+ *		now
+ * @foreign:	first byte that is bad for a reason of KASAN's own
+ * @last:	last byte that was checked
+ * @sent:	the device only reads @owned
+ * @poisoned:	some granule has a value of ours, whether it forbids the access or not
+ * @tail:	@foreign is in a granule that we poisoned as well
+ */
+struct dod_access_verdict {
+	unsigned long owned, edge, watched, foreign, last;
+	bool sent, poisoned, tail;
+};
+
+/**
+ * struct dod_poison_ops - make accesses to memory of a device noticeable
+ *
+ * All but the first two can be NULL: the guard cannot.
+ *
+ * @poison:	from now on notice accesses to what the device owns of [start, last], or to
+ *		stale bytes if the direction is DMA_NONE: those may be written, not read. Only
+ *		whole granules inside the range, and the partial granule in which the mapping
+ *		ends. Called with the phys lock held, in the context of the mapping call
+ * @unpoison:	forget every granule that [start, last] touches. Phys lock held
+ * @wait_unwatched: return when nothing notices an access to [start, last] any more. Called
+ *		after @unpoison and before the CPU may access it, no lock of ours held
+ * @is_poisoned: whether accesses to the granule of a linear-map address are noticed
+ * @poison_line_edge: let nobody write the accessible bytes of [start, last], which touches
+ *		the mapping on one side, from the mapping outwards. Phys lock held
+ * @watch:	call dod_owner_write() for writes to the whole granules of [start, last] that
+ *		are not poisoned; or no longer. Phys lock held
+ * @scan_shadow: what is wrong with an access to [addr, last]. Takes no lock: what was
+ *		unpoisoned since it trapped is not wrong any more
  */
 struct dod_poison_ops {
 	void (*poison)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
@@ -32,31 +56,31 @@ struct dod_poison_ops {
 	bool (*is_poisoned)(const void *addr);
 	void (*poison_line_edge)(const struct dod_mapping *m, u64 start, u64 last);
 	void (*watch)(u64 start, u64 last, bool on);
+	struct dod_access_verdict (*scan_shadow)(unsigned long addr, unsigned long last,
+						 bool write);
 };
 
 extern const struct dod_poison_ops dod_poison_ops;
 
 /**
- * struct dod_mem_ops - what the sanitizer knows of memory; NULL: cannot
+ * struct dod_mem_ops - what the sanitizer knows about memory
  *
- * @classify:	which memory of a new mapping may be guarded; counts what may not
- * @accessible_bytes:	how many bytes on that side of [start, last] are accessible, from
- *		the mapping outwards; guarded ones are. Too few where that is not
- *		known
- * @object_size:	how many bytes an object has that is being freed; 0 if it is not alive
- * @first_bad_byte: the first byte of a range that must not be accessed for a
- *		reason of the sanitizer's own, and what it is; NULL if there is
- *		none, or if that cannot be told
- * @redzone_bytes:	how many bytes behind a mapping nobody may write to, and which is
- *		the first; not what the allocator or the sanitizer keeps there.
- *		Default: it is not known
- * @freed:	whether some of a range was freed, as far as one granule of each page
- *		tells. Default: it is not known
- * @state:	what the sanitizer itself makes of the granule of a byte: to be
- *		compared only. Comes with @redzone_bytes
+ * Called in any context, with any lock of ours held. All but the first two can be NULL: the
+ * guard cannot tell.
+ *
+ * @accessible_bytes: how many bytes on that side of a mapping are accessible, from the
+ *		mapping outwards, poisoned ones included; @after: [start, last] follows the
+ *		mapping. Too few where that is not known
+ * @object_size: the size of an object that is being freed, 0 if it is not allocated
+ * @first_bad_byte: the first byte of a range that must not be accessed for a reason of the
+ *		sanitizer's own, whether it was freed, and what it is in; NULL if there is none
+ * @redzone_bytes: how many bytes after a mapping nobody may write, @most at most, and the
+ *		first of them. The allocator's and the sanitizer's own data are left out
+ * @freed:	whether some of a range was freed, by one granule of each allocation
+ * @state:	what the sanitizer itself says about the granule of a byte: only to be
+ *		compared. Comes with @redzone_bytes
  */
 struct dod_mem_ops {
-	enum dod_trap (*classify)(const struct dod_mapping *m);
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
 	u64 (*object_size)(const void *addr);
 	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
@@ -69,36 +93,22 @@ struct dod_mem_ops {
 extern const struct dod_mem_ops dod_mem_ops;
 
 /**
- * struct dod_guard - what notices an access to memory that a device owns
+ * struct dod_guard - the guard in words
  *
  * @name:	as the load banner shows it
- * @means:	and behind that, what it means; NULL if everything works
- * @unseen:	what is to be said of content that it did not see being changed
- * @traps:	each access traps at once, and @is_poisoned can be asked
- * @start:	get ready to notice; called before the first @poison
- * @stop:	after the last @unpoison; returns when no trap can run any more
+ * @means:	what else the banner says; NULL if everything works
+ * @unseen:	what a report says about content that changed without a trap
+ * @traps:	each access traps at once, and @is_poisoned is there
  */
 struct dod_guard {
 	const char *name, *means, *unseen;
 	bool traps;
-	int (*start)(void);
-	void (*stop)(void);
 };
 
 extern const struct dod_guard dod_guard;
 
-
-/* Of guards that mark nothing. */
-#define DOD_BLIND_MEANS \
+/* What is missing without KASAN's shadow. */
+#define DOD_NO_SHADOW_MEANS \
 	"checks that read KASAN's shadow are off (out-of-bounds-map, use-after-free-map, shared-line-write, device-overrun, missing-sync-for-device, cacheline-sharing with slab objects)"
-
-void dod_guard_blind_poison(const struct dod_mapping *m, u64 start, u64 last,
-			    u8 dir);
-void dod_guard_blind_unpoison(u64 start, u64 last);
-bool dod_guard_blind_is_poisoned(const void *addr);
-u64 dod_guard_blind_accessible_bytes(u64 start, u64 last, bool after);
-u64 dod_guard_blind_object_size(const void *addr);
-const char *dod_guard_blind_first_bad_byte(u64 start, u64 last, u64 *bad,
-					   bool *freed);
 
 #endif /* DOD_GUARD_H */

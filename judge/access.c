@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The trap path: whether an access that a guard noticed is a fault. Known exceptions are
- * in permissive.h. No locks here: entries of the cache are single words.
+ * The trap path: is an access that a guard noticed a fault? The guard says what is wrong with
+ * the bytes, owner/ says which mapping owns them, permissive.h lists the known exceptions.
+ *
+ * No locks: entries of the caches are single words, or one thread's.
  */
+#include "../base/compat.h"
 #include "../base/lock.h"
 #include "../base/params.h"
 #include "../base/stack.h"
+#include "../base/state.h"
 #include "../base/stats.h"
-#include "../report/report.h"
+#include "../owner/owner.h"
+#include "access.h"
+#include "content.h"
 #include "judge.h"
 #include "permissive.h"
 
@@ -16,15 +22,16 @@
 #include <linux/module.h>
 #include <linux/notifier.h>
 
+/* === Known exceptions ===================================================== */
+
 /*
- * What was found out of the last accesses: a ring is written from few places, and names
- * take long to look up. By strict, verdict, direction and hash. Emptied when a module
- * comes or goes.
+ * The results of the last look-ups by name, which take long: a ring is written from few
+ * places. By strict, result, direction and hash. Emptied when a module comes or goes.
  */
 #define KNOWN_BITS	4
 static unsigned long known[2][2][DMA_NONE + 1][1 << KNOWN_BITS];
 
-/* Only rows of stale bytes go by the caller: of other accesses he makes no difference. */
+/* The caller only matters for stale bytes: no other row has one. */
 static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 {
 	bool strict = READ_ONCE(dod_params.strict), legal;
@@ -47,7 +54,7 @@ static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 	return legal;
 }
 
-/* As dod_report_stack() has found it. */
+/* Arguments as dod_report_stack() has found them. */
 static bool stack_permitted(const unsigned long *frames, unsigned int nr, unsigned long inner,
 			    u8 dir)
 {
@@ -65,58 +72,16 @@ static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
 static struct notifier_block module_nb = { .notifier_call = on_module };
 
 /**
- * dod_access_report() - report a CPU access, unless it is a known exception
- * @type: what it is
- * @access: the access
- * @m: a copy of the mapping
- * @range: what the device owns of it, around access->bad
- *
- * Context: any, with any locks of the kernel held, none of ours. Prints, may
- * panic if the user asked for it.
- */
-void dod_access_report(enum dod_report_type type, const struct dod_access *access,
-		       const struct dod_mapping *m, const struct dod_range *range)
-{
-	unsigned long frames[DOD_REPORT_FRAMES], inner;
-	u8 dir = range->state == DOD_STALE ? DMA_NONE : range->dir;
-	unsigned long flags = dod_quiet_begin();
-	unsigned int nr = dod_report_stack(frames, access->ip, &inner);
-
-	if (stack_permitted(frames, nr, inner, dir) ||
-	    (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, m)))
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-	else
-		dod_report_access(type, access, m, range, frames, nr);
-	dod_quiet_end(flags);
-}
-
-/**
- * dod_access_race() - report a CPU access that raced with a device's
- * @race: the access, with at least one frame
- * @m: a copy of the mapping
- * @range: what the device owned of it
- *
- * Context: process, no lock of ours held. As dod_access_report().
- */
-void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
-		     const struct dod_range *range)
-{
-	/* Found by a thread, without KASAN: nothing traps. */
-	if (dod_permitted(race->frames[0], "", range->dir, READ_ONCE(dod_params.strict)))
-		dod_count(DOD_C_ALLOWED_IDIOMS);
-	else
-		dod_report_race(race, m, range);
-}
-
-/**
  * dod_access_is_watchable() - would every access to a mapping be reported?
  * @m: a copy of the mapping
  * @dir: how the device owns it
  *
- * Who reports before it asks cannot go by who accesses: not where somebody may
- * whose accesses permissive.h lets pass.
+ * A guard whose reports come before anybody is asked (KCSAN prints its own) cannot go by who
+ * accesses. It must leave memory alone to which permissive.h allows somebody an access.
  *
  * Context: one thread.
+ *
+ * Return: whether it would.
  */
 bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 {
@@ -141,27 +106,53 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 	return c->watchable;
 }
 
-/**
- * dod_access_note_write() - remember a write
- * @access: the write
- * @dir: the direction of the mapping
- * @write: filled in
- *
- * Context: the write's, any but NMI.
- *
- * Return: false for what permissive.h lets pass.
- */
-bool dod_access_note_write(const struct dod_access *access, u8 dir,
-			   struct dod_write *write)
+/* === A trapped access ===================================================== */
+
+/* Copies of what owns a byte, to work with. */
+struct owner {
+	struct dod_mapping m;
+	struct dod_range range;
+};
+
+struct dod_selftest dod_selftest;
+
+static bool is_selftest(const struct dod_mapping *m, bool write)
+{
+	if (!m->dev || m->dev != READ_ONCE(dod_selftest.dev))
+		return false;
+	WRITE_ONCE(dod_selftest.traps, dod_selftest.traps + 1);
+	if (write)
+		WRITE_ONCE(dod_selftest.write_traps, dod_selftest.write_traps + 1);
+	return true;
+}
+
+static u64 phys_of(unsigned long addr)
+{
+	return virt_to_phys((void *)addr);
+}
+
+static void report(enum dod_report_type type, const struct dod_access *access,
+		   const struct owner *o)
 {
 	unsigned long frames[DOD_REPORT_FRAMES], inner;
-	unsigned long flags = dod_quiet_begin();
+	u8 dir = o->range.state == DOD_STALE ? DMA_NONE : o->range.dir;
+	unsigned int nr = dod_report_stack(frames, access->ip, &inner);
+
+	if (stack_permitted(frames, nr, inner, dir) ||
+	    (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, &o->m)))
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+	else
+		dod_report_access(type, access, &o->m, &o->range, frames, nr);
+}
+
+/* Record who writes; false if permissive.h lists the writer. */
+static bool describe_write(const struct dod_access *access, u8 dir, struct dod_write *write)
+{
+	unsigned long frames[DOD_REPORT_FRAMES], inner;
 	unsigned int nr = dod_report_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
-	bool legal = stack_permitted(frames, nr, inner, dir);
 
-	dod_quiet_end(flags);
-	if (legal)
+	if (stack_permitted(frames, nr, inner, dir))
 		return false;
 	write->addr = access->addr;
 	write->size = access->size;
@@ -171,10 +162,165 @@ bool dod_access_note_write(const struct dod_access *access, u8 dir,
 	return true;
 }
 
+/*
+ * A write that is legal so far (rules 4 and 6b) is recorded, and does not trap again. An
+ * excused one is not, and its mapping is not poisoned any more. Returns whether the write is
+ * recorded.
+ */
+static bool record_write(const struct dod_access *access, const struct dod_access_verdict *v,
+			 struct owner *o)
+{
+	u8 dir = v->owned ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+	struct dod_write write;
+
+	if (!READ_ONCE(dod_armed))
+		return false;
+	if (!dod_owner_write(access, NULL))
+		return true;
+	if (v->owned && dod_owner_find(phys_of(v->owned), true, &o->m, &o->range) &&
+	    dod_owner_excuse(phys_of(v->owned), &o->m))
+		return false;
+	if (!describe_write(access, dir, &write))
+		return false;
+	dod_owner_write(access, &write);
+	return true;
+}
+
+/* So often another CPU may sync the bytes for the device while a write is recorded. */
+#define RECORD_TRIES	4
+
+/* Then the write is to be recorded once more: it happens after that sync. */
+static void record_write_until_kept(const struct dod_access *access,
+				    struct dod_access_verdict *v, struct owner *o)
+{
+	unsigned long foreign = v->foreign;
+	bool tail = v->tail, recorded;
+	unsigned int i;
+
+	for (i = 0; i < RECORD_TRIES; i++) {
+		recorded = record_write(access, v, o);
+		*v = dod_poison_ops.scan_shadow(access->addr, v->last, true);
+		if (!recorded || !v->owned || !v->sent)
+			break;
+	}
+	/* What KASAN found is as it was before. */
+	if (foreign) {
+		v->foreign = foreign;
+		v->tail = tail;
+	}
+}
+
+/* The content changes, whether the write is a fault or not. Returns whether it was recorded. */
+static bool note_write(const struct dod_access *access, struct dod_access_verdict *v,
+		       struct owner *o)
+{
+	bool recorded = v->owned || v->watched;
+
+	if (v->owned)
+		dod_owner_seen_write(phys_of(access->addr), access->size);
+	if (recorded)
+		record_write_until_kept(access, v, o);
+	if (v->edge)
+		dod_owner_seen_edge_write(phys_of(v->edge),
+					  phys_of(access->addr) + access->size - 1);
+	return recorded;
+}
+
+static void report_owned(struct dod_access *access, struct owner *o)
+{
+	if (!dod_owner_find(access->bad, access->write, &o->m, &o->range)) {
+		/* Unmapped or synced since. The byte may be stale now; a write ends that. */
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+		if (access->write)
+			dod_owner_write(access, NULL);
+	} else if (is_selftest(&o->m, access->write) || dod_owner_excuse(access->bad, &o->m)) {
+		return;
+	} else if (READ_ONCE(dod_armed)) {
+		report(access->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ, access, o);
+	} else {
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+	}
+}
+
+static void report_edge(struct dod_access *access, struct owner *o)
+{
+	if (READ_ONCE(dod_armed) && dod_owner_find_edge(access->bad, &o->m, &o->range))
+		report(DOD_R_SHARED_LINE_WRITE, access, o);
+	else
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+}
+
 /**
- * dod_access_start() - get ready
+ * dod_access_allow_read() - let a read of what the device only reads go ahead
+ * @addr: first byte
+ * @size: bytes
+ * @ip: return address of the access
  *
- * Context: process.
+ * Context: as dod_access_trapped().
+ */
+void dod_access_allow_read(unsigned long addr, size_t size, unsigned long ip)
+{
+	dod_reads_note(phys_of(addr), size, ip);
+	dod_count(DOD_C_ALLOWED_READS);
+}
+
+/**
+ * dod_access_trapped() - decide about an access, and report it if it is a fault
+ * @access: the access, which has not happened yet; @access->bad is filled in
+ * @v: what the guard says about it; updated by what changed meanwhile
+ *
+ * Prints, and may panic if the user asked for it.
+ *
+ * Context: the access's, which is any, with any lock of the kernel held and none of ours,
+ * after dod_quiet_begin().
+ */
+void dod_access_trapped(struct dod_access *access, struct dod_access_verdict *v)
+{
+	struct owner o DOD_UNINITIALIZED;
+	bool recorded = false;
+
+	if (dod_may_lock()) {
+		if (access->write)
+			recorded = note_write(access, v, &o);
+	} else if (v->owned || v->edge) {
+		dod_count(DOD_C_TRAPS_IN_NMI);
+		if (access->write)
+			dod_content_invalidate_all();
+		return;
+	}
+	access->bad = phys_of(v->owned ?: v->edge ?: access->addr);
+	if (v->owned)
+		report_owned(access, &o);
+	else if (v->edge)
+		report_edge(access, &o);
+	else if (v->poisoned && !access->write)
+		dod_access_allow_read(access->addr, access->size, access->ip);
+	else if (!v->foreign && !recorded)
+		dod_count(DOD_C_TRAPS_TOO_LATE);
+}
+
+/**
+ * dod_access_race() - report a CPU access that raced with a device's
+ * @race: the access, with at least one frame
+ * @m: a copy of the mapping
+ * @range: what the device owned of it
+ *
+ * Context: process, no lock of ours held. Prints, and may panic if the user asked for it.
+ */
+void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range)
+{
+	/* A thread found it, without KASAN: nothing traps. */
+	if (dod_permitted(race->frames[0], "", range->dir, READ_ONCE(dod_params.strict)))
+		dod_count(DOD_C_ALLOWED_IDIOMS);
+	else
+		dod_report_race(race, m, range);
+}
+
+/* === Start and stop ======================================================= */
+
+/**
+ * dod_access_start() - get ready; called before the guard can trap anything
  *
  * Return: 0 or a negative errno.
  */
@@ -184,9 +330,7 @@ int dod_access_start(void)
 }
 
 /**
- * dod_access_stop() - no access is judged any more
- *
- * Context: process.
+ * dod_access_stop() - no access traps any more
  */
 void dod_access_stop(void)
 {

@@ -453,7 +453,7 @@ static bool may_be_filled(const struct dod_call *call, const struct dod_mapping 
 	if (!m->device->coherent || is_bounced(call, m) ||
 	    dod_is_kfence(m->start, m->last))
 		return false;
-	if (dod_mem_ops.first_bad_byte != dod_guard_blind_first_bad_byte)
+	if (dod_mem_ops.first_bad_byte)
 		return true;
 	return page_ref_count(pfn_to_page(PHYS_PFN(m->start))) > 0 &&
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(m->start)))) &&

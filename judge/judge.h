@@ -37,14 +37,4 @@ void dod_pending_look(void);
 void dod_pending_look_start(void);
 void dod_pending_look_stop(void);
 
-void dod_access_report(enum dod_report_type type, const struct dod_access *access,
-		       const struct dod_mapping *m, const struct dod_range *range);
-void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
-		     const struct dod_range *range);
-bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir);
-bool dod_access_note_write(const struct dod_access *access, u8 dir,
-			   struct dod_write *write);
-int dod_access_start(void);
-void dod_access_stop(void);
-
 #endif /* DOD_JUDGE_H */

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of hooks share. ftrace.c has the table and calls a row's event when the kernel
+ * calls its function; map.c and sync.c have most events; selftest.c proves the rows.
+ *
+ * Context of the events: that of the caller, which is any but NMI.
+ */
+#ifndef DOD_HOOKS_H
+#define DOD_HOOKS_H
+
+#include "../base/compat.h"
+#include "../judge/access.h"
+
+enum hook_id {
+	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
+	SYNC_CPU,
+	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
+	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
+	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
+	PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
+	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
+	NR_HOOKS
+};
+
+/* Is it an error if the kernel lacks a row's function? */
+enum presence {
+	REQUIRED,
+	OPTIONAL,
+	FALLBACK,	/* hooked only where the row before is missing */
+	ABSENT,		/* not hooked in this kernel */
+};
+
+/* What a hook saw of the self-test's device. */
+struct seen {
+	unsigned int calls;
+	unsigned long caller;	/* of an unmap */
+	u64 phys, dma_addr, size;
+	int dir, nents;
+};
+
+/* A row of the table. */
+struct hook {
+	const char *function;
+	void (*event)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
+	bool to_device;		/* a device may own more after it */
+	u8 presence;		/* enum presence */
+	bool missing;		/* not hooked; set at load */
+	unsigned long ip;	/* of the hooked function, once it was called */
+	/*
+	 * Return address into another hooked function that calls this one for the same event;
+	 * constant after load.
+	 */
+	unsigned long nested;
+	struct seen seen;
+};
+
+extern struct hook dod_hooks[NR_HOOKS];
+
+int dod_hooks_selftest(void);
+
+#define HOOK_EVENT(name) \
+	void name(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs)
+
+HOOK_EVENT(dod_on_map_single);
+HOOK_EVENT(dod_on_map_page);
+HOOK_EVENT(dod_on_map_phys);
+HOOK_EVENT(dod_on_alloc_pages);
+HOOK_EVENT(dod_on_map_resource);
+HOOK_EVENT(dod_on_map_sg);
+HOOK_EVENT(dod_on_iova_link);
+HOOK_EVENT(dod_on_iova_sync);
+
+HOOK_EVENT(dod_on_unmap_page);
+HOOK_EVENT(dod_on_free_pages);
+HOOK_EVENT(dod_on_api_free_pages);
+HOOK_EVENT(dod_on_unmap_sg);
+HOOK_EVENT(dod_on_unmap_sg_list);
+HOOK_EVENT(dod_on_iova_unlink);
+HOOK_EVENT(dod_on_iova_destroy);
+HOOK_EVENT(dod_on_iova_free);
+HOOK_EVENT(dod_on_sync_cpu);
+HOOK_EVENT(dod_on_sync_prepare);
+HOOK_EVENT(dod_on_sync_device);
+HOOK_EVENT(dod_on_sync_sg_cpu);
+HOOK_EVENT(dod_on_sync_sg_prepare);
+HOOK_EVENT(dod_on_sync_sg_device);
+HOOK_EVENT(dod_on_need_sync);
+
+/* === Arguments ============================================================ */
+
+static inline struct device *arg_dev(struct ftrace_regs *fregs)
+{
+	return (struct device *)dod_arg(fregs, 0);
+}
+
+static inline struct dma_iova_state *arg_iova(struct ftrace_regs *fregs)
+{
+	return (struct dma_iova_state *)dod_arg(fregs, 1);
+}
+
+/* Of all functions of the DMA API the first argument is the device. */
+static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
+						  unsigned long caller,
+						  struct ftrace_regs *fregs)
+{
+	return (struct dod_call) {
+		.dev = arg_dev(fregs),
+		.dir = dir,
+		.kind = kind,
+		.caller = caller,
+		.sp = dod_caller_sp(fregs),
+		.bp = dod_caller_bp(fregs),
+	};
+}
+
+static inline bool is_test_dev(const struct device *dev)
+{
+	return dev == READ_ONCE(dod_selftest.dev);
+}
+
+static inline void note_seen(struct hook *hook, const struct device *dev, u64 phys,
+			     u64 dma_addr, u64 size, int dir, int nents)
+{
+	if (likely(!is_test_dev(dev)))
+		return;
+	hook->seen.calls++;
+	hook->seen.phys = phys;
+	hook->seen.dma_addr = dma_addr;
+	hook->seen.size = size;
+	hook->seen.dir = dir;
+	hook->seen.nents = nents;
+}
+
+/* Rule 7: by its attributes it is memory whose owner does not change. */
+static inline bool is_ignored(unsigned long attrs)
+{
+	return attrs & (DOD_ATTR_MMIO | DOD_ATTR_COHERENT);
+}
+
+#endif /* DOD_HOOKS_H */

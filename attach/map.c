@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hooks of the functions that map memory: single, page, scatterlist, pages, resource, IOVA.
+ * Each is seen after the kernel has filled a bounce buffer.
+ *
+ * cache_lock protects additions to the cache of callers, wrong_lock the calls of
+ * dma_map_single() that began with a wrong address. Both nest in nothing.
+ */
+#include "../base/memory.h"
+#include "../base/stack.h"
+#include "../base/stats.h"
+#include "../owner/owner.h"
+#include "hooks.h"
+
+#include <linux/dma-direct.h>
+#include <linux/kallsyms.h>
+#include <linux/kfence.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+/* === The memory =========================================================== */
+
+/*
+ * Memory that firmware reserved, at the edge of what the kernel knows, need not be in the
+ * linear map, and has no shadow then. KFENCE's pool is reserved, too, and is memory even where
+ * KFENCE has unmapped it.
+ */
+static bool is_in_linear_map(struct page *page)
+{
+	unsigned long word;
+
+	if (likely(!PageReserved(page)) || is_kfence_address(page_address(page)))
+		return true;
+	pagefault_disable();
+	__get_kernel_nofault(&word, page_address(page), unsigned long, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/*
+ * How many bytes from @phys on are memory that the tool may look at (rule 7): none, all of
+ * them, or those before the first hole or free page. The length can be anything, also a
+ * negative one: the first free page or the end of RAM ends the loop.
+ */
+static u64 leading_ram(u64 phys, u64 size)
+{
+	unsigned long pfn, last = PHYS_PFN(phys + min(size - 1, U64_MAX - phys));
+
+	if (!pfn_valid(PHYS_PFN(phys)))
+		return 0;
+	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
+		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
+
+		if (!page || !is_in_linear_map(page) ||
+		    (pfn != PHYS_PFN(phys) && PageBuddy(page)))
+			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
+		/* Memory, too, and what precedes it may be mapped with it. */
+		if (is_zone_device_page(page) || PageHighMem(page))
+			return 0;
+		if (pfn != last)
+			pfn = dod_folio_last(pfn);
+	}
+	return size;
+}
+
+/* Does the kernel perhaps use a bounce buffer? Behind an IOMMU only the IOMMU knows. */
+static bool may_bounce(struct device *dev, u64 phys, u64 dma_addr)
+{
+	return !dod_maps_directly(dev) || dma_to_phys(dev, dma_addr) != phys;
+}
+
+static void count_ignored(unsigned long attrs)
+{
+	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO :
+					  DOD_C_UNTRACKED_COHERENT);
+}
+
+static void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
+{
+	u64 ram = call->wrong || !size ? 0 : leading_ram(phys, size);
+	bool bounced = may_bounce(call->dev, phys, dma_addr);
+
+	if (is_ignored(call->attrs))
+		count_ignored(call->attrs);
+	else if (!ram)
+		dod_count(DOD_C_UNTRACKED_NOT_RAM);
+	else if (bounced && dod_maps_directly(call->dev))
+		dod_count(DOD_C_MAPS_BOUNCED);
+	dod_owner_map(call, phys, size, dma_addr, ram, bounced);
+}
+
+/* === dma_map_single() of a wrong address ================================== */
+
+/*
+ * dma_map_single() of an address outside the linear map goes on with a page that has nothing
+ * to do with it. That page may well be memory of somebody else: no fault of that memory is
+ * this driver's, and no access to it is a fault.
+ */
+#define NR_WRONG 4
+
+static struct {
+	const struct task_struct *task;
+	u64 phys;
+} wrong[NR_WRONG];			/* wrong_lock */
+static unsigned int next_wrong;		/* wrong_lock */
+static bool any_wrong;			/* wrong_lock, read without */
+static DEFINE_RAW_SPINLOCK(wrong_lock);
+
+/* There is hardly ever more than one. One too many is treated as if it were right. */
+static void note_wrong(u64 phys)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&wrong_lock, flags);
+	wrong[next_wrong].task = current;
+	wrong[next_wrong].phys = phys;
+	next_wrong = (next_wrong + 1) % NR_WRONG;
+	WRITE_ONCE(any_wrong, true);
+	raw_spin_unlock_irqrestore(&wrong_lock, flags);
+}
+
+/*
+ * Is that what the call of this task that began with a wrong address maps? @any: forget all
+ * that have begun, whatever they map.
+ */
+static bool end_wrong(u64 phys, bool any)
+{
+	unsigned long flags;
+	bool found = false;
+	unsigned int i;
+
+	if (likely(!READ_ONCE(any_wrong)))
+		return false;
+	raw_spin_lock_irqsave(&wrong_lock, flags);
+	WRITE_ONCE(any_wrong, false);
+	for (i = 0; i < NR_WRONG; i++) {
+		if (wrong[i].task == current && (any || wrong[i].phys == phys)) {
+			wrong[i].task = NULL;
+			found = true;
+		}
+		if (wrong[i].task)
+			WRITE_ONCE(any_wrong, true);
+	}
+	raw_spin_unlock_irqrestore(&wrong_lock, flags);
+	return found;
+}
+
+/* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
+HOOK_EVENT(dod_on_map_single)
+{
+	struct dod_call call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
+	const void *addr = (const void *)dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
+	/* Of an earlier call, which failed before it mapped anything. */
+	end_wrong(0, true);
+	if (dod_owner_map_single(&call, addr, size))
+		note_wrong(dod_wrong_phys(addr));
+}
+
+/* === Single mappings ====================================================== */
+
+/*
+ * Some allocations announce their memory as mapped although the CPU owns it:
+ * dma_alloc_noncontiguous() by debug_dma_map_sg(), and where debug_dma_alloc_pages() does not
+ * exist dma_alloc_pages() by debug_dma_map_page(). Each has one return address, whose function
+ * is looked up once.
+ */
+static bool allocates(unsigned long caller)
+{
+	static struct {
+		unsigned long caller;
+		bool allocates;
+	} cache[16];
+	static DEFINE_RAW_SPINLOCK(cache_lock);
+	char name[KSYM_SYMBOL_LEN];
+	unsigned long flags;
+	unsigned int i;
+	bool result;
+
+	for (i = 0; i < ARRAY_SIZE(cache); i++) {
+		/* Pairs with smp_store_release() below. */
+		unsigned long known = smp_load_acquire(&cache[i].caller);
+
+		if (known == caller)
+			return cache[i].allocates;
+		if (!known)
+			break;
+	}
+	dod_function_name(caller, name, sizeof(name));
+	result = !strcmp(name, "dma_alloc_noncontiguous") || !strcmp(name, "dma_alloc_pages");
+
+	raw_spin_lock_irqsave(&cache_lock, flags);
+	for (i = 0; i < ARRAY_SIZE(cache) && cache[i].caller != caller; i++)
+		if (!cache[i].caller) {
+			cache[i].allocates = result;
+			/* Pairs with smp_load_acquire() above. */
+			smp_store_release(&cache[i].caller, caller);
+			break;
+		}
+	raw_spin_unlock_irqrestore(&cache_lock, flags);
+	return result;
+}
+
+static void map_one(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs, u64 phys,
+		    size_t size, int dir, dma_addr_t dma_addr, unsigned long attrs)
+{
+	bool is_wrong = end_wrong(phys, false);
+	struct dod_call call;
+
+	note_seen(hook, arg_dev(fregs), phys, dma_addr, size, dir, attrs);
+	if (dma_addr == DMA_MAPPING_ERROR) {
+		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
+		return;
+	}
+	if (is_ignored(attrs)) {
+		count_ignored(attrs);
+		return;
+	}
+	call = call_begin(DOD_SINGLE, dir, caller, fregs);
+	call.allocated = dod_hooks[ALLOC_PAGES].missing && allocates(caller);
+	if (call.allocated)
+		call.kind = DOD_PAGES;
+	call.attrs = attrs;
+	call.to_device = !call.allocated && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	call.wrong = is_wrong;
+	map(&call, phys, size, dma_addr);
+	dod_owner_map_end(&call);
+}
+
+/* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
+HOOK_EVENT(dod_on_map_page)
+{
+	struct page *page = (struct page *)dod_arg(fregs, 1);
+	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
+
+	map_one(hook, caller, fregs, phys, dod_arg(fregs, 3), (int)dod_arg(fregs, 4),
+		dod_arg(fregs, 5), dod_arg6(fregs));
+}
+
+/* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
+HOOK_EVENT(dod_on_map_phys)
+{
+	map_one(hook, caller, fregs, dod_arg(fregs, 1), dod_arg(fregs, 2),
+		(int)dod_arg(fregs, 3), dod_arg(fregs, 4), dod_arg(fregs, 5));
+}
+
+/* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
+HOOK_EVENT(dod_on_alloc_pages)
+{
+	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
+	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
+	size_t size = dod_arg(fregs, 2);
+	dma_addr_t dma_addr = dod_arg(fregs, 4);
+
+	note_seen(hook, call.dev, phys, dma_addr, size, call.dir, 0);
+	call.allocated = true;
+	map(&call, phys, size, dma_addr);
+	dod_owner_map_end(&call);
+}
+
+/* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
+HOOK_EVENT(dod_on_map_resource)
+{
+	note_seen(hook, arg_dev(fregs), dod_arg(fregs, 1), dod_arg(fregs, 4),
+		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
+	dod_count(DOD_C_UNTRACKED_MMIO);
+}
+
+/* === Scatterlists ========================================================= */
+
+/*
+ * The DMA addresses of a list. An IOMMU may have merged entries: then fewer ranges of DMA
+ * addresses stand for the runs of memory, both in order and of the same length in sum.
+ */
+struct dma_walk {
+	struct scatterlist *sg;	/* has the address of the next run */
+	int left;		/* ranges, with this one */
+	unsigned int used;	/* bytes of this one */
+	bool merged;
+};
+
+/* The DMA address of the next run of memory. */
+static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
+{
+	u64 dma_addr;
+
+	if (!w->merged)
+		return sg_dma_address(run);
+	/* What an IOMMU made of empty entries. */
+	while (w->left > 1 && !sg_dma_len(w->sg)) {
+		w->sg = sg_next(w->sg);
+		w->left--;
+	}
+	dma_addr = sg_dma_address(w->sg) + w->used;
+	w->used += run->length;
+	if (w->used >= sg_dma_len(w->sg) && w->left > 1) {
+		w->sg = sg_next(w->sg);
+		w->used = 0;
+		w->left--;
+	}
+	return dma_addr;
+}
+
+/* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
+HOOK_EVENT(dod_on_map_sg)
+{
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *run;
+	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3), i;
+	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
+	struct dma_walk w = { .sg = sg, .left = mapped, .merged = mapped != nents };
+	unsigned long attrs = dod_arg(fregs, 5);
+
+	if (mapped <= 0) {
+		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
+		return;
+	}
+	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
+	call.attrs = attrs;
+	/* The unmap does not have the attributes in all kernels, and must find it. */
+	call.wrong = is_ignored(attrs);
+	call.allocated = allocates(caller);
+	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
+	for_each_sg(sg, run, nents, i)
+		if (run->length)
+			map(&call, sg_phys(run), run->length, dma_of_run(&w, run));
+	dod_owner_map_end(&call);
+}
+
+/* === IOVA ================================================================= */
+
+/*
+ * dma_iova_link(dev, state, phys, offset, size, dir, attrs)
+ *
+ * Memory is linked piece by piece, and the device owns all of it after dma_iova_sync(): only
+ * then is it known that the links worked.
+ */
+HOOK_EVENT(dod_on_iova_link)
+{
+	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 5), caller, fregs);
+
+	call.attrs = dod_arg(fregs, 6);
+	if (is_ignored(call.attrs)) {
+		count_ignored(call.attrs);
+		return;
+	}
+	dod_count(DOD_C_MAPS_LINKED);
+	map(&call, dod_arg(fregs, 2), (size_t)dod_arg(fregs, 4),
+	    arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 3));
+	dod_owner_map_end(&call);
+}
+
+/* dma_iova_sync(dev, state, offset, size) */
+HOOK_EVENT(dod_on_iova_sync)
+{
+	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
+
+	dod_owner_iova_to_device(&call, arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 2),
+				 (size_t)dod_arg(fregs, 3));
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hooks of the functions that unmap memory and sync it. What ends a device's ownership is seen
+ * before the kernel copies a bounce buffer back. No locks.
+ */
+#include "../base/stats.h"
+#include "../owner/owner.h"
+#include "hooks.h"
+
+#include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+
+/* === Unmap ================================================================ */
+
+/* dma_unmap_page_attrs(dev, dma_addr, size, dir, attrs), and dma_unmap_phys() */
+HOOK_EVENT(dod_on_unmap_page)
+{
+	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	if (caller == READ_ONCE(hook->nested))
+		return;
+	call.attrs = dod_arg(fregs, 4);
+	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
+	if (is_test_dev(call.dev))
+		hook->seen.caller = caller;
+	if (!is_ignored(call.attrs))
+		dod_owner_unmap(&call, dma_addr, size, NULL, 0);
+}
+
+/* debug_dma_free_pages(dev, page, size, dir, dma_addr) */
+HOOK_EVENT(dod_on_free_pages)
+{
+	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
+	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
+	size_t size = dod_arg(fregs, 2);
+	dma_addr_t dma_addr = dod_arg(fregs, 4);
+
+	note_seen(hook, call.dev, phys, dma_addr, size, call.dir, 0);
+	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
+}
+
+/* dma_free_pages(dev, size, page, dma_addr, dir), where only it can be seen */
+HOOK_EVENT(dod_on_api_free_pages)
+{
+	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 4), caller, fregs);
+	size_t size = dod_arg(fregs, 1);
+	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
+	dma_addr_t dma_addr = dod_arg(fregs, 3);
+
+	note_seen(&dod_hooks[FREE_PAGES], call.dev, phys, dma_addr, size, call.dir, 0);
+	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
+}
+
+/* Both functions begin with device, list, length and direction. */
+static void unmap_list(struct hook *hook, unsigned long caller, unsigned long attrs,
+		       bool frees, struct ftrace_regs *fregs)
+{
+	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *first;
+	int nents = (int)dod_arg(fregs, 2), i;
+
+	/* There may be no list. */
+	if (nents <= 0)
+		return;
+	call.attrs = attrs;
+	call.frees = frees;
+	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
+	for_each_sg(sg, first, nents, i)
+		if (sg_dma_len(first))
+			break;
+	/* The mapping begins at the first entry that is not empty. */
+	if (i < nents)
+		dod_owner_unmap(&call, sg_dma_address(first), 0, sg, nents);
+	else
+		dod_count(DOD_C_UNMATCHED_UNMAPS);
+}
+
+/* dma_unmap_sg_attrs(dev, sg, nents, dir, attrs) */
+HOOK_EVENT(dod_on_unmap_sg)
+{
+	unmap_list(hook, caller, dod_arg(fregs, 4), false, fregs);
+}
+
+/*
+ * debug_dma_unmap_sg(dev, sg, nelems, dir), which the former calls, too. Called by itself it is
+ * dma_free_noncontiguous().
+ */
+HOOK_EVENT(dod_on_unmap_sg_list)
+{
+	if (caller == READ_ONCE(hook->nested))
+		return;
+	if (is_test_dev(arg_dev(fregs)))
+		hook->seen.caller = caller;
+	unmap_list(hook, caller, 0, true, fregs);
+}
+
+/* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
+HOOK_EVENT(dod_on_iova_unlink)
+{
+	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 4), caller, fregs);
+
+	call.attrs = dod_arg(fregs, 5);
+	dod_owner_iova_end(&call, arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 2),
+			   (size_t)dod_arg(fregs, 3));
+}
+
+/*
+ * dma_iova_destroy(dev, state, mapped_len, dir, attrs): what is still linked ends with the
+ * addresses, and so does what could not be linked.
+ */
+HOOK_EVENT(dod_on_iova_destroy)
+{
+	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 3), caller, fregs);
+
+	call.attrs = dod_arg(fregs, 4);
+	dod_owner_iova_end(&call, arg_iova(fregs)->addr, dma_iova_size(arg_iova(fregs)));
+}
+
+/* dma_iova_free(dev, state): likewise, after a link that failed */
+HOOK_EVENT(dod_on_iova_free)
+{
+	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
+
+	dod_owner_iova_end(&call, arg_iova(fregs)->addr, dma_iova_size(arg_iova(fregs)));
+}
+
+/* === Sync ================================================================= */
+
+/* All of dma_sync_single_*(dev, dma_addr, size, dir) */
+static __always_inline void on_sync(struct hook *hook, unsigned long caller,
+				    struct ftrace_regs *fregs,
+				    void (*event)(struct dod_call *call, u64 dma_addr, u64 size))
+{
+	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
+	size_t size = dod_arg(fregs, 2);
+
+	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
+	event(&call, dma_addr, size);
+}
+
+/* All of dma_sync_sg_*(dev, sg, nelems, dir) */
+static __always_inline void on_sync_sg(struct hook *hook, unsigned long caller,
+				       struct ftrace_regs *fregs,
+				       void (*event)(struct dod_call *call,
+						     struct scatterlist *sg, int nents))
+{
+	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
+	int nents = (int)dod_arg(fregs, 2);
+
+	/* There may be no list. */
+	if (nents <= 0)
+		return;
+	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
+	event(&call, sg, nents);
+}
+
+HOOK_EVENT(dod_on_sync_cpu)
+{
+	on_sync(hook, caller, fregs, dod_owner_sync_for_cpu);
+}
+
+HOOK_EVENT(dod_on_sync_prepare)
+{
+	on_sync(hook, caller, fregs, dod_owner_sync_prepare);
+}
+
+HOOK_EVENT(dod_on_sync_device)
+{
+	on_sync(hook, caller, fregs, dod_owner_sync_for_device);
+}
+
+HOOK_EVENT(dod_on_sync_sg_cpu)
+{
+	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_for_cpu);
+}
+
+HOOK_EVENT(dod_on_sync_sg_prepare)
+{
+	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_prepare);
+}
+
+HOOK_EVENT(dod_on_sync_sg_device)
+{
+	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_for_device);
+}
+
+/*
+ * dma_need_sync(dev, dma_addr): where the answer is no, syncs may be skipped, and nobody can
+ * tell who owns such memory.
+ */
+HOOK_EVENT(dod_on_need_sync)
+{
+	struct dod_call call = call_begin(DOD_SINGLE, DMA_BIDIRECTIONAL, caller, fregs);
+	dma_addr_t dma_addr = dod_arg(fregs, 1);
+
+	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);
+	if (dev_is_dma_coherent(call.dev))
+		dod_owner_no_sync(&call, dma_addr);
+}
