@@ -11,6 +11,7 @@
 #include "base/stack.h"
 #include "base/state.h"
 #include "guard/guard.h"
+#include "judge/access.h"
 #include "judge/judge.h"
 #include "owner/owner.h"
 #include "report/debugfs.h"
@@ -120,7 +121,7 @@ static void stop_guarding(bool broken)
 	if (!broken)
 		dod_owner_stop_guarding();
 	dod_state_explain();
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 }
 
@@ -169,8 +170,8 @@ static int __init dma_owner_debug_init(void)
 	err = dod_orc_start();
 	if (err)
 		goto err_access;
-	/* The guard before the hooks: poison that it does not know is a KASAN report. */
-	err = dod_guard.start();
+	/* Traps before hooks: poison that nobody expects is a report of KASAN's. */
+	err = dod_traps_start();
 	if (err)
 		goto err_stack;
 	err = dod_hooks_start(&nr_hooks);
@@ -186,12 +187,12 @@ static int __init dma_owner_debug_init(void)
 	return 0;
 
 err_hooks:
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 err_guard:
 	dod_owner_stop_guarding();
-	dod_guard.stop();
+	dod_traps_stop();
 err_stack:
 	dod_orc_stop();
 err_access:
@@ -211,12 +212,12 @@ static void __exit dma_owner_debug_exit(void)
 	 * last. Memory that is still poisoned when its unmap is not seen is freed next,
 	 * and KASAN takes that for a double free.
 	 */
-	dod_hooks_stop_giving();
+	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
 	dod_lifecycle_stop();
 	dod_pending_look_stop();
-	dod_guard.stop();
+	dod_traps_stop();
 	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */
 	dod_state_stop();
