@@ -119,14 +119,14 @@ enum dod_state {
  * @dir:	direction of the call that handed it over
  * @state:	enum dod_state
  * @leads:	it begins where a hand-over began
- * @taken:	it is pending, and what the CPU has not written of it was synced for it
+ * @rest_synced: it is pending, and what the CPU has not written of it was synced for it
  */
 struct dod_range {
 	struct rb_node rb;
 	u64 start, last;
 	u64 subtree_last;
 	u8 dir, state;
-	bool leads, taken;
+	bool leads, rest_synced;
 };
 
 /*
@@ -194,7 +194,7 @@ enum dod_mapping_kind {
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it
  *		became stale: see owner.c (phys lock)
  * @suspect:	the driver has made it whose probe() failed (phys lock)
- * @freed_looks: how many looks at all mappings have found it @freed and @was_owned, up to
+ * @freed_scans: how many looks at all mappings have found it @freed and @was_owned, up to
  *		2 (phys lock)
  * @near_stack: some of its memory may be of a task's stack; constant
  * @edges:	it begins or ends inside a cache line that counts; constant
@@ -237,7 +237,7 @@ struct dod_mapping {
 	bool in_dma_index, first_used, freed, shared, pending;
 	/* One byte, which all change under the phys lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_looks : 2;
+	u8 freed_scans : 2;
 	u8 unseen;
 	u16 binding;
 	u32 mark, dmabuf;

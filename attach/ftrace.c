@@ -674,7 +674,7 @@ static void on_iova_free(struct hook *hook, unsigned long caller,
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
 static void on_sync(struct hook *hook, unsigned long caller,
 		    struct ftrace_regs *fregs,
-		    void (*event)(struct dod_call *call, u64 dma_addr, u64 size))
+		    enum dod_event event)
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
@@ -683,14 +683,13 @@ static void on_sync(struct hook *hook, unsigned long caller,
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
-	event(&call, dma_addr, size);
+	dod_owner_sync(&call, event, dma_addr, size);
 }
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
 static void on_sync_sg(struct hook *hook, unsigned long caller,
 		       struct ftrace_regs *fregs,
-		       void (*event)(struct dod_call *call,
-				     struct scatterlist *sg, int nents))
+		       enum dod_event event)
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SG,
@@ -703,7 +702,7 @@ static void on_sync_sg(struct hook *hook, unsigned long caller,
 		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length,
 		  call.dir, nents);
-	event(&call, sg, nents);
+	dod_owner_sync_sg(&call, event, sg, nents);
 }
 
 /*
@@ -719,7 +718,7 @@ static void on_need_sync(struct hook *hook, unsigned long caller,
 
 	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);
 	if (dev_is_dma_coherent(call.dev))
-		dod_owner_no_sync(&call, dma_addr);
+		dod_owner_sync(&call, DOD_NO_SYNC_NEEDED, dma_addr, 1);
 }
 
 /* === The end ============================================================== */
@@ -848,12 +847,12 @@ static void name(struct hook *hook, unsigned long caller,		\
 	on(hook, caller, fregs, owner_event);				\
 }
 
-DEFINE_SYNC(on_sync_cpu, on_sync, dod_owner_sync_for_cpu)
-DEFINE_SYNC(on_sync_prepare, on_sync, dod_owner_sync_prepare)
-DEFINE_SYNC(on_sync_device, on_sync, dod_owner_sync_for_device)
-DEFINE_SYNC(on_sync_sg_cpu, on_sync_sg, dod_owner_sync_sg_for_cpu)
-DEFINE_SYNC(on_sync_sg_prepare, on_sync_sg, dod_owner_sync_sg_prepare)
-DEFINE_SYNC(on_sync_sg_device, on_sync_sg, dod_owner_sync_sg_for_device)
+DEFINE_SYNC(on_sync_cpu, on_sync, DOD_SYNC_FOR_CPU)
+DEFINE_SYNC(on_sync_prepare, on_sync, DOD_SYNC_PREPARE)
+DEFINE_SYNC(on_sync_device, on_sync, DOD_SYNC_FOR_DEVICE)
+DEFINE_SYNC(on_sync_sg_cpu, on_sync_sg, DOD_SYNC_FOR_CPU)
+DEFINE_SYNC(on_sync_sg_prepare, on_sync_sg, DOD_SYNC_PREPARE)
+DEFINE_SYNC(on_sync_sg_device, on_sync_sg, DOD_SYNC_FOR_DEVICE)
 
 /* === The hooks ============================================================ */
 

@@ -1012,7 +1012,7 @@ static bool report_access(const void *addr, size_t size, bool write,
 		clear_byte(kasan_mem_to_shadow((void *)v.foreign));
 	reported = report_foreign(&access, v.seen ? v.foreign : access.addr);
 	if (v.tail && dod_may_lock())
-		dod_owner_guard_again(virt_to_phys((void *)v.foreign));
+		dod_owner_repoison(virt_to_phys((void *)v.foreign));
 	return reported;
 }
 

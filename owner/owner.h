@@ -23,31 +23,33 @@ struct dod_sum {
 	unsigned long writer;
 };
 
+/* An event, apart from map and unmap, that can change who owns mapped memory. */
+enum dod_event {
+	DOD_SYNC_FOR_CPU,	/* dma_sync_*_for_cpu(), at its entry: before a bounce copy */
+	DOD_SYNC_PREPARE,	/* dma_sync_*_for_device(), at its entry: before a bounce copy */
+	DOD_SYNC_FOR_DEVICE,	/* dma_sync_*_for_device(), at its end */
+	DOD_SYNC_IOVA,		/* dma_iova_sync() */
+	DOD_NO_SYNC_NEEDED,	/* dma_need_sync() has told a driver that it may skip syncs */
+};
+
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
 		   u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents);
-void dod_owner_sync_for_cpu(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_sync_prepare(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_sync_for_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u64 size);
+void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatterlist *sg,
+		       int nents);
 void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
 void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_no_sync(struct dod_call *call, u64 dma_addr);
-void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
-			       int nents);
-void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
-			       int nents);
-void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
-				  int nents);
 
 void dod_owner_note_unseen(void);
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
 		    struct dod_range *range);
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range);
-void dod_owner_guard_again(u64 phys);
+void dod_owner_repoison(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
 void dod_owner_seen_edge_write(u64 phys, u64 last);
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
