@@ -117,9 +117,7 @@ struct dod_device *dod_device_get(const struct device *dev)
 	unsigned long flags;
 	bool is_new = false;
 
-	rcu_read_lock();
-	d = find_device(dev, name);
-	rcu_read_unlock();
+	d = dod_owner_device(dev, name);
 	if (likely(d && READ_ONCE(d->driver) == dev->driver))
 		return d;
 

@@ -65,7 +65,7 @@ bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
 		return false;
 	result->freed = *r;
 	result->types = BIT(DOD_R_FREE_WHILE_MAPPED);
-	dod_result_copy(result, m);
+	result->m = dod_copy_mapping(m);
 	m->was_owned = true;
 	end_ownership(tree_of(m), m);
 	return true;

@@ -164,11 +164,11 @@ struct dod_walk {
 };
 
 /* For a caller that holds the lock of the shard; no mapping may be added meanwhile. */
-static __always_inline void dod_walk_begin(struct dod_walk *w, struct index_tree *shard,
-					   struct index_tree *spanning)
+static __always_inline void dod_walk_begin(struct dod_walk *w, struct index *index,
+					   struct index_tree *shard)
 {
 	w->shard = shard;
-	w->spanning = READ_ONCE(spanning->nr) ? spanning : NULL;
+	w->spanning = READ_ONCE(index->spanning.nr) ? &index->spanning : NULL;
 	if (unlikely(w->spanning))
 		dod_lock(&w->spanning->lock);
 }
@@ -179,28 +179,17 @@ static __always_inline void dod_walk_end(struct dod_walk *w)
 		dod_unlock(&w->spanning->lock);
 }
 
-static __always_inline void dod_walk_lock(struct dod_walk *w, struct index_tree *shard,
-					  struct index_tree *spanning)
+static __always_inline void dod_walk_lock(struct dod_walk *w, struct index *index,
+					  struct index_tree *shard)
 {
 	dod_lock_irqsave(&shard->lock, w->flags);
-	dod_walk_begin(w, shard, spanning);
+	dod_walk_begin(w, index, shard);
 }
 
 static __always_inline void dod_walk_unlock(struct dod_walk *w)
 {
 	dod_walk_end(w);
 	dod_unlock_irqrestore(&w->shard->lock, w->flags);
-}
-
-static __always_inline void dod_walk_lock_phys(struct dod_walk *w, u64 phys)
-{
-	dod_walk_lock(w, phys_shard(phys), &dod_by_phys->spanning);
-}
-
-static __always_inline void dod_walk_lock_dma(struct dod_walk *w, const struct device *dev,
-					      u64 dma_addr)
-{
-	dod_walk_lock(w, dma_shard(dev, dma_addr), &dod_by_dma->spanning);
 }
 
 static __always_inline struct dod_mapping *walk_first(const struct dod_walk *w, u64 start,
@@ -434,7 +423,7 @@ struct dod_unwritten {
 	bool touched;
 };
 
-void dod_result_copy(struct dod_content_result *result, const struct dod_mapping *m);
+struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
 void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m, u64 start,
 			 u64 last, bool was_owned);
 void __dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);

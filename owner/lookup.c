@@ -60,7 +60,7 @@ static bool find_any_owner(struct index_tree *shard, u64 phys, bool write,
 	struct dod_walk w;
 	bool found = false;
 
-	dod_walk_begin(&w, shard, &dod_by_phys->spanning);
+	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_tree(tree, &w)
 		if (!found || !forbids_all(range))
 			found = find_owner(tree, phys, write, found, copy, range);
@@ -97,7 +97,7 @@ static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *co
 	struct dod_mapping *m;
 	struct dod_walk w;
 
-	dod_walk_begin(&w, shard, &dod_by_phys->spanning);
+	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_overlap(m, &w, from, phys + margin) {
 		r = writes_beside(m, phys);
 		if (r)
@@ -202,7 +202,7 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 	struct dod_walk w;
 	bool found = false;
 
-	dod_walk_lock_phys(&w, start);
+	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
 	dod_for_each_tree(tree, &w)
 		found = found || find_guardable(tree, start, last, copy, range);
 	dod_walk_unlock(&w);
@@ -325,7 +325,7 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 	struct dod_mapping *other;
 	struct dod_walk w;
 
-	dod_walk_lock_phys(&w, start);
+	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
 	dod_for_each_overlap(other, &w, start, last) {
 		if (other->group != m->group)
 			continue;

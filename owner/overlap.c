@@ -134,7 +134,7 @@ static bool others_write(struct index_tree *shard, const struct dod_mapping *m, 
 	struct dod_walk w;
 	bool found = false;
 
-	dod_walk_begin(&w, shard, &dod_by_phys->spanning);
+	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_overlap(other, &w, start, last) {
 		found = other != m && dod_device_writes(other, start, last);
 		if (found)

@@ -118,7 +118,7 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
 		dod_result_add_lost(result, m, start, last, false);
 	}
 	if (result_any(result))
-		dod_result_copy(result, m);
+		result->m = dod_copy_mapping(m);
 }
 
 /*

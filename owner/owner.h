@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Who owns which byte: the events of the DMA API, and look-ups. */
+/*
+ * Who owns which byte. attach/ calls the events, as the kernel calls the DMA API. guard/
+ * calls the look-ups from a trap; judge/ from its checks and scans, without a lock.
+ *
+ * Context: any but NMI, where nothing else is said. No lock of ours is held.
+ */
 #ifndef DOD_OWNER_H
 #define DOD_OWNER_H
 
@@ -10,11 +15,11 @@ struct scatterlist;
 extern struct dod_pool dod_mapping_pool;
 
 /**
- * struct dod_sum - what is the case with the bytes of a mapping
+ * struct dod_sum - the state of the bytes of a mapping
  *
  * @owned:	how many the device owns
  * @writable:	how many of these it may write
- * @pending:	how many the CPU wrote that the device is to get (rule 4)
+ * @pending:	how many wait for a sync_for_device after a write (rule 4)
  * @since:	local_clock() of the oldest such write
  * @writer:	the instruction that made it
  */
@@ -45,8 +50,7 @@ void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
 void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
 
 void dod_owner_note_unseen(void);
-bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
-		    struct dod_range *range);
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_range *range);
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range);
 void dod_owner_repoison(u64 phys);
@@ -54,12 +58,10 @@ void dod_owner_seen_write(u64 phys, u64 size);
 void dod_owner_seen_edge_write(u64 phys, u64 last);
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
 bool dod_owner_write(const struct dod_access *access, const struct dod_write *record);
-bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
-			 struct dod_range *range);
-bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
-			  bool writable, struct dod_mapping *copy);
-u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
-			  bool after);
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *range);
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
+			  struct dod_mapping *copy);
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
@@ -77,7 +79,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
  * @m:		a copy of it
  * @owned:	the device owns some of that memory: @range
  * @range:	what it owns
- * @lost:	writes that the device will not get
+ * @lost:	writes that no sync_for_device covered
  */
 struct dod_freed {
 	struct dod_mapping m;
@@ -92,8 +94,7 @@ void dod_owner_mark_leaked(const struct dod_mapping *copy);
 bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
 			  struct dod_range *range);
 
-int dod_owner_start(unsigned int reserve,
-		    unsigned int max);
+int dod_owner_start(unsigned int reserve, unsigned int max);
 void dod_owner_stop(void);
 void dod_owner_stop_guarding(void);
 long dod_owner_live(void);

@@ -100,7 +100,7 @@ void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
 	to = last + margin;
 
 	/* Without mappings that have ended: see dod_stale_keep(). */
-	dod_walk_begin(&w, shard, &dod_by_phys->spanning);
+	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_overlap(m, &w, from, to)
 		poison_mapping(m, start, last);
 	dod_walk_end(&w);

@@ -7,14 +7,16 @@
  */
 #include "internal.h"
 
-/* The mapping may end when its physical lock, which is held, is dropped: report a copy. */
-void dod_result_copy(struct dod_content_result *result, const struct dod_mapping *m)
+/* The mapping may end before it is reported; dod_pool_put() is to free the copy. */
+struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m)
 {
-	result->m = dod_pool_get(&dod_mapping_pool);
-	if (result->m)
-		*result->m = *m;
+	struct dod_mapping *copy = dod_pool_get(&dod_mapping_pool);
+
+	if (copy)
+		*copy = *m;
 	else
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+	return copy;
 }
 
 /* === Writes that no sync_for_device covered =============================== */
@@ -86,12 +88,8 @@ static void note_unwritten(const struct dod_call *call, struct dod_content_resul
 	u->bytes += result->untouched;
 	if (u->m || !m)
 		return;
-	u->m = dod_pool_get(&dod_mapping_pool);
 	u->from = result->from;
-	if (u->m)
-		*u->m = *m;
-	else
-		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+	u->m = dod_copy_mapping(m);
 }
 
 /* All entries of a list were compared, and it wrote nothing to @u->m. No lock is held. */

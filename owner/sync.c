@@ -138,7 +138,7 @@ static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 	struct dod_walk w;
 	bool known = false;
 
-	dod_walk_lock_dma(&w, dev, dma_addr);
+	dod_walk_lock(&w, dod_by_dma, dma_shard(dev, dma_addr));
 	dod_for_each_tree(tree, &w)
 		known = known || has_dma(tree, dev, dma_addr);
 	dod_walk_unlock(&w);
@@ -216,7 +216,7 @@ static u64 sync_one(const struct dod_call *call, const struct dod_transition *t,
 	int best = 0;
 
 	result_init(&result);
-	dod_walk_lock_dma(&w, call->dev, dma_addr);
+	dod_walk_lock(&w, dod_by_dma, dma_shard(call->dev, dma_addr));
 	dod_for_each_tree(tree, &w)
 		m = find_sync(tree, call, dma_addr, size, t, *group, &best) ?: m;
 	if (m) {

@@ -240,27 +240,16 @@ static bool group_matches(const struct dod_mapping *leader, struct scatterlist *
 static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, u64 size,
 		      struct scatterlist *sg, int nents)
 {
-	int fits = 1;
+	bool matches = sg ? group_matches(m, sg, nents) : dod_size(m) == size;
 
-	/* Better to lose a mapping with poison than to keep one whose memory was freed. */
-	if (!m->freed)
-		fits += 128;
-	if (m->kind == call->kind)
-		fits += 64;
-	if (m->dir == call->dir)
-		fits += 16;
-	/* Without its lock: if it changes just now, the driver does not unmap it just now. */
-	if (READ_ONCE(m->ranges.rb_root.rb_node))
-		fits += 8;
-	if (!READ_ONCE(m->pending))
-		fits += 2;
-	if (m->owned_at_map == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		fits += 4;
-	if (call->kind == DOD_SG)
-		fits += 32 * group_matches(m, sg, nents);
-	else
-		fits += 32 * (dod_size(m) == size);
-	return fits;
+	/*
+	 * Better to lose a mapping with poison than to keep one whose memory was freed. Ranges
+	 * are read without their lock: if they change just now, this is not what is unmapped.
+	 */
+	return 1 + 128 * !m->freed + 64 * (m->kind == call->kind) + 32 * matches +
+	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_root.rb_node) +
+	       4 * (m->owned_at_map == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) +
+	       2 * !READ_ONCE(m->pending);
 }
 
 /*
@@ -298,7 +287,7 @@ static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_
 	struct dod_walk w;
 	int best = 0;
 
-	dod_walk_lock_dma(&w, call->dev, dma_addr);
+	dod_walk_lock(&w, dod_by_dma, dma_shard(call->dev, dma_addr));
 	dod_for_each_tree(tree, &w) {
 		m = find_unmap(tree, call, dma_addr, size, sg, nents, &best);
 		if (m) {

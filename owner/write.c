@@ -309,7 +309,7 @@ void dod_owner_seen_write(u64 phys, u64 size)
 	struct dod_walk w;
 
 	for_each_region(from, to, phys, last) {
-		dod_walk_lock_phys(&w, from);
+		dod_walk_lock(&w, dod_by_phys, phys_shard(from));
 		dod_for_each_overlap(m, &w, from, to)
 			if (m->content)
 				dod_judge_ops.content_written(m, from, to);
