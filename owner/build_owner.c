@@ -4,6 +4,8 @@
  * of these files, and calls between them cost less this way. make DOD_SPLIT=1 compiles each
  * by itself.
  */
+#define DOD_BUILD_OWNER
+
 #include "device.c"
 #include "free.c"
 #include "index.c"

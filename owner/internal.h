@@ -35,6 +35,16 @@
 #include <linux/hash.h>
 #include <linux/sched/clock.h>
 
+/*
+ * Functions of one file of owner/ that others call. Where all files are one unit they are
+ * static, by these prototypes: a call of a function with one caller costs nothing then.
+ */
+#ifdef DOD_BUILD_OWNER
+#define __owner		static
+#else
+#define __owner
+#endif
+
 #define REGION_SHIFT	21
 #define SHARD_BITS	6
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
@@ -55,8 +65,8 @@ struct index {
 
 extern struct index *dod_by_phys, *dod_by_dma;
 
-int dod_index_start(void);
-void dod_index_stop(void);
+__owner int dod_index_start(void);
+__owner void dod_index_stop(void);
 
 static inline bool crosses_region(u64 start, u64 last)
 {
@@ -97,20 +107,20 @@ static inline struct index_tree *nth_phys_tree(unsigned int n)
 	return n == NR_SHARDS ? &dod_by_phys->spanning : &dod_by_phys->shard[n];
 }
 
-bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
-void dod_unindex_phys(struct index_tree *tree, struct dod_mapping *m);
-void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with);
-struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last);
-struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last);
-struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last, u8 kinds);
-struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
-struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
+__owner bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
+__owner void dod_unindex_phys(struct index_tree *tree, struct dod_mapping *m);
+__owner void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with);
+__owner struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last);
+__owner struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last);
+__owner struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last, u8 kinds);
+__owner struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
+__owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
 
-void dod_index_dma(struct dod_mapping *m);
-bool dod_unlink(struct dod_mapping *m);
-void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
-struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last);
-struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_index_dma(struct dod_mapping *m);
+__owner bool dod_unlink(struct dod_mapping *m);
+__owner void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
+__owner struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last);
+__owner struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last);
 
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
 {
@@ -227,8 +237,8 @@ enum keep {
 	FINISH		= BIT(2),	/* the device is done with what follows: rule 6b */
 };
 
-struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last);
-struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last);
+__owner struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last);
+__owner struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last);
 
 #define for_each_range(r, m, start, last)				\
 	for ((r) = dod_range_first(m, start, last); (r);		\
@@ -244,18 +254,18 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 	return container_of(r, struct dod_pending, range);
 }
 
-int dod_ranges_start(unsigned int reserve, unsigned int max);
-void dod_ranges_stop(void);
-void dod_range_put(struct dod_mapping *m, struct dod_range *r);
-void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
-void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
-		   enum dod_state state);
-void dod_range_resize(struct dod_range *r, u64 start, u64 last);
-bool dod_has_state(const struct dod_mapping *m, u8 state);
-bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep keep);
-bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last, enum keep keep);
-bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
-struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
+__owner int dod_ranges_start(unsigned int reserve, unsigned int max);
+__owner void dod_ranges_stop(void);
+__owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
+__owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
+__owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
+			   enum dod_state state);
+__owner void dod_range_resize(struct dod_range *r, u64 start, u64 last);
+__owner bool dod_has_state(const struct dod_mapping *m, u8 state);
+__owner bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep keep);
+__owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last, enum keep keep);
+__owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
+__owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
 
 /* === Line edges: the rest of the first and last cache line, rule 10 ======= */
 
@@ -297,15 +307,15 @@ static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool t
 extern u16 dod_widest_line;
 extern atomic_t dod_spanning_changes;
 
-void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last);
-void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
-void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
-void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
-bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
-void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
-void dod_spanning_begin(void);
-void dod_poison_spanning(u64 start, u64 last);
-void dod_spanning_end(u64 start, u64 last);
+__owner void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
+__owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
+__owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_spanning_begin(void);
+__owner void dod_poison_spanning(u64 start, u64 last);
+__owner void dod_spanning_end(u64 start, u64 last);
 
 /*
  * The CPU may access [start, last] as soon as we return, and a guard that acts by itself
@@ -322,13 +332,13 @@ static inline void wait_unwatched(u64 start, u64 last)
 
 extern atomic_t dod_nr_stale;
 
-void dod_stale_begin(struct dod_mapping *m);
-void dod_stale_end(struct index_tree *shard, struct dod_mapping *m);
-void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
-void dod_stale_forget(u64 start, u64 last);
-bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
-bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
-bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_stale_begin(struct dod_mapping *m);
+__owner void dod_stale_end(struct index_tree *shard, struct dod_mapping *m);
+__owner void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
+__owner void dod_stale_forget(u64 start, u64 last);
+__owner bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
+__owner bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
+__owner bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m);
 
 static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
 {
@@ -338,11 +348,11 @@ static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
 
 /* === overlap.c ============================================================ */
 
-void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
-void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
-			   u64 last, bool fresh, bool lone);
-void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
-void dod_overlap_spanning(u64 start, u64 last);
+__owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
+__owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
+				   u64 last, bool fresh, bool lone);
+__owner void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_overlap_spanning(u64 start, u64 last);
 
 static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
 {
@@ -381,31 +391,31 @@ static inline u64 dod_distance(const struct dod_mapping *m, const struct dod_pla
 	return p->at > last ? p->at - last : 0;
 }
 
-int dod_record_start(unsigned int reserve, unsigned int max);
-void dod_record_stop(void);
-struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
-				   u64 dma_addr, u64 size);
-void dod_note_caller(const struct dod_call *call, struct dod_who *who, unsigned long *frames,
-		     unsigned int depth);
-void dod_history_put(struct dod_mapping *m);
-bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
+__owner int dod_record_start(unsigned int reserve, unsigned int max);
+__owner void dod_record_stop(void);
+__owner struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
+					   u64 dma_addr, u64 size);
+__owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
+			     unsigned long *frames, unsigned int depth);
+__owner void dod_history_put(struct dod_mapping *m);
+__owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 
 /* === device.c ============================================================= */
 
-int dod_device_start(void);
-void dod_device_stop(void);
-struct dod_device *dod_device_get(const struct device *dev);
-void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
+__owner int dod_device_start(void);
+__owner void dod_device_stop(void);
+__owner struct dod_device *dod_device_get(const struct device *dev);
+__owner void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
 
 /* === pending.c ============================================================ */
 
-int dod_pending_start(unsigned int reserve, unsigned int max);
-void dod_pending_stop(void);
-struct dod_pending *dod_pending_get(const struct dod_write *write);
-struct dod_pending *dod_pending_copy(const struct dod_pending *p);
-bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
-void dod_pending_set_written(struct dod_pending *p, u64 start, u64 last);
-bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
+__owner int dod_pending_start(unsigned int reserve, unsigned int max);
+__owner void dod_pending_stop(void);
+__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
+__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
+__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
+__owner void dod_pending_set_written(struct dod_pending *p, u64 start, u64 last);
+__owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
 
 /* === result.c ============================================================= */
 
@@ -423,13 +433,13 @@ struct dod_unwritten {
 	bool touched;
 };
 
-struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
-void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m, u64 start,
-			 u64 last, bool was_owned);
-void __dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
-void __dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
-void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
-		      const struct dod_mapping *m);
+__owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
+__owner void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m,
+				 u64 start, u64 last, bool was_owned);
+__owner void __dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
+__owner void __dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
+__owner void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
+			      const struct dod_mapping *m);
 
 static inline void result_init(struct dod_content_result *result)
 {
@@ -483,29 +493,30 @@ struct dod_transition {
 extern const struct dod_transition dod_transitions[];
 extern bool dod_any_bounced;
 
-u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
-		      enum keep keep);
-void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
-			  u8 dir, bool lone);
-bool dod_change_owner(const struct dod_call *call, const struct dod_transition *t,
-		      struct dod_mapping *m, u64 start, u64 *to,
-		      struct dod_content_result *result);
+__owner u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+			      enum keep keep);
+__owner void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start,
+				  u64 last, u8 dir, bool lone);
+__owner bool dod_change_owner(const struct dod_call *call, const struct dod_transition *t,
+			      struct dod_mapping *m, u64 start, u64 *to,
+			      struct dod_content_result *result);
 
 /* === unmap.c ============================================================== */
 
-bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed);
-void dod_end_tree(struct index_tree *tree);
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr);
-struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
-				  u64 start, u64 last);
+__owner bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed);
+__owner void dod_end_tree(struct index_tree *tree);
+__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
+				u64 dma_addr);
+__owner struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
+					  u64 start, u64 last);
 
 /* === free.c =============================================================== */
 
 extern atomic_t dod_nr_leaked;
 
-struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);
-bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
-		    struct dod_content_result *result);
-void dod_check_reuse(const struct dod_mapping *m);
+__owner struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);
+__owner bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
+			    struct dod_content_result *result);
+__owner void dod_check_reuse(const struct dod_mapping *m);
 
 #endif /* DOD_OWNER_INTERNAL_H */

@@ -107,7 +107,8 @@ struct dod_judge_ops {
 	void (*content_begin)(const struct dod_call *call, struct dod_mapping *m);
 	void (*content_end)(struct dod_mapping *m);
 	void (*content_to_device)(struct dod_mapping *m, u64 start, u64 last,
-				  const struct dod_range *range, bool fresh, bool shared, bool writable);
+				  const struct dod_range *range, bool fresh, bool shared,
+				  bool writable);
 	void (*content_overlap)(struct dod_mapping *m, u64 start, u64 last, bool writable);
 	void (*content_written)(struct dod_mapping *m, u64 start, u64 last);
 	void (*content_watch)(const struct dod_call *call, struct dod_mapping *m, u64 start,
