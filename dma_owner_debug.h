@@ -374,6 +374,7 @@ struct dod_sync {
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
  * @dropped:	there were too few records: nothing of this call is tracked
+ * @event:	what it does to mapped memory, unless it is a map or unmap call
  * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */
@@ -387,6 +388,7 @@ struct dod_call {
 
 	struct dod_mapping *leader, *tail;
 	bool dropped;
+	const struct dod_transition *event;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;
 };

@@ -61,8 +61,7 @@ struct index {
 	struct index_tree spanning;
 };
 
-/* === index.c ============================================================== */
-
+/* index.c */
 extern struct index *dod_by_phys, *dod_by_dma;
 
 __owner int dod_index_start(void);
@@ -227,7 +226,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 	for ((tree) = (w)->shard; (tree);				\
 	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
 
-/* === ranges.c ============================================================= */
+/* ranges.c */
 
 /* What a change to the CPU leaves alone, as bits, and what else it does. */
 enum keep {
@@ -301,7 +300,7 @@ static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool t
 	return dod_device_writes(m, line, line + m->line - 1);
 }
 
-/* === poison.c ============================================================= */
+/* poison.c */
 
 /* The longest cache line that was ever in force: line edges are looked for so far. */
 extern u16 dod_widest_line;
@@ -328,8 +327,7 @@ static inline void wait_unwatched(u64 start, u64 last)
 		dod_poison_ops.wait_unwatched(start, last);
 }
 
-/* === stale.c ============================================================== */
-
+/* stale.c */
 extern atomic_t dod_nr_stale;
 
 __owner void dod_stale_begin(struct dod_mapping *m);
@@ -346,8 +344,7 @@ static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
 		__dod_stale_drop(shard, start, last);
 }
 
-/* === overlap.c ============================================================ */
-
+/* overlap.c */
 __owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
 __owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
 				   u64 last, bool fresh, bool lone);
@@ -373,7 +370,7 @@ static inline void copy_edges(struct index_tree *shard, struct dod_mapping *m)
 		__dod_copy_edges(shard, m);
 }
 
-/* === record.c ============================================================= */
+/* record.c */
 
 /* An address, physical or of a device. */
 struct dod_place {
@@ -400,15 +397,13 @@ __owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
 __owner void dod_history_put(struct dod_mapping *m);
 __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 
-/* === device.c ============================================================= */
-
+/* device.c */
 __owner int dod_device_start(void);
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
 __owner void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
 
-/* === pending.c ============================================================ */
-
+/* pending.c */
 __owner int dod_pending_start(unsigned int reserve, unsigned int max);
 __owner void dod_pending_stop(void);
 __owner struct dod_pending *dod_pending_get(const struct dod_write *write);
@@ -417,7 +412,7 @@ __owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 l
 __owner void dod_pending_set_written(struct dod_pending *p, u64 start, u64 last);
 __owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
 
-/* === result.c ============================================================= */
+/* result.c */
 
 /**
  * struct dod_unwritten - what the device did not write of a list
@@ -466,7 +461,7 @@ static inline void report_unwritten(const struct dod_call *call, struct dod_unwr
 		__dod_report_unwritten(call, u);
 }
 
-/* === owner.c ============================================================== */
+/* owner.c */
 
 /**
  * struct dod_transition - what an event does to a range of a mapping
@@ -497,12 +492,10 @@ __owner u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u
 			      enum keep keep);
 __owner void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start,
 				  u64 last, u8 dir, bool lone);
-__owner bool dod_change_owner(const struct dod_call *call, const struct dod_transition *t,
-			      struct dod_mapping *m, u64 start, u64 *to,
-			      struct dod_content_result *result);
+__owner bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start,
+			      u64 *to, struct dod_content_result *result);
 
-/* === unmap.c ============================================================== */
-
+/* unmap.c */
 __owner bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed);
 __owner void dod_end_tree(struct index_tree *tree);
 __owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
@@ -510,8 +503,7 @@ __owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_
 __owner struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
 					  u64 start, u64 last);
 
-/* === free.c =============================================================== */
-
+/* free.c */
 extern atomic_t dod_nr_leaked;
 
 __owner struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);

@@ -88,19 +88,18 @@ static void note_sync(const struct dod_call *call, struct dod_mapping *m, u64 st
  * A sync in the opposite direction does nothing, on any machine: a sync for the CPU does not
  * show what the device wrote, and a sync for the device sends nothing.
  */
-static bool is_idle(const struct dod_call *call, const struct dod_transition *t,
-		    struct dod_mapping *m, u64 start, u64 last)
+static bool is_idle(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
 {
-	if (t->for_device)
+	if (call->event->for_device)
 		return call->dir == DMA_FROM_DEVICE && m->dir == DMA_TO_DEVICE;
-	return t->for_cpu && call->dir == DMA_TO_DEVICE && m->dir != DMA_TO_DEVICE &&
+	return call->event->for_cpu && call->dir == DMA_TO_DEVICE && m->dir != DMA_TO_DEVICE &&
 	       dod_device_writes(m, start, last);
 }
 
-static enum keep what_to_keep(const struct dod_call *call, const struct dod_transition *t)
+static enum keep what_to_keep(const struct dod_call *call)
 {
-	if (!t->for_cpu)
-		return t->keep;
+	if (!call->event->for_cpu)
+		return call->event->keep;
 	/* Pending writes are sent, even if the device may write there: rule 4. */
 	if (call->dir == DMA_TO_DEVICE)
 		return KEEP_PENDING | KEEP_WRITABLE;
@@ -128,58 +127,58 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
  * Returns true where the caller has to call dod_spanning_end() for the range, which may have
  * grown, when no lock is held.
  */
-bool dod_change_owner(const struct dod_call *call, const struct dod_transition *t,
-		      struct dod_mapping *m, u64 start, u64 *to,
+bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 *to,
 		      struct dod_content_result *result)
 {
+	const struct dod_transition *event = call->event;
 	struct index_tree *tree = tree_of(m);
-	enum keep keep = what_to_keep(call, t);
+	enum keep keep = what_to_keep(call);
 	u64 last = *to;
 	bool idle;
 
 	lockdep_assert_held(&tree->lock);
-	if (m->not_ram || m->freed || (t->bounced_only && !m->bounced))
+	if (m->not_ram || m->freed || (event->bounced_only && !m->bounced))
 		return false;
-	idle = is_idle(call, t, m, start, last);
+	idle = is_idle(call, m, start, last);
 	if (unlikely(idle)) {
 		/* The sync itself follows. */
-		if (t->bounced_only)
+		if (event->bounced_only)
 			return false;
 		dod_count(DOD_C_SYNCS_IDLE);
-		if (t->for_device)
+		if (event->for_device)
 			return false;
 		m->idle_sync = call->caller;
 	}
-	if (t->stamp_sync)
+	if (event->stamp_sync)
 		note_sync(call, m, start, last);
-	if (t->untrap) {
+	if (event->untrap) {
 		/* A bounced mapping does need syncs. */
 		if (m->bounced || m->trap == DOD_TRAP_NONE)
 			return false;
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
 		dod_judge_ops.content_end(m);
 	}
-	if (t->compare)
+	if (event->compare)
 		compare(call, m, start, last, idle, result);
 
 	if (m->spanning) {
 		dod_spanning_begin();
-		if (t->to_device) {
+		if (event->to_device) {
 			dod_ranges_to_device(m, start, to, call->dir);
 			dod_overlap_to_device(tree, m, start, last, false, false);
 		} else {
 			dod_ranges_to_cpu_from(m, &start, to, keep);
 		}
 	} else {
-		if (t->to_device)
+		if (event->to_device)
 			dod_to_device_single(tree, m, start, last, call->dir, false);
 		else
 			last = dod_to_cpu_single(tree, m, start, last, keep);
 		copy_edges(tree, m);
-		if (t->watch_writes)
+		if (event->watch_writes)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}
-	if (t->untrap)
+	if (event->untrap)
 		m->trap = DOD_TRAP_NONE;
 	return m->spanning;
 }

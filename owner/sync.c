@@ -35,13 +35,12 @@ static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
 	return false;
 }
 
-static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 start, u64 last,
-		     const struct dod_transition *t)
+static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 start, u64 last)
 {
 	u64 to = min(last, m->last);
 	bool changes;
 
-	if (t->for_device)
+	if (call->event->for_device)
 		changes = !owns_all(m, start, to);
 	else
 		changes = dod_range_first(m, start, to);
@@ -50,14 +49,14 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 sta
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, u64 dma_addr,
-			    u64 size, const struct dod_transition *t)
+			    u64 size)
 {
 	struct index_tree *phys = tree_of(m);
 	u64 start = m->start + (dma_addr - m->dma_addr);
 	int fits;
 
 	dod_lock(&phys->lock);
-	fits = sync_fits(m, call, start, start + size - 1, t);
+	fits = sync_fits(m, call, start, start + size - 1);
 	dod_unlock(&phys->lock);
 	return fits;
 }
@@ -67,8 +66,8 @@ static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, 
  * if that is known. The tree is locked.
  */
 static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_call *call,
-				     u64 dma_addr, u64 size, const struct dod_transition *t,
-				     const struct dod_mapping *group, int *best)
+				     u64 dma_addr, u64 size, const struct dod_mapping *group,
+				     int *best)
 {
 	bool several = READ_ONCE(dod_by_dma->spanning.nr);
 	struct dod_mapping *m, *found = NULL;
@@ -85,11 +84,11 @@ static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_c
 			continue;
 		}
 		if (!several)
-			*best = sync_fits_locked(found, call, dma_addr, size, t);
+			*best = sync_fits_locked(found, call, dma_addr, size);
 		several = true;
 		if (*best == SYNC_FITS)
 			break;
-		fits = sync_fits_locked(m, call, dma_addr, size, t);
+		fits = sync_fits_locked(m, call, dma_addr, size);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -100,8 +99,7 @@ static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_c
 
 /* The same by physical address. */
 static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct dod_call *call,
-					  u64 start, u64 last, const struct dod_transition *t,
-					  int *best)
+					  u64 start, u64 last, int *best)
 {
 	struct dod_mapping *m, *found = NULL;
 
@@ -110,7 +108,7 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 
 		if (m->dev != call->dev)
 			continue;
-		fits = sync_fits(m, call, start, last, t) + 16 * (m->kind == DOD_SG);
+		fits = sync_fits(m, call, start, last) + 16 * (m->kind == DOD_SG);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
@@ -145,10 +143,9 @@ static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 	return known;
 }
 
-static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr,
-				const struct dod_transition *t)
+static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr)
 {
-	if (!t->count_unmatched)
+	if (!call->event->count_unmatched)
 		return;
 	dod_count(DOD_C_UNMATCHED_SYNCS);
 	dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
@@ -163,24 +160,23 @@ struct synced {
 };
 
 /* The physical lock of the mapping is held; @s says which part, and then what has changed. */
-static __always_inline void sync_locked(const struct dod_call *call,
-					const struct dod_transition *t, struct dod_mapping *m,
+static __always_inline void sync_locked(const struct dod_call *call, struct dod_mapping *m,
 					struct synced *s, struct dod_content_result *result)
 {
 	/* Memory that a sync for the device covers is the CPU's until then: it may be freed. */
-	if (t->compare && unlikely(dod_find_freed(m, s->start, s->last, result))) {
+	if (call->event->compare && unlikely(dod_find_freed(m, s->start, s->last, result))) {
 		s->start = m->start;
 		s->last = m->last;
 		s->spanning = m->spanning;
 	} else {
-		s->spanning = dod_change_owner(call, t, m, s->start, &s->last, result);
+		s->spanning = dod_change_owner(call, m, s->start, &s->last, result);
 	}
 }
 
 /* A lock of the DMA index keeps the mapping alive; interrupts are off. */
 static __always_inline struct synced
-sync_mapping(const struct dod_call *call, const struct dod_transition *t, struct dod_mapping *m,
-	     u64 dma_addr, u64 size, struct dod_content_result *result)
+sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u64 size,
+	     struct dod_content_result *result)
 {
 	struct index_tree *phys = tree_of(m);
 	struct synced s = { .start = m->start + (dma_addr - m->dma_addr) };
@@ -191,12 +187,12 @@ sync_mapping(const struct dod_call *call, const struct dod_transition *t, struct
 	if (dma_addr - m->dma_addr > m->last - m->start)
 		return s;
 	s.last = s.start + min(s.done - 1, m->last - s.start);
-	if (t->untrap) {
+	if (call->event->untrap) {
 		s.start = m->start;
 		s.last = m->last;
 	}
 	dod_lock(&phys->lock);
-	sync_locked(call, t, m, &s, result);
+	sync_locked(call, m, &s, result);
 	dod_unlock(&phys->lock);
 	return s;
 }
@@ -205,8 +201,8 @@ sync_mapping(const struct dod_call *call, const struct dod_transition *t, struct
  * Syncs up to the end of the mapping at a DMA address; @group as in find_sync(), filled in.
  * Returns the number of bytes, 0 if there is no mapping.
  */
-static u64 sync_one(const struct dod_call *call, const struct dod_transition *t, u64 dma_addr,
-		    u64 size, const struct dod_mapping **group)
+static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
+		    const struct dod_mapping **group)
 {
 	struct dod_content_result result DOD_UNINITIALIZED;
 	struct dod_mapping *m = NULL;
@@ -218,9 +214,9 @@ static u64 sync_one(const struct dod_call *call, const struct dod_transition *t,
 	result_init(&result);
 	dod_walk_lock(&w, dod_by_dma, dma_shard(call->dev, dma_addr));
 	dod_for_each_tree(tree, &w)
-		m = find_sync(tree, call, dma_addr, size, t, *group, &best) ?: m;
+		m = find_sync(tree, call, dma_addr, size, *group, &best) ?: m;
 	if (m) {
-		s = sync_mapping(call, t, m, dma_addr, size, &result);
+		s = sync_mapping(call, m, dma_addr, size, &result);
 		*group = m->group;
 	}
 	dod_walk_unlock(&w);
@@ -236,8 +232,7 @@ static u64 sync_one(const struct dod_call *call, const struct dod_transition *t,
  * An IOMMU merges the DMA addresses of a list, so entries are found by their memory. No
  * walk: the change of a mapping of the shard takes the lock of spanning mappings itself.
  */
-static void sync_entry(const struct dod_call *call, const struct dod_transition *t,
-		       struct scatterlist *sg)
+static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 {
 	u64 start = sg_phys(sg), last = start + sg->length - 1;
 	struct index_tree *shard = phys_shard(start), *spanning = &dod_by_phys->spanning;
@@ -249,19 +244,19 @@ static void sync_entry(const struct dod_call *call, const struct dod_transition 
 
 	result_init(&result);
 	dod_lock_irqsave(&shard->lock, flags);
-	m = find_sync_phys(shard, call, start, last, t, &best);
+	m = find_sync_phys(shard, call, start, last, &best);
 	if (READ_ONCE(spanning->nr)) {
 		dod_lock(&spanning->lock);
-		better = find_sync_phys(spanning, call, start, last, t, &best);
+		better = find_sync_phys(spanning, call, start, last, &best);
 		if (better) {
 			s.last = min(last, better->last);
-			sync_locked(call, t, better, &s, &result);
+			sync_locked(call, better, &s, &result);
 		}
 		dod_unlock(&spanning->lock);
 	}
 	if (m && !better) {
 		s.last = min(last, m->last);
-		sync_locked(call, t, m, &s, &result);
+		sync_locked(call, m, &s, &result);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
 	if (s.spanning)
@@ -269,14 +264,17 @@ static void sync_entry(const struct dod_call *call, const struct dod_transition 
 	wait_unwatched(s.start, s.last);
 	report_sync(call, &result);
 	if (!m && !better && !is_known_by_dma(call->dev, sg_dma_address(sg)))
-		note_unmatched_sync(call, sg_dma_address(sg), t);
+		note_unmatched_sync(call, sg_dma_address(sg));
 }
 
 /* === Events =============================================================== */
 
 /* Returns false if the event can change nothing. */
-static bool begin(struct dod_call *call, const struct dod_transition *t, struct dod_sync *sync)
+static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_sync *sync)
 {
+	const struct dod_transition *t = &dod_transitions[event];
+
+	call->event = t;
 	if (t->bounced_only && !READ_ONCE(dod_any_bounced))
 		return false;
 	if (t->count_unmatched)
@@ -299,17 +297,16 @@ static bool begin(struct dod_call *call, const struct dod_transition *t, struct 
  */
 void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u64 size)
 {
-	const struct dod_transition *t = &dod_transitions[event];
 	const struct dod_mapping *group = NULL;
 	struct dod_sync sync DOD_UNINITIALIZED;
 
-	if (!begin(call, t, &sync))
+	if (!begin_event(call, event, &sync))
 		return;
 	while (size) {
-		u64 done = sync_one(call, t, dma_addr, size, &group);
+		u64 done = sync_one(call, dma_addr, size, &group);
 
 		if (!done) {
-			note_unmatched_sync(call, dma_addr, t);
+			note_unmatched_sync(call, dma_addr);
 			return;
 		}
 		dma_addr += done;
@@ -327,18 +324,17 @@ void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u
 void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatterlist *sg,
 		       int nents)
 {
-	const struct dod_transition *t = &dod_transitions[event];
 	struct dod_sync sync DOD_UNINITIALIZED;
 	struct dod_unwritten unwritten = {};
 	struct scatterlist *s;
 	int i;
 
-	if (!begin(call, t, &sync))
+	if (!begin_event(call, event, &sync))
 		return;
 	call->unwritten = &unwritten;
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
-			sync_entry(call, t, s);
+			sync_entry(call, s);
 	report_unwritten(call, &unwritten);
 }
 
@@ -346,7 +342,6 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 dma_addr,
 			   u64 last)
 {
-	const struct dod_transition *t = &dod_transitions[DOD_SYNC_IOVA];
 	struct dod_content_result result = {};
 	struct dod_mapping *m;
 	unsigned long flags;
@@ -361,7 +356,7 @@ static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 d
 			next = m->dma_addr + 1;
 			call->dir = m->dir;
 			if (m->owned_at_map)
-				s = sync_mapping(call, t, m, m->dma_addr, dod_size(m), &result);
+				s = sync_mapping(call, m, m->dma_addr, dod_size(m), &result);
 		}
 		dod_unlock_irqrestore(&tree->lock, flags);
 		if (s.spanning)
@@ -383,6 +378,7 @@ void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size)
 
 	if (!size)
 		return;
+	call->event = &dod_transitions[DOD_SYNC_IOVA];
 	iova_to_device(&dod_by_dma->spanning, call, dma_addr, last);
 	for_each_region(from, to, dma_addr, last)
 		iova_to_device(dma_shard(call->dev, from), call, from, to);
