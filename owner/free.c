@@ -94,12 +94,12 @@ static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, 
 	return freed->owned || freed->lost;
 }
 
-/* The first mapping of [start, last] from @first on whose memory was not freed before. */
+/* Overlaps [start, last], does not begin before @first, and its memory was not freed yet. */
 static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start, u64 last, u64 first)
 {
 	struct dod_mapping *m;
 
-	for_each_overlap(m, tree, start, last)
+	for_each_in_tree(m, tree, start, last)
 		if (!m->freed && m->start >= first)
 			return m;
 	return NULL;
@@ -173,7 +173,7 @@ static struct dod_mapping *find_earlier(struct index_tree *tree, u64 start, u64 
 {
 	struct dod_mapping *m;
 
-	for_each_overlap(m, tree, start, last)
+	for_each_in_tree(m, tree, start, last)
 		if (m->start < start && dod_range_first(m, start, last))
 			return m;
 	return NULL;
@@ -261,7 +261,7 @@ static struct dod_mapping *scan(struct index_tree *tree, u64 start, struct dod_r
 	u64 at = 0;
 
 	*range = NULL;
-	for_each_overlap(m, tree, start, U64_MAX) {
+	for_each_in_tree(m, tree, start, U64_MAX) {
 		if (m->start < start)
 			continue;
 		if (nr++ >= SCANNED && m->start != at)
@@ -333,7 +333,7 @@ void dod_owner_mark_leaked(const struct dod_mapping *copy)
 	unsigned long flags;
 
 	dod_lock_irqsave(&tree->lock, flags);
-	for_each_overlap(m, tree, copy->start, copy->start)
+	for_each_in_tree(m, tree, copy->start, copy->start)
 		if (m->dev == copy->dev && m->dma_addr == copy->dma_addr && !m->leaked &&
 		    m->map.when == copy->map.when) {
 			m->leaked = true;
@@ -350,7 +350,7 @@ static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 l
 	struct dod_mapping *m;
 	struct dod_range *r;
 
-	for_each_overlap(m, tree, start, last) {
+	for_each_in_tree(m, tree, start, last) {
 		if (likely(!m->leaked))
 			continue;
 		range->start = max(m->start, start);

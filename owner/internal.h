@@ -139,11 +139,11 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
  * is held. Mappings that have ended, and are there for their stale bytes only (rule 3b), are
  * left out.
  */
-#define for_each_overlap(m, tree, start, last)				\
+#define for_each_in_tree(m, tree, start, last)				\
 	for ((m) = first_overlap(tree, start, last); (m);		\
 	     (m) = next_overlap(m, start, last))
 /* Only those of some kinds: enum dod_mapping_kind, as bits. 0 is any. */
-#define for_each_overlap_of(m, tree, start, last, kinds)		\
+#define for_each_in_tree_of(m, tree, start, last, kinds)		\
 	for ((m) = dod_kind_first(tree, start, last, kinds); (m);	\
 	     (m) = dod_kind_next(m, start, last, kinds))
 /* Those that have ended, too. */
@@ -161,10 +161,10 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 	     (m) = dod_dma_next(m, start, last))
 
 /**
- * struct dod_walk - a look-up in both trees that can have what is looked for
+ * struct dod_walk - a look-up in the tree of a shard and in that of spanning mappings
  *
- * @shard:	the tree of the shard, whose lock is held
- * @spanning:	that of spanning mappings, likewise; NULL if it is empty
+ * @shard:	the tree of the shard, locked
+ * @spanning:	that of spanning mappings, locked; NULL if it is empty
  * @flags:	of interrupts, as dod_walk_lock() found them
  */
 struct dod_walk {
@@ -172,7 +172,10 @@ struct dod_walk {
 	unsigned long flags;
 };
 
-/* For a caller that holds the lock of the shard; no mapping may be added meanwhile. */
+/*
+ * The caller holds the lock of the shard. A spanning mapping that is indexed right now is
+ * missed, and visits each of its regions later: dod_overlap_spanning().
+ */
 static __always_inline void dod_walk_begin(struct dod_walk *w, struct index *index,
 					   struct index_tree *shard)
 {
@@ -221,7 +224,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 /* The live mappings that overlap [start, last], which lies in the region of the shard. */
 #define dod_for_each_overlap(m, w, start, last)				\
 	for ((m) = walk_first(w, start, last); (m); (m) = walk_next(w, m, start, last))
-/* Where one tree must be finished before the next, or mappings that have ended count. */
+/* The trees in turn, where that is not enough, or mappings that have ended count. */
 #define dod_for_each_tree(tree, w)					\
 	for ((tree) = (w)->shard; (tree);				\
 	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)

@@ -258,7 +258,7 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 	struct dod_mapping *other;
 
 	/* Of memory that many devices read, all mappings are skipped at once. */
-	for_each_overlap_of(other, tree, start, last, kinds) {
+	for_each_in_tree_of(other, tree, start, last, kinds) {
 		if (other->group == m->group || !has_whole_lines(other) ||
 		    other->trap != DOD_TRAP_ALL)
 			continue;
@@ -364,7 +364,7 @@ static bool copy_nearest(struct index_tree *tree, const struct dod_place *p,
 		for_each_dma(m, tree, start, last)
 			found = copy_nearer(m, p, copy, found);
 	else
-		for_each_overlap(m, tree, start, last)
+		for_each_in_tree(m, tree, start, last)
 			found = copy_nearer(m, p, copy, found);
 	dod_unlock_irqrestore(&tree->lock, flags);
 	return found;
@@ -462,7 +462,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		unsigned long flags;
 
 		dod_lock_irqsave(&tree->lock, flags);
-		for_each_overlap(m, tree, *start, U64_MAX) {
+		for_each_in_tree(m, tree, *start, U64_MAX) {
 			if (m->start < *start)
 				continue;
 			if (m->start == *start && skipped < *skip) {
@@ -520,7 +520,7 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 		if (!READ_ONCE(tree->nr))
 			continue;
 		dod_lock_irqsave(&tree->lock, flags);
-		for_each_overlap(m, tree, 0, U64_MAX) {
+		for_each_in_tree(m, tree, 0, U64_MAX) {
 			if (m->dev != dev || m->binding != binding)
 				continue;
 			m->suspect = is_suspect(m, driver);

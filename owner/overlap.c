@@ -37,7 +37,7 @@ static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u6
 	struct dod_range *r, *next;
 	struct dod_mapping *m;
 
-	for_each_overlap_of(m, tree, start, last, DOD_KIND_STALE) {
+	for_each_in_tree_of(m, tree, start, last, DOD_KIND_STALE) {
 		if (m == by)
 			continue;
 		for_each_range_safe(r, next, m, start, last) {
@@ -74,7 +74,7 @@ static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 star
 		concerned |= DOD_KIND_SENT_CONTENT;
 		drop_stale(tree, m, start, last);
 	}
-	for_each_overlap_of(other, tree, start, last, concerned) {
+	for_each_in_tree_of(other, tree, start, last, concerned) {
 		if (other == m)
 			continue;
 		if (unlikely(other->pending))
@@ -95,7 +95,7 @@ void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin
 	u64 from = start - min(start, margin);
 	struct dod_mapping *m;
 
-	for_each_overlap(m, tree, from, last + margin)
+	for_each_in_tree(m, tree, from, last + margin)
 		dod_judge_ops.edges_forget(m, start, last);
 }
 
@@ -217,12 +217,12 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 	struct dod_mapping *m, *s;
 
 	dod_lock(&spanning->lock);
-	for_each_overlap(s, spanning, start, last) {
+	for_each_in_tree(s, spanning, start, last) {
 		u64 from = max(start, s->start), to = min(last, s->last);
 
 		if (s->dir != DMA_TO_DEVICE)
 			forget_edges(shard, from, to);
-		for_each_overlap(m, shard, from, to)
+		for_each_in_tree(m, shard, from, to)
 			overlap_pair(m, s, from, to);
 	}
 	dod_unlock(&spanning->lock);

@@ -3,8 +3,8 @@
  * What each event of the DMA API changes: the table of transitions, and one change of the
  * owner of a range. The rules are those of Documentation/dma_owner_debug.rst.
  *
- * The caller holds the physical lock of the mapping, whose regions it keeps from changing
- * unless the mapping is spanning: then dod_spanning_end() does the rest later.
+ * The caller holds the physical lock of the mapping. That of a spanning mapping does not
+ * guard any shadow: dod_spanning_end() poisons its regions later.
  */
 #include "internal.h"
 

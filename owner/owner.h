@@ -33,7 +33,7 @@ enum dod_event {
 	DOD_SYNC_FOR_CPU,	/* dma_sync_*_for_cpu(), at its entry: before a bounce copy */
 	DOD_SYNC_PREPARE,	/* dma_sync_*_for_device(), at its entry: before a bounce copy */
 	DOD_SYNC_FOR_DEVICE,	/* dma_sync_*_for_device(), at its end */
-	DOD_SYNC_IOVA,		/* dma_iova_sync() */
+	DOD_SYNC_IOVA,		/* dma_iova_sync(): by dod_owner_iova_to_device() */
 	DOD_NO_SYNC_NEEDED,	/* dma_need_sync() has told a driver that it may skip syncs */
 };
 

@@ -9,12 +9,12 @@
 
 #define ALL_BYTES	0xff
 
-static struct dod_pool pool;
+static struct dod_pool pending_pool;
 static atomic_t nr_pending;
 
-static struct dod_pending *get(void)
+static struct dod_pending *new_pending(void)
 {
-	struct dod_pending *p = dod_pool_get(&pool);
+	struct dod_pending *p = dod_pool_get(&pending_pool);
 
 	if (!p) {
 		dod_count(DOD_C_PENDING_POOL_EMPTY);
@@ -34,7 +34,7 @@ static struct dod_pending *get(void)
  */
 struct dod_pending *dod_pending_get(const struct dod_write *write)
 {
-	struct dod_pending *p = get();
+	struct dod_pending *p = new_pending();
 
 	if (!p)
 		return NULL;
@@ -58,7 +58,7 @@ struct dod_pending *dod_pending_get(const struct dod_write *write)
  */
 struct dod_pending *dod_pending_copy(const struct dod_pending *p)
 {
-	struct dod_pending *copy = get();
+	struct dod_pending *copy = new_pending();
 
 	if (copy)
 		*copy = *p;
@@ -74,7 +74,7 @@ struct dod_pending *dod_pending_copy(const struct dod_pending *p)
 void dod_pending_put(struct dod_pending *p)
 {
 	atomic_dec(&nr_pending);
-	dod_pool_put(&pool, p);
+	dod_pool_put(&pending_pool, p);
 }
 
 /**
@@ -146,10 +146,10 @@ bool dod_pending_join(struct dod_pending *p, u64 start, u64 last)
 
 int dod_pending_start(unsigned int reserve, unsigned int max)
 {
-	return dod_pool_init(&pool, sizeof(struct dod_pending), reserve, max);
+	return dod_pool_init(&pending_pool, sizeof(struct dod_pending), reserve, max);
 }
 
 void dod_pending_stop(void)
 {
-	dod_pool_destroy(&pool);
+	dod_pool_destroy(&pending_pool);
 }

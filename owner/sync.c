@@ -103,7 +103,7 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 {
 	struct dod_mapping *m, *found = NULL;
 
-	for_each_overlap(m, tree, start, start) {
+	for_each_in_tree(m, tree, start, start) {
 		int fits;
 
 		if (m->dev != call->dev)

@@ -149,7 +149,7 @@ static bool find_writable(struct index_tree *tree, u64 start, u64 *from, u64 *to
 	struct dod_mapping *m;
 	bool found = false;
 
-	for_each_overlap(m, tree, start, *from) {
+	for_each_in_tree(m, tree, start, *from) {
 		struct dod_range *r = dod_device_writes(m, start, *from);
 
 		if (!r)
@@ -347,7 +347,7 @@ static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
 {
 	struct dod_mapping *m;
 
-	for_each_overlap(m, tree, phys, phys)
+	for_each_in_tree(m, tree, phys, phys)
 		if (m->dev == copy->dev && m->start == copy->start &&
 		    m->last == copy->last && m->dir == copy->dir &&
 		    m->trap != DOD_TRAP_NONE)
