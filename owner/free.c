@@ -56,8 +56,7 @@ static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
  * A sync says that the memory is still in use. Was it freed unseen? Then the CPU owns all of
  * the mapping, as after a free that was seen. The physical lock of the mapping is held.
  */
-bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
-		    struct dod_content_result *result)
+bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last, struct dod_content_result *result)
 {
 	struct dod_range *r = dod_freed_range(m, start, last);
 

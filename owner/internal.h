@@ -49,6 +49,7 @@
 #define SHARD_BITS	6
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		((u64)DOD_GRANULE)
+#define ALL_BYTES	0xff	/* of a granule, as bits */
 
 struct index_tree {
 	raw_spinlock_t lock;
@@ -204,8 +205,7 @@ static __always_inline void dod_walk_unlock(struct dod_walk *w)
 	dod_unlock_irqrestore(&w->shard->lock, w->flags);
 }
 
-static __always_inline struct dod_mapping *walk_first(const struct dod_walk *w, u64 start,
-						      u64 last)
+static __always_inline struct dod_mapping *walk_first(const struct dod_walk *w, u64 start, u64 last)
 {
 	struct dod_mapping *m = first_overlap(w->shard, start, last);
 
@@ -412,7 +412,6 @@ __owner void dod_pending_stop(void);
 __owner struct dod_pending *dod_pending_get(const struct dod_write *write);
 __owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 __owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
-__owner void dod_pending_set_written(struct dod_pending *p, u64 start, u64 last);
 __owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
 
 /* result.c */
@@ -434,8 +433,8 @@ struct dod_unwritten {
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
 __owner void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m,
 				 u64 start, u64 last, bool was_owned);
-__owner void __dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
-__owner void __dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
+__owner void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
+__owner void dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
 __owner void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
 			      const struct dod_mapping *m);
 
@@ -450,18 +449,6 @@ static inline void result_init(struct dod_content_result *result)
 static inline bool result_any(const struct dod_content_result *result)
 {
 	return unlikely(result->types || result->lost);
-}
-
-static inline void report_sync(const struct dod_call *call, struct dod_content_result *result)
-{
-	if (unlikely(call->unwritten || result_any(result)))
-		__dod_report_sync(call, result);
-}
-
-static inline void report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
-{
-	if (unlikely(u->m))
-		__dod_report_unwritten(call, u);
 }
 
 /* owner.c */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * What owner/ calls of judge/, mostly with a lock held: owner/ includes nothing else of it.
- */
+/* What owner/ calls of judge/, mostly with a lock held: owner/ includes nothing else of it. */
 #ifndef DOD_JUDGE_OPS_H
 #define DOD_JUDGE_OPS_H
 

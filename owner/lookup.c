@@ -400,8 +400,7 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
-			struct dod_mapping *copy)
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy)
 {
 	struct dod_place p = { .dev = dev, .at = dma_addr, .near = near };
 	u64 first = dma_addr - min(dma_addr, near);

@@ -181,8 +181,7 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
  *
  * Rule 1: the device owns the memory if call->to_device. dod_owner_map_end() must follow.
  */
-void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
-		   u64 ram, bool bounced)
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced)
 {
 	struct dod_device *device;
 	struct dod_mapping *m;

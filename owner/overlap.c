@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-/* === Content and pending writes =========================================== */
-
 /* A write pending after a sync for the CPU is synced with any mapping of the memory. */
 static void drop_pending(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -31,8 +29,7 @@ static void set_shared(struct dod_mapping *m)
 }
 
 /* The device of @by may write [start, last]: nothing there is stale for other mappings. */
-static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u64 start,
-		       u64 last)
+static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u64 start, u64 last)
 {
 	struct dod_range *r, *next;
 	struct dod_mapping *m;
@@ -80,8 +77,7 @@ static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 star
 		if (unlikely(other->pending))
 			drop_pending(other, start, last);
 		if (other->content)
-			dod_judge_ops.content_overlap(other, start, last,
-						      m->dir != DMA_TO_DEVICE);
+			dod_judge_ops.content_overlap(other, start, last, m->dir != DMA_TO_DEVICE);
 	}
 	/* Only a mapping whose device reads needs to know. */
 	*writable |= m->dir == DMA_TO_DEVICE &&
@@ -124,11 +120,8 @@ void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 s
 						fresh, shared, writable);
 }
 
-/* === Line edges =========================================================== */
-
 /* Does the device of another mapping write there? The lock of the shard is held. */
-static bool others_write(struct index_tree *shard, const struct dod_mapping *m, u64 start,
-			 u64 last)
+static bool others_write(struct index_tree *shard, const struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_mapping *other;
 	struct dod_walk w;
@@ -192,8 +185,6 @@ void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
 	copy_edge(shard, m, true, start, last);
 }
 
-/* === Spanning mappings ==================================================== */
-
 /* [from, to] is in both: each tells the other. */
 static void overlap_pair(struct dod_mapping *m, struct dod_mapping *spanning, u64 from, u64 to)
 {
@@ -206,8 +197,7 @@ static void overlap_pair(struct dod_mapping *m, struct dod_mapping *spanning, u6
 	if (m->content)
 		dod_judge_ops.content_overlap(m, from, to, spanning->dir != DMA_TO_DEVICE);
 	if (spanning->content)
-		dod_judge_ops.content_overlap(spanning, m->start, m->last,
-					      m->dir != DMA_TO_DEVICE);
+		dod_judge_ops.content_overlap(spanning, m->start, m->last, m->dir != DMA_TO_DEVICE);
 }
 
 /* No walk: each spanning mapping is compared with each one of the shard. */

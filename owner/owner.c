@@ -78,8 +78,7 @@ void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 s
 static void note_sync(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
 {
 	m->sync = call->sync->who;
-	memcpy(m->sync_frames, call->sync->frames,
-	       m->sync.nr_frames * sizeof(m->sync_frames[0]));
+	memcpy(m->sync_frames, call->sync->frames, m->sync.nr_frames * sizeof(m->sync_frames[0]));
 	m->sync_off = start - m->start;
 	m->sync_len = last - start + 1;
 }
@@ -122,7 +121,7 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
 
 /*
  * Changes the owner of [start, *to], which lies inside the mapping. The caller passes
- * @result to report_sync() when no lock is held.
+ * @result to dod_report_sync() when no lock is held.
  *
  * Returns true where the caller has to call dod_spanning_end() for the range, which may have
  * grown, when no lock is held.

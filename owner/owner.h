@@ -38,8 +38,7 @@ enum dod_event {
 };
 
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
-void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
-		   u64 ram, bool bounced);
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents);
@@ -65,8 +64,7 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
-			struct dod_mapping *copy);
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver);

@@ -7,8 +7,6 @@
  */
 #include "internal.h"
 
-#define ALL_BYTES	0xff
-
 static struct dod_pool pending_pool;
 static atomic_t nr_pending;
 
@@ -42,8 +40,7 @@ struct dod_pending *dod_pending_get(const struct dod_write *write)
 	p->write.addr = write->addr;
 	p->write.size = write->size;
 	p->write.who = write->who;
-	memcpy(p->write.frames, write->frames,
-	       write->who.nr_frames * sizeof(write->frames[0]));
+	memcpy(p->write.frames, write->frames, write->who.nr_frames * sizeof(write->frames[0]));
 	dod_count(DOD_C_PENDING_WRITES);
 	return p;
 }
@@ -98,14 +95,6 @@ bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last)
 		if (!(p->wrote_bytes & BIT(start % GRANULE)))
 			return false;
 	return true;
-}
-
-/* [start, last] of the record's range is written, and nothing else is known to be. */
-void dod_pending_set_written(struct dod_pending *p, u64 start, u64 last)
-{
-	p->wrote_first = start;
-	p->wrote_last = last;
-	p->wrote_bytes = ALL_BYTES;
 }
 
 /* The bytes of [start, last] in each of its granules, as bits; 0 if they differ. */

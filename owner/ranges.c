@@ -245,8 +245,7 @@ static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u6
 }
 
 /* The same for a range that begins at @to or before, and ends after it. */
-static bool cut_head(struct dod_mapping *m, struct dod_range *r, u64 to, u64 *last,
-		     enum keep keep)
+static bool cut_head(struct dod_mapping *m, struct dod_range *r, u64 to, u64 *last, enum keep keep)
 {
 	bool finished = is_finished(r, keep), rest = finished && leaves_rest(r);
 	u64 r_last = r->last;

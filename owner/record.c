@@ -105,8 +105,7 @@ static void note_map(const struct dod_call *call, struct dod_mapping *m)
 		return;
 	}
 	m->map = leader->map;
-	memcpy(m->map_frames, leader->map_frames,
-	       leader->map.nr_frames * sizeof(m->map_frames[0]));
+	memcpy(m->map_frames, leader->map_frames, leader->map.nr_frames * sizeof(m->map_frames[0]));
 }
 
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */

@@ -19,8 +19,6 @@ struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m)
 	return copy;
 }
 
-/* === Writes that no sync_for_device covered =============================== */
-
 /* A sync of a part splits the range of one write, which is reported once. */
 static bool is_same_write(const struct dod_pending *p, const struct dod_pending *lost)
 {
@@ -71,8 +69,6 @@ static void report_lost(const struct dod_call *call, struct dod_content_result *
 	}
 }
 
-/* === What the device did not write of a list ============================== */
-
 /* That the device wrote nothing to one entry of a list says nothing: sum it up. */
 static void note_unwritten(const struct dod_call *call, struct dod_content_result *result,
 			   const struct dod_mapping *m)
@@ -92,8 +88,8 @@ static void note_unwritten(const struct dod_call *call, struct dod_content_resul
 	u->m = dod_copy_mapping(m);
 }
 
-/* All entries of a list were compared, and it wrote nothing to @u->m. No lock is held. */
-noinline void __dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
+/* The device wrote nothing to @u->m. */
+static noinline void report_list(const struct dod_call *call, struct dod_unwritten *u)
 {
 	struct dod_content_result result = {
 		.types = BIT(DOD_R_DEVICE_WROTE_NOTHING),
@@ -106,11 +102,18 @@ noinline void __dod_report_unwritten(const struct dod_call *call, struct dod_unw
 	dod_pool_put(&dod_mapping_pool, u->m);
 }
 
-/* === Reports ============================================================== */
+/* All entries of a list were compared. No lock is held. */
+void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
+{
+	if (unlikely(u->m))
+		report_list(call, u);
+}
 
 /* What a sync has found. No lock is held. */
-void __dod_report_sync(const struct dod_call *call, struct dod_content_result *result)
+void dod_report_sync(const struct dod_call *call, struct dod_content_result *result)
 {
+	if (likely(!call->unwritten && !result_any(result)))
+		return;
 	note_unwritten(call, result, result->m);
 	if ((result->types & BIT(DOD_R_FREE_WHILE_MAPPED)) && result->m)
 		dod_judge_ops.memory_freed(result->m, &result->freed, "when it was synced");

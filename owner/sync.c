@@ -224,7 +224,7 @@ static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		dod_spanning_end(s.start, s.last);
 	if (s.last)
 		wait_unwatched(s.start, s.last);
-	report_sync(call, &result);
+	dod_report_sync(call, &result);
 	return s.done;
 }
 
@@ -262,7 +262,7 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 	if (s.spanning)
 		dod_spanning_end(s.start, s.last);
 	wait_unwatched(s.start, s.last);
-	report_sync(call, &result);
+	dod_report_sync(call, &result);
 	if (!m && !better && !is_known_by_dma(call->dev, sg_dma_address(sg)))
 		note_unmatched_sync(call, sg_dma_address(sg));
 }
@@ -335,12 +335,11 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, s);
-	report_unwritten(call, &unwritten);
+	dod_report_unwritten(call, &unwritten);
 }
 
 /* The device owns all that is linked in a range of DMA addresses, as it was linked. */
-static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 dma_addr,
-			   u64 last)
+static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 dma_addr, u64 last)
 {
 	struct dod_content_result result = {};
 	struct dod_mapping *m;

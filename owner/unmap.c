@@ -332,7 +332,7 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 	for (m = leader; m; m = m->next)
 		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
 			check_content(call, m);
-	report_unwritten(call, &unwritten);
+	dod_report_unwritten(call, &unwritten);
 	end_group(leader, call);
 }
 

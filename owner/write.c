@@ -43,8 +43,7 @@ static bool is_same_writer(const struct dod_pending *p, const struct dod_write *
 	const struct dod_who *who = &write->who;
 
 	return p->write.who.pid == who->pid && p->write.who.nr_frames == who->nr_frames &&
-	       !memcmp(p->write.frames, write->frames,
-		       who->nr_frames * sizeof(write->frames[0]));
+	       !memcmp(p->write.frames, write->frames, who->nr_frames * sizeof(write->frames[0]));
 }
 
 /* The pending range beside [start, last] whose record is made to hold that, too. */
@@ -80,7 +79,9 @@ static void pend_new(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 	if (!p)
 		return;
 	p->synced_by = synced_by;
-	dod_pending_set_written(p, max(start, w->start), min(last, w->last));
+	p->wrote_first = max(start, w->start);
+	p->wrote_last = min(last, w->last);
+	p->wrote_bytes = ALL_BYTES;
 	dod_range_add(m, &p->range, start, last, dir, DOD_PENDING);
 	WRITE_ONCE(m->pending, true);
 	dod_change_kinds(m, 0, DOD_KIND_PENDING);
