@@ -104,23 +104,10 @@ static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start, u64 
 	return NULL;
 }
 
-static bool free_in_shard(u64 start, u64 to, u64 last, u64 first, struct dod_freed *freed)
+/* Of [start, to], which lies in one region. Returns true if there is something to report. */
+static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
+			 struct dod_freed *freed)
 {
-	struct index_tree *shard = phys_shard(start);
-	struct dod_mapping *m;
-	unsigned long flags;
-	bool found = false;
-
-	dod_lock_irqsave(&shard->lock, flags);
-	while (!found && (m = find_unfreed(shard, start, to, first)))
-		found = free_one(shard, m, start, last, freed);
-	dod_unlock_irqrestore(&shard->lock, flags);
-	return found;
-}
-
-static bool free_spanning(u64 start, u64 to, u64 last, u64 first, struct dod_freed *freed)
-{
-	struct index_tree *tree = &dod_by_phys->spanning;
 	struct dod_mapping *m;
 	unsigned long flags;
 	bool found = false;
@@ -133,7 +120,8 @@ static bool free_spanning(u64 start, u64 to, u64 last, u64 first, struct dod_fre
 		dod_unlock_irqrestore(&tree->lock, flags);
 		if (!m)
 			break;
-		dod_spanning_end(freed->m.start, freed->m.last);
+		if (freed->m.spanning)
+			dod_spanning_end(freed->m.start, freed->m.last);
 	}
 	return found;
 }
@@ -158,8 +146,8 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 	dod_stale_forget(*start, last);
 	for (; *start <= last; *start = to + 1) {
 		to = min(region_last(*start), last);
-		if (free_in_shard(*start, to, last, first, freed) ||
-		    free_spanning(*start, to, last, first, freed)) {
+		if (free_in_tree(phys_shard(*start), *start, to, last, first, freed) ||
+		    free_in_tree(&dod_by_phys->spanning, *start, to, last, first, freed)) {
 			wait_unwatched(freed->m.start, freed->m.last);
 			return true;
 		}
