@@ -673,8 +673,7 @@ static void on_iova_free(struct hook *hook, unsigned long caller,
 
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
 static void on_sync(struct hook *hook, unsigned long caller,
-		    struct ftrace_regs *fregs,
-		    enum dod_event event)
+		    struct ftrace_regs *fregs, enum dod_event event)
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SINGLE,
@@ -688,8 +687,7 @@ static void on_sync(struct hook *hook, unsigned long caller,
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
 static void on_sync_sg(struct hook *hook, unsigned long caller,
-		       struct ftrace_regs *fregs,
-		       enum dod_event event)
+		       struct ftrace_regs *fregs, enum dod_event event)
 {
 	struct dod_call call = call_begin(arg_dev(fregs),
 					  (int)dod_arg(fregs, 3), DOD_SG,
@@ -840,11 +838,11 @@ static void on_dmabuf_mmap_internal(struct hook *hook, unsigned long caller,
 
 #define DMABUF_PRESENCE (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? OPTIONAL : ABSENT)
 
-#define DEFINE_SYNC(name, on, owner_event)				\
+#define DEFINE_SYNC(name, on, event)					\
 static void name(struct hook *hook, unsigned long caller,		\
 		 struct ftrace_regs *fregs)				\
 {									\
-	on(hook, caller, fregs, owner_event);				\
+	on(hook, caller, fregs, event);					\
 }
 
 DEFINE_SYNC(on_sync_cpu, on_sync, DOD_SYNC_FOR_CPU)
