@@ -116,17 +116,18 @@ enum dod_state {
  * @start:	first byte, physical
  * @last:	last byte, physical
  * @subtree_last: greatest @last in the subtree
- * @dir:	direction of the call that handed it over
+ * @dir:	direction of the call that made the device the owner
  * @state:	enum dod_state
- * @leads:	it begins where a hand-over began
- * @taken:	it is pending, and what the CPU has not written of it was synced for it
+ * @leads:	its first byte is the first one of that call (rule 6b)
+ * @rest_synced: it is pending, and a sync for the CPU has covered the bytes of its
+ *		granules that the CPU has not written
  */
 struct dod_range {
 	struct rb_node rb;
 	u64 start, last;
 	u64 subtree_last;
 	u8 dir, state;
-	bool leads, taken;
+	bool leads, rest_synced;
 };
 
 /*
@@ -135,80 +136,80 @@ struct dod_range {
  */
 enum dod_mapping_kind {
 	DOD_KIND_SENT_CONTENT	= BIT(0),	/* @content, DMA_TO_DEVICE */
-	DOD_KIND_CONTENT	= BIT(1),	/* @content, the others */
+	DOD_KIND_CONTENT	= BIT(1),	/* @content, other directions */
 	DOD_KIND_PENDING	= BIT(2),	/* @pending */
 	DOD_KIND_WRITABLE	= BIT(3),	/* the device may write to it */
 	DOD_KIND_LONE		= BIT(4),	/* not @shared */
-	DOD_KIND_STALE		= BIT(5),	/* @ranges may have stale ones */
+	DOD_KIND_STALE		= BIT(5),	/* @ranges has stale ones */
 };
 
 /**
- * struct dod_mapping - one mapping: a physically contiguous run of memory that
- * a device can reach at one bus address
+ * struct dod_mapping - one mapping: a physically contiguous run of memory that a device can
+ * reach at one DMA address
  *
- * @phys_rb:	node of the index by physical address (phys shard or wide lock)
- * @start:	first byte, physical; constant
- * @last:	last byte, physical, of what may be guarded: up to the first byte that
- *		the memory checks found bad; constant
- * @phys_sum:	of the subtree, the greatest @last << 8 and all @kinds (phys shard or wide
- *		lock)
- * @dma_rb:	node of the index by bus address (bus shard or wide lock)
- * @dma_addr:	first byte as the device sees it; constant
- * @dma_last:	last byte as the device sees it, of all that was mapped; less than
- *		@dma_addr if the size makes it wrap. See dod_size(). Constant
- * @dma_max:	greatest @dma_last in the subtree (bus shard or wide lock)
+ * "Physical lock" is that of the tree of the physical index that the mapping is in, "DMA
+ * lock" likewise: see owner/internal.h. A field without a lock is constant once the mapping
+ * is indexed.
+ *
+ * @phys_rb:	node of the physical index (physical lock)
+ * @start:	first byte, physical
+ * @last:	last byte, physical, of what may be poisoned: up to the first bad byte that the
+ *		checks of the memory found
+ * @phys_sum:	of the subtree, the greatest @last << 8 and all @kinds (physical lock)
+ * @dma_rb:	node of the DMA index (DMA lock)
+ * @dma_addr:	first byte as the device sees it
+ * @dma_last:	last byte as the device sees it, of all that was mapped; less than @dma_addr if
+ *		the size makes it wrap. See dod_size()
+ * @dma_max:	greatest @dma_last in the subtree (DMA lock)
  * @ended_by:	return address of the unmap call, once it has ended
- * @ranges:	what is not the CPU's alone, as disjoint &struct dod_range (phys lock)
+ * @ranges:	the bytes that the CPU does not own, or owns with a write pending, as disjoint
+ *		&struct dod_range (physical lock)
  * @first:	the first range, so that most mappings need no other
- * @dev:	identity of the device; constant, never dereferenced
+ * @dev:	identity of the device, never dereferenced
  * @device:	its names
- * @group:	the entry of the same dma_map_sg() call that leads; itself if it
- *		is the leader. Constant
- * @next:	the next entry of the same call; constant once the leader is in
- *		the bus index
- * @content:	what is known of its content, NULL if nothing is; never to be
- *		followed in a copy (phys lock)
- * @ended:	local_clock() when it was unmapped, 0 while it is live. One that is in
- *		the physical index all the same has left stale bytes (rule 3b)
- * @idle_sync:	return address of the last sync for the CPU that handed nothing over,
- *		because it was called with DMA_TO_DEVICE (phys lock)
+ * @group:	the leader, which is the first entry of the same dma_map_sg() call; may be itself
+ * @next:	the next entry of the same call; constant once the leader is in the DMA index
+ * @content:	what is known of its content, NULL if nothing is; not to be followed in a copy
+ *		(physical lock)
+ * @ended:	local_clock() when it was unmapped, 0 while it is live. If it is indexed all the
+ *		same, some of it is stale (rule 3b)
+ * @idle_sync:	return address of the last sync for the CPU that did nothing, because it was
+ *		called with DMA_TO_DEVICE (physical lock)
  * @sync_off:	where the last sync_for_device began, as offset into the mapping
- * @sync_len:	and its length, 0 if there was none (phys lock)
- * @kind:	enum dod_kind; constant
- * @dir:	enum dma_data_direction of the map call; constant
- * @line:	size of the cache lines that the device shares with the CPU, 0 if
- *		it is coherent or the memory is bounced; constant
- * @trap:	enum dod_trap: whether the guard may poison it (phys lock)
- * @kinds:	bits of enum dod_mapping_kind (phys lock)
- * @spanning:	it crosses a region boundary: see owner.c; constant
+ * @sync_len:	and its length, 0 if there was none (physical lock)
+ * @line:	size of the cache lines that the device shares with the CPU, 0 if it is coherent
+ *		or the memory is bounced
+ * @kind:	enum dod_kind
+ * @dir:	enum dma_data_direction of the map call
+ * @trap:	enum dod_trap: whether the guard may poison it (physical lock)
+ * @kinds:	bits of enum dod_mapping_kind (physical lock)
+ * @spanning:	it crosses a region boundary: see owner/internal.h
  * @not_ram:	memory that the tool must not touch; not in the physical index
- * @bounced:	the kernel may copy to and from a bounce buffer; constant
- * @owned_at_map:	mapped without DMA_ATTR_SKIP_CPU_SYNC; constant
- * @in_dma_index:	whether @dma_rb is in its index (bus lock)
- * @first_used:	whether @first is in @ranges (phys lock)
- * @slab:	slab memory; constant
- * @freed:	its memory was freed: whatever is called, nobody owns any of it
- *		(phys lock). Or it was not allocated when it was mapped
- * @leaked:	its driver was unbound and has left it (phys lock)
- * @was_owned:	the device owned some of it when it was freed (phys lock)
- * @unseen:	how often the DMA API had been called where KASAN is off, when some of it
- *		became stale: see owner.c (phys lock)
- * @suspect:	the driver has made it whose probe() failed (phys lock)
- * @freed_looks: how many looks at all mappings have found it @freed and @was_owned, up to
- *		2 (phys lock)
- * @near_stack: some of its memory may be of a task's stack; constant
- * @edges:	it begins or ends inside a cache line that counts; constant
- * @own_lines:	its first line begins with it, and the others go by that: rule 10; constant
- * @unfit:	some of its memory was not allocated when it was mapped; constant
- * @shared:	another mapping gave some of its memory to a device, or it some of
- *		the other's, while both were live (phys lock)
- * @pending:	@ranges has pending ones (phys lock, read without)
- * @binding:	@device's when it was mapped: which of its drivers did; constant
- * @mark:	where it is marked: see lifecycle.c; constant
- * @dmabuf:	of which dma-buf it is, if its task was mapping one: see dmabuf.c; constant
+ * @bounced:	the kernel may copy to and from a bounce buffer
+ * @owned_at_map: mapped without DMA_ATTR_SKIP_CPU_SYNC
+ * @slab:	slab memory
+ * @unfit:	some of its memory was not allocated when it was mapped
+ * @near_stack: some of its memory may be of a task's stack
+ * @own_lines:	its cache lines are counted from its first byte: rule 10
+ * @edges:	it begins or ends inside a cache line that is shared with the CPU
+ * @in_dma_index: whether @dma_rb is in its index (DMA lock)
+ * @first_used:	whether @first is in @ranges (physical lock)
+ * @freed:	its memory was freed, so that nobody owns any of it whatever is called; or it was
+ *		not allocated when it was mapped (physical lock)
+ * @shared:	the device of another mapping owned some of the memory, or this device some of
+ *		that one's, while both were live (physical lock)
+ * @pending:	@ranges has pending ones (physical lock, read without)
+ * @suspect:	the driver whose probe() failed has made it (physical lock)
+ * @leaked:	its driver was unbound and has left it (physical lock)
+ * @was_owned:	the device owned some of it when it was freed (physical lock)
+ * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
+ * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
+ *		stale: see owner/stale.c (physical lock)
+ * @binding:	of @device when it was mapped: which of its drivers did
+ * @mark:	where it is marked: see judge/lifecycle.c
+ * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
  * @map:	who mapped it, with @map_frames
- * @sync:	who last gave a part of it to the device, with @sync_frames
- *		(phys lock)
+ * @sync:	who last synced some of it for the device, with @sync_frames (physical lock)
  * @map_frames:	stack of the map call, from the driver or the DMA core outwards
  * @sync_frames: stack of the last sync_for_device
  */
@@ -235,9 +236,9 @@ struct dod_mapping {
 	u8 kind, dir, trap, kinds;
 	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
 	bool in_dma_index, first_used, freed, shared, pending;
-	/* One byte, which all change under the phys lock. */
+	/* One byte: all change under the physical lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_looks : 2;
+	u8 freed_scans : 2;
 	u8 unseen;
 	u16 binding;
 	u32 mark, dmabuf;
@@ -355,25 +356,26 @@ struct dod_sync {
 };
 
 /**
- * struct dod_call - one call of the DMA API, as the hooks saw it
+ * struct dod_call - one call of the DMA API, as the hooks see it
  *
  * @dev:	the device
  * @dir:	the direction of this call
  * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map call and of an unmap call
- * @to_device:	a map call that hands the memory over at once
- * @allocated:	a map call of the memory's allocation, which has a mask of its own:
- *		see checks.c
- * @wrong:	a map call of memory that is not the driver's: its virtual address was
- *		reported, and led there by mistake
+ * @attrs:	DMA_ATTR_* of a map or unmap call
+ * @to_device:	a map call after which the device owns the memory
+ * @allocated:	a map call of the memory's allocation, which has a mask of its own: see
+ *		judge/map.c
+ * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
+ *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
  * @caller:	return address of the hooked function
  * @sp:		the caller's stack pointer after the call
  * @bp:		and its frame pointer
- * @leader:	first record of this call, NULL before it
- * @tail:	last record of this call
- * @dropped:	records ran out in the middle: nothing of this call is tracked
- * @sync:	who calls, if it gives memory to the device, and is no map call
+ * @leader:	first mapping of this call, NULL before it
+ * @tail:	last mapping of this call
+ * @dropped:	there were too few records: nothing of this call is tracked
+ * @event:	what it does to mapped memory, unless it is a map or unmap call
+ * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */
 struct dod_call {
@@ -386,6 +388,7 @@ struct dod_call {
 
 	struct dod_mapping *leader, *tail;
 	bool dropped;
+	const struct dod_transition *event;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;
 };

@@ -87,7 +87,7 @@ static bool report_foreign(const struct dod_access *access, const struct dod_acc
 		dod_poison_ops.unpoison(phys, phys);
 	reported = ask_kasan(access, v->poisoned ? v->foreign : access->addr);
 	if (v->tail && dod_may_lock())
-		dod_owner_guard_again(phys);
+		dod_owner_repoison(phys);
 	return reported;
 }
 

@@ -131,22 +131,19 @@ HOOK_EVENT(dod_on_iova_free)
 
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
 static __always_inline void on_sync(struct hook *hook, unsigned long caller,
-				    struct ftrace_regs *fregs,
-				    void (*event)(struct dod_call *call, u64 dma_addr, u64 size))
+				    struct ftrace_regs *fregs, enum dod_event event)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
-	event(&call, dma_addr, size);
+	dod_owner_sync(&call, event, dma_addr, size);
 }
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
 static __always_inline void on_sync_sg(struct hook *hook, unsigned long caller,
-				       struct ftrace_regs *fregs,
-				       void (*event)(struct dod_call *call,
-						     struct scatterlist *sg, int nents))
+				       struct ftrace_regs *fregs, enum dod_event event)
 {
 	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
@@ -156,37 +153,37 @@ static __always_inline void on_sync_sg(struct hook *hook, unsigned long caller,
 	if (nents <= 0)
 		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
-	event(&call, sg, nents);
+	dod_owner_sync_sg(&call, event, sg, nents);
 }
 
 HOOK_EVENT(dod_on_sync_cpu)
 {
-	on_sync(hook, caller, fregs, dod_owner_sync_for_cpu);
+	on_sync(hook, caller, fregs, DOD_SYNC_FOR_CPU);
 }
 
 HOOK_EVENT(dod_on_sync_prepare)
 {
-	on_sync(hook, caller, fregs, dod_owner_sync_prepare);
+	on_sync(hook, caller, fregs, DOD_SYNC_PREPARE);
 }
 
 HOOK_EVENT(dod_on_sync_device)
 {
-	on_sync(hook, caller, fregs, dod_owner_sync_for_device);
+	on_sync(hook, caller, fregs, DOD_SYNC_FOR_DEVICE);
 }
 
 HOOK_EVENT(dod_on_sync_sg_cpu)
 {
-	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_for_cpu);
+	on_sync_sg(hook, caller, fregs, DOD_SYNC_FOR_CPU);
 }
 
 HOOK_EVENT(dod_on_sync_sg_prepare)
 {
-	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_prepare);
+	on_sync_sg(hook, caller, fregs, DOD_SYNC_PREPARE);
 }
 
 HOOK_EVENT(dod_on_sync_sg_device)
 {
-	on_sync_sg(hook, caller, fregs, dod_owner_sync_sg_for_device);
+	on_sync_sg(hook, caller, fregs, DOD_SYNC_FOR_DEVICE);
 }
 
 /*
@@ -200,5 +197,5 @@ HOOK_EVENT(dod_on_need_sync)
 
 	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);
 	if (dev_is_dma_coherent(call.dev))
-		dod_owner_no_sync(&call, dma_addr);
+		dod_owner_sync(&call, DOD_NO_SYNC_NEEDED, dma_addr, 1);
 }

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Who owns which byte: the events of the DMA API, and look-ups. */
+/*
+ * Who owns which byte. attach/ calls the events, as the kernel calls the DMA API. guard/
+ * calls the look-ups from a trap; judge/ from its checks and scans, without a lock.
+ *
+ * Context: any but NMI, where nothing else is said. No lock of ours is held.
+ */
 #ifndef DOD_OWNER_H
 #define DOD_OWNER_H
 
@@ -10,11 +15,11 @@ struct scatterlist;
 extern struct dod_pool dod_mapping_pool;
 
 /**
- * struct dod_sum - what is the case with the bytes of a mapping
+ * struct dod_sum - the state of the bytes of a mapping
  *
  * @owned:	how many the device owns
  * @writable:	how many of these it may write
- * @pending:	how many the CPU wrote that the device is to get (rule 4)
+ * @pending:	how many wait for a sync_for_device after a write (rule 4)
  * @since:	local_clock() of the oldest such write
  * @writer:	the instruction that made it
  */
@@ -23,46 +28,43 @@ struct dod_sum {
 	unsigned long writer;
 };
 
+/* An event, apart from map and unmap, that can change who owns mapped memory. */
+enum dod_event {
+	DOD_SYNC_FOR_CPU,	/* dma_sync_*_for_cpu(), at its entry: before a bounce copy */
+	DOD_SYNC_PREPARE,	/* dma_sync_*_for_device(), at its entry: before a bounce copy */
+	DOD_SYNC_FOR_DEVICE,	/* dma_sync_*_for_device(), at its end */
+	DOD_SYNC_IOVA,		/* dma_iova_sync(): by dod_owner_iova_to_device() */
+	DOD_NO_SYNC_NEEDED,	/* dma_need_sync() has told a driver that it may skip syncs */
+};
+
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
-void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr,
-		   u64 ram, bool bounced);
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents);
-void dod_owner_sync_for_cpu(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_sync_prepare(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_sync_for_device(struct dod_call *call, u64 dma_addr, u64 size);
+void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u64 size);
+void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatterlist *sg,
+		       int nents);
 void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
 void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
-void dod_owner_no_sync(struct dod_call *call, u64 dma_addr);
-void dod_owner_sync_sg_for_cpu(struct dod_call *call, struct scatterlist *sg,
-			       int nents);
-void dod_owner_sync_sg_prepare(struct dod_call *call, struct scatterlist *sg,
-			       int nents);
-void dod_owner_sync_sg_for_device(struct dod_call *call, struct scatterlist *sg,
-				  int nents);
 
 void dod_owner_note_unseen(void);
-bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy,
-		    struct dod_range *range);
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_range *range);
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range);
-void dod_owner_guard_again(u64 phys);
+void dod_owner_repoison(u64 phys);
 void dod_owner_seen_write(u64 phys, u64 size);
 void dod_owner_seen_edge_write(u64 phys, u64 last);
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy);
 bool dod_owner_write(const struct dod_access *access, const struct dod_write *record);
-bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy,
-			 struct dod_range *range);
-bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last,
-			  bool writable, struct dod_mapping *copy);
-u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last,
-			  bool after);
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *range);
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
+			  struct dod_mapping *copy);
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
 bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near,
-			struct dod_mapping *copy);
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver);
@@ -75,7 +77,7 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
  * @m:		a copy of it
  * @owned:	the device owns some of that memory: @range
  * @range:	what it owns
- * @lost:	writes that the device will not get
+ * @lost:	writes that no sync_for_device covered
  */
 struct dod_freed {
 	struct dod_mapping m;
@@ -90,8 +92,7 @@ void dod_owner_mark_leaked(const struct dod_mapping *copy);
 bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
 			  struct dod_range *range);
 
-int dod_owner_start(unsigned int reserve,
-		    unsigned int max);
+int dod_owner_start(unsigned int reserve, unsigned int max);
 void dod_owner_stop(void);
 void dod_owner_stop_guarding(void);
 long dod_owner_live(void);

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is freed while it is mapped, and mappings that a driver has left when it was
+ * unbound.
+ *
+ * No lock is held at entry, unless a function says otherwise. Trees are locked one at a
+ * time, because dod_spanning_end() needs all of them: no walk here.
+ */
+#include "internal.h"
+
+/* How many mappings drivers have left: hardly ever any. */
+atomic_t dod_nr_leaked;
+
+/* === Freed memory ========================================================= */
+
+/*
+ * The first of the ranges of [start, last] that the device owns, and of which something was
+ * freed in a way that is not hooked. The physical lock of the mapping is held.
+ */
+struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	if (!dod_mem_ops.freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed ||
+	    likely(!dod_mem_ops.freed(start, last)))
+		return NULL;
+	for_each_range(r, m, start, last)
+		if (r->state == DOD_OWNED &&
+		    dod_mem_ops.freed(max(r->start, start), min(r->last, last)))
+			return r;
+	return NULL;
+}
+
+/*
+ * The memory of a mapping was freed: the CPU owns all of it, for good, because its next user
+ * knows nothing of the mapping. The tree is locked; a spanning mapping needs
+ * dod_spanning_end() for all of it then.
+ */
+static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
+{
+	struct dod_range *r;
+	u64 to = m->last;
+
+	dod_judge_ops.content_end(m);
+	m->freed = true;
+	if (m->spanning) {
+		dod_spanning_begin();
+		dod_ranges_to_cpu(m, m->start, &to, KEEP_NONE);
+	}
+	while ((r = dod_range_first(m, m->start, m->last)))
+		dod_to_cpu_single(tree, m, r->start, r->last, KEEP_NONE);
+	m->trap = DOD_TRAP_NONE;
+}
+
+/*
+ * A sync says that the memory is still in use. Was it freed unseen? Then the CPU owns all of
+ * the mapping, as after a free that was seen. The physical lock of the mapping is held.
+ */
+bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last, struct dod_content_result *result)
+{
+	struct dod_range *r = dod_freed_range(m, start, last);
+
+	if (likely(!r))
+		return false;
+	result->freed = *r;
+	result->types = BIT(DOD_R_FREE_WHILE_MAPPED);
+	result->m = dod_copy_mapping(m);
+	m->was_owned = true;
+	end_ownership(tree_of(m), m);
+	return true;
+}
+
+/* Returns whether there is something to report of [start, last]. The tree is locked. */
+static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, u64 last,
+		     struct dod_freed *freed)
+{
+	struct dod_content_result result DOD_UNINITIALIZED;
+	struct dod_range *r;
+
+	result_init(&result);
+	freed->m = *m;
+	freed->owned = false;
+	for_each_range(r, m, start, last) {
+		freed->owned = r->state != DOD_PENDING;
+		freed->range = *r;
+		if (freed->owned)
+			break;
+	}
+	dod_result_add_lost(&result, m, start, last, true);
+	freed->lost = result.lost;
+	m->was_owned = freed->owned;
+	end_ownership(tree, m);
+	return freed->owned || freed->lost;
+}
+
+/* Overlaps [start, last], does not begin before @first, and its memory was not freed yet. */
+static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start, u64 last, u64 first)
+{
+	struct dod_mapping *m;
+
+	for_each_in_tree(m, tree, start, last)
+		if (!m->freed && m->start >= first)
+			return m;
+	return NULL;
+}
+
+/* Of [start, to], which lies in one region. Returns true if there is something to report. */
+static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
+			 struct dod_freed *freed)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+	bool found = false;
+
+	while (!found && READ_ONCE(tree->nr)) {
+		dod_lock_irqsave(&tree->lock, flags);
+		m = find_unfreed(tree, start, to, first);
+		if (m)
+			found = free_one(tree, m, start, last, freed);
+		dod_unlock_irqrestore(&tree->lock, flags);
+		if (!m)
+			break;
+		if (freed->m.spanning)
+			dod_spanning_end(freed->m.start, freed->m.last);
+	}
+	return found;
+}
+
+/**
+ * dod_owner_free() - memory is being freed
+ * @start: first byte, physical; where to go on, if the answer is yes
+ * @last: last byte, physical
+ * @object: an object of an allocator: a mapping that begins before it belongs to another
+ *	    object and is too long, which is reported as such
+ * @freed: filled in if the answer is yes; the caller puts back @freed->lost
+ *
+ * To be called until the answer is no. No device owns any of the memory afterwards.
+ *
+ * Return: whether there was one more mapping of which a device owned some of the memory, or
+ * with a write pending to it.
+ */
+bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
+{
+	u64 first = object ? *start : 0, to;
+
+	dod_stale_forget(*start, last);
+	for (; *start <= last; *start = to + 1) {
+		to = min(region_last(*start), last);
+		if (free_in_tree(phys_shard(*start), *start, to, last, first, freed) ||
+		    free_in_tree(&dod_by_phys->spanning, *start, to, last, first, freed)) {
+			wait_unwatched(freed->m.start, freed->m.last);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A mapping that begins before @start, and has ranges in [start, last]. */
+static struct dod_mapping *find_earlier(struct index_tree *tree, u64 start, u64 last)
+{
+	struct dod_mapping *m;
+
+	for_each_in_tree(m, tree, start, last)
+		if (m->start < start && dod_range_first(m, start, last))
+			return m;
+	return NULL;
+}
+
+/* The CPU owns [start, last] of spanning mappings that begin before it. */
+static void free_end_spanning(u64 start, u64 last)
+{
+	struct index_tree *spanning = &dod_by_phys->spanning;
+	struct dod_mapping *m;
+	unsigned long flags;
+	u64 to, end = 0;
+
+	if (!READ_ONCE(spanning->nr))
+		return;
+	dod_spanning_begin();
+	dod_lock_irqsave(&spanning->lock, flags);
+	while ((m = find_earlier(spanning, start, last))) {
+		to = min(m->last, last);
+		dod_ranges_to_cpu(m, start, &to, KEEP_NONE);
+		end = max(end, to);
+	}
+	dod_unlock_irqrestore(&spanning->lock, flags);
+	if (end)
+		dod_poison_spanning(start, end);
+	atomic_dec(&dod_spanning_changes);
+}
+
+/**
+ * dod_owner_free_end() - no device owns any of freed memory, and none of it is poisoned
+ * @start: first byte, physical
+ * @last: last byte, physical
+ *
+ * After dod_owner_free(), and before the allocator uses the memory. A mapping that begins
+ * before it was too long: its device must not own memory of the next user. What is poisoned
+ * there for others, as the rest of a cache line, is cleared as well.
+ */
+void dod_owner_free_end(u64 start, u64 last)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+	u64 from, to;
+
+	free_end_spanning(start, last);
+	for_each_region(from, to, start, last) {
+		struct index_tree *shard = phys_shard(from);
+
+		dod_lock_irqsave(&shard->lock, flags);
+		while ((m = find_earlier(shard, from, to)))
+			dod_to_cpu_single(shard, m, from, min(m->last, to), KEEP_NONE);
+		dod_poison_ops.unpoison(from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/* === The scan for memory that was freed unseen ============================ */
+
+/*
+ * Memory that was freed is often unmapped a moment later. If it is not, it is a leak:
+ * virtio_input and virtio_scsi reset the device and free its buffers, of which the device
+ * that is bound is the parent. The next user of the memory must be warned.
+ */
+static void note_scan(struct dod_mapping *m)
+{
+	if (likely(!m->freed) || !m->was_owned || m->freed_scans == 2)
+		return;
+	m->freed_scans++;
+	if (m->freed_scans < 2 || m->leaked)
+		return;
+	m->leaked = true;
+	atomic_inc(&dod_nr_leaked);
+}
+
+/* How many mappings are visited with interrupts off. */
+#define SCANNED	128
+
+/*
+ * Visits mappings of a tree from *start on. Returns where it stopped, NULL at the end of the
+ * tree; *range is what was freed of that mapping, NULL if nothing was.
+ */
+static struct dod_mapping *scan(struct index_tree *tree, u64 start, struct dod_range **range)
+{
+	struct dod_mapping *m;
+	unsigned int nr = 0;
+	u64 at = 0;
+
+	*range = NULL;
+	for_each_in_tree(m, tree, start, U64_MAX) {
+		if (m->start < start)
+			continue;
+		if (nr++ >= SCANNED && m->start != at)
+			break;
+		at = m->start;
+		note_scan(m);
+		*range = dod_freed_range(m, m->start, m->last);
+		if (*range)
+			break;
+	}
+	return m;
+}
+
+/**
+ * dod_owner_next_freed() - scan for mapped memory that was freed unseen
+ * @shard: part of the index, 0 to begin with
+ * @start: physical address to go on from, 0 to begin with
+ * @copy: filled in if there is some
+ * @range: what the device owned of it; empty if there is none
+ *
+ * The CPU owns what is found from then on, for good. One call visits only some mappings,
+ * but all of those that begin at one address.
+ *
+ * Return: false at the end.
+ */
+bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
+			  struct dod_range *range)
+{
+	struct index_tree *tree;
+	struct dod_mapping *m;
+	struct dod_range *r;
+	unsigned long flags;
+
+	range->start = 1;
+	range->last = 0;
+	if (*shard > NR_SHARDS)
+		return false;
+	tree = nth_phys_tree(*shard);
+	dod_lock_irqsave(&tree->lock, flags);
+	m = scan(tree, *start, &r);
+	if (m) {
+		*start = m->start;
+	} else {
+		*start = 0;
+		++*shard;
+	}
+	if (r) {
+		*copy = *m;
+		*range = *r;
+		m->was_owned = true;
+		end_ownership(tree, m);
+	}
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (r && copy->spanning)
+		dod_spanning_end(copy->start, copy->last);
+	return true;
+}
+
+/* === Mappings that drivers have left ====================================== */
+
+/**
+ * dod_owner_mark_leaked() - the driver is unbound, and has left a mapping
+ * @copy: a copy of it
+ */
+void dod_owner_mark_leaked(const struct dod_mapping *copy)
+{
+	struct index_tree *tree = tree_of(copy);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	dod_lock_irqsave(&tree->lock, flags);
+	for_each_in_tree(m, tree, copy->start, copy->start)
+		if (m->dev == copy->dev && m->dma_addr == copy->dma_addr && !m->leaked &&
+		    m->map.when == copy->map.when) {
+			m->leaked = true;
+			atomic_inc(&dod_nr_leaked);
+			break;
+		}
+	dod_unlock_irqrestore(&tree->lock, flags);
+}
+
+/* A mapping whose device can still access what somebody else maps now: *range. */
+static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 last,
+				       struct dod_range *range)
+{
+	struct dod_mapping *m;
+	struct dod_range *r;
+
+	for_each_in_tree(m, tree, start, last) {
+		if (likely(!m->leaked))
+			continue;
+		range->start = max(m->start, start);
+		range->last = min(m->last, last);
+		range->dir = m->dir;
+		if (m->freed && m->was_owned)
+			return m;
+		for_each_range(r, m, start, last)
+			if (r->state == DOD_OWNED) {
+				*range = *r;
+				return m;
+			}
+	}
+	return NULL;
+}
+
+/*
+ * Finds a leaked mapping that overlaps [start, last]. It is reported once, and its device
+ * owns nothing of it any more: the next user of the memory must not be reported.
+ */
+static bool unmark_leaked(struct index_tree *tree, u64 start, u64 last,
+			  struct dod_mapping *copy, struct dod_range *range)
+{
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	dod_lock_irqsave(&tree->lock, flags);
+	m = find_leaked(tree, start, last, range);
+	if (m) {
+		*copy = *m;
+		m->leaked = false;
+		atomic_dec(&dod_nr_leaked);
+		if (!copy->freed)
+			end_ownership(tree, m);
+	}
+	dod_unlock_irqrestore(&tree->lock, flags);
+	if (m && copy->spanning && !copy->freed)
+		dod_spanning_end(copy->start, copy->last);
+	return m;
+}
+
+/* @m is mapped, but in no index yet: can the device of a leaked mapping access its memory? */
+noinline void dod_check_reuse(const struct dod_mapping *m)
+{
+	struct dod_range range DOD_UNINITIALIZED;
+	struct dod_mapping leak DOD_UNINITIALIZED;
+	u64 from, to;
+
+	while (unmark_leaked(&dod_by_phys->spanning, m->start, m->last, &leak, &range))
+		dod_judge_ops.memory_reused(&leak, &range, m);
+	for_each_region(from, to, m->start, m->last)
+		while (unmark_leaked(phys_shard(from), from, to, &leak, &range))
+			dod_judge_ops.memory_reused(&leak, &range, m);
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of owner/ share; nobody else includes this.
+ *
+ * Memory is divided into regions. A mapping inside one region is in the tree of the shard
+ * that the region hashes to. A mapping that crosses a boundary is in the tree of spanning
+ * mappings, which every look-up visits, too, unless it is empty. There are two such
+ * indexes: by physical address and by DMA address.
+ *
+ * Locks nest: DMA shard -> DMA spanning -> physical shard -> physical spanning -> pool.
+ * A mapping stays alive while the lock of a tree that it is in is held. Its physical lock,
+ * that of tree_of(), guards what the device owns. The shadow of a region changes only under
+ * the lock of its physical shard.
+ *
+ * Context: any but NMI, where nothing else is said.
+ */
+#ifndef DOD_OWNER_INTERNAL_H
+#define DOD_OWNER_INTERNAL_H
+
+#include "../dma_owner_debug.h"
+#include "../base/compat.h"
+#include "../base/lock.h"
+#include "../base/mapped_pages.h"
+#include "../base/memory.h"
+#include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/state.h"
+#include "../base/stats.h"
+#include "../guard/guard.h"
+#include "../report/report.h"
+#include "judge_ops.h"
+#include "owner.h"
+#include "pending.h"
+
+#include <linux/hash.h>
+#include <linux/sched/clock.h>
+
+/*
+ * Functions of one file of owner/ that others call. Where all files are one unit they are
+ * static, by these prototypes: a call of a function with one caller costs nothing then.
+ */
+#ifdef DOD_BUILD_OWNER
+#define __owner		static
+#else
+#define __owner
+#endif
+
+#define REGION_SHIFT	21
+#define SHARD_BITS	6
+#define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
+#define GRANULE		((u64)DOD_GRANULE)
+#define ALL_BYTES	0xff	/* of a granule, as bits */
+
+struct index_tree {
+	raw_spinlock_t lock;
+	struct rb_root_cached root;	/* lock */
+	unsigned int nr;		/* lock, read without */
+} ____cacheline_aligned_in_smp;
+
+struct index {
+	struct index_tree shard[NR_SHARDS];
+	struct index_tree spanning;
+};
+
+/* index.c */
+extern struct index *dod_by_phys, *dod_by_dma;
+
+__owner int dod_index_start(void);
+__owner void dod_index_stop(void);
+
+static inline bool crosses_region(u64 start, u64 last)
+{
+	return (start ^ last) >> REGION_SHIFT;
+}
+
+static inline u64 region_last(u64 addr)
+{
+	return addr | ((1ULL << REGION_SHIFT) - 1);
+}
+
+/* Each [from, to] of [start, last] that lies in one region. */
+#define for_each_region(from, to, start, last)				\
+	for ((from) = (start), (to) = min(region_last(from), last);	\
+	     (from) <= (last);						\
+	     (from) = (to) + 1, (to) = min(region_last(from), last))
+
+static inline struct index_tree *phys_shard(u64 phys)
+{
+	return &dod_by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
+}
+
+/* The tree by physical address that a mapping is in, and so its physical lock. */
+static inline struct index_tree *tree_of(const struct dod_mapping *m)
+{
+	return m->spanning ? &dod_by_phys->spanning : phys_shard(m->start);
+}
+
+static inline struct index_tree *dma_shard(const struct device *dev, u64 dma_addr)
+{
+	return &dod_by_dma->shard[hash_64((dma_addr >> REGION_SHIFT) ^ (unsigned long)dev,
+					  SHARD_BITS)];
+}
+
+/* All trees by physical address in turn: the shards, and last that of spanning mappings. */
+static inline struct index_tree *nth_phys_tree(unsigned int n)
+{
+	return n == NR_SHARDS ? &dod_by_phys->spanning : &dod_by_phys->shard[n];
+}
+
+__owner bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
+__owner void dod_unindex_phys(struct index_tree *tree, struct dod_mapping *m);
+__owner void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with);
+__owner struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last);
+__owner struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last);
+__owner struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last, u8 kinds);
+__owner struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
+__owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
+
+__owner void dod_index_dma(struct dod_mapping *m);
+__owner bool dod_unlink(struct dod_mapping *m);
+__owner void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
+__owner struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last);
+__owner struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last);
+
+static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
+{
+	struct dod_mapping *m = dod_phys_first(tree, start, last);
+
+	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
+}
+
+static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start, u64 last)
+{
+	m = dod_phys_next(m, start, last);
+	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
+}
+
+/*
+ * The mappings of a tree that overlap [start, last], in the order of their start; its lock
+ * is held. Mappings that have ended, and are there for their stale bytes only (rule 3b), are
+ * left out.
+ */
+#define for_each_in_tree(m, tree, start, last)				\
+	for ((m) = first_overlap(tree, start, last); (m);		\
+	     (m) = next_overlap(m, start, last))
+/* Only those of some kinds: enum dod_mapping_kind, as bits. 0 is any. */
+#define for_each_in_tree_of(m, tree, start, last, kinds)		\
+	for ((m) = dod_kind_first(tree, start, last, kinds); (m);	\
+	     (m) = dod_kind_next(m, start, last, kinds))
+/* Those that have ended, too. */
+#define for_each_indexed(m, tree, start, last)				\
+	for ((m) = dod_phys_first(tree, start, last); (m);		\
+	     (m) = dod_phys_next(m, start, last))
+/* The same, where @m may be removed. */
+#define for_each_indexed_safe(m, next, tree, start, last)		\
+	for ((m) = dod_phys_first(tree, start, last);			\
+	     (m) && ((next) = dod_phys_next(m, start, last), true);	\
+	     (m) = (next))
+/* By DMA address; devices share a tree. */
+#define for_each_dma(m, tree, start, last)				\
+	for ((m) = dod_dma_first(tree, start, last); (m);		\
+	     (m) = dod_dma_next(m, start, last))
+
+/**
+ * struct dod_walk - a look-up in the tree of a shard and in that of spanning mappings
+ *
+ * @shard:	the tree of the shard, locked
+ * @spanning:	that of spanning mappings, locked; NULL if it is empty
+ * @flags:	of interrupts, as dod_walk_lock() found them
+ */
+struct dod_walk {
+	struct index_tree *shard, *spanning;
+	unsigned long flags;
+};
+
+/*
+ * The caller holds the lock of the shard. A spanning mapping that is indexed right now is
+ * missed, and visits each of its regions later: dod_overlap_spanning().
+ */
+static __always_inline void dod_walk_begin(struct dod_walk *w, struct index *index,
+					   struct index_tree *shard)
+{
+	w->shard = shard;
+	w->spanning = READ_ONCE(index->spanning.nr) ? &index->spanning : NULL;
+	if (unlikely(w->spanning))
+		dod_lock(&w->spanning->lock);
+}
+
+static __always_inline void dod_walk_end(struct dod_walk *w)
+{
+	if (unlikely(w->spanning))
+		dod_unlock(&w->spanning->lock);
+}
+
+static __always_inline void dod_walk_lock(struct dod_walk *w, struct index *index,
+					  struct index_tree *shard)
+{
+	dod_lock_irqsave(&shard->lock, w->flags);
+	dod_walk_begin(w, index, shard);
+}
+
+static __always_inline void dod_walk_unlock(struct dod_walk *w)
+{
+	dod_walk_end(w);
+	dod_unlock_irqrestore(&w->shard->lock, w->flags);
+}
+
+static __always_inline struct dod_mapping *walk_first(const struct dod_walk *w, u64 start, u64 last)
+{
+	struct dod_mapping *m = first_overlap(w->shard, start, last);
+
+	return m || likely(!w->spanning) ? m : first_overlap(w->spanning, start, last);
+}
+
+static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
+						     struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_mapping *next = next_overlap(m, start, last);
+
+	return next || likely(!w->spanning) || m->spanning ? next :
+	       first_overlap(w->spanning, start, last);
+}
+
+/* The live mappings that overlap [start, last], which lies in the region of the shard. */
+#define dod_for_each_overlap(m, w, start, last)				\
+	for ((m) = walk_first(w, start, last); (m); (m) = walk_next(w, m, start, last))
+/* The trees in turn, where that is not enough, or mappings that have ended count. */
+#define dod_for_each_tree(tree, w)					\
+	for ((tree) = (w)->shard; (tree);				\
+	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
+
+/* ranges.c */
+
+/* What a change to the CPU leaves alone, as bits, and what else it does. */
+enum keep {
+	KEEP_NONE	= 0,
+	KEEP_PENDING	= BIT(0),	/* writes that wait for a sync_for_device */
+	KEEP_WRITABLE	= BIT(1),	/* what the device owns and may write */
+	FINISH		= BIT(2),	/* the device is done with what follows: rule 6b */
+};
+
+__owner struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last);
+__owner struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last);
+
+#define for_each_range(r, m, start, last)				\
+	for ((r) = dod_range_first(m, start, last); (r);		\
+	     (r) = dod_range_next(r, start, last))
+/* The same, where @r may be removed, but not the range after it. */
+#define for_each_range_safe(r, next, m, start, last)			\
+	for ((r) = dod_range_first(m, start, last);			\
+	     (r) && ((next) = dod_range_next(r, start, last), true);	\
+	     (r) = (next))
+
+static inline struct dod_pending *pending_of(struct dod_range *r)
+{
+	return container_of(r, struct dod_pending, range);
+}
+
+__owner int dod_ranges_start(unsigned int reserve, unsigned int max);
+__owner void dod_ranges_stop(void);
+__owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
+__owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
+__owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
+			   enum dod_state state);
+__owner void dod_range_resize(struct dod_range *r, u64 start, u64 last);
+__owner bool dod_has_state(const struct dod_mapping *m, u8 state);
+__owner bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep keep);
+__owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last, enum keep keep);
+__owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
+__owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
+
+/* === Line edges: the rest of the first and last cache line, rule 10 ======= */
+
+/* Up to its first bad byte a mapping is its driver's; what follows has no lines of its own. */
+static inline bool has_whole_lines(const struct dod_mapping *m)
+{
+	return m->line && m->last - m->start == m->dma_last - m->dma_addr;
+}
+
+static inline bool has_edges(const struct dod_mapping *m)
+{
+	return m->edges && m->trap == DOD_TRAP_ALL;
+}
+
+/* Empty if *start > *last. */
+static inline void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	*start = dod_line_of(m, m->start);
+	*last = m->start - 1;
+}
+
+static inline void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	*start = m->last + 1;
+	*last = dod_line_of(m, m->last) + m->line - 1;
+}
+
+/* What the device writes of the line that begins or ends the mapping, NULL if nothing. */
+static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool tail)
+{
+	u64 line = dod_line_of(m, tail ? m->last : m->start);
+
+	return dod_device_writes(m, line, line + m->line - 1);
+}
+
+/* poison.c */
+
+/* The longest cache line that was ever in force: line edges are looked for so far. */
+extern u16 dod_widest_line;
+extern atomic_t dod_spanning_changes;
+
+__owner void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
+__owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
+__owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_spanning_begin(void);
+__owner void dod_poison_spanning(u64 start, u64 last);
+__owner void dod_spanning_end(u64 start, u64 last);
+
+/*
+ * The CPU may access [start, last] as soon as we return, and a guard that acts by itself
+ * may be watching it. No lock is held: the CPU that we wait for may be printing, to a
+ * console whose driver waits for us.
+ */
+static inline void wait_unwatched(u64 start, u64 last)
+{
+	if (dod_poison_ops.wait_unwatched)
+		dod_poison_ops.wait_unwatched(start, last);
+}
+
+/* stale.c */
+extern atomic_t dod_nr_stale;
+
+__owner void dod_stale_begin(struct dod_mapping *m);
+__owner void dod_stale_end(struct index_tree *shard, struct dod_mapping *m);
+__owner void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
+__owner void dod_stale_forget(u64 start, u64 last);
+__owner bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
+__owner bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
+__owner bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m);
+
+static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
+{
+	if (unlikely(atomic_read(&dod_nr_stale)))
+		__dod_stale_drop(shard, start, last);
+}
+
+/* overlap.c */
+__owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
+__owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
+				   u64 last, bool fresh, bool lone);
+__owner void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_overlap_spanning(u64 start, u64 last);
+
+static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
+{
+	u64 margin = READ_ONCE(dod_widest_line);
+
+	if (unlikely(margin))
+		__dod_forget_edges(tree, start, last, margin);
+}
+
+/*
+ * The owner of some of the mapping has changed: remembers the line edges beside what the
+ * device writes. The lock of the shard is held. Not for a spanning mapping: the mappings of
+ * its regions could not be asked.
+ */
+static inline void copy_edges(struct index_tree *shard, struct dod_mapping *m)
+{
+	if (unlikely(m->edges))
+		__dod_copy_edges(shard, m);
+}
+
+/* record.c */
+
+/* An address, physical or of a device. */
+struct dod_place {
+	const struct device *dev;	/* NULL: physical */
+	u64 at, near;
+};
+
+static inline u64 dod_distance(const struct dod_mapping *m, const struct dod_place *p)
+{
+	u64 start = p->dev ? m->dma_addr : m->start;
+	u64 last = p->dev ? dod_dma_last(m) : m->last;
+
+	if (p->at < start)
+		return start - p->at;
+	return p->at > last ? p->at - last : 0;
+}
+
+__owner int dod_record_start(unsigned int reserve, unsigned int max);
+__owner void dod_record_stop(void);
+__owner struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
+					   u64 dma_addr, u64 size);
+__owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
+			     unsigned long *frames, unsigned int depth);
+__owner void dod_history_put(struct dod_mapping *m);
+__owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
+
+/* device.c */
+__owner int dod_device_start(void);
+__owner void dod_device_stop(void);
+__owner struct dod_device *dod_device_get(const struct device *dev);
+__owner void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
+
+/* pending.c */
+__owner int dod_pending_start(unsigned int reserve, unsigned int max);
+__owner void dod_pending_stop(void);
+__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
+__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
+__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
+__owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
+
+/* result.c */
+
+/**
+ * struct dod_unwritten - what the device did not write of a list
+ *
+ * @m:		a copy of the first entry of which it wrote nothing, NULL if there is none
+ * @from:	where what it could have written of that begins
+ * @bytes:	in all
+ * @touched:	it wrote to another entry: a short answer fills some of a list
+ */
+struct dod_unwritten {
+	struct dod_mapping *m;
+	u64 from, bytes;
+	bool touched;
+};
+
+__owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
+__owner void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m,
+				 u64 start, u64 last, bool was_owned);
+__owner void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
+__owner void dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
+__owner void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
+			      const struct dod_mapping *m);
+
+static inline void result_init(struct dod_content_result *result)
+{
+	result->types = 0;
+	result->touched = false;
+	result->lost = NULL;
+	result->m = NULL;
+}
+
+static inline bool result_any(const struct dod_content_result *result)
+{
+	return unlikely(result->types || result->lost);
+}
+
+/* owner.c */
+
+/**
+ * struct dod_transition - what an event does to a range of a mapping
+ *
+ * @for_cpu:	a sync for the CPU: idle with DMA_TO_DEVICE of what the device may write
+ * @for_device:	a sync for the device: idle with DMA_FROM_DEVICE of what it only reads
+ * @to_device:	the device owns the range then; else the CPU does
+ * @stamp_sync:	note who calls as the last sync_for_device
+ * @bounced_only: only for mappings that may be bounced
+ * @compare:	compare the content, and look for lost writes and for freed memory
+ * @watch_writes: a write of the CPU must be synced from now on (rule 9)
+ * @untrap:	for all of the mapping, whose accesses do not trap any more
+ * @count_unmatched: count the calls, in @counter, and those for no mapping
+ * @counter:	see @count_unmatched
+ * @keep:	what stays as it is where the CPU owns the range then, unless @for_cpu
+ */
+struct dod_transition {
+	bool for_cpu, for_device, to_device, stamp_sync, bounced_only, compare, watch_writes;
+	bool untrap, count_unmatched;
+	enum dod_counter counter;
+	enum keep keep;
+};
+
+extern const struct dod_transition dod_transitions[];
+extern bool dod_any_bounced;
+
+__owner u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+			      enum keep keep);
+__owner void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start,
+				  u64 last, u8 dir, bool lone);
+__owner bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start,
+			      u64 *to, struct dod_content_result *result);
+
+/* unmap.c */
+__owner bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed);
+__owner void dod_end_tree(struct index_tree *tree);
+__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
+				u64 dma_addr);
+__owner struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
+					  u64 start, u64 last);
+
+/* free.c */
+extern atomic_t dod_nr_leaked;
+
+__owner struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);
+__owner bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
+			    struct dod_content_result *result);
+__owner void dod_check_reuse(const struct dod_mapping *m);
+
+#endif /* DOD_OWNER_INTERNAL_H */

@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Look-ups for a trap, a report, a check or a scan. They fill in copies, because the mapping
+ * may end as soon as its lock is dropped.
+ *
+ * No lock is held at entry.
+ */
+#include "internal.h"
+
+#include <linux/module.h>
+
+/* === Who owns a byte ====================================================== */
+
+static bool allows(const struct dod_range *range, bool write)
+{
+	return !write && range->dir == DMA_TO_DEVICE;
+}
+
+/* Whoever else owns the byte. */
+static bool forbids_all(const struct dod_range *r)
+{
+	return r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED;
+}
+
+/* A stale byte may be written, and read after that. */
+static bool concerns(const struct dod_range *r, bool write)
+{
+	return r->state == DOD_OWNED || (r->state == DOD_STALE && !write);
+}
+
+/*
+ * Copies a mapping of a tree that owns a byte, or to which the byte is stale, ended mappings
+ * included; of several one that forbids the access whatever comes later. @found: there is one
+ * in the other tree. Returns whether there is one. The tree is locked.
+ */
+static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,
+		       struct dod_mapping *copy, struct dod_range *range)
+{
+	struct dod_mapping *m;
+
+	for_each_indexed(m, tree, phys, phys) {
+		struct dod_range *r = dod_range_first(m, phys, phys);
+
+		if (!r || !concerns(r, write) || (found && r->dir == DMA_TO_DEVICE))
+			continue;
+		*copy = *m;
+		*range = *r;
+		found = true;
+		if (forbids_all(r))
+			break;
+	}
+	return found;
+}
+
+/* The same in both trees; the lock of the shard is held. */
+static bool find_any_owner(struct index_tree *shard, u64 phys, bool write,
+			   struct dod_mapping *copy, struct dod_range *range)
+{
+	struct index_tree *tree;
+	struct dod_walk w;
+	bool found = false;
+
+	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_for_each_tree(tree, &w)
+		if (!found || !forbids_all(range))
+			found = find_owner(tree, phys, write, found, copy, range);
+	dod_walk_end(&w);
+	return found;
+}
+
+/* What the device writes of the first or last line, if @phys is in the rest of that line. */
+static struct dod_range *writes_beside(struct dod_mapping *m, u64 phys)
+{
+	struct dod_range *r = NULL;
+	u64 start, last;
+
+	if (!has_edges(m))
+		return NULL;
+	head_edge(m, &start, &last);
+	if (phys >= start && phys <= last)
+		r = device_writes_line(m, false);
+	tail_edge(m, &start, &last);
+	if (phys >= start && phys <= last)
+		r = device_writes_line(m, true);
+	return r;
+}
+
+/*
+ * Is a byte the rest of a cache line that a device writes, and whose? @copy and @range are
+ * filled in then, and may be NULL. The lock of the shard is held.
+ */
+static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *copy,
+		      struct dod_range *range)
+{
+	u64 margin = READ_ONCE(dod_widest_line), from = phys - min(phys, margin);
+	struct dod_range *r = NULL;
+	struct dod_mapping *m;
+	struct dod_walk w;
+
+	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_for_each_overlap(m, &w, from, phys + margin) {
+		r = writes_beside(m, phys);
+		if (r)
+			break;
+	}
+	if (r && copy) {
+		*copy = *m;
+		*range = *r;
+	}
+	dod_walk_end(&w);
+	return r;
+}
+
+/**
+ * dod_owner_find_edge() - which device writes to the cache line of a byte?
+ * @phys: the byte, which no mapping holds
+ * @copy: filled in if there is one
+ * @range: what the device owns of that line; filled in with it
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *range)
+{
+	struct index_tree *shard = phys_shard(phys);
+	unsigned long flags;
+	bool found;
+
+	dod_lock_irqsave(&shard->lock, flags);
+	found = find_edge(shard, phys, copy, range);
+	dod_unlock_irqrestore(&shard->lock, flags);
+	return found;
+}
+
+/**
+ * dod_owner_find() - which mapping makes a device the owner of a byte?
+ * @phys: the byte
+ * @write: the access that trapped is a write
+ * @copy: filled in if there is one
+ * @range: what the device owns around the byte; filled in with it
+ *
+ * Return: whether a device owns the byte.
+ */
+bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_range *range)
+{
+	struct index_tree *shard = phys_shard(phys);
+	bool found, broken = false;
+	unsigned long flags;
+
+	dod_lock_irqsave(&shard->lock, flags);
+	found = find_any_owner(shard, phys, write, copy, range);
+	if (unlikely(found && range->state == DOD_STALE) && dod_stale_drop_uncertain(shard, phys))
+		found = find_any_owner(shard, phys, write, copy, range);
+	/*
+	 * Owner and shadow change under this lock, except those of spanning mappings. Poison
+	 * that no mapping accounts for is a bug of the tool, not of the driver. But a byte may
+	 * have become stale since a write to it trapped: it is poisoned, and may be written.
+	 */
+	if (!found && dod_poison_ops.is_poisoned &&
+	    dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
+	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
+	    !find_edge(shard, phys, NULL, NULL)) {
+		dod_poison_ops.unpoison(phys, phys);
+		/* Pairs with smp_mb__after_atomic() in dod_spanning_begin(). */
+		smp_rmb();
+		broken = !atomic_read(&dod_spanning_changes);
+	}
+	dod_unlock_irqrestore(&shard->lock, flags);
+	/* The mapping that forbade it has ended meanwhile. */
+	if (found && allows(range, write))
+		found = false;
+	if (broken)
+		dod_broken("poison without an owner");
+	return found;
+}
+
+static bool find_guardable(struct index_tree *tree, u64 start, u64 *last,
+			   struct dod_mapping *copy, struct dod_range *range)
+{
+	if (!find_owner(tree, start, false, false, copy, range) ||
+	    range->state != DOD_OWNED || copy->trap == DOD_TRAP_NONE || copy->shared)
+		return false;
+	*last = min(*last, range->last);
+	return true;
+}
+
+/**
+ * dod_owner_find_guardable() - does a device own a byte, and how many that follow it?
+ * @start: the byte
+ * @last: the last one of interest; the last one that the device owns, too, if it does
+ * @copy: filled in if there is one
+ * @range: what the device owns around them; filled in with it
+ *
+ * For a guard that watches memory of its own choice. Not of memory that is or was mapped
+ * several times: what the kernel does for one mapping, such as a copy to and from its bounce
+ * buffer, is legal, and cannot be told from what is not.
+ *
+ * Return: whether a device owns the byte, and it may be watched.
+ */
+bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
+			      struct dod_range *range)
+{
+	struct index_tree *tree;
+	struct dod_walk w;
+	bool found = false;
+
+	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
+	dod_for_each_tree(tree, &w)
+		found = found || find_guardable(tree, start, last, copy, range);
+	dod_walk_unlock(&w);
+	return found;
+}
+
+/* === Other mappings of the same memory ==================================== */
+
+/* An engine that adds to its output has it mapped DMA_BIDIRECTIONAL: async_xor.c. */
+static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
+{
+	return (a->dir == DMA_TO_DEVICE) != (b->dir == DMA_TO_DEVICE);
+}
+
+/*
+ * Rule 5b: does an engine work in place on the bytes of @other, which it owns since the map
+ * and nobody has synced? Then the call of @m maps just these bytes, too, in the opposite
+ * direction. Mappings of that call cannot end yet.
+ */
+static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
+{
+	const struct dod_mapping *same;
+	struct dod_range *r;
+
+	if (m->dev != other->dev || !is_opposite(m, other) || other->sync_len ||
+	    READ_ONCE(dod_params.strict))
+		return false;
+	r = dod_range_first(other, other->start, other->start);
+	if (!r || r->state != DOD_OWNED || r->start != other->start ||
+	    r->last != other->last)
+		return false;
+	for (same = m->group; same; same = same->next)
+		if (same->start == other->start && same->last == other->last)
+			return true;
+	return false;
+}
+
+/*
+ * Rule 10: a TO_DEVICE mapping inside another mapping of the same memory, such as a part of
+ * a received page that is forwarded, is judged by its bytes, not by the rest of their lines.
+ */
+static bool is_part_of(const struct dod_mapping *m, const struct dod_mapping *other)
+{
+	return m->dir == DMA_TO_DEVICE && other->start <= m->start &&
+	       other->last >= m->last;
+}
+
+static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64 start,
+		       u64 last, bool writable, struct dod_mapping *copy)
+{
+	bool rest_of_line = last < m->start || start > m->last;
+	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
+	struct dod_mapping *other;
+
+	/* Of memory that many devices read, all mappings are skipped at once. */
+	for_each_in_tree_of(other, tree, start, last, kinds) {
+		if (other->group == m->group || !has_whole_lines(other) ||
+		    other->trap != DOD_TRAP_ALL)
+			continue;
+		if (writable ? !dod_device_writes(other, start, last) :
+			       !dod_range_first(other, start, last))
+			continue;
+		if ((rest_of_line && is_part_of(m, other)) || is_in_place(m, other))
+			continue;
+		*copy = *other;
+		return true;
+	}
+	return false;
+}
+
+/**
+ * dod_owner_find_other() - does a device own some of a range through another mapping?
+ * @m: a mapping that is checked
+ * @start: first byte, physical, of its bytes or of the rest of its first or last line
+ * @last: last byte, physical
+ * @writable: only if the device may write to it
+ * @copy: the other mapping; filled in if there is one
+ *
+ * Only on devices that are not coherent. What the same call has mapped does not count, nor
+ * what is mapped in place (rule 5b). No walk: spanning mappings come first, and only once.
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
+			  struct dod_mapping *copy)
+{
+	struct index_tree *tree = &dod_by_phys->spanning;
+	unsigned long flags;
+	bool found = false;
+	u64 from, to;
+
+	if (READ_ONCE(tree->nr)) {
+		dod_lock_irqsave(&tree->lock, flags);
+		found = find_other(tree, m, start, last, writable, copy);
+		dod_unlock_irqrestore(&tree->lock, flags);
+	}
+	for_each_region(from, to, start, last) {
+		if (found)
+			break;
+		tree = phys_shard(from);
+		dod_lock_irqsave(&tree->lock, flags);
+		found = find_other(tree, m, from, to, writable, copy);
+		dod_unlock_irqrestore(&tree->lock, flags);
+	}
+	return found;
+}
+
+/**
+ * dod_owner_up_to_group() - how far is it to what the same call has mapped?
+ * @m: a mapping of the call
+ * @start: first byte, physical
+ * @last: last byte, physical; of the line in which @m ends or begins
+ * @after: the range follows @m, and does not precede it
+ *
+ * Return: how many bytes of the range, from @m outwards, the call has not mapped.
+ */
+u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after)
+{
+	u64 nr = last - start + 1;
+	struct dod_mapping *other;
+	struct dod_walk w;
+
+	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
+	dod_for_each_overlap(other, &w, start, last) {
+		if (other->group != m->group)
+			continue;
+		if (after)
+			nr = min(nr, max(other->start, start) - start);
+		else
+			nr = min(nr, last - min(other->last, last));
+	}
+	dod_walk_unlock(&w);
+	return nr;
+}
+
+/* === The nearest mapping ================================================== */
+
+/* Copies a mapping if it is nearer than what was copied before. */
+static bool copy_nearer(const struct dod_mapping *m, const struct dod_place *p,
+			struct dod_mapping *copy, bool found)
+{
+	if ((p->dev && m->dev != p->dev) ||
+	    (found && dod_distance(m, p) >= dod_distance(copy, p)))
+		return found;
+	*copy = *m;
+	return true;
+}
+
+static bool copy_nearest(struct index_tree *tree, const struct dod_place *p,
+			 struct dod_mapping *copy, bool found)
+{
+	u64 start = p->at - min(p->at, p->near);
+	u64 last = p->at + min(U64_MAX - p->at, p->near);
+	struct dod_mapping *m;
+	unsigned long flags;
+
+	dod_lock_irqsave(&tree->lock, flags);
+	if (p->dev)
+		for_each_dma(m, tree, start, last)
+			found = copy_nearer(m, p, copy, found);
+	else
+		for_each_in_tree(m, tree, start, last)
+			found = copy_nearer(m, p, copy, found);
+	dod_unlock_irqrestore(&tree->lock, flags);
+	return found;
+}
+
+/**
+ * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
+ * @phys: the byte
+ * @near: as good if it ends or begins so many bytes away; the nearest wins, or
+ *	  where none is live, the one that ended last
+ * @copy: filled in if there is one; copy->ended tells which
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
+{
+	struct dod_place p = { .at = phys, .near = near };
+	bool found;
+
+	found = copy_nearest(phys_shard(phys - min(phys, near)), &p, copy, false);
+	found = copy_nearest(phys_shard(phys + near), &p, copy, found);
+	found = copy_nearest(&dod_by_phys->spanning, &p, copy, found);
+	return found || dod_history_find(&p, copy);
+}
+
+/**
+ * dod_owner_find_dma() - which mapping holds, or lately held, a DMA address?
+ * @dev: the device, identity only
+ * @dma_addr: the address
+ * @near: as for dod_owner_find_mapping()
+ * @copy: filled in if there is one; copy->ended tells which. What the device owns
+ *	  of it, and the last sync, may change meanwhile
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy)
+{
+	struct dod_place p = { .dev = dev, .at = dma_addr, .near = near };
+	u64 first = dma_addr - min(dma_addr, near);
+	u64 last = dma_addr + min(U64_MAX - dma_addr, near);
+	bool found;
+
+	found = copy_nearest(dma_shard(dev, first), &p, copy, false);
+	found = copy_nearest(dma_shard(dev, last), &p, copy, found);
+	found = copy_nearest(&dod_by_dma->spanning, &p, copy, found);
+	return found || dod_history_find(&p, copy);
+}
+
+/* === All mappings ========================================================= */
+
+/* The physical lock of the mapping is held. */
+static void add_up(struct dod_mapping *m, struct dod_sum *sum)
+{
+	struct dod_range *r;
+
+	memset(sum, 0, sizeof(*sum));
+	for_each_range(r, m, 0, U64_MAX) {
+		u64 size = r->last - r->start + 1;
+
+		if (r->state == DOD_OWNED) {
+			sum->owned += size;
+			sum->writable += r->dir != DMA_TO_DEVICE ? size : 0;
+		} else if (r->state == DOD_PENDING && r->dir == DMA_TO_DEVICE) {
+			const struct dod_write *w = &pending_of(r)->write;
+
+			if (!sum->pending || w->who.when < sum->since) {
+				sum->since = w->who.when;
+				sum->writer = w->frames[0];
+			}
+			sum->pending += size;
+		}
+	}
+}
+
+/**
+ * dod_owner_next() - step through the live mappings
+ * @shard: part of the index, 0 to begin with
+ * @start: physical address to go on from, 0 to begin with
+ * @skip: mappings at that address to skip, 0 to begin with
+ * @copy: filled in
+ * @sum: the state of its bytes
+ *
+ * A mapping that begins or ends meanwhile may be visited or not.
+ *
+ * Return: false at the end.
+ */
+bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
+		    struct dod_mapping *copy, struct dod_sum *sum)
+{
+	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
+		struct index_tree *tree = nth_phys_tree(*shard);
+		unsigned int skipped = 0;
+		struct dod_mapping *m;
+		unsigned long flags;
+
+		dod_lock_irqsave(&tree->lock, flags);
+		for_each_in_tree(m, tree, *start, U64_MAX) {
+			if (m->start < *start)
+				continue;
+			if (m->start == *start && skipped < *skip) {
+				skipped++;
+				continue;
+			}
+			*skip = m->start == *start ? *skip + 1 : 1;
+			*start = m->start;
+			*copy = *m;
+			add_up(m, sum);
+			dod_unlock_irqrestore(&tree->lock, flags);
+			return true;
+		}
+		dod_unlock_irqrestore(&tree->lock, flags);
+	}
+	return false;
+}
+
+/* Has this task made it, or a function of the driver's module? */
+static bool is_suspect(const struct dod_mapping *m, const struct device_driver *driver)
+{
+	unsigned int i;
+
+	if (m->map.pid == task_pid_nr(current))
+		return true;
+	for (i = 0; driver->owner && i < m->map.nr_frames; i++)
+		if (within_module(m->map_frames[i], driver->owner))
+			return true;
+	return false;
+}
+
+/**
+ * dod_owner_note_suspects() - a driver's probe() has failed: what did it map?
+ * @dev: the device, identity only
+ * @binding: the device's, while it was probed
+ * @driver: the driver, which is still there
+ *
+ * Others may have mapped memory for the device meanwhile: a mapping is the driver's if
+ * this task has made it, or a function of the driver's module.
+ *
+ * Context: process, in the task that has called probe().
+ *
+ * Return: how many mappings there are, each of which is marked.
+ */
+unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
+				     const struct device_driver *driver)
+{
+	struct dod_mapping *m;
+	unsigned int i, nr = 0;
+	unsigned long flags;
+
+	for (i = 0; i <= NR_SHARDS; i++) {
+		struct index_tree *tree = nth_phys_tree(i);
+
+		if (!READ_ONCE(tree->nr))
+			continue;
+		dod_lock_irqsave(&tree->lock, flags);
+		for_each_in_tree(m, tree, 0, U64_MAX) {
+			if (m->dev != dev || m->binding != binding)
+				continue;
+			m->suspect = is_suspect(m, driver);
+			nr += m->suspect;
+		}
+		dod_unlock_irqrestore(&tree->lock, flags);
+	}
+	return nr;
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Map calls (rule 1). One call may map several runs of memory: it makes a mapping of each,
+ * and an unmap finds none of them before all are there.
+ *
+ * No lock is held at entry. The physical lock of the new mapping is taken last.
+ */
+#include "internal.h"
+
+/*
+ * An unmap finds a list by its first entry, so half a list must not be tracked. Nobody else
+ * knows of these mappings yet.
+ */
+static void drop_call(struct dod_call *call)
+{
+	struct dod_mapping *m, *next;
+	struct dod_range freed;
+
+	/* Nobody knows what the device writes there. */
+	if (call->dir != DMA_TO_DEVICE)
+		dod_judge_ops.content_invalidate_all();
+	for (m = call->leader; m; m = next) {
+		next = m->next;
+		dod_to_cpu_all(m, false, &freed);
+		dod_pool_put(&dod_mapping_pool, m);
+	}
+	call->leader = NULL;
+	call->dropped = true;
+}
+
+/* Not before the self-test is over, nor after the tool has stopped because it is broken. */
+static bool checks_enabled(void)
+{
+	return READ_ONCE(dod_armed);
+}
+
+/* Kept apart: the record on the stack is large, and hardly ever needed. */
+static noinline void check_single(const struct dod_call *call, const void *addr, u64 size)
+{
+	struct dod_mapping m = {
+		.dev = call->dev,
+		.dma_addr = DMA_MAPPING_ERROR,
+		.kind = DOD_SINGLE,
+		.dir = DMA_NONE,
+	};
+
+	m.device = dod_device_get(call->dev);
+	if (!m.device) {
+		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
+		return;
+	}
+	m.start = dod_wrong_phys(addr);
+	m.last = m.start + size - 1;
+	m.dma_last = m.dma_addr + size - 1;
+	dod_note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
+	dod_judge_ops.map_single(&m, addr);
+}
+
+/**
+ * dod_owner_map_single() - dma_map_single() is about to map memory
+ * @call: the call
+ * @addr: the address the driver passed
+ * @size: bytes
+ *
+ * To be called at its entry: later only a page is known, which is a wrong one if the
+ * address is outside of the linear map.
+ *
+ * Return: whether it is such an address.
+ */
+bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
+{
+	if (likely(dod_is_linear(addr)))
+		return false;
+	if (size && checks_enabled())
+		check_single(call, addr, size);
+	return true;
+}
+
+/* Is some of its first or last line outside of it? */
+static bool ends_in_line(const struct dod_mapping *m)
+{
+	return has_whole_lines(m) &&
+	       (dod_line_of(m, m->start) != m->start ||
+		dod_line_of(m, m->last) + m->line - 1 != m->last);
+}
+
+/* Where the memory is, and which lines the device shares with the CPU. */
+static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phys, u64 size,
+		     u64 ram, bool bounced)
+{
+	m->start = phys;
+	m->last = phys + min((ram ?: size) - 1, U64_MAX - phys);
+	m->not_ram = !ram;
+	m->bounced = bounced;
+	m->line = ram ? dod_device_line(call->dev) : 0;
+	if (m->line && bounced && dod_is_bounced(call->dev, phys, m->dma_addr))
+		m->line = 0;
+	m->own_lines = m->line && dod_judge_ops.has_own_lines(call, m);
+	if (bounced && !READ_ONCE(dod_any_bounced))
+		WRITE_ONCE(dod_any_bounced, true);
+	m->near_stack = ram && dod_memory_near_stack(m->start, m->last);
+}
+
+/* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
+static void classify(const struct dod_call *call, struct dod_mapping *m)
+{
+	bool checked = checks_enabled() && !call->wrong;
+	bool good = !checked || dod_judge_ops.map_before(call, m);
+
+	m->edges = ends_in_line(m);
+	if (m->edges && m->line > READ_ONCE(dod_widest_line))
+		WRITE_ONCE(dod_widest_line, m->line);
+	/* What the checks found good is accessible. */
+	m->unfit = !m->not_ram && !(checked && good) && dod_mem_ops.freed &&
+		   dod_mem_ops.freed(m->start, m->last);
+	m->spanning = crosses_region(m->start, m->last);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
+		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
+		m->trap = DOD_TRAP_NONE;
+	}
+	/* Do not fingerprint unallocated memory: the allocator may write to it. */
+	if (good)
+		dod_judge_ops.content_begin(call, m);
+
+	if (m->dir != DMA_TO_DEVICE)
+		m->kinds |= DOD_KIND_WRITABLE;
+	if (m->content)
+		m->kinds |= m->dir == DMA_TO_DEVICE ? DOD_KIND_SENT_CONTENT : DOD_KIND_CONTENT;
+}
+
+static void add_to_call(struct dod_call *call, struct dod_mapping *m)
+{
+	if (call->leader)
+		call->tail->next = m;
+	else
+		call->leader = m;
+	call->tail = m;
+}
+
+/* From now on look-ups by physical address find it, and the device may own it. */
+static void index_memory(const struct dod_call *call, struct dod_mapping *m)
+{
+	bool to_device = call->to_device && !m->freed, lone;
+	struct index_tree *tree = tree_of(m);
+	unsigned long flags;
+	u64 last = m->last;
+
+	if (unlikely(atomic_read(&dod_nr_leaked)) && checks_enabled())
+		dod_check_reuse(m);
+	dod_mapped_pages_add(m);
+	if (!call->to_device || m->spanning)
+		dod_stale_forget(m->start, m->last);
+	dod_lock_irqsave(&tree->lock, flags);
+	lone = !dod_index_phys(tree, m);
+	if (to_device && m->spanning) {
+		dod_ranges_to_device(m, m->start, &last, m->dir);
+		dod_overlap_to_device(tree, m, m->start, m->last, false, lone);
+	} else if (to_device) {
+		dod_to_device_single(tree, m, m->start, last, m->dir, lone);
+		copy_edges(tree, m);
+	}
+	dod_unlock_irqrestore(&tree->lock, flags);
+	/* Nobody can end it yet. */
+	if (to_device && m->spanning) {
+		dod_overlap_spanning(m->start, m->last);
+		if (m->trap != DOD_TRAP_NONE)
+			dod_poison_spanning(m->start, m->last);
+	}
+}
+
+/**
+ * dod_owner_map() - a device can reach memory from now on
+ * @call: the call; one call may map several runs of memory
+ * @phys: first byte
+ * @size: bytes
+ * @dma_addr: first byte as the device sees it
+ * @ram: so many bytes of it are memory that may be touched; the rest, or if it is 0 all
+ *	of it, is only to be known at the unmap
+ * @bounced: the kernel may copy the memory to and from a bounce buffer
+ *
+ * Rule 1: the device owns the memory if call->to_device. dod_owner_map_end() must follow.
+ */
+void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced)
+{
+	struct dod_device *device;
+	struct dod_mapping *m;
+
+	if (!size || call->dropped)
+		return;
+	device = call->leader ? call->leader->device : dod_device_get(call->dev);
+	m = device ? dod_record_new(call, device, dma_addr, size) : NULL;
+	if (!m) {
+		dod_count(device ? DOD_C_UNTRACKED_POOL_EMPTY : DOD_C_UNTRACKED_NO_DEVICE);
+		drop_call(call);
+		return;
+	}
+	describe(call, m, phys, size, ram, bounced);
+	dod_device_note_config(device, call->dev, dod_dma_last(m));
+	classify(call, m);
+	add_to_call(call, m);
+	if (!m->not_ram)
+		index_memory(call, m);
+}
+
+/**
+ * dod_owner_map_end() - all runs of memory of a call are mapped
+ * @call: the call
+ *
+ * Only now unmaps can find them: another CPU may unmap an equal mapping of the same device
+ * at any time, and either of the two may end. The leader, by which a list is found, is last.
+ */
+void dod_owner_map_end(struct dod_call *call)
+{
+	struct dod_mapping *m, *leader = call->leader;
+
+	if (!leader)
+		return;
+	if (checks_enabled() && dod_device_line(call->dev))
+		for (m = leader; m; m = m->next)
+			dod_judge_ops.map_after(call, m);
+	for (m = leader->next; m; m = m->next) {
+		dod_count(DOD_C_MAPS);
+		dod_index_dma(m);
+	}
+	dod_count(DOD_C_MAPS);
+	dod_index_dma(leader);
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Several mappings of the same memory: what the device of one writes changes what is known
+ * of the content of the others, of their line edges and of the writes pending to them.
+ *
+ * The caller holds the lock of the shard, or that of the tree of spanning mappings if the
+ * mapping is in it, unless a function says otherwise.
+ */
+#include "internal.h"
+
+/* A write pending after a sync for the CPU is synced with any mapping of the memory. */
+static void drop_pending(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r, *next;
+
+	for_each_range_safe(r, next, m, start, last) {
+		u64 from = max(r->start, start), to = min(r->last, last);
+
+		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
+			dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
+	}
+}
+
+static void set_shared(struct dod_mapping *m)
+{
+	m->shared = true;
+	if (m->kinds & DOD_KIND_LONE)
+		dod_change_kinds(m, DOD_KIND_LONE, 0);
+}
+
+/* The device of @by may write [start, last]: nothing there is stale for other mappings. */
+static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u64 start, u64 last)
+{
+	struct dod_range *r, *next;
+	struct dod_mapping *m;
+
+	for_each_in_tree_of(m, tree, start, last, DOD_KIND_STALE) {
+		if (m == by)
+			continue;
+		for_each_range_safe(r, next, m, start, last) {
+			u64 to = min(r->last, last);
+
+			if (r->state == DOD_STALE)
+				dod_ranges_to_cpu(m, max(r->start, start), &to, KEEP_NONE);
+		}
+	}
+}
+
+/*
+ * The device of @m owns [start, last] from now on: tells the other mappings of a tree that
+ * overlap it. Returns whether there is one, and in *writable whether a device may write it.
+ */
+static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 start, u64 last,
+			bool *writable)
+{
+	u8 concerned = DOD_KIND_PENDING | DOD_KIND_CONTENT;
+	struct dod_mapping *other, *next;
+
+	other = first_overlap(tree, start, last);
+	if (other == m)
+		other = next_overlap(other, start, last);
+	if (!other)
+		return false;
+	for (other = dod_kind_first(tree, start, last, DOD_KIND_LONE); other; other = next) {
+		next = dod_kind_next(other, start, last, DOD_KIND_LONE);
+		set_shared(other);
+	}
+	m->shared = true;
+	/* A device that only reads changes nothing of what other devices read. */
+	if (m->dir != DMA_TO_DEVICE) {
+		concerned |= DOD_KIND_SENT_CONTENT;
+		drop_stale(tree, m, start, last);
+	}
+	for_each_in_tree_of(other, tree, start, last, concerned) {
+		if (other == m)
+			continue;
+		if (unlikely(other->pending))
+			drop_pending(other, start, last);
+		if (other->content)
+			dod_judge_ops.content_overlap(other, start, last, m->dir != DMA_TO_DEVICE);
+	}
+	/* Only a mapping whose device reads needs to know. */
+	*writable |= m->dir == DMA_TO_DEVICE &&
+		     dod_kind_first(tree, start, last, DOD_KIND_WRITABLE);
+	return true;
+}
+
+/* A device or the CPU writes [start, last]: forget it as a line edge of other mappings. */
+void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin)
+{
+	u64 from = start - min(start, margin);
+	struct dod_mapping *m;
+
+	for_each_in_tree(m, tree, from, last + margin)
+		dod_judge_ops.edges_forget(m, start, last);
+}
+
+/*
+ * The device of @m owns [start, last] since dod_ranges_to_device(). @fresh: it owned nothing
+ * of that before. @lone: no other mapping of the tree overlaps @m. No walk: each tree must
+ * be asked for several kinds in turn, and the lock held may be that of spanning mappings.
+ */
+void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
+			   u64 last, bool fresh, bool lone)
+{
+	struct index_tree *spanning = &dod_by_phys->spanning;
+	bool writable = false, shared;
+
+	shared = !lone && tell_others(tree, m, start, last, &writable);
+	if (m->dir != DMA_TO_DEVICE)
+		forget_edges(tree, start, last);
+
+	if (tree != spanning && READ_ONCE(spanning->nr)) {
+		dod_lock(&spanning->lock);
+		shared |= tell_others(spanning, m, start, last, &writable);
+		dod_unlock(&spanning->lock);
+	}
+	if (m->content)
+		dod_judge_ops.content_to_device(m, start, last, dod_range_first(m, start, start),
+						fresh, shared, writable);
+}
+
+/* Does the device of another mapping write there? The lock of the shard is held. */
+static bool others_write(struct index_tree *shard, const struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_mapping *other;
+	struct dod_walk w;
+	bool found = false;
+
+	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_for_each_overlap(other, &w, start, last) {
+		found = other != m && dod_device_writes(other, start, last);
+		if (found)
+			break;
+	}
+	dod_walk_end(&w);
+	return found;
+}
+
+static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after, u64 start,
+		      u64 last)
+{
+	u64 nr;
+
+	if (start > last)
+		return;
+	if (!device_writes_line(m, after)) {
+		dod_judge_ops.edge_drop(m, after);
+		return;
+	}
+	if (dod_judge_ops.edge_is_known(m, after))
+		return;
+	nr = dod_mem_ops.accessible_bytes(start, last, after);
+	if (!nr)
+		return;
+	if (after)
+		last = start + nr - 1;
+	else
+		start = last + 1 - nr;
+	if (!others_write(shard, m, start, last))
+		dod_judge_ops.edge_copy(m, after, start, last);
+}
+
+/*
+ * Reading a line that a device writes brings it into the cache. That is harmless where the
+ * CPU may do so by itself: there the kernel invalidates such lines at a sync for the CPU.
+ */
+static bool may_read_lines(const struct dod_mapping *m)
+{
+	return m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU);
+}
+
+/* See dod_copy_edges(). */
+void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
+{
+	u64 start, last;
+
+	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
+	    !dod_poison_ops.poison_line_edge || !may_read_lines(m) ||
+	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
+		return;
+	head_edge(m, &start, &last);
+	copy_edge(shard, m, false, start, last);
+	tail_edge(m, &start, &last);
+	copy_edge(shard, m, true, start, last);
+}
+
+/* [from, to] is in both: each tells the other. */
+static void overlap_pair(struct dod_mapping *m, struct dod_mapping *spanning, u64 from, u64 to)
+{
+	set_shared(m);
+	set_shared(spanning);
+	if (unlikely(m->pending))
+		drop_pending(m, from, to);
+	if (unlikely(spanning->pending))
+		drop_pending(spanning, from, to);
+	if (m->content)
+		dod_judge_ops.content_overlap(m, from, to, spanning->dir != DMA_TO_DEVICE);
+	if (spanning->content)
+		dod_judge_ops.content_overlap(spanning, m->start, m->last, m->dir != DMA_TO_DEVICE);
+}
+
+/* No walk: each spanning mapping is compared with each one of the shard. */
+static void overlap_region(struct index_tree *shard, u64 start, u64 last)
+{
+	struct index_tree *spanning = &dod_by_phys->spanning;
+	struct dod_mapping *m, *s;
+
+	dod_lock(&spanning->lock);
+	for_each_in_tree(s, spanning, start, last) {
+		u64 from = max(start, s->start), to = min(last, s->last);
+
+		if (s->dir != DMA_TO_DEVICE)
+			forget_edges(shard, from, to);
+		for_each_in_tree(m, shard, from, to)
+			overlap_pair(m, s, from, to);
+	}
+	dod_unlock(&spanning->lock);
+}
+
+/* A device owns [start, last] of a spanning mapping from now on. No lock is held. */
+void dod_overlap_spanning(u64 start, u64 last)
+{
+	u64 from, to;
+
+	for_each_region(from, to, start, last) {
+		struct index_tree *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		overlap_region(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}

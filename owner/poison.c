@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which bytes of a region must be poisoned: those that a device owns through any mapping
+ * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10).
+ *
+ * The caller holds the lock of the shard of the region, unless a function says otherwise.
+ * Under it, the lock of the tree of spanning mappings is taken.
+ */
+#include "internal.h"
+
+u16 dod_widest_line;
+atomic_t dod_spanning_changes;
+
+/* === One mapping ========================================================== */
+
+/* Poisons what its ranges have of [start, last]. */
+void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r, *next;
+
+	if (m->trap == DOD_TRAP_NONE)
+		return;
+	for (r = dod_range_first(m, start, last); r; r = next) {
+		u64 from = max(r->start, start);
+
+		/* Two ranges that meet inside a granule have all of it together. */
+		while ((next = dod_range_next(r, start, last)) &&
+		       next->start == r->last + 1 && next->dir == r->dir &&
+		       next->state == r->state)
+			r = next;
+		if (r->state != DOD_PENDING)
+			dod_poison_ops.poison(m, from, min(r->last, last),
+				      r->state == DOD_STALE ? DMA_NONE : r->dir);
+	}
+}
+
+/*
+ * Rule 10: while the device writes to the first or last line, nobody else may write to the
+ * rest of it. Bytes of the line inside the mapping are no line edge: its driver syncs them.
+ */
+static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
+{
+	u64 from, to;
+
+	if (!has_edges(m) || !dod_poison_ops.poison_line_edge)
+		return;
+	head_edge(m, &from, &to);
+	if (from <= to && from <= last && to >= start && device_writes_line(m, false))
+		dod_poison_ops.poison_line_edge(m, from, to);
+	tail_edge(m, &from, &to);
+	if (from <= to && from <= last && to >= start && device_writes_line(m, true))
+		dod_poison_ops.poison_line_edge(m, from, to);
+}
+
+static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
+{
+	dod_poison_ranges(m, start, last);
+	if (m->edges)
+		poison_edges(m, start, last);
+}
+
+/* Where the owner of [start, last] changes, the rest of their lines may change, too. */
+void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
+{
+	u64 from, to;
+
+	if (!has_edges(m))
+		return;
+	head_edge(m, &from, &to);
+	if (*start < from + m->line)
+		*start = from;
+	tail_edge(m, &from, &to);
+	if (*last + m->line > to)
+		*last = to;
+}
+
+/*
+ * Fast path: the device owned nothing of the range through this mapping, so no shadow was
+ * cleared. Only add this mapping's poison.
+ */
+void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
+{
+	start = round_down(start, GRANULE);
+	last = round_up(last + 1, GRANULE) - 1;
+	poison_mapping(m, start, last);
+}
+
+/* === All mappings of a region ============================================= */
+
+/* Poisons the granules of [start, last], which lies in one region and was cleared. */
+void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
+{
+	u64 margin = READ_ONCE(dod_widest_line), from, to;
+	struct dod_mapping *m;
+	struct dod_walk w;
+
+	start = round_down(start, GRANULE);
+	last = round_up(last + 1, GRANULE) - 1;
+	from = start - min(start, margin);
+	to = last + margin;
+
+	/* Without mappings that have ended: see dod_stale_keep(). */
+	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_for_each_overlap(m, &w, from, to)
+		poison_mapping(m, start, last);
+	dod_walk_end(&w);
+}
+
+/*
+ * Is nothing of [start, last] poisoned for another mapping? Another mapping may end in the
+ * granule that @start is in. Where devices share lines with the CPU, the bytes may be line
+ * edges of another mapping, unless their lines lie inside this one.
+ */
+bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last)
+{
+	u64 line = READ_ONCE(dod_widest_line);
+
+	if (m->shared || !IS_ALIGNED(start, GRANULE))
+		return false;
+	return !line || (round_down(start, line) >= m->start && (last | (line - 1)) <= m->last);
+}
+
+/* What this mapping's device owned of [start, last] has changed. */
+void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last)
+{
+	dod_poison_ops.unpoison(start, last);
+	if (dod_is_alone(m, start, last))
+		dod_poison_new(m, start, last);
+	else
+		dod_poison_region(shard, start, last);
+}
+
+/**
+ * dod_owner_repoison() - poison a granule whose shadow somebody else has changed
+ * @phys: a byte of it
+ */
+void dod_owner_repoison(u64 phys)
+{
+	struct index_tree *shard = phys_shard(phys);
+	unsigned long flags;
+
+	dod_lock_irqsave(&shard->lock, flags);
+	dod_poison_region(shard, phys, phys);
+	dod_unlock_irqrestore(&shard->lock, flags);
+}
+
+/* === Spanning mappings ==================================================== */
+
+/*
+ * A spanning mapping changes in two steps: first its ranges, between dod_spanning_begin()
+ * and dod_spanning_end(), then the shadow of each region, without the lock of the mapping.
+ * Until the second call there may be poison that no mapping accounts for.
+ */
+void dod_spanning_begin(void)
+{
+	atomic_inc(&dod_spanning_changes);
+	/* Pairs with smp_rmb() in dod_owner_find(). */
+	smp_mb__after_atomic();
+}
+
+/*
+ * The ranges of [start, last] of a spanning mapping have changed: poison each region anew.
+ * No lock is held. The mapping may be gone: the trees say what is owned now.
+ */
+void dod_poison_spanning(u64 start, u64 last)
+{
+	u64 margin = READ_ONCE(dod_widest_line), from, to;
+
+	/* Line edges, if there are any: they lie in the same pages. */
+	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
+	last = min(last | (PAGE_SIZE - 1), last + margin);
+	for_each_region(from, to, start, last) {
+		struct index_tree *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		stale_drop(shard, from, to);
+		dod_poison_ops.unpoison(from, to);
+		dod_poison_region(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/* No lock is held. */
+void dod_spanning_end(u64 start, u64 last)
+{
+	dod_poison_spanning(start, last);
+	atomic_dec(&dod_spanning_changes);
+	dod_overlap_spanning(start, last);
+}
+
+/* === The end ============================================================== */
+
+/*
+ * Clears what the mappings of a tree own, and leaves them mapped. An unmap that comes
+ * meanwhile waits for the lock, and finds its memory not poisoned.
+ */
+static void unpoison_tree(struct index_tree *tree)
+{
+	struct dod_mapping *m, *next;
+	struct dod_range *r;
+	unsigned long flags;
+
+	dod_lock_irqsave(&tree->lock, flags);
+	for_each_indexed_safe(m, next, tree, 0, U64_MAX) {
+		dod_judge_ops.content_end(m);
+		while ((r = dod_range_first(m, 0, U64_MAX))) {
+			u64 start = r->start, last = r->last;
+
+			dod_add_edges(m, &start, &last);
+			if (m->trap != DOD_TRAP_NONE)
+				dod_poison_ops.unpoison(start, last);
+			dod_range_remove(m, r);
+		}
+		if (m->ended)
+			dod_stale_end(tree, m);
+	}
+	dod_unlock_irqrestore(&tree->lock, flags);
+}
+
+/**
+ * dod_owner_stop_guarding() - the CPU owns all memory: clear all poison
+ *
+ * To be called when the hooks do not make a device the owner any more; unmaps and syncs for
+ * the CPU may go on. As nothing is poisoned meanwhile, the lock of the region is not needed.
+ *
+ * Context: process; look-ups may go on.
+ */
+void dod_owner_stop_guarding(void)
+{
+	unsigned int i;
+
+	unpoison_tree(&dod_by_phys->spanning);
+	for (i = 0; i < NR_SHARDS; i++)
+		unpoison_tree(&dod_by_phys->shard[i]);
+	wait_unwatched(0, U64_MAX);
+}

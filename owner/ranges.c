@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The disjoint ranges of a mapping: the bytes that the device owns, that are stale, or
+ * that the CPU wrote and no sync_for_device has covered yet. The CPU owns all other bytes.
+ *
+ * No locks here: the caller holds the physical lock of the mapping.
+ */
+#include "internal.h"
+
+#include <linux/interval_tree_generic.h>
+
+#define START(node)	((node)->start)
+#define LAST(node)	((node)->last)
+
+INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
+		     static __maybe_unused, range_tree)
+
+static struct dod_pool range_pool;
+
+struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
+{
+	return range_tree_iter_first(&m->ranges, start, last);
+}
+
+struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last)
+{
+	return range_tree_iter_next(r, start, last);
+}
+
+/* === One range ============================================================ */
+
+static struct dod_range *range_get(struct dod_mapping *m)
+{
+	struct dod_range *r = &m->first;
+
+	if (m->first_used) {
+		r = dod_pool_get(&range_pool);
+		if (!r)
+			dod_count(DOD_C_RANGES_EXHAUSTED);
+	}
+	m->first_used = true;
+	return r;
+}
+
+void dod_range_put(struct dod_mapping *m, struct dod_range *r)
+{
+	if (r->state == DOD_PENDING)
+		dod_pending_put(pending_of(r));
+	else if (r == &m->first)
+		m->first_used = false;
+	else
+		dod_pool_put(&range_pool, r);
+}
+
+void dod_range_remove(struct dod_mapping *m, struct dod_range *r)
+{
+	range_tree_remove(r, &m->ranges);
+	dod_range_put(m, r);
+}
+
+/* For the second half of a range that is split. */
+static struct dod_range *range_like(struct dod_mapping *m, struct dod_range *r)
+{
+	struct dod_pending *p;
+
+	if (r->state != DOD_PENDING)
+		return range_get(m);
+	p = dod_pending_copy(pending_of(r));
+	return p ? &p->range : NULL;
+}
+
+void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
+		   enum dod_state state)
+{
+	r->start = start;
+	r->last = last;
+	r->dir = dir;
+	r->state = state;
+	r->leads = false;
+	r->rest_synced = false;
+	range_tree_insert(r, &m->ranges);
+}
+
+/* The ranges before and after it stay so: its place in the tree does not change. */
+void dod_range_resize(struct dod_range *r, u64 start, u64 last)
+{
+	r->start = start;
+	r->last = last;
+	range_tree_augment.propagate(&r->rb, NULL);
+}
+
+/* The part of a range from @at on, as a range of its own; all of it if there is no record. */
+static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
+{
+	struct dod_range *right;
+	u64 last = r->last;
+
+	if (at <= r->start || at > last)
+		return r;
+	right = range_like(m, r);
+	if (!right)
+		return r;
+	dod_range_resize(r, r->start, at - 1);
+	dod_range_add(m, right, at, last, r->dir, r->state);
+	right->rest_synced = r->rest_synced;
+	return right;
+}
+
+bool dod_has_state(const struct dod_mapping *m, u8 state)
+{
+	struct rb_node *rb;
+
+	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
+		if (rb_entry(rb, struct dod_range, rb)->state == state)
+			return true;
+	return false;
+}
+
+/* Pending ranges were removed: is any left? */
+static void update_pending(struct dod_mapping *m)
+{
+	if (!dod_has_state(m, DOD_PENDING))
+		WRITE_ONCE(m->pending, false);
+}
+
+/* The first range of [start, last] that the device owns and may write, NULL if none. */
+struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	for_each_range(r, m, start, last)
+		if (r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED)
+			break;
+	return r;
+}
+
+/* === To the CPU =========================================================== */
+
+/*
+ * Rule 6b: the device is done with what is left of a range, which becomes stale. Only
+ * whole granules do: a write to part of a granule does not trap, and what the CPU may
+ * have written is not stale.
+ */
+static void finish_range(struct dod_mapping *m, struct dod_range *r)
+{
+	u64 start = round_up(r->start, GRANULE), end = round_down(r->last + 1, GRANULE);
+
+	dod_count(DOD_C_FINISHED_RANGES);
+	/* Where writes do not trap, nobody knows later what was written. */
+	if (start >= end || m->spanning || !DOD_MEMCPY_CHECKED || dod_kasan_is_off()) {
+		dod_range_remove(m, r);
+		return;
+	}
+	dod_stale_begin(m);
+	if (start != r->start || end - 1 != r->last) {
+		range_tree_remove(r, &m->ranges);
+		dod_range_add(m, r, start, end - 1, r->dir, DOD_STALE);
+	}
+	r->state = DOD_STALE;
+	if (!(m->kinds & DOD_KIND_STALE))
+		dod_change_kinds(m, 0, DOD_KIND_STALE);
+}
+
+/*
+ * A sync that copies nothing back to the CPU leaves pending what is pending of
+ * [start, last]. But the bytes of these granules that the CPU has not written are synced.
+ */
+static void mark_rest_synced(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last)
+{
+	start = max(start, r->start);
+	last = min(last, r->last);
+	if (r->rest_synced || dod_pending_wrote_all(pending_of(r), start, last))
+		return;
+	r = range_from(m, r, start);
+	range_from(m, r, last + 1);
+	r->rest_synced = true;
+}
+
+static bool is_kept(const struct dod_range *r, enum keep keep)
+{
+	if (r->state == DOD_PENDING)
+		return keep & KEEP_PENDING;
+	return (keep & KEEP_WRITABLE) && r->dir != DMA_TO_DEVICE;
+}
+
+/* Rule 6b: does a sync of its leading part for the CPU finish the rest of the range? */
+static bool is_finished(const struct dod_range *r, enum keep keep)
+{
+	return (keep & FINISH) && r->leads && r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE;
+}
+
+/* Is the next range the rest of an earlier map or sync, as a pool leaves one? It is no packet. */
+static bool leaves_rest(const struct dod_range *r)
+{
+	const struct rb_node *rb = rb_next(&r->rb);
+	const struct dod_range *next = rb_entry_safe(rb, struct dod_range, rb);
+
+	return next && next->start == r->last + 1 && !next->leads &&
+	       next->state == DOD_OWNED && next->dir != DMA_TO_DEVICE;
+}
+
+/* XDP_PACKET_HEADROOM and NET_SKB_PAD. */
+#define MOST_HEADROOM	320
+
+/*
+ * Is what precedes @start in the range the headroom of a network buffer? A driver such as
+ * ENA maps a page, has the device start some bytes into it, and syncs the packet for the
+ * CPU: that is the leading part. The headroom is the CPU's alone: a BPF program writes
+ * headers there, and these writes do not trap.
+ */
+static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, u64 start,
+			enum keep keep)
+{
+	return is_finished(r, keep) && !m->slab && !m->spanning &&
+	       IS_ALIGNED(r->start, PAGE_SIZE) && r->last - r->start >= PAGE_SIZE - 1 &&
+	       start - r->start <= MOST_HEADROOM;
+}
+
+/*
+ * The CPU owns [start, to] of a range that begins before @start. *first and *last are
+ * those of dod_ranges_to_cpu_from().
+ */
+static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u64 to,
+		       u64 *first, u64 *last, enum keep keep)
+{
+	bool headroom = is_headroom(m, r, start, keep);
+	struct dod_range *right = NULL;
+	u64 r_last = r->last;
+
+	dod_range_resize(r, r->start, start - 1);
+	if (r_last > to)
+		right = range_like(m, r);
+	if (right) {
+		dod_range_add(m, right, to + 1, r_last, r->dir, r->state);
+		right->rest_synced = r->rest_synced;
+	}
+	if (r_last > to && (headroom || !right))
+		*last = r_last;
+	if (!headroom)
+		return;
+	*first = r->start;
+	dod_range_remove(m, r);
+	if (right)
+		finish_range(m, right);
+}
+
+/* The same for a range that begins at @to or before, and ends after it. */
+static bool cut_head(struct dod_mapping *m, struct dod_range *r, u64 to, u64 *last, enum keep keep)
+{
+	bool finished = is_finished(r, keep), rest = finished && leaves_rest(r);
+	u64 r_last = r->last;
+
+	dod_range_resize(r, to + 1, r_last);
+	r->leads = false;
+	if (finished) {
+		finish_range(m, r);
+		*last = r_last;
+	}
+	return rest;
+}
+
+/*
+ * The CPU owns [*first, *last] from now on, but for what @keep says. Where that splits a
+ * range and there is no record for the second half, the CPU owns that half, too, and *last
+ * grows: rather trap too little than too much. Both also say how far FINISH changed what is
+ * beside the range.
+ *
+ * Returns whether any of it can have been poisoned.
+ */
+bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum keep keep)
+{
+	bool is_poisoned = false, was_pending = false, rest = false;
+	struct dod_range *r, *next;
+	u64 start = *first, to = *last;
+
+	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
+		next = range_tree_iter_next(r, start, to);
+		if (is_kept(r, keep)) {
+			if (r->state == DOD_PENDING && keep != KEEP_PENDING)
+				mark_rest_synced(m, r, start, to);
+			continue;
+		}
+		is_poisoned |= r->state != DOD_PENDING;
+		was_pending |= r->state == DOD_PENDING;
+		if (r->start < start) {
+			cut_middle(m, r, start, to, first, last, keep);
+		} else if (r->last > to) {
+			rest = cut_head(m, r, to, last, keep);
+		} else {
+			rest = r->last == to && is_finished(r, keep) && leaves_rest(r);
+			dod_range_remove(m, r);
+		}
+	}
+	while (unlikely(rest)) {
+		r = range_tree_iter_first(&m->ranges, *last + 1, *last + 1);
+		*last = r->last;
+		rest = leaves_rest(r);
+		finish_range(m, r);
+	}
+	if (unlikely(was_pending))
+		update_pending(m);
+	return is_poisoned;
+}
+
+/* The same, where nothing before @start can change. */
+bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep keep)
+{
+	return dod_ranges_to_cpu_from(m, &start, last, keep & ~FINISH);
+}
+
+/* === To the device ======================================================== */
+
+/* The range at a byte, if a TO_DEVICE range beside it can be merged with it. */
+static struct dod_range *mergeable_at(struct dod_mapping *m, u64 byte)
+{
+	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+
+	return r && r->dir == DMA_TO_DEVICE && r->state == DOD_OWNED ? r : NULL;
+}
+
+/*
+ * A sync_for_device covered all that the CPU wrote of some granules, but not all bytes of
+ * them. The device owns these bytes again, if there is a record for them.
+ */
+static void unpend_rest(struct dod_mapping *m, u64 byte)
+{
+	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+	bool was_owned;
+	u64 start, last;
+
+	if (!r || r->state != DOD_PENDING || dod_pending_wrote(pending_of(r), r->start, r->last))
+		return;
+	start = r->start;
+	last = r->last;
+	was_owned = r->dir == DMA_TO_DEVICE && !r->rest_synced;
+	dod_range_remove(m, r);
+	update_pending(m);
+	if (!was_owned)
+		return;
+	r = range_get(m);
+	if (r)
+		dod_range_add(m, r, start, last, DMA_TO_DEVICE, DOD_OWNED);
+}
+
+/* Adds [start, last], of which nothing is in a range. Returns false if there is no record. */
+static bool add_owned(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+{
+	struct dod_range *before = NULL, *after = NULL, *r;
+
+	if (dir == DMA_TO_DEVICE && start > m->start)
+		before = mergeable_at(m, start - 1);
+	if (dir == DMA_TO_DEVICE && last < m->last)
+		after = mergeable_at(m, last + 1);
+	if (before && after) {
+		last = after->last;
+		dod_range_remove(m, after);
+	}
+	if (before) {
+		dod_range_resize(before, before->start, last);
+	} else if (after) {
+		dod_range_resize(after, start, after->last);
+	} else {
+		r = range_get(m);
+		if (!r)
+			return false;
+		dod_range_add(m, r, start, last, dir, DOD_OWNED);
+		r->leads = true;
+	}
+	return true;
+}
+
+static bool all_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+{
+	bool is_poisoned = false;
+	u64 to = *last;
+
+	if (!RB_EMPTY_ROOT(&m->ranges.rb_root))
+		is_poisoned = dod_ranges_to_cpu(m, start, last, KEEP_NONE);
+	if (unlikely(m->pending)) {
+		if (start > m->start)
+			unpend_rest(m, start - 1);
+		if (to < m->last)
+			unpend_rest(m, to + 1);
+	}
+	if (unlikely(dir != DMA_TO_DEVICE && m->dir == DMA_TO_DEVICE))
+		dod_change_kinds(m, 0, DOD_KIND_WRITABLE);
+	return !add_owned(m, start, to, dir) || is_poisoned;
+}
+
+/* The first range of [start, last] with a write that waits for a sync_for_device. */
+static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r;
+
+	for_each_range(r, m, start, last)
+		if (r->state == DOD_PENDING && r->dir != DMA_FROM_DEVICE)
+			break;
+	return r;
+}
+
+/*
+ * The device owns [start, *last] from now on; *last grows as in dod_ranges_to_cpu_from().
+ * Ranges that the device may write are not merged: rule 6b depends on where each call
+ * began. A sync with DMA_FROM_DEVICE sends nothing, so what is pending stays pending.
+ *
+ * Returns whether any of it can have been poisoned before, or there was no record.
+ */
+bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+{
+	bool is_poisoned = false;
+	u64 to = *last, end;
+
+	if (likely(dir != DMA_FROM_DEVICE || !m->pending))
+		return all_to_device(m, start, last, dir);
+	while (start <= to) {
+		struct dod_range *r = first_unsent(m, start, to);
+		u64 next = r ? r->last + 1 : to + 1;
+
+		end = r ? r->start - 1 : to;
+		if (!r || r->start > start) {
+			is_poisoned |= all_to_device(m, start, &end, dir);
+			*last = max(*last, end);
+		}
+		start = next;
+	}
+	return is_poisoned;
+}
+
+int dod_ranges_start(unsigned int reserve, unsigned int max)
+{
+	return dod_pool_init(&range_pool, sizeof(struct dod_range), reserve, max);
+}
+
+void dod_ranges_stop(void)
+{
+	dod_pool_destroy(&range_pool);
+}
