@@ -753,7 +753,7 @@ static void on_shutdown(struct hook *hook, unsigned long caller,
 		return;
 	sprint_symbol_no_offset(name, caller);
 	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
-		dod_lifecycle_shutdown();
+		dod_check_shutdown();
 }
 
 /* panic(): before it stops the other CPUs, and says anything. Also in NMI. */
@@ -773,22 +773,21 @@ static void on_free_bulk(struct hook *hook, unsigned long caller,
 	size_t nr = dod_arg(fregs, 1), i;
 
 	for (i = 0; i < nr; i++)
-		dod_lifecycle_free(objects[i], caller);
+		dod_free_object(objects[i], caller);
 }
 
 /* kfree_nolock(object) */
 static void on_free_nolock(struct hook *hook, unsigned long caller,
 			   struct ftrace_regs *fregs)
 {
-	dod_lifecycle_free((void *)dod_arg(fregs, 0), caller);
+	dod_free_object((void *)dod_arg(fregs, 0), caller);
 }
 
 /* mempool_free(element, pool) */
 static void on_pool_free(struct hook *hook, unsigned long caller,
 			 struct ftrace_regs *fregs)
 {
-	dod_lifecycle_pool_free((void *)dod_arg(fregs, 0),
-				(mempool_t *)dod_arg(fregs, 1), caller);
+	dod_free_to_pool((void *)dod_arg(fregs, 0), (mempool_t *)dod_arg(fregs, 1), caller);
 }
 
 /* mempool_free_bulk(pool, elements, nr) */
@@ -799,7 +798,7 @@ static void on_pool_free_bulk(struct hook *hook, unsigned long caller,
 	unsigned int nr = dod_arg(fregs, 2), i;
 
 	for (i = 0; i < nr; i++)
-		dod_lifecycle_pool_free(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
+		dod_free_to_pool(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
 }
 
 /* === dma-bufs ============================================================= */
