@@ -22,7 +22,6 @@
 #include "../base/stats.h"
 #include "../base/worker.h"
 #include "../guard/guard.h"
-#include "../judge/dmabuf.h"
 #include "../judge/judge.h"
 #include "../owner/judge_ops.h"
 #include "../owner/owner.h"

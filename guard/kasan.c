@@ -21,7 +21,6 @@
 #include "../base/stats.h"
 #include "../base/worker.h"
 #include "../attach/attach.h"
-#include "../judge/content.h"
 #include "../judge/judge.h"
 #include "../owner/judge_ops.h"
 #include "../owner/owner.h"
