@@ -73,7 +73,7 @@ extern const struct dod_mem_ops dod_mem_ops;
  *
  * @name:	as the load banner shows it
  * @means:	and behind that, what it means; NULL if everything works
- * @unseen:	what is to be said of content that it did not see being changed
+ * @unseen:	sentences about content that has changed without a trap
  * @traps:	each access traps at once, and @is_poisoned can be asked
  * @start:	get ready to notice; called before the first @poison
  * @stop:	after the last @unpoison; returns when no trap can run any more

@@ -644,7 +644,7 @@ const struct dod_mem_ops dod_mem_ops = {
 const struct dod_guard dod_guard = {
 	.name = "KCSAN",
 	.means = "accesses are found by chance (parameters watch_cpu, watch_recent), and " DOD_BLIND_MEANS,
-	.unseen = " and no CPU access was seen: the device wrote to them, or the CPU did, of whose accesses KCSAN sees few",
+	.unseen = "No CPU write was seen: the device wrote there, or the CPU did. KCSAN samples few accesses.",
 	.start = start,
 	.stop = stop,
 };

@@ -139,7 +139,7 @@ static __always_inline bool hash_block(u64 start, u64 last, bool kfence, u32 *fi
 	return true;
 }
 
-/* Blocks are counted from the start of the mapping; those in the middle of a long one have no slot. */
+/* Blocks count from the start of the mapping. In the middle of a long one they have no slot. */
 static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
 		     u64 *last)
 {
@@ -186,7 +186,7 @@ static u64 slots_touched(const struct dod_mapping *m, u64 start, u64 last)
 	u64 from = (max(start, m->start) - m->start) / BLOCK;
 	u64 to = (min(last, m->last) - m->start) / BLOCK;
 
-	/* A block in the middle, as @from, means the first slot after it; as @to, the last before. */
+	/* What begins in the middle begins with the end; what ends there ends with the head. */
 	if (from >= c->head)
 		from = max_t(u64, from, c->head + c->skipped) - c->skipped;
 	if (to >= c->head)
@@ -425,7 +425,7 @@ static void report_changed(const struct dod_content_result *found,
 		dod_finding_add(&f, " (%u-byte block)", BLOCK);
 	else
 		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, BLOCK);
-	dod_finding_add(&f, " of its %llu bytes changed while the device owned them%s.\n",
+	dod_finding_add(&f, " of its %llu bytes changed while the device owned them.\n%s\n",
 			m->last - m->start + 1, dod_guard.unseen);
 	dod_reads_describe(&f, m->start + found->from, m->start + found->to, m);
 	dod_report_mapping(&f, m);

@@ -241,59 +241,6 @@ void dod_free_stop(void);
 void dod_unbind_start(void);
 void dod_unbind_stop(void);
 
-/**
- * struct dod_wanted - which mappings are left
- *
- * @dev:	of this device
- * @name:	and of this name
- * @binding:	made under this binding of its driver; NULL for all
- * @writable:	only what the device owns and may write to
- * @suspect:	only what dod_owner_note_suspects() has marked
- */
-struct dod_wanted {
-	const struct device *dev;
-	const char *name;
-	const u16 *binding;
-	bool writable;
-	bool suspect;
-};
-
-/**
- * dod_leaks_alloc() - begin a list of mappings that are left
- * @type: what they are reported as
- * @gfp: how to allocate
- *
- * Return: for kfree(); NULL, counted, if there is no memory.
- */
-struct dod_leaks *dod_leaks_alloc(enum dod_report_type type, gfp_t gfp);
-
-/**
- * dod_leaks_find() - find mappings that are left
- * @l: they are added here, by the place where they were made
- * @w: which
- *
- * Context: process; preemption may be off.
- */
-void dod_leaks_find(struct dod_leaks *l, const struct dod_wanted *w);
-
-/**
- * dod_leaks_report() - report what dod_leaks_find() has found
- * @l: at least one mapping
- * @fmt: sentences, with a newline after each
- */
-__printf(2, 3)
-void dod_leaks_report(struct dod_leaks *l, const char *fmt, ...);
-
-/**
- * dod_find_on_buses() - find a device on the buses that are watched
- * @identity: the device, which may be gone
- *
- * Context: process.
- *
- * Return: for put_device(); NULL if it is on none of them.
- */
-struct device *dod_find_on_buses(const struct device *identity);
-
 /* === Slots of dod_judge_ops, see owner/judge_ops.h ======================== */
 
 /* map_kind.c */

@@ -79,7 +79,7 @@ void dod_free_pages(struct page *page, unsigned int order, unsigned long ip);
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
 
-/* === shutdown.c, dma_addr.c =============================================== */
+/* === unbind.c, dma_addr.c ================================================= */
 
 /**
  * dod_check_shutdown() - report which devices can still write to memory

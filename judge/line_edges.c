@@ -167,7 +167,7 @@ void dod_edges_report(const struct dod_content_result *found, const struct dod_m
 		.object = phys_to_virt(m->start),
 	};
 
-	dod_finding_add(&f, "%u byte%s %s the buffer, in its %s cache line (%u bytes), changed while the device owned it.\n",
+	dod_finding_add(&f, "%u byte%s %s the buffer, in its %s cache line of %u bytes, changed while the device owned it.\n",
 			c->nr, c->nr == 1 ? "" : "s", c->after ? "after" : "before",
 			c->after ? "last" : "first", m->line);
 	dod_finding_add(&f, "No write was seen. First: %s%llu, was 0x%02x, is 0x%02x.\n",

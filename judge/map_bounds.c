@@ -63,14 +63,14 @@ static bool bad_memory(const struct dod_mapping *m, struct dod_finding *f, bool 
 		freed = false;
 	if (likely(!f->what) || freed != want_freed)
 		return false;
-	dod_finding_add(f, "Byte %llu of %llu is in %s.\n", f->bad - m->start, dod_size(m),
+	dod_finding_add(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start, dod_size(m),
 			f->what);
 	/* The line about the slab object has its rounded size. */
 	if (!freed && f->bad != m->start)
-		dod_finding_add(f, "Only the first %llu bytes are allocated.\n",
+		dod_finding_add(f, "Only its first %llu bytes are allocated.\n",
 				f->bad - m->start);
 	if (f->ram)
-		dod_finding_add(f, "RAM ends after %llu bytes.\n", f->ram);
+		dod_finding_add(f, "It leaves RAM after %llu bytes.\n", f->ram);
 	f->object = phys_to_virt(freed ? f->bad : m->start);
 	return true;
 }

@@ -279,7 +279,7 @@ static void add_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 {
 	if (!n->nr)
 		return;
-	dod_finding_add(f, "Its %s cache line (%u bytes) also holds %llu byte%s %s the buffer, which the CPU may write.\n",
+	dod_finding_add(f, "Its %s cache line, of %u bytes, also holds %llu byte%s %s the buffer, which the CPU may write.\n",
 			after ? "last" : "first", m->line, n->nr, n->nr == 1 ? "" : "s",
 			after ? "after" : "before");
 	if (n->distance)
@@ -341,7 +341,7 @@ bool dod_check_line_of_other_mapping(const struct dod_call *call,
 	last = !first && other_in_rest(call, m, m->last + 1, last_of_lines(m), true, other);
 	if (!first && !last)
 		return false;
-	dod_finding_add(f, "Its %s cache line (%u bytes) also holds bytes of another mapping.\n",
+	dod_finding_add(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
 			first ? "first" : "last", m->line);
 	return true;
 }

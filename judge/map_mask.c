@@ -168,7 +168,7 @@ bool dod_check_mask_untested(const struct dod_call *call, const struct dod_mappi
 	    dod_ago(m->map.when, d->since) <
 	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
 		return false;
-	dod_finding_add(f, "its mask has %d bits, but it has used no address above 4 GiB yet",
+	dod_finding_add(f, "its mask has %d address bits, but no address above 4 GiB was used yet",
 			fls64(d->mask));
 	return true;
 }

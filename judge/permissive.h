@@ -32,7 +32,9 @@ static inline bool dod_is_function(const char *function, const char *name)
  * @dir: how the device owns the memory; DMA_NONE for stale bytes
  * @strict: only what works for the device itself
  *
- * Asked before an access is reported. Return: whether one of the rows says so.
+ * Asked before an access is reported.
+ *
+ * Return: whether one of the rows says so.
  */
 bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict);
 

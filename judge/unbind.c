@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Drivers that leave memory mapped (leak-at-unbind): when they are unbound, when their
- * probe() fails, and when somebody else maps what they left.
+ * Drivers that leave memory mapped. leak-at-unbind: when they are unbound, when their
+ * probe() fails, and when somebody else maps what they left. owned-at-shutdown: when the
+ * system goes down and their devices can still write.
  *
  * Bus notifiers run in process context with the device's lock held. reuses_lock and
  * probes_lock protect what the workers are to report; nothing nests in them.
@@ -14,10 +15,12 @@
 #include "../base/worker.h"
 #include "../owner/owner.h"
 #include "internal.h"
+#include "judge.h"
 
 #include <linux/device.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
+#include <linux/property.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/spinlock.h>
@@ -57,7 +60,16 @@ static int by_size(const void *a, const void *b)
 	return x->bytes < y->bytes ? 1 : -(x->bytes > y->bytes);
 }
 
-static bool is_wanted(const struct dod_wanted *w, const struct dod_mapping *m, u64 writable)
+/* Which mappings of a device are looked for. */
+struct wanted {
+	const struct device *dev;
+	const char *name;
+	const u16 *binding;	/* of its driver then; NULL for all */
+	bool writable;		/* only what the device owns and may write to */
+	bool suspect;		/* only what dod_owner_note_suspects() has marked */
+};
+
+static bool is_wanted(const struct wanted *w, const struct dod_mapping *m, u64 writable)
 {
 	return m->dev == w->dev &&
 	       (!w->binding || m->binding == *w->binding) &&
@@ -65,7 +77,7 @@ static bool is_wanted(const struct dod_wanted *w, const struct dod_mapping *m, u
 	       (!w->writable || writable) && (!w->suspect || m->suspect);
 }
 
-struct dod_leaks *dod_leaks_alloc(enum dod_report_type type, gfp_t gfp)
+static struct dod_leaks *leaks_alloc(enum dod_report_type type, gfp_t gfp)
 {
 	struct dod_leaks *l = kzalloc(sizeof(*l), gfp);
 
@@ -76,7 +88,7 @@ struct dod_leaks *dod_leaks_alloc(enum dod_report_type type, gfp_t gfp)
 	return l;
 }
 
-void dod_leaks_find(struct dod_leaks *l, const struct dod_wanted *w)
+static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 {
 	u64 start = 0;
 	unsigned int shard = 0, skip = 0;
@@ -100,7 +112,8 @@ void dod_leaks_find(struct dod_leaks *l, const struct dod_wanted *w)
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
 }
 
-void dod_leaks_report(struct dod_leaks *l, const char *fmt, ...)
+__printf(2, 3)
+static void report_leaks(struct dod_leaks *l, const char *fmt, ...)
 {
 	unsigned long flags = dod_quiet_begin();
 	va_list args;
@@ -131,7 +144,7 @@ static u16 end_binding(struct dod_device *d)
 	return binding;
 }
 
-static void unbound(const struct device *dev)
+static void on_unbound(const struct device *dev)
 {
 	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
 	struct dod_leaks *l;
@@ -140,22 +153,22 @@ static void unbound(const struct device *dev)
 	if (!d)
 		return;
 	binding = end_binding(d);
-	l = dod_leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
+	l = leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
 	if (!l)
 		return;
-	dod_leaks_find(l, &(struct dod_wanted) {
+	find_leaks(l, &(struct wanted) {
 		.dev = dev, .name = d->name, .binding = &binding
 	});
 	if (l->nr)
-		dod_leaks_report(l, "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
-				 "It left %u mapping%s of %llu bytes.\n",
-				 d->driver_name, d->name, current->comm, task_pid_nr(current),
-				 raw_smp_processor_id(), l->all.nr, plural(l), l->all.bytes);
+		report_leaks(l, "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
+			     "It left %u mapping%s of %llu bytes.\n",
+			     d->driver_name, d->name, current->comm, task_pid_nr(current),
+			     raw_smp_processor_id(), l->all.nr, plural(l), l->all.bytes);
 	kfree(l);
 }
 
 /* What the bus or others map before probe() runs is not the driver's. */
-static void begins_to_bind(const struct device *dev)
+static void on_bind(const struct device *dev)
 {
 	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
 
@@ -186,18 +199,18 @@ static DEFINE_SPINLOCK(probes_lock);
 
 static void report_failed_probe(const struct failed_probe *p)
 {
-	struct dod_leaks *l = dod_leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
+	struct dod_leaks *l = leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
 
 	if (!l)
 		return;
-	dod_leaks_find(l, &(struct dod_wanted) {
+	find_leaks(l, &(struct wanted) {
 		.dev = p->dev, .name = p->device->name, .binding = &p->binding, .suspect = true
 	});
 	if (l->nr)
-		dod_leaks_report(l, "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
-				 "It left %u mapping%s of %llu bytes.\n",
-				 p->driver, p->device->name, p->comm, p->pid, p->cpu,
-				 l->all.nr, plural(l), l->all.bytes);
+		report_leaks(l, "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
+			     "It left %u mapping%s of %llu bytes.\n",
+			     p->driver, p->device->name, p->comm, p->pid, p->cpu,
+			     l->all.nr, plural(l), l->all.bytes);
 	kfree(l);
 }
 
@@ -236,7 +249,7 @@ static void report_failed_probes(struct work_struct *work)
 	schedule_delayed_work(&probes_work, HZ / 20);
 }
 
-static void not_bound(struct device *dev)
+static void on_not_bound(struct device *dev)
 {
 	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
 	struct failed_probe *p;
@@ -298,23 +311,23 @@ static bool exchange_reuse(bool used, struct reuse *old, struct reuse new)
 
 static void report_reuse(const struct reuse *reuse)
 {
-	struct dod_leaks *l = dod_leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
+	struct dod_leaks *l = leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
 	const struct dod_device *d = reuse->leak->device, *user = reuse->user;
 
 	if (!l)
 		return;
 	add_leak(l, reuse->leak, dod_size(reuse->leak));
 	if (READ_ONCE(d->binding) == reuse->leak->binding)
-		dod_leaks_report(l, "Device %s %s had the memory mapped when it was freed.\n"
-				 "It was not unmapped since.\n"
-				 "Device %s %s maps %llu bytes of it now.\n",
-				 d->driver_name, d->name, user->driver_name, user->name,
-				 reuse->bytes);
+		report_leaks(l, "Device %s %s had the memory mapped when it was freed.\n"
+			     "It was not unmapped since.\n"
+			     "Device %s %s maps %llu bytes of it now.\n",
+			     d->driver_name, d->name, user->driver_name, user->name,
+			     reuse->bytes);
 	else
-		dod_leaks_report(l, "Driver %s was unbound from device %s, and left memory mapped that was freed.\n"
-				 "Device %s %s maps %llu bytes of it now.\n",
-				 d->driver_name, d->name, user->driver_name, user->name,
-				 reuse->bytes);
+		report_leaks(l, "Driver %s was unbound from device %s, and left memory mapped that was freed.\n"
+			     "Device %s %s maps %llu bytes of it now.\n",
+			     d->driver_name, d->name, user->driver_name, user->name,
+			     reuse->bytes);
 	kfree(l);
 }
 
@@ -367,13 +380,13 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event,
 		return NOTIFY_DONE;
 	switch (event) {
 	case BUS_NOTIFY_BIND_DRIVER:
-		begins_to_bind(data);
+		on_bind(data);
 		break;
 	case BUS_NOTIFY_DRIVER_NOT_BOUND:
-		not_bound(data);
+		on_not_bound(data);
 		break;
 	case BUS_NOTIFY_UNBOUND_DRIVER:
-		unbound(data);
+		on_unbound(data);
 		break;
 	}
 	return NOTIFY_DONE;
@@ -433,21 +446,6 @@ void dod_watch_bus(const struct bus_type *bus)
 		dod_worker_wake(&buses_worker);
 }
 
-static int is_device(struct device *dev, const void *wanted)
-{
-	return dev == wanted;
-}
-
-struct device *dod_find_on_buses(const struct device *identity)
-{
-	struct device *dev = NULL;
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus && !dev; i++)
-		dev = bus_find_device(dod_bus(buses[i].bus), NULL, identity, is_device);
-	return dev;
-}
-
 void dod_unbind_start(void)
 {
 #if IS_ENABLED(CONFIG_PCI)
@@ -478,4 +476,132 @@ void dod_unbind_stop(void)
 	cancel_delayed_work_sync(&probes_work);
 	list_for_each_entry_safe(p, next, &failed_probes, node)
 		failed_probe_free(p);
+}
+
+/* === The end of the system ================================================ */
+
+/* Has nobody stopped the device, and can it still write to memory? */
+enum shutdown {
+	STOPPED,
+	MASTERS,	/* a PCI device, whose driver has no shutdown() */
+	NO_SHUTDOWN,	/* of another bus: there is no bit to read */
+};
+
+/*
+ * The driver is the child's, and maps for the parent. virtio: the child's bus has reset
+ * the device, or that driver's shutdown() has. Platform devices that a driver made, and
+ * no firmware: xHCI maps for the controller with two roles that made it (usb_create_hcd()'s
+ * sysdev), and for that one's parent on PCI.
+ */
+static int is_stopped_child(struct device *child, void *unused)
+{
+	if (!child->bus)
+		return 0;
+	if (child->bus != &platform_bus_type)
+		return child->driver && child->bus->shutdown &&
+		       !strcmp(child->bus->name, "virtio");
+	if (child->driver && to_platform_driver(child->driver)->shutdown && !dev_fwnode(child))
+		return 1;
+	return device_for_each_child(child, NULL, is_stopped_child);
+}
+
+static bool is_stopped_by_child(struct device *dev)
+{
+	return device_for_each_child(dev, NULL, is_stopped_child);
+}
+
+/*
+ * A driver that has a shutdown() is trusted to have stopped the device, whatever a bit
+ * of its bus says: it may have reset it, and need not have unmapped.
+ */
+#if IS_ENABLED(CONFIG_PCI)
+static bool is_pci(const struct device *dev, enum shutdown *how)
+{
+	struct pci_dev *pdev = NULL;
+	u16 command;
+
+	for_each_pci_dev(pdev)
+		if (&pdev->dev == dev)
+			break;
+	if (!pdev)
+		return false;
+	*how = STOPPED;
+	if (!(pdev->driver && pdev->driver->shutdown) && !is_stopped_by_child(&pdev->dev) &&
+	    !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
+	    command != (u16)~0 && (command & PCI_COMMAND_MASTER))
+		*how = MASTERS;
+	pci_dev_put(pdev);
+	return true;
+}
+#else
+static bool is_pci(const struct device *dev, enum shutdown *how)
+{
+	return false;
+}
+#endif
+
+/* A device without a driver was unbound, which is another report. */
+static bool has_shutdown(struct device *dev)
+{
+	if (!dev->driver)
+		return true;
+	if (dev->bus == &platform_bus_type)
+		return to_platform_driver(dev->driver)->shutdown;
+	return dev->driver->shutdown || dev->bus->shutdown;
+}
+
+static int is_device(struct device *dev, const void *wanted)
+{
+	return dev == wanted;
+}
+
+static enum shutdown how_shut_down(const struct device *identity)
+{
+	enum shutdown how = STOPPED;
+	struct device *dev = NULL;
+	unsigned int i;
+
+	if (is_pci(identity, &how))
+		return how;
+	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus && !dev; i++)
+		dev = bus_find_device(dod_bus(buses[i].bus), NULL, identity, is_device);
+	if (dev && !has_shutdown(dev) && !is_stopped_by_child(dev))
+		how = NO_SHUTDOWN;
+	put_device(dev);
+	return how;
+}
+
+static void check_device(struct dod_leaks *l, const struct dod_device *d)
+{
+	enum shutdown how = how_shut_down(d->dev);
+
+	if (how == STOPPED)
+		return;
+	memset(l, 0, sizeof(*l));
+	l->type = DOD_R_OWNED_AT_SHUTDOWN;
+	find_leaks(l, &(struct wanted) {
+		.dev = d->dev, .name = d->name, .writable = true
+	});
+	if (!l->nr)
+		return;
+	report_leaks(l, "The system is going down, and device %s %s can still write to memory.\n"
+		     "%s driver has no shutdown().\n"
+		     "It owns %llu bytes of %u mapping%s.\n",
+		     d->driver_name, d->name,
+		     how == MASTERS ? "It is a bus master, and its" : "Its",
+		     l->all.bytes, l->all.nr, l->all.nr == 1 ? "" : "s");
+}
+
+void dod_check_shutdown(void)
+{
+	struct dod_device d;
+	struct dod_leaks *l;
+	int i;
+
+	if (!READ_ONCE(dod_armed))
+		return;
+	l = leaks_alloc(DOD_R_OWNED_AT_SHUTDOWN, GFP_ATOMIC);
+	for (i = 0; l && !dod_owner_next_device(i, &d); i++)
+		check_device(l, &d);
+	kfree(l);
 }
