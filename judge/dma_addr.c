@@ -28,7 +28,7 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 
 	if (!dod_owner_find_dma(dev, dma_addr, 0, &m) &&
 	    !dod_owner_find_dma(dev, dma_addr, PAGE_SIZE, &m)) {
-		snprintf(text, size, "not near any live or recent mapping");
+		snprintf(text, size, "not near any mapping, live or recent");
 		return;
 	}
 	far = dma_addr - m.dma_addr;

@@ -6,7 +6,6 @@
  * Takes no locks but owner/'s and report/'s. Frees come in any context, with any lock of
  * the kernel held and none of ours.
  */
-#include "../base/mapped_pages.h"
 #include "../base/memory.h"
 #include "../base/pagemarks.h"
 #include "../base/state.h"
@@ -78,7 +77,7 @@ void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range,
  * A double free is the sanitizer's to report. Of a first free KASAN must not find a shadow
  * value of ours in the object, whatever put it there, for it takes that for a double free.
  */
-static noinline void free_object(const void *ptr, unsigned long ip)
+void dod_free_mapped_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr), size;
 
@@ -95,26 +94,10 @@ static noinline void free_object(const void *ptr, unsigned long ip)
 	dod_owner_free_end(start, start + size - 1);
 }
 
-void dod_free_object(const void *ptr, unsigned long ip)
+void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip)
 {
-	if (ZERO_OR_NULL_PTR(ptr))
-		return;
-	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
-	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
-	    dod_all_pages_are_mapped())
-		free_object(ptr, ip);
-}
+	unsigned long end = pfn + BIT(order);
 
-void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
-{
-	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
-
-	do {
-		if (dod_page_is_mapped(i))
-			break;
-	} while (++i < end);
-	if (likely(i == end && !dod_all_pages_are_mapped()) || PageHighMem(page))
-		return;
 	if (!dod_may_lock()) {
 		dod_count(DOD_C_UNJUDGED_FREE);
 		return;

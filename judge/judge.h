@@ -9,9 +9,12 @@
 #define DOD_JUDGE_H
 
 #include "../dma_owner_debug.h"
+#include "../base/mapped_pages.h"
 #include "../report/report.h"
 
 #include <linux/mempool.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
 
 struct dma_buf;
 
@@ -50,6 +53,9 @@ void dod_judge_stop(void);
 
 /* === free.c =============================================================== */
 
+void dod_free_mapped_object(const void *ptr, unsigned long ip);
+void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip);
+
 /**
  * dod_free_object() - an object of kmalloc() or of a slab cache is about to be freed
  * @ptr: the object; may be NULL
@@ -57,7 +63,15 @@ void dod_judge_stop(void);
  *
  * Called for each free: returns at once for memory that was never mapped. Context: any.
  */
-void dod_free_object(const void *ptr, unsigned long ip);
+static inline void dod_free_object(const void *ptr, unsigned long ip)
+{
+	if (ZERO_OR_NULL_PTR(ptr))
+		return;
+	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
+	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
+	    dod_all_pages_are_mapped())
+		dod_free_mapped_object(ptr, ip);
+}
 
 /**
  * dod_free_pages() - pages are about to be freed
@@ -67,7 +81,17 @@ void dod_free_object(const void *ptr, unsigned long ip);
  *
  * Called for each free, as dod_free_object(). Context: any.
  */
-void dod_free_pages(struct page *page, unsigned int order, unsigned long ip);
+static __always_inline void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
+
+	do {
+		if (dod_page_is_mapped(i))
+			break;
+	} while (++i < end);
+	if (unlikely(i < end || dod_all_pages_are_mapped()) && !PageHighMem(page))
+		dod_free_mapped_pages(pfn, order, ip);
+}
 
 /**
  * dod_free_to_pool() - an element is returned to a memory pool
