@@ -147,9 +147,9 @@ bool dod_has_own_lines(const struct dod_call *call, const struct dod_mapping *m)
 
 /* === Neighbours in a line ================================================= */
 
-/* How many bytes in a line somebody else may write, and how far away they begin. */
+/* The bytes in a line that somebody else may write, and how far away they begin. */
 struct neighbours {
-	u64 nr, distance;
+	u64 start, nr, distance;
 };
 
 /*
@@ -180,15 +180,12 @@ static struct neighbours find_neighbours(const struct dod_call *call,
 		keep_nearest(&start, &last, nr, after);
 	}
 	n.nr = dod_mem_ops.accessible_bytes(start, last, after);
-	if (n.nr || is_simulated(call))
-		return n;
-	while (!n.nr && n.distance < last - start) {
+	while (!n.nr && start < last && !is_simulated(call)) {
 		n.distance++;
-		if (after)
-			n.nr = dod_mem_ops.accessible_bytes(start + n.distance, last, true);
-		else
-			n.nr = dod_mem_ops.accessible_bytes(start, last - n.distance, false);
+		n.nr = dod_mem_ops.accessible_bytes(after ? ++start : start,
+						    after ? last : --last, after);
 	}
+	n.start = after ? start : last + 1 - n.nr;
 	return n;
 }
 
@@ -285,7 +282,7 @@ static void add_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 	if (n->distance)
 		dod_finding_add(f, "The nearest of them is %llu byte%s away.\n", n->distance,
 				n->distance == 1 ? "" : "s");
-	f->object = phys_to_virt(after ? m->last + 1 + n->distance : m->start - 1 - n->distance);
+	f->object = phys_to_virt(after ? n->start : n->start + n->nr - 1);
 }
 
 bool dod_check_line_neighbours(const struct dod_call *call, const struct dod_mapping *m,
