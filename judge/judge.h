@@ -103,7 +103,7 @@ static __always_inline void dod_free_pages(struct page *page, unsigned int order
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
 
-/* === unbind.c, dma_addr.c ================================================= */
+/* === unbind.c, lookup.c =================================================== */
 
 /**
  * dod_check_shutdown() - report which devices can still write to memory
