@@ -4,7 +4,7 @@
  * compared when the device is done: that is to-device-changed. What a device may write is
  * received.c's, line_edges.c's and lost_writes.c's; their events come through here.
  *
- * No lock of its own: the content of a mapping is protected by its phys lock, except
+ * No lock of its own: the content of a mapping is protected by its physical lock, except
  * while the mapping is made or ended. What is found under that lock is put into a struct
  * dod_content_result, and reported after all locks are dropped.
  */
@@ -301,7 +301,7 @@ static void find_changed(const struct dod_mapping *m, struct dod_content_result 
 	found->to = last - m->start;
 }
 
-/* === Events, with the phys lock held ====================================== */
+/* === Events, with the physical lock held ====================================== */
 
 /*
  * Memory that a map call does not sync for the device has no fingerprints: drivers lend

@@ -2,7 +2,7 @@
 /*
  * What the rooms of judge/ call of each other. Others include judge.h.
  *
- * Context: any but NMI, where nothing else is said. "phys lock" is the lock of the index
+ * Context: any but NMI, where nothing else is said. "physical lock" is the lock of the index
  * by physical address that a mapping is in.
  */
 #ifndef DOD_JUDGE_INTERNAL_H
@@ -92,7 +92,7 @@ void dod_learn_devres(void);
 /* === Content ============================================================== */
 
 /**
- * struct dod_content - what is known of a mapping's content (phys lock)
+ * struct dod_content - what is known of a mapping's content (physical lock)
  *
  * @slots:	how many blocks have a fingerprint in @block; constant
  * @head:	how many of them are at the start, the others are at the end; constant
@@ -156,7 +156,7 @@ struct dod_content *dod_content_get(void);
 
 /**
  * dod_content_of() - what is known of a mapping's content, begun if nothing is
- * @m: the mapping; phys lock held
+ * @m: the mapping; physical lock held
  *
  * Return: NULL where nothing can be known.
  */
@@ -178,7 +178,7 @@ bool dod_content_is_unsure(const struct dod_mapping *m);
  */
 bool dod_content_was_invalidated(const struct dod_content *c);
 
-/* received.c. Events come from content.c, with the phys lock held. */
+/* received.c. Events come from content.c, with the physical lock held. */
 
 /* A mapping that is owned at once, and that the device may write, is made. */
 void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m);
@@ -197,7 +197,7 @@ void dod_canary_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 void dod_canary_report(const struct dod_content_result *found,
 		       const struct dod_mapping *m, unsigned long at);
 
-/* line_edges.c. Events come from content.c, with the phys lock held and with edges. */
+/* line_edges.c. Events come from content.c, with the physical lock held and with edges. */
 
 void dod_edges_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		      struct dod_content_result *found);
@@ -209,9 +209,9 @@ void dod_edges_stop(void);
 
 /* lost_writes.c */
 
-/* [start, last] is synced for the device, with something watched; phys lock held. */
+/* [start, last] is synced for the device, with something watched; physical lock held. */
 void dod_watch_to_device(struct dod_content *c, u64 start, u64 last);
-/* Nothing is watched any more; phys lock held. */
+/* Nothing is watched any more; physical lock held. */
 void dod_watch_stop(struct dod_content *c);
 void dod_scan_writes_start(void);
 void dod_scan_writes_stop(void);

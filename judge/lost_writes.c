@@ -4,7 +4,7 @@
  * 6b): which are remembered, what is reported of them, and a periodic scan for those
  * that nobody syncs.
  *
- * No lock of its own: what a mapping has here is protected by its phys lock.
+ * No lock of its own: what a mapping has here is protected by its physical lock.
  */
 #include "../base/params.h"
 #include "../base/state.h"

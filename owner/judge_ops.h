@@ -61,7 +61,7 @@ struct bus_type;
 /**
  * struct dod_judge_ops - what owner/ asks of judge/
  *
- * Context: any but NMI. "Locked": with the phys lock of the mapping held; such slots do not
+ * Context: any but NMI. "Locked": with the physical lock of the mapping held; such slots do not
  * print. "Unlocked": with no lock of ours held; such slots may report. [start, last] are
  * physical addresses of a mapping's bytes.
  *
