@@ -10,7 +10,6 @@
  */
 #include "../base/compat.h"
 #include "../base/lock.h"
-#include "../base/memory.h"
 #include "../base/params.h"
 #include "../base/pool.h"
 #include "../base/state.h"

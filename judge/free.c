@@ -6,7 +6,6 @@
  * Takes no locks but owner/'s and report/'s. Frees come in any context, with any lock of
  * the kernel held and none of ours.
  */
-#include "../base/memory.h"
 #include "../base/pagemarks.h"
 #include "../base/state.h"
 #include "../base/stats.h"

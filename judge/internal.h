@@ -9,12 +9,12 @@
 #define DOD_JUDGE_INTERNAL_H
 
 #include "../dma_owner_debug.h"
+#include "../base/memory.h"
 #include "../owner/judge_ops.h"
 #include "../report/report.h"
 #include "permissive.h"
 
 #include <linux/mm.h>
-#include <linux/uaccess.h>
 
 static inline struct folio *dod_folio(u64 phys)
 {
@@ -36,15 +36,9 @@ static inline u64 dod_folio_start(struct folio *folio)
  */
 static inline const void *dod_peek(const void *at)
 {
-	unsigned long value;
+	unsigned long word;
 
-	pagefault_disable();
-	__get_kernel_nofault(&value, at, unsigned long, fault);
-	pagefault_enable();
-	return (const void *)value;
-fault:
-	pagefault_enable();
-	return NULL;
+	return dod_read_word(at, &word) ? (const void *)word : NULL;
 }
 
 /**

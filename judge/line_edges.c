@@ -7,7 +7,6 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/memory.h"
 #include "../base/pool.h"
 #include "../base/stats.h"
 #include "internal.h"

@@ -5,7 +5,6 @@
  *
  * Takes no locks: allocators may change what is read here at any time.
  */
-#include "../base/memory.h"
 #include "../base/pagemarks.h"
 #include "../base/stats.h"
 #include "../guard/guard.h"

@@ -6,7 +6,6 @@
  * Takes no locks. Where the images are is constant after load.
  */
 #include "../base/compat.h"
-#include "../base/memory.h"
 #include "../base/stack.h"
 #include "internal.h"
 

@@ -6,7 +6,6 @@
  * Takes no locks but owner/'s, by its look-ups.
  */
 #include "../base/compat.h"
-#include "../base/memory.h"
 #include "../base/params.h"
 #include "../base/stack.h"
 #include "../base/stats.h"

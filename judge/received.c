@@ -6,7 +6,6 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/memory.h"
 #include "../base/params.h"
 #include "../base/state.h"
 #include "../base/stats.h"
