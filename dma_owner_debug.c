@@ -43,7 +43,7 @@ static int pending_after_set(const char *val, const struct kernel_param *kp)
 	int err = param_set_uint(val, kp);
 
 	if (!err)
-		dod_pending_look();
+		dod_scan_writes_now();
 	return err;
 }
 
@@ -71,7 +71,7 @@ static const struct kernel_param_ops name##_ops = {				\
 
 static int set_wires(const char *text)
 {
-	int err = dod_checks_set_wires(text);
+	int err = dod_wires_set(text);
 
 	if (!err)
 		dod_owner_set_wires();
@@ -157,7 +157,7 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_state_start(stop_guarding);
-	dod_checks_start();
+	dod_map_checks_start();
 	dod_pagemarks_start();
 	err = dod_owner_start(reserve, dod_params.pool_max);
 	if (err) {
@@ -177,19 +177,20 @@ static int __init dma_owner_debug_init(void)
 	err = dod_hooks_start(&nr_hooks);
 	if (err)
 		goto err_guard;
-	err = dod_lifecycle_start();
+	dod_judge_start();
+	err = dod_tracepoints_start();
 	if (err)
-		goto err_hooks;
-	dod_pending_look_start();
+		goto err_judge;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve);
 	return 0;
 
-err_hooks:
+err_judge:
 	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
+	dod_judge_stop();
 err_guard:
 	dod_owner_stop_guarding();
 	dod_traps_stop();
@@ -215,8 +216,8 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
-	dod_lifecycle_stop();
-	dod_pending_look_stop();
+	dod_tracepoints_stop();
+	dod_judge_stop();
 	dod_traps_stop();
 	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */

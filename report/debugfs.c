@@ -16,9 +16,7 @@
 #include "../base/stats.h"
 #include "../base/worker.h"
 #include "../guard/guard.h"
-#include "../judge/dmabuf.h"
 #include "../judge/judge.h"
-#include "../judge/permissive.h"
 #include "../owner/judge_ops.h"
 #include "../owner/owner.h"
 #include "../owner/pending.h"
@@ -251,8 +249,8 @@ static int lookup_show(struct seq_file *seq, void *v)
 	mutex_lock(&lookup_lock);
 	if (!*lookup_device)
 		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (dod_lifecycle_lookup(lookup_device, lookup_dma_addr, text,
-				      sizeof(text)))
+	else if (dod_describe_dma_addr(lookup_device, lookup_dma_addr, text,
+				       sizeof(text)))
 		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
 			   text);
 	else
