@@ -180,7 +180,9 @@ static int __init dma_owner_debug_init(void)
 	if (err)
 		goto err_hooks;
 	dod_pending_look_start();
-	dod_debugfs_start();
+	dod_debugfs_start(dod_guard.name);
+	dod_owner_show_start();
+	dod_lookup_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve);
 	return 0;

@@ -27,6 +27,7 @@ void dod_lifecycle_reused(const struct dod_mapping *leak, const struct dod_range
 			  const struct dod_mapping *m);
 void dod_lifecycle_see(const struct bus_type *bus);
 void dod_lifecycle_shutdown(void);
+void dod_lookup_start(void);
 bool dod_lifecycle_lookup(const char *device, u64 dma_addr, char *text, size_t size);
 int dod_lifecycle_start(void);
 void dod_lifecycle_stop(void);
