@@ -156,6 +156,7 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_state_start(stop_guarding);
+	dod_report_start();
 	dod_checks_start();
 	dod_pagemarks_start();
 	err = dod_owner_start(reserve, dod_params.pool_max);

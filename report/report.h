@@ -8,33 +8,37 @@
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
 
-/* What can be wrong. Names, hints and all that is printed: report.c. */
+/* What can be wrong: a row of types.h each. */
 enum dod_report_type {
-	DOD_R_CPU_READ,
-	DOD_R_CPU_WRITE,
-	DOD_R_SHARED_LINE_WRITE,
-	DOD_R_CACHELINE_SHARING,
-	DOD_R_OVERLAPPING_MAPPING,
-	DOD_R_OUT_OF_BOUNDS_MAP,
-	DOD_R_USE_AFTER_FREE_MAP,
-	DOD_R_VMALLOC_BUFFER,
-	DOD_R_STACK_BUFFER,
-	DOD_R_IMAGE_BUFFER,
-	DOD_R_NOT_CONTIGUOUS,
-	DOD_R_MASK_EXCEEDED,
-	DOD_R_TO_DEVICE_CHANGED,
-	DOD_R_DEVICE_OVERRUN,
-	DOD_R_MISSING_SYNC_FOR_DEVICE,
-	DOD_R_DEVICE_WROTE_NOTHING,
-	DOD_R_MASK_NEVER_SET,
-	DOD_R_MASK_WIDER_THAN_BUS,
-	DOD_R_MASK_UNTESTED,
-	DOD_R_CONFIG_NOT_INHERITED,
-	DOD_R_WRITE_NEVER_SYNCED,
-	DOD_R_FREE_WHILE_MAPPED,
-	DOD_R_LEAK_AT_UNBIND,
-	DOD_R_OWNED_AT_SHUTDOWN,
+#define DOD_TYPE(id, ...) DOD_R_##id,
+#include "types.h"
 	DOD_REPORT_COUNT
+};
+
+#define DOD_BYTES_SHOWN	16
+
+/**
+ * struct dod_change - bytes that changed
+ *
+ * @start:	the first of them, physical
+ * @nr:		how many are shown from there on, changed or not; 0 for none
+ * @was:	what they were
+ * @is:		what they are
+ */
+struct dod_change {
+	u64 start;
+	unsigned int nr;
+	u8 was[DOD_BYTES_SHOWN], is[DOD_BYTES_SHOWN];
+};
+
+/**
+ * struct dod_bytes - some bytes
+ *
+ * @start:	the first of them, physical
+ * @nr:		how many; 0 for none
+ */
+struct dod_bytes {
+	u64 start, nr;
 };
 
 /**
@@ -46,6 +50,9 @@ enum dod_report_type {
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
  * @other:	the other party, NULL if there is none
+ * @shared:	what shares the first line, and the last, and the CPU may write; only
+ *		for DOD_R_CACHELINE_SHARING without @other
+ * @change:	what changed; only for DOD_R_DEVICE_OVERRUN and DOD_R_SHARED_LINE_WRITE
  * @freed:	what the first bad byte is in has been freed
  * @bad:	the first byte that must not be accessed; for checks.c, as what follows
  * @what:	what it is in, NULL if there is none
@@ -59,6 +66,8 @@ struct dod_finding {
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
+	struct dod_bytes shared[2];
+	struct dod_change change;
 	bool freed;
 	u64 bad;
 	const char *what;
@@ -171,6 +180,7 @@ void dod_report_note_unmatched(struct dod_device *device,
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 void dod_report_forget(void);
+void dod_report_start(void);
 void dod_report_stop(void);
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
