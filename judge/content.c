@@ -423,8 +423,7 @@ static void compare_after(struct dod_mapping *m, struct dod_content_result *foun
 		}
 		if (!found->overrun++) {
 			found->far = at - m->last - 1;
-			found->was = c->bytes[i];
-			found->is = is;
+			dod_change_show(&found->bytes, at, c->bytes + i, c->nr_after - i);
 		}
 	}
 	if (found->overrun)
@@ -801,13 +800,14 @@ static void report_overrun(const struct dod_content_result *found,
 		.type = DOD_R_DEVICE_OVERRUN,
 		.at = at,
 		.object = phys_to_virt(m->start),
+		.change = found->bytes,
 	};
 
 	scnprintf(f.text, sizeof(f.text),
 		  "%u byte%s behind the buffer changed while it was mapped, where nothing may write; the first is %u byte%s behind its end: it was 0x%02x and is 0x%02x.\n",
 		  found->overrun, found->overrun == 1 ? "" : "s",
 		  found->far + 1, found->far ? "s" : "",
-		  found->was, found->is);
+		  found->bytes.was[0], found->bytes.is[0]);
 	dod_report_mapping(&f, m);
 }
 

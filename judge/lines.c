@@ -169,9 +169,8 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
 			found->edge = (struct dod_edge_change) {
 				.after = after,
 				.first = e->start + i,
-				.was = e->bytes[i],
-				.is = is,
 			};
+			dod_change_show(&found->edge.bytes, e->start + i, e->bytes + i, e->nr - i);
 		}
 		if (found->edge.after != after)
 			break;
@@ -234,13 +233,15 @@ void dod_edges_report(const struct dod_content_result *found, const struct dod_m
 		.type = DOD_R_SHARED_LINE_WRITE,
 		.at = at,
 		.object = phys_to_virt(m->start),
+		.change = c->bytes,
 	};
 
 	scnprintf(f.text, sizeof(f.text),
 		  "%u byte%s %s the buffer, in its %s cache line of %u bytes, changed while the device owned that line, and no write was seen. The first is %llu byte%s %s: it was 0x%02x and is 0x%02x.\n",
 		  c->nr, c->nr == 1 ? "" : "s", c->after ? "after" : "before",
 		  c->after ? "last" : "first", m->line, far, far == 1 ? "" : "s",
-		  c->after ? "after its end" : "before its start", c->was, c->is);
+		  c->after ? "after its end" : "before its start", c->bytes.was[0],
+		  c->bytes.is[0]);
 	dod_reads_describe(c->first, c->last, m->map.when, m, f.text, sizeof(f.text));
 	dod_report_mapping(&f, m);
 }

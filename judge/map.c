@@ -944,7 +944,7 @@ static bool cacheline_sharing(const struct dod_call *call,
 			      const struct dod_mapping *m,
 			      struct dod_finding *f)
 {
-	u64 before, after, far_before, far_after;
+	u64 before, after, far_before, far_after, from = m->last + 1;
 
 	if (!is_checked_for_lines(call, m) || m->dir == DMA_TO_DEVICE)
 		return false;
@@ -956,6 +956,7 @@ static bool cacheline_sharing(const struct dod_call *call,
 
 		if (end) {
 			before = 0;
+			from = end;
 			after = neighbours(call, m, end, last_of_lines(m), true,
 					   &far_after);
 		} else if ((end = managed_end(m))) {
@@ -971,12 +972,15 @@ static bool cacheline_sharing(const struct dod_call *call,
 		after = neighbours(call, m, m->last + 1 + poison, last_of_lines(m), true,
 				   &far_after);
 		far_after += poison;
+		from = m->last + 1;
 	}
 	if ((before || after) && is_simulated(call) &&
 	    dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}
+	f->shared[0] = (struct dod_bytes){ m->start - far_before - before, before };
+	f->shared[1] = (struct dod_bytes){ from + far_after, after };
 	if (before)
 		say_neighbours(f, m, before, far_before, false);
 	if (after)

@@ -4,6 +4,8 @@
 #define DOD_REPORT_H
 
 #include <linux/compiler.h>
+#include <linux/io.h>
+#include <linux/minmax.h>
 
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
@@ -30,6 +32,28 @@ struct dod_change {
 	unsigned int nr;
 	u8 was[DOD_BYTES_SHOWN], is[DOD_BYTES_SHOWN];
 };
+
+/**
+ * dod_change_show() - remember what is to be shown of bytes that changed
+ * @c: filled in
+ * @start: the first of them, physical
+ * @was: what they were
+ * @nr: how many are known; the first DOD_BYTES_SHOWN of them are shown
+ *
+ * Context: any, KASAN off.
+ */
+static inline void dod_change_show(struct dod_change *c, u64 start, const u8 *was,
+				   unsigned int nr)
+{
+	unsigned int i;
+
+	c->start = start;
+	c->nr = min(nr, DOD_BYTES_SHOWN);
+	for (i = 0; i < c->nr; i++) {
+		c->was[i] = was[i];
+		c->is[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
+	}
+}
 
 /**
  * struct dod_bytes - some bytes
