@@ -88,18 +88,20 @@ static void put_unmatched(struct text *t, const struct dod_mapping *m)
 	struct dod_unmatched u;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(what); i++)
-		if (read_unmatched(&m->device->unmatched[i], &u) &&
-		    dod_ago(u.when, m->map.when))
-			dod_put(t, " %s of dma 0x%llx matched no mapping, %llu ms ago in %pS\n", what[i],
-			    u.dma_addr, div_u64(dod_ago(t->now, u.when), NSEC_PER_MSEC),
-			    (void *)u.caller);
+	for (i = 0; i < ARRAY_SIZE(what); i++) {
+		if (!read_unmatched(&m->device->unmatched[i], &u) ||
+		    !dod_ago(u.when, m->map.when))
+			continue;
+		dod_put(t, " %s of dma 0x%llx matched no mapping, %llu ms ago in %pS\n",
+			what[i], u.dma_addr, div_u64(dod_ago(t->now, u.when), NSEC_PER_MSEC),
+			(void *)u.caller);
+	}
 }
 
 static void put_device_state(struct text *t, const struct dod_mapping *m)
 {
 	dod_put(t, " The device is %scache-coherent, its mask is 0x%llx.\n",
-	    m->device->coherent ? "" : "not ", m->device->mask);
+		m->device->coherent ? "" : "not ", m->device->mask);
 	put_unmatched(t, m);
 }
 
@@ -111,7 +113,7 @@ static void put_bytes(struct text *t, const struct dod_mapping *m, const char *d
 	bool is_mapped = dma_addr != DMA_MAPPING_ERROR;
 
 	dod_put(t, "\nDevice %s %s %s %llu bytes%s%s\n", m->device->driver_name, m->device->name,
-	    does, size, is_mapped ? ", " : "", is_mapped ? dod_report_dir(dir) : "");
+		does, size, is_mapped ? ", " : "", is_mapped ? dod_report_dir(dir) : "");
 	dod_put(t, " [%lx, %lx)", addr, addr + (unsigned long)size);
 	if (is_mapped)
 		dod_put(t, ", dma 0x%llx", dma_addr);
@@ -137,22 +139,22 @@ static void put_range(struct text *t, const struct report *r, const u64 *at)
 	dod_put(t, "\n");
 	if (size != dod_size(m))
 		dod_put(t, " They are part of a buffer of %llu bytes, [%lx, %lx).\n",
-		    dod_size(m), virt(m->start), virt_end(m));
+			dod_size(m), virt(m->start), virt_end(m));
 	if (at && *at < m->start)
 		dod_put(t, " The access is %llu bytes before the buffer, in its first cache line of %u bytes.\n",
-		    m->start - *at, m->line);
+			m->start - *at, m->line);
 	else if (at && *at > m->last)
 		dod_put(t, " The access is %llu bytes after the buffer, in its last cache line of %u bytes.\n",
-		    *at - m->last, m->line);
+			*at - m->last, m->line);
 	put_device_state(t, m);
 	if (m->ended)
-		dod_put(t, " Unmapped with DMA_ATTR_SKIP_CPU_SYNC, and never synced for the CPU, in %pS\n",
-		    (void *)m->ended_by);
+		dod_put(t, " Never synced for the CPU: unmapped with DMA_ATTR_SKIP_CPU_SYNC in %pS\n",
+			(void *)m->ended_by);
 	else if (r->range->state == DOD_STALE)
 		dod_put(t, " Not synced for the CPU: the last sync ended before these bytes.\n");
 	if (m->idle_sync)
-		dod_put(t, " The last sync for the CPU did nothing: its direction was DMA_TO_DEVICE, in %pS\n",
-		    (void *)m->idle_sync);
+		dod_put(t, " The last sync for the CPU was DMA_TO_DEVICE, so it did nothing, in %pS\n",
+			(void *)m->idle_sync);
 }
 
 /* Sentences, each with a newline. Returns the next of them. */
@@ -172,8 +174,8 @@ static void put_lines(struct text *t, const char *lines)
 
 static void put_mapped(struct text *t, const struct dod_mapping *m)
 {
-	dod_put_who(t, m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" : "Mapped", &m->map,
-		m->map_frames);
+	dod_put_who(t, m->kind == DOD_PAGES ? "Allocated with dma_alloc_pages()" : "Mapped",
+		    &m->map, m->map_frames);
 }
 
 /* === Bytes ================================================================ */
@@ -202,7 +204,7 @@ static void put_line_map(struct text *t, const struct line_map *map, u64 at)
 		dod_put(t, " %lx: ", virt(row));
 		for (i = row; i <= last; i++)
 			dod_put(t, "%c", i >= map->m->start && i <= map->m->last ? 'D' :
-			    i >= map->start && i <= map->last ? map->shared : map->rest);
+				i >= map->start && i <= map->last ? map->shared : map->rest);
 		dod_put(t, "\n");
 		if (map->access > map->access_last || map->access > last ||
 		    map->access_last < row)
@@ -314,8 +316,8 @@ static const char *name_of(bool write)
 static void head_of_access(struct text *t, const struct report *r)
 {
 	dod_put(t, "%s of size %zu at %lx by task %s/%d on cpu %d\n", name_of(r->access->write),
-	    r->access->size, r->access->addr, current->comm, task_pid_nr(current),
-	    raw_smp_processor_id());
+		r->access->size, r->access->addr, current->comm, task_pid_nr(current),
+		raw_smp_processor_id());
 }
 
 static void body_of_access(struct text *t, const struct report *r)
@@ -384,11 +386,11 @@ static void head_of_free(struct text *t, const struct report *r)
 {
 	if (r->free->found)
 		dod_put(t, "Found %s, by task %s/%d on cpu %d\n", r->free->found, current->comm,
-		    task_pid_nr(current), raw_smp_processor_id());
+			task_pid_nr(current), raw_smp_processor_id());
 	else
 		dod_put(t, "Free of %llu bytes at %lx by task %s/%d on cpu %d\n", r->free->size,
-		    r->free->addr, current->comm, task_pid_nr(current),
-		    raw_smp_processor_id());
+			r->free->addr, current->comm, task_pid_nr(current),
+			raw_smp_processor_id());
 }
 
 static void body_of_free(struct text *t, const struct report *r)
@@ -400,10 +402,10 @@ static void body_of_free(struct text *t, const struct report *r)
 	put_range(t, r, NULL);
 	if (m->leaked)
 		dod_put(t, "Driver %s was unbound from device %s, and has left this memory mapped.\n",
-		    m->device->driver_name, m->device->name);
+			m->device->driver_name, m->device->name);
 	else if (r->free->found)
 		dod_put(t, "The memory at %lx was freed by a function that is not hooked, as for kfree_rcu().\n",
-		    r->free->addr);
+			r->free->addr);
 	if (!r->free->found && r->culprit == r->stack.nr)
 		dod_put(t, "This code frees for every driver: the title names where the memory was mapped.\n");
 }
@@ -435,8 +437,8 @@ static void body_of_leaks(struct text *t, const struct report *r)
 		nr -= leak->nr;
 		bytes -= leak->bytes;
 		dod_put(t, "\n%u mapping%s of %llu bytes%s, %s\n", leak->nr,
-		    leak->nr == 1 ? "" : "s", leak->bytes,
-		    leak->nr == 1 ? "" : " in all, one of them", dod_report_dir(m->dir));
+			leak->nr == 1 ? "" : "s", leak->bytes,
+			leak->nr == 1 ? "" : " in all, one of them", dod_report_dir(m->dir));
 		dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(m->start), virt_end(m), m->dma_addr);
 		put_mapped(t, m);
 	}
@@ -449,8 +451,8 @@ const struct report_kind dod_kind_leaks = { head_of_leaks, body_of_leaks };
 static void head_of_finding(struct text *t, const struct report *r)
 {
 	dod_put(t, "Map of size %llu at %lx by task %s/%d on cpu %d\n", dod_size(r->m),
-	    r->finding->addr ?: virt(r->m->start), r->m->map.comm, r->m->map.pid,
-	    r->m->map.cpu);
+		r->finding->addr ?: virt(r->m->start), r->m->map.comm, r->m->map.pid,
+		r->m->map.cpu);
 }
 
 static void body_of_finding(struct text *t, const struct report *r)
@@ -476,10 +478,11 @@ static void tail_of_finding(struct text *t, const struct report *r)
 
 	if (!other)
 		return;
-	dod_put(t, "\nThe other mapping: device %s %s, %llu bytes, %s\n", other->device->driver_name,
-	    other->device->name, dod_size(other), dod_report_dir(other->dir));
+	dod_put(t, "\nThe other mapping: device %s %s, %llu bytes, %s\n",
+		other->device->driver_name, other->device->name, dod_size(other),
+		dod_report_dir(other->dir));
 	dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(other->start), virt_end(other),
-	    other->dma_addr);
+		other->dma_addr);
 	dod_put_who(t, "Mapped", &other->map, other->map_frames);
 }
 
@@ -521,7 +524,7 @@ static void head_of_lost_write(struct text *t, const struct report *r)
 	unsigned long addr = lost_bytes(r->lost, &size);
 
 	dod_put(t, "Write of size %zu at %lx by task %s/%d on cpu %d\n", size, addr, who->comm,
-	    who->pid, who->cpu);
+		who->pid, who->cpu);
 }
 
 static void body_of_lost_write(struct text *t, const struct report *r)
@@ -539,7 +542,7 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 	put_device_state(t, m);
 	if (!is_first_lost(p))
 		dod_put(t, "It is one of several there; the first was of %zu bytes at %lx.\n",
-		    p->write.size, p->write.addr);
+			p->write.size, p->write.addr);
 	if (p->synced_by)
 		dod_put(t, "Synced for the CPU in %pS\n", (void *)p->synced_by);
 	dod_put(t, "No dma_sync_%s_for_device() followed.\n", dod_family(m));

@@ -584,6 +584,6 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 void dod_report_annotate_missed(void)
 {
 	pr_err("DMA owner: KASAN has found a mark of the tool's, no memory that is freed or out of bounds.\n");
-	pr_err("DMA owner: The probe on kasan_report() was missed, so nobody checked this access. It may be\n");
-	pr_err("DMA owner: legal, as a read of DMA_TO_DEVICE memory is. A free is not.\n");
+	pr_err("DMA owner: The probe on kasan_report() was missed, so nobody checked this access. It\n");
+	pr_err("DMA owner: may be legal, as a read of DMA_TO_DEVICE memory is. A free is not.\n");
 }

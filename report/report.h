@@ -222,6 +222,8 @@ extern u32 dod_types_off;	/* bits; report.c */
  * What is only there to find it need not be done.
  *
  * Context: any.
+ *
+ * Return: whether it is.
  */
 static inline bool dod_report_is_off(enum dod_report_type type)
 {

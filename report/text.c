@@ -45,7 +45,7 @@ enum loses {
  * @hint_dma_buf: what to do with a buffer of another driver's, if that is different
  * @ending:	"%s" is that function
  */
-static const struct report_type {
+struct report_type {
 	const char *name;
 	enum loses loses;
 	const char *hint;
@@ -54,8 +54,11 @@ static const struct report_type {
 	const char *hint_linked;
 	const char *hint_dma_buf;
 	bool ending;
-} types[] = {
-#define DOD_TYPE(id, name, loses, ...) [DOD_R_##id] = { name, loses, __VA_ARGS__ },
+};
+
+static const struct report_type types[] = {
+#define DOD_TYPE(id, name, loses, ...)	\
+	[DOD_R_##id] = { name, loses, __VA_ARGS__ },
 #include "types.h"
 };
 
@@ -127,7 +130,7 @@ void dod_put_frames(struct text *t, const unsigned long *frames, unsigned int nr
 }
 
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
-		    const unsigned long *frames)
+		 const unsigned long *frames)
 {
 	u64 when = who->when, ago = dod_ago(t->now, when);
 	unsigned int skip = dod_frames_skip_core(frames, who->nr_frames);
@@ -135,7 +138,7 @@ void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
 	dod_put(t, "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
-	    what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
+		what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
 	dod_put_frames(t, frames + skip, who->nr_frames - skip);
 }
 
@@ -220,7 +223,7 @@ static void put_loses(struct text *t, const struct report *r)
 
 	if ((l == LOSES_LINES || l == LOSES_COPIES) && r->m->device->coherent && r->m->line)
 		dod_put(t, "Simulated: this device is cache-coherent (noncoherent=%u).\n",
-		    r->m->line);
+			r->m->line);
 	else if (l < LOSES_EVERYWHERE)
 		dod_put(t, "Loses data: %s %s\n", on[l], here(l, r->m));
 	else
@@ -273,7 +276,7 @@ static void put_taint(struct text *t)
 static void put_machine(struct text *t)
 {
 	dod_put(t, "\nCPU: %d UID: %u PID: %d Comm: %s ", raw_smp_processor_id(),
-	    __kuid_val(current_euid()), task_pid_nr(current), current->comm);
+		__kuid_val(current_euid()), task_pid_nr(current), current->comm);
 	put_taint(t);
 	dod_put(t, " %s\n", init_utsname()->release);
 	if (*hardware)
@@ -384,17 +387,17 @@ void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys)
 	/* That report has had its stack. */
 	t->traced = true;
 	dod_put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
-	    m->device->driver_name, m->device->name, dod_report_dir(m->dir),
-	    dod_size(m), m->dma_addr);
+		m->device->driver_name, m->device->name, dod_report_dir(m->dir),
+		dod_size(m), m->dma_addr);
 	if (phys < m->start)
 		dod_put(t, "DMA owner: the address is %llu bytes before the buffer\n",
-		    m->start - phys);
+			m->start - phys);
 	else if (phys > m->last)
 		dod_put(t, "DMA owner: the address is %llu bytes after the buffer\n",
-		    phys - m->last);
+			phys - m->last);
 	else
 		dod_put(t, "DMA owner: the address is %llu bytes into the buffer\n",
-		    phys - m->start);
+			phys - m->start);
 	dod_put_who(t, "DMA owner: mapped", &m->map, m->map_frames);
 	if (m->ended) {
 		u64 ago = dod_ago(t->now, m->ended);
