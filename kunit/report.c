@@ -75,6 +75,15 @@ static int stack_follows(struct kunit *test, int n, const char *first)
 	return line_is_blank(test, n);
 }
 
+/* A line that the kernel prints in pieces, and a blank line below it. */
+static int object_follows(struct kunit *test, int n)
+{
+	n = line_is(test, n, "The object there:*");
+	while (n < kt_lines() && *skip_spaces(kt_line(n)))
+		n++;
+	return line_is_blank(test, n);
+}
+
 static int title_follows(struct kunit *test, const char *type, const char *fn,
 			 const char *access, size_t size, const void *addr)
 {
@@ -111,8 +120,7 @@ static void text_of_a_write(struct kunit *test)
 	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE");
 	n = line_is(test, n, WHERE, ADDR(buf), ADDR(buf + SIZE), (u64)dma, 16);
 	n = line_is(test, n, COHERENCE);
-	n = line_is(test, n, "The object there: slab *");
-	n = line_is_blank(test, n);
+	n = object_follows(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
 	n = line_is(test, n, HINT, "single");
@@ -142,8 +150,7 @@ static void text_of_a_read(struct kunit *test)
 	n = line_is(test, n, " They are part of a buffer of %d bytes, \\[%lx, %lx).", SIZE,
 		    ADDR(buf), ADDR(buf + SIZE));
 	n = line_is(test, n, COHERENCE);
-	n = line_is(test, n, "The object there: slab *");
-	n = line_is_blank(test, n);
+	n = object_follows(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
 	n = line_is(test, n, "Last dma_sync_single_for_device() "
