@@ -388,6 +388,55 @@ static void title_of_a_free(struct kunit *test)
 }
 #endif
 
+static kt_noinline kt_unchecked void test_device_writes(u8 *p, size_t size, u8 value)
+{
+	while (size--)
+		WRITE_ONCE(*p++, value);
+}
+
+static void expect_line_at(struct kunit *test, const void *addr, const char *rest)
+{
+	char pattern[160];
+
+	snprintf(pattern, sizeof(pattern), " %lx: %s", ADDR(addr), rest);
+	KUNIT_EXPECT_TRUE_MSG(test, kt_has(pattern), "no line '%s' in %s", pattern, kt_line(0));
+}
+
+/* Reports about bytes show them: what they were and are, or whose they are. */
+static void bytes_shown(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100), *object = kt_buf(test, 256);
+	char from[32];
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+
+	dma = test_dma_map(test, kt_dev, buf, 100, DMA_FROM_DEVICE);
+	test_device_writes(buf + 101, 3, 0xee);
+	dma_unmap_single(kt_dev, dma, 100, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, 100);
+	snprintf(from, sizeof(from), "From %lx on:", ADDR(buf + 101));
+	KUNIT_EXPECT_TRUE(test, kt_has(from));
+	KUNIT_EXPECT_TRUE(test, kt_has(" was: ?? ?? ?? *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" is:  ee ee ee *"));
+
+	kt_set(test, "noncoherent", "64");
+	dma = test_dma_map(test, kt_dev, object + 24, 200, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 200);
+	expect_line_at(test, object,
+		       "ccccccccccccccccccccccccDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
+	expect_line_at(test, object + 192,
+		       "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDcccccccccccccccccccccccccccccccc");
+	test_dma_write(object + 8, 4);
+	EXPECT_REPORT(test, "shared-line-write", test_dma_write, object + 8, 4);
+	expect_line_at(test, object,
+		       "ccccccccccccccccccccccccDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
+	/* " ffff888012345600: ", and 8 bytes. */
+	snprintf(from, sizeof(from), "%*s", (int)(2 * sizeof(long) + 3 + 8 + 4), "^^^^");
+	KUNIT_EXPECT_TRUE(test, kt_has(from));
+	dma_unmap_single(kt_dev, dma, 200, DMA_FROM_DEVICE);
+}
+
 /* === The last call that was nobody's ====================================== */
 
 static kt_noinline void test_unmap_twice(dma_addr_t dma, size_t size)
@@ -743,6 +792,7 @@ static struct kunit_case report_cases[] = {
 	KUNIT_CASE(title_skips_the_kernel),
 	KUNIT_CASE(title_ends_at_interrupts),
 	KUNIT_CASE(title_of_a_free),
+	KUNIT_CASE(bytes_shown),
 	KUNIT_CASE(unmatched_calls),
 	DIRECTION_CASE(hints_of_accesses),
 	DIRECTION_CASE(title_is_stable),
