@@ -182,92 +182,64 @@ static void put_mapped(struct text *t, const struct dod_mapping *m)
 
 #define MAP_COLUMNS	64
 
-/* What shares a line with a buffer, as addresses like those of the buffer. */
-struct line_map {
-	const struct dod_mapping *m;
-	const char *legend;
-	u64 start, last;		/* of what shares it */
-	char shared;			/* and how that is shown */
-	char rest;			/* what is neither of the two */
-	u64 access, access_last;	/* none if @access is greater */
-};
-
-/* A picture of the cache lines around @at: a row for each 64 bytes. */
-static void put_line_map(struct text *t, const struct line_map *map, u64 at)
+static bool are_at(const struct dod_bytes *bytes, u64 at)
 {
-	u64 row = dod_line_of(map->m, at), end = row + map->m->line, i;
+	return at - bytes->start < bytes->nr;
+}
 
-	dod_put(t, "The cache line (%s):\n", map->legend);
-	for (; row < end; row += MAP_COLUMNS) {
-		u64 last = min(end, row + MAP_COLUMNS) - 1;
+/*
+ * Whose the bytes of the cache line around @at are, a row for each 64 of them: the
+ * mapping's, those of @others, which @mark stands for, or neither. And which are accessed.
+ */
+static void put_line_map(struct text *t, const struct dod_mapping *m, u64 at,
+			 const char *legend, char mark, struct dod_bytes others,
+			 struct dod_bytes access)
+{
+	struct dod_bytes mine = { m->start, m->last - m->start + 1 };
+	u64 row = dod_line_of(m, at), end = row + m->line;
+	char whose[MAP_COLUMNS], accessed[MAP_COLUMNS + 1];
+	unsigned int nr, i;
 
-		dod_put(t, " %lx: ", virt(row));
-		for (i = row; i <= last; i++)
-			dod_put(t, "%c", i >= map->m->start && i <= map->m->last ? 'D' :
-				i >= map->start && i <= map->last ? map->shared : map->rest);
-		dod_put(t, "\n");
-		if (map->access > map->access_last || map->access > last ||
-		    map->access_last < row)
-			continue;
-		dod_put(t, "%*s", (int)(2 * sizeof(long) + 3 + max(map->access, row) - row), "");
-		for (i = max(map->access, row); i <= min(map->access_last, last); i++)
-			dod_put(t, "^");
-		dod_put(t, "\n");
+	dod_put(t, "The cache line (%s):\n", legend);
+	for (; row < end; row += nr) {
+		nr = min_t(u64, end - row, MAP_COLUMNS);
+		for (i = 0; i < nr; i++)
+			whose[i] = are_at(&mine, row + i) ? 'D' :
+				   are_at(&others, row + i) ? mark : '.';
+		dod_put(t, " %lx: %.*s\n", virt(row), nr, whose);
+		memset(accessed, 0, sizeof(accessed));
+		for (i = nr; i--; )
+			accessed[i] = are_at(&access, row + i) ? '^' : accessed[i + 1] ? ' ' : 0;
+		if (accessed[0])
+			dod_put(t, "%*s%s\n", (int)(2 * sizeof(long) + 3), "", accessed);
 	}
 }
 
 static void put_line_of_access(struct text *t, const struct report *r)
 {
-	u64 start = virt_to_phys((void *)r->access->addr);
-
-	put_line_map(t, &(struct line_map){
-		.m = r->m,
-		.legend = "D: the device's, c: the CPU's, ^: the access",
-		.start = 1,
-		.rest = 'c',
-		.access = start,
-		.access_last = start + r->access->size - 1,
-	}, r->access->bad);
+	put_line_map(t, r->m, r->access->bad, "D: the device's, c: the CPU's, ^: the access", 'c',
+		     (struct dod_bytes){ dod_line_of(r->m, r->access->bad), r->m->line },
+		     (struct dod_bytes){ virt_to_phys((void *)r->access->addr), r->access->size });
 }
 
+/* The last line, or the first if that is the one. */
 static void put_line_of_other(struct text *t, const struct dod_mapping *m,
 			      const struct dod_mapping *other)
 {
-	u64 line = dod_line_of(m, m->last);
+	bool first = other->last >= dod_line_of(m, m->start) && other->start < m->start;
 
-	/* The first line, if that is the one. */
-	if (other->last >= dod_line_of(m, m->start) && other->start < m->start)
-		line = m->start;
-	put_line_map(t, &(struct line_map){
-		.m = m,
-		.legend = "D: this mapping's, o: the other one's",
-		.start = other->start,
-		.last = other->last,
-		.shared = 'o',
-		.rest = '.',
-		.access = 1,
-	}, line);
+	put_line_map(t, m, first ? m->start : m->last, "D: this mapping's, o: the other one's",
+		     'o', (struct dod_bytes){ other->start, other->last - other->start + 1 },
+		     (struct dod_bytes){});
 }
 
 static void put_line_of_neighbour(struct text *t, const struct dod_mapping *m,
 				  const struct dod_bytes *bytes)
 {
-	if (!bytes->nr)
-		return;
-	put_line_map(t, &(struct line_map){
-		.m = m,
-		.legend = "D: the device's, c: the CPU's",
-		.start = bytes->start,
-		.last = bytes->start + bytes->nr - 1,
-		.shared = 'c',
-		.rest = '.',
-		.access = 1,
-	}, bytes->start < m->start ? m->start : m->last);
-}
-
-static void put_hex(struct text *t, const char *what, const u8 *bytes, unsigned int nr)
-{
-	dod_put(t, " %-4s %*ph\n", what, nr, bytes);
+	if (bytes->nr)
+		put_line_map(t, m, bytes->start < m->start ? m->start : m->last,
+			     "D: the device's, c: the CPU's, .: neither", 'c', *bytes,
+			     (struct dod_bytes){});
 }
 
 static void put_change(struct text *t, const struct dod_change *c)
@@ -275,8 +247,7 @@ static void put_change(struct text *t, const struct dod_change *c)
 	if (!c->nr)
 		return;
 	dod_put(t, "From %lx on:\n", virt(c->start));
-	put_hex(t, "was:", c->was, c->nr);
-	put_hex(t, "is:", c->is, c->nr);
+	dod_put(t, " was: %*ph\n is:  %*ph\n", c->nr, c->was, c->nr, c->is);
 }
 
 static void put_bytes_of_finding(struct text *t, const struct report *r)
@@ -308,16 +279,26 @@ static void put_stack(struct text *t, const struct report *r)
 		dod_put(t, " %s\n", r->stack.names[i]);
 }
 
-static const char *name_of(bool write)
+/* The end of a head. */
+static void put_by(struct text *t, const char *comm, int pid, unsigned int cpu)
 {
-	return write ? "Write" : "Read";
+	dod_put(t, " by task %s/%d on cpu %u\n", comm, pid, cpu);
+}
+
+static void put_by_current(struct text *t)
+{
+	put_by(t, current->comm, task_pid_nr(current), raw_smp_processor_id());
+}
+
+static void put_access(struct text *t, bool write, size_t size, unsigned long addr)
+{
+	dod_put(t, "%s of size %zu at %lx", write ? "Write" : "Read", size, addr);
 }
 
 static void head_of_access(struct text *t, const struct report *r)
 {
-	dod_put(t, "%s of size %zu at %lx by task %s/%d on cpu %d\n", name_of(r->access->write),
-		r->access->size, r->access->addr, current->comm, task_pid_nr(current),
-		raw_smp_processor_id());
+	put_access(t, r->access->write, r->access->size, r->access->addr);
+	put_by_current(t);
 }
 
 static void body_of_access(struct text *t, const struct report *r)
@@ -339,7 +320,7 @@ static void tail_of_access(struct text *t, const struct report *r)
 	dod_put(t, "\n");
 	put_mapped(t, m);
 	/* The last sync of another part has nothing to do with this access. */
-	if (!m->sync_len || sync_off > r->range->last ||
+	if (!r->range || !m->sync_len || sync_off > r->range->last ||
 	    sync_off + m->sync_len <= r->range->start)
 		return;
 	snprintf(what, sizeof(what), "\nLast dma_sync_%s_for_device()", dod_family(m));
@@ -356,7 +337,7 @@ static void head_of_race(struct text *t, const struct report *r)
 	char comm[TASK_COMM_LEN] = "?";
 	struct task_struct *task;
 
-	dod_put(t, "%s of size %zu at %lx by ", name_of(race->write), race->size, race->addr);
+	put_access(t, race->write, race->size, race->addr);
 	/* The task has gone on since. */
 	rcu_read_lock();
 	task = pid_task(find_pid_ns(race->pid, &init_pid_ns), PIDTYPE_PID);
@@ -364,9 +345,9 @@ static void head_of_race(struct text *t, const struct report *r)
 		strscpy(comm, task->comm, sizeof(comm));
 	rcu_read_unlock();
 	if (race->pid < 0)
-		dod_put(t, "an interrupt on cpu %d\n", race->cpu);
+		dod_put(t, " by an interrupt on cpu %d\n", race->cpu);
 	else
-		dod_put(t, "task %s/%d on cpu %d\n", comm, race->pid, race->cpu);
+		put_by(t, comm, race->pid, race->cpu);
 }
 
 static void body_of_race(struct text *t, const struct report *r)
@@ -385,12 +366,10 @@ const struct report_kind dod_kind_race = {
 static void head_of_free(struct text *t, const struct report *r)
 {
 	if (r->free->found)
-		dod_put(t, "Found %s, by task %s/%d on cpu %d\n", r->free->found, current->comm,
-			task_pid_nr(current), raw_smp_processor_id());
+		dod_put(t, "Found %s,", r->free->found);
 	else
-		dod_put(t, "Free of %llu bytes at %lx by task %s/%d on cpu %d\n", r->free->size,
-			r->free->addr, current->comm, task_pid_nr(current),
-			raw_smp_processor_id());
+		dod_put(t, "Free of %llu bytes at %lx", r->free->size, r->free->addr);
+	put_by_current(t);
 }
 
 static void body_of_free(struct text *t, const struct report *r)
@@ -450,9 +429,11 @@ const struct report_kind dod_kind_leaks = { head_of_leaks, body_of_leaks };
 
 static void head_of_finding(struct text *t, const struct report *r)
 {
-	dod_put(t, "Map of size %llu at %lx by task %s/%d on cpu %d\n", dod_size(r->m),
-		r->finding->addr ?: virt(r->m->start), r->m->map.comm, r->m->map.pid,
-		r->m->map.cpu);
+	const struct dod_who *who = &r->m->map;
+
+	dod_put(t, "Map of size %llu at %lx", dod_size(r->m),
+		r->finding->addr ?: virt(r->m->start));
+	put_by(t, who->comm, who->pid, who->cpu);
 }
 
 static void body_of_finding(struct text *t, const struct report *r)
@@ -523,8 +504,8 @@ static void head_of_lost_write(struct text *t, const struct report *r)
 	size_t size;
 	unsigned long addr = lost_bytes(r->lost, &size);
 
-	dod_put(t, "Write of size %zu at %lx by task %s/%d on cpu %d\n", size, addr, who->comm,
-		who->pid, who->cpu);
+	put_access(t, true, size, addr);
+	put_by(t, who->comm, who->pid, who->cpu);
 }
 
 static void body_of_lost_write(struct text *t, const struct report *r)
@@ -557,12 +538,6 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 		put_object(t, (void *)addr);
 }
 
-static void tail_of_lost_write(struct text *t, const struct report *r)
-{
-	dod_put(t, "\n");
-	put_mapped(t, r->m);
-}
-
 const struct report_kind dod_kind_lost_write = {
-	head_of_lost_write, body_of_lost_write, tail_of_lost_write, .by_code = true,
+	head_of_lost_write, body_of_lost_write, tail_of_access, .by_code = true,
 };
