@@ -401,8 +401,8 @@ bool dod_frames_of_dma_buf(const struct dod_mapping *m)
 }
 
 /*
- * Is it the stack of a console's driver, so that a report of what it does feeds itself? An
- * interrupt that came while it printed has nothing to do with it.
+ * Is it the stack of a console's driver, so that a report of it would cause the next one?
+ * An interrupt that came while it printed has nothing to do with it.
  */
 bool dod_frames_of_console(const unsigned long *frames, unsigned int nr)
 {

@@ -123,7 +123,6 @@ const char *dod_ending(const struct dod_mapping *m);
 void dod_text_report(struct text *t, const struct report *r);
 void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys);
 const char *dod_report_hint(enum dod_report_type type);
-void dod_text_start(void);
 
 /* frames.c */
 const char *dod_frame_name(const struct stack *stack, unsigned int i, char *buf, size_t size);

@@ -146,7 +146,7 @@ static void print_text(const struct text *t)
 	}
 }
 
-/* @printing is ours. */
+/* Called with @printing set by this CPU. */
 static struct text *next_text(void)
 {
 	struct llist_node *node;
@@ -188,7 +188,7 @@ static bool print_texts(unsigned int nr, bool *dead)
 			release_text(t);
 			nr--;
 		}
-		/* Ordered: before we look again. */
+		/* A full barrier: the list is read again after it. */
 		atomic_xchg(&printing, 0);
 	}
 	return false;
@@ -265,23 +265,13 @@ void dma_owner_debug_flush(void)
 			end_reporting(flags);
 			cpu_relax();
 		}
-	/* Those that came later may rely on us. */
+	/* Texts that came later may have been left to this CPU. */
 	if (left)
 		dod_worker_wake(&rest_worker);
 	if (dead)
 		panic_on_fault();
 }
 EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
-
-/**
- * dod_report_start() - get ready
- *
- * Context: process, may sleep.
- */
-void dod_report_start(void)
-{
-	dod_text_start();
-}
 
 /**
  * dod_report_stop() - print what is left
@@ -297,12 +287,12 @@ void dod_report_stop(void)
 /* === Whether there is a report ============================================ */
 
 /*
- * Where a report is to be written, NULL if it is not to be printed; counts why not. What
- * is not printed for want of a text or of time is not known as seen.
+ * Where to write a report, NULL if it is not to be printed; counts why not. Only what is
+ * printed counts as seen.
  */
 static struct text *begin_text(const struct report *r)
 {
-	bool dedup = READ_ONCE(dod_params.dedup), once = dedup;
+	bool dedup = READ_ONCE(dod_params.dedup), once;
 	u32 key = dod_seen_key(r);
 	struct text *t;
 
@@ -319,9 +309,9 @@ static struct text *begin_text(const struct report *r)
 		dod_count(DOD_C_REPORTS_NO_BUFFER);
 		return NULL;
 	}
-	if (!once)
-		once = dod_frames_of_console(t->frames, stack_trace_save(t->frames,
-									 DOD_REPORT_FRAMES, 0));
+	/* What a console's driver does is reported once, or it would go on for ever. */
+	once = dedup || dod_frames_of_console(t->frames, stack_trace_save(t->frames,
+									  DOD_REPORT_FRAMES, 0));
 	if (once && !dod_seen_add(key)) {
 		dod_count(dedup ? DOD_C_REPORTS_DEDUPLICATED : DOD_C_REPORTS_NESTED);
 		release_text(t);

@@ -235,8 +235,14 @@ static void put_loses(struct text *t, const struct report *r)
 /* As dump_stack() has it, "" if nothing is known. */
 static char hardware[88];
 
-/* The device tree has a lock of its own, so that it is not asked when something is found. */
-void dod_text_start(void)
+/**
+ * dod_report_start() - learn the name of the machine
+ *
+ * Not later: the device tree has a lock, which may be held where a fault is found.
+ *
+ * Context: process.
+ */
+void dod_report_start(void)
 {
 	const char *model, *board = dmi_get_system_info(DMI_BOARD_NAME);
 	struct device_node *root;
