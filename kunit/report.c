@@ -79,9 +79,10 @@ static int stack_follows(struct kunit *test, int n, const char *first)
 static int object_follows(struct kunit *test, int n)
 {
 	n = line_is(test, n, "The object there:*");
-	while (n < kt_lines() && *skip_spaces(kt_line(n)))
+	while (n < kt_lines() && !strstarts(kt_line(n), "Mapped "))
 		n++;
-	return line_is_blank(test, n);
+	line_is_blank(test, n - 1);
+	return n;
 }
 
 static int title_follows(struct kunit *test, const char *type, const char *fn,
