@@ -197,11 +197,16 @@ static enum loses loses(const struct report *r)
 /* Is it on this machine that data are lost? */
 static const char *here(enum loses l, const struct dod_mapping *m)
 {
+	bool bounced = m->bounced && l != LOSES_LINES && l != LOSES_STATIC;
+
 	if (!m->device->coherent)
 		return "On this machine.";
-	if (m->bounced && l != LOSES_LINES && l != LOSES_STATIC)
-		return m->device->translated ? "Perhaps on this machine." : "On this machine.";
-	if (l == LOSES_EARLY || l == LOSES_CHANGE)
+	if (bounced && !m->device->translated)
+		return "On this machine.";
+	/* Nobody knows what an IOMMU bounces, or who changed the bytes. */
+	if (bounced || l == LOSES_CHANGE)
+		return "Perhaps on this machine.";
+	if (l == LOSES_EARLY)
 		return "On this machine while the transfer runs.";
 	return "Not on this machine.";
 }
