@@ -416,7 +416,7 @@ static void bytes_shown(struct kunit *test)
 	test_device_writes(buf + 101, 3, 0xee);
 	dma_unmap_single(kt_dev, dma, 100, DMA_FROM_DEVICE);
 	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, 100);
-	snprintf(from, sizeof(from), "From %lx on:", ADDR(buf + 101));
+	snprintf(from, sizeof(from), "Bytes from %lx on:", ADDR(buf + 101));
 	KUNIT_EXPECT_TRUE(test, kt_has(from));
 	KUNIT_EXPECT_TRUE(test, kt_has(" was: ?? ?? ?? *"));
 	KUNIT_EXPECT_TRUE(test, kt_has(" is:  ee ee ee *"));

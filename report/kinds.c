@@ -191,16 +191,14 @@ static bool are_at(const struct dod_bytes *bytes, u64 at)
  * Whose the bytes of the cache line around @at are, a row for each 64 of them: the
  * mapping's, those of @others, which @mark stands for, or neither. And which are accessed.
  */
-static void put_line_map(struct text *t, const struct dod_mapping *m, u64 at,
-			 const char *legend, char mark, struct dod_bytes others,
-			 struct dod_bytes access)
+static void put_cache_line(struct text *t, const struct dod_mapping *m, u64 at, char mark,
+			   struct dod_bytes others, struct dod_bytes access)
 {
 	struct dod_bytes mine = { m->start, m->last - m->start + 1 };
 	u64 row = dod_line_of(m, at), end = row + m->line;
 	char whose[MAP_COLUMNS], accessed[MAP_COLUMNS + 1];
 	unsigned int nr, i;
 
-	dod_put(t, "The cache line (%s):\n", legend);
 	for (; row < end; row += nr) {
 		nr = min_t(u64, end - row, MAP_COLUMNS);
 		for (i = 0; i < nr; i++)
@@ -217,9 +215,11 @@ static void put_line_map(struct text *t, const struct dod_mapping *m, u64 at,
 
 static void put_line_of_access(struct text *t, const struct report *r)
 {
-	put_line_map(t, r->m, r->access->bad, "D: the device's, c: the CPU's, ^: the access", 'c',
-		     (struct dod_bytes){ dod_line_of(r->m, r->access->bad), r->m->line },
-		     (struct dod_bytes){ virt_to_phys((void *)r->access->addr), r->access->size });
+	u64 bad = r->access->bad, start = virt_to_phys((void *)r->access->addr);
+
+	dod_put(t, "The cache line (D: the device's, c: the CPU's, ^: the access):\n");
+	put_cache_line(t, r->m, bad, 'c', (struct dod_bytes){ dod_line_of(r->m, bad), r->m->line },
+		       (struct dod_bytes){ start, r->access->size });
 }
 
 /* The last line, or the first if that is the one. */
@@ -228,25 +228,27 @@ static void put_line_of_other(struct text *t, const struct dod_mapping *m,
 {
 	bool first = other->last >= dod_line_of(m, m->start) && other->start < m->start;
 
-	put_line_map(t, m, first ? m->start : m->last, "D: this mapping's, o: the other one's",
-		     'o', (struct dod_bytes){ other->start, other->last - other->start + 1 },
-		     (struct dod_bytes){});
+	dod_put(t, "The cache line (D: this mapping's, o: the other one's):\n");
+	put_cache_line(t, m, first ? m->start : m->last, 'o',
+		       (struct dod_bytes){ other->start, other->last - other->start + 1 },
+		       (struct dod_bytes){});
 }
 
-static void put_line_of_neighbour(struct text *t, const struct dod_mapping *m,
-				  const struct dod_bytes *bytes)
+static void put_lines_of_neighbours(struct text *t, const struct dod_mapping *m,
+				    const struct dod_bytes shared[2])
 {
-	if (bytes->nr)
-		put_line_map(t, m, bytes->start < m->start ? m->start : m->last,
-			     "D: the device's, c: the CPU's, .: neither", 'c', *bytes,
-			     (struct dod_bytes){});
+	dod_put(t, "The cache lines (D: the device's, c: the CPU's, .: neither):\n");
+	if (shared[0].nr)
+		put_cache_line(t, m, m->start, 'c', shared[0], (struct dod_bytes){});
+	if (shared[1].nr)
+		put_cache_line(t, m, m->last, 'c', shared[1], (struct dod_bytes){});
 }
 
 static void put_change(struct text *t, const struct dod_change *c)
 {
 	if (!c->nr)
 		return;
-	dod_put(t, "From %lx on:\n", virt(c->start));
+	dod_put(t, "Bytes from %lx on:\n", virt(c->start));
 	dod_put(t, " was: %*ph\n is:  %*ph\n", c->nr, c->was, c->nr, c->is);
 }
 
@@ -254,14 +256,12 @@ static void put_bytes_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
 
-	if (f->type == DOD_R_CACHELINE_SHARING && f->other) {
+	if (f->type == DOD_R_CACHELINE_SHARING && f->other)
 		put_line_of_other(t, r->m, f->other);
-	} else if (f->type == DOD_R_CACHELINE_SHARING) {
-		put_line_of_neighbour(t, r->m, &f->shared[0]);
-		put_line_of_neighbour(t, r->m, &f->shared[1]);
-	} else if (f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE) {
+	else if (f->type == DOD_R_CACHELINE_SHARING)
+		put_lines_of_neighbours(t, r->m, f->shared);
+	else if (f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE)
 		put_change(t, &f->change);
-	}
 }
 
 /* === Kinds ================================================================ */
@@ -447,9 +447,9 @@ static void body_of_finding(struct text *t, const struct report *r)
 	dod_put(t, "\n");
 	put_device_state(t, m);
 	put_lines(t, f->text);
+	put_bytes_of_finding(t, r);
 	if (f->at)
 		dod_put(t, "Found when the buffer came back to the CPU, in %pS\n", (void *)f->at);
-	put_bytes_of_finding(t, r);
 	put_object(t, f->object);
 }
 
@@ -526,13 +526,13 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 			p->write.size, p->write.addr);
 	if (p->synced_by)
 		dod_put(t, "Synced for the CPU in %pS\n", (void *)p->synced_by);
-	dod_put(t, "No dma_sync_%s_for_device() followed.\n", dod_family(m));
+	dod_put(t, "No dma_sync_%s_for_device() before ", dod_family(m));
 	if (r->how == DOD_LOST_AT_FREE)
-		dod_put(t, "The write was lost when the memory was freed, in ");
+		dod_put(t, "the memory was freed in ");
 	else if (r->how == DOD_LOST_AT_SYNC)
-		dod_put(t, "The write was lost by dma_sync_%s_for_cpu() in ", dod_family(m));
+		dod_put(t, "dma_sync_%s_for_cpu() in ", dod_family(m));
 	else
-		dod_put(t, "The write was lost by %s() in ", dod_ending(m));
+		dod_put(t, "%s() in ", dod_ending(m));
 	dod_put(t, "%pS\n", (void *)r->lost_by);
 	if (r->how != DOD_LOST_AT_FREE)
 		put_object(t, (void *)addr);
