@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What people read. Decides nothing. */
+/* What people read. Decides nothing: who calls has found a fault, and report/ says so. */
 #ifndef DOD_REPORT_H
 #define DOD_REPORT_H
 
@@ -134,14 +134,6 @@ struct dod_race {
 	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
 };
 
-unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner);
-void dod_report_access(enum dod_report_type type, const struct dod_access *access,
-		       const struct dod_mapping *m, const struct dod_range *range,
-		       unsigned long *frames, unsigned int nr);
-void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
-		     const struct dod_range *range);
-void dod_report_fail_raced_test(void);
-
 /**
  * struct dod_free - memory is being freed
  *
@@ -187,33 +179,53 @@ struct dod_leaks {
 	struct dod_leak places[32];
 };
 
-void dod_report_leaks(const struct dod_leaks *leaks);
+/* A fault was found. */
+void dod_report_access(enum dod_report_type type, const struct dod_access *access,
+		       const struct dod_mapping *m, const struct dod_range *range,
+		       unsigned long *frames, unsigned int nr);
+void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range);
 void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range);
-void dod_report_mapping(const struct dod_finding *f,
-			const struct dod_mapping *m);
-bool dod_report_note(enum dod_report_type type, struct dod_device *device,
-		     const char *fmt, ...) __printf(3, 4);
-bool dod_report_is_filtered(enum dod_report_type type,
-			    const struct dod_device *device);
+void dod_report_leaks(const struct dod_leaks *leaks);
+void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
-void dod_report_note_unmatched(struct dod_device *device,
-			       enum dod_unmatched_call what, u64 dma_addr,
-			       unsigned long caller);
+
+/* Something is worth a line, once a device. */
+bool dod_report_note(enum dod_report_type type, struct dod_device *device,
+		     const char *fmt, ...) __printf(3, 4);
+
+/* KASAN reports memory that is, or was lately, mapped. */
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
-void dod_report_forget(void);
-void dod_report_start(void);
-void dod_report_stop(void);
+
+/* An access trapped: its stack, for those who decide and for dod_report_access(). */
+unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner);
+
+/* In each call of the DMA API, and in one whose address is of no mapping. */
+void dod_report_fail_raced_test(void);
+void dod_report_note_unmatched(struct dod_device *device, enum dod_unmatched_call what,
+			       u64 dma_addr, unsigned long caller);
+
+/* Names, for debugfs and texts. */
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
 const char *dod_report_dir(u8 dir);
 bool dod_report_is_advice(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);
-int dod_report_set_filter(enum dod_filter_by by, const char *val);
 
-extern u32 dod_types_off;	/* bits; report.c */
+/* A parameter is written. */
+int dod_report_set_filter(enum dod_filter_by by, const char *val);
+void dod_report_forget(void);
+
+bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *device);
+
+/* At load and at unload, when nothing is found yet or any more. */
+void dod_report_start(void);
+void dod_report_stop(void);
+
+extern u32 dod_types_off;	/* bits; filter.c */
 
 /**
  * dod_report_is_off() - is a type off everywhere?
