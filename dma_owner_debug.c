@@ -157,6 +157,7 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_state_start(stop_guarding);
+	dod_report_start();
 	dod_map_checks_start();
 	dod_pagemarks_start();
 	err = dod_owner_start(reserve, dod_params.pool_max);
@@ -181,7 +182,9 @@ static int __init dma_owner_debug_init(void)
 	err = dod_tracepoints_start();
 	if (err)
 		goto err_judge;
-	dod_debugfs_start();
+	dod_debugfs_start(dod_guard.name);
+	dod_owner_show_start();
+	dod_lookup_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve);
 	return 0;

@@ -100,6 +100,7 @@ struct dod_device {
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
 	u16 binding;			/* counts when drivers were bound and unbound */
 	bool coherent;
+	bool translated;		/* by an IOMMU, when the driver was bound */
 };
 
 /* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */

@@ -123,17 +123,9 @@ void dod_check_shutdown(void);
 void dod_iommu_fault(struct device *dev, u64 dma_addr);
 
 /**
- * dod_describe_dma_addr() - say what is, or was lately, at a DMA address
- * @device: the name of the device
- * @dma_addr: the address
- * @text: half a sentence is written there
- * @size: its size
- *
- * Called when debugfs lookup is read. Context: process.
- *
- * Return: false if no device of that name has mapped memory.
+ * dod_lookup_start() - add the file lookup, after dod_debugfs_start()
  */
-bool dod_describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size);
+void dod_lookup_start(void);
 
 /* === content.c, reads.c, lost_writes.c ==================================== */
 

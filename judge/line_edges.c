@@ -127,9 +127,8 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
 			found->edge = (struct dod_edge_change) {
 				.after = after,
 				.first = e->start + i,
-				.was = e->bytes[i],
-				.is = is,
 			};
+			dod_change_show(&found->edge.bytes, e->start + i, e->bytes + i, e->nr - i);
 		}
 		if (found->edge.after != after)
 			break;
@@ -164,6 +163,7 @@ void dod_edges_report(const struct dod_content_result *found, const struct dod_m
 		.type = DOD_R_SHARED_LINE_WRITE,
 		.at = at,
 		.object = phys_to_virt(m->start),
+		.change = c->bytes,
 	};
 
 	dod_finding_add(&f, "%u byte%s %s the buffer, in its %s cache line of %u bytes, changed while the device owned it.\n",
@@ -172,7 +172,7 @@ void dod_edges_report(const struct dod_content_result *found, const struct dod_m
 	dod_finding_add(&f, "No write was seen. First: %s%llu, was 0x%02x, is 0x%02x.\n",
 			c->after ? "end+" : "start-",
 			c->after ? c->first - m->last - 1 : m->start - c->first,
-			c->was, c->is);
+			c->bytes.was[0], c->bytes.is[0]);
 	dod_reads_describe(&f, c->first, c->last, m);
 	dod_report_mapping(&f, m);
 }

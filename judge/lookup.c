@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever
- * asks through debugfs (lookup). Takes no locks but owner/'s.
+ * asks through debugfs (lookup). lookup_lock
+ * protects what was asked last; owner/'s locks nest in it.
  */
 #include "../base/lock.h"
 #include "../base/state.h"
 #include "../owner/owner.h"
+#include "../report/debugfs.h"
 #include "internal.h"
 #include "judge.h"
 
 #include <linux/math64.h>
+#include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/clock.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
 
 static u64 us_ago(u64 when)
 {
@@ -48,7 +53,7 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 			  us_ago(m.ended), (void *)m.ended_by);
 }
 
-bool dod_describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
+static bool describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
 {
 	struct dod_mapping m;
 	struct dod_device d;
@@ -84,4 +89,73 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name,
 	       dma_addr, text);
 	dod_quiet_end(flags);
+}
+
+/* === debugfs ============================================================== */
+
+static DEFINE_MUTEX(lookup_lock);
+static char lookup_device[48];			/* lookup_lock */
+static unsigned long long lookup_dma_addr;	/* lookup_lock */
+
+static int lookup_show(struct seq_file *seq, void *v)
+{
+	char text[400];
+
+	mutex_lock(&lookup_lock);
+	if (!*lookup_device)
+		seq_puts(seq, "# write: <device> <bus address>\n");
+	else if (describe_dma_addr(lookup_device, lookup_dma_addr, text,
+				      sizeof(text)))
+		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
+			   text);
+	else
+		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
+			   lookup_device, lookup_dma_addr);
+	mutex_unlock(&lookup_lock);
+	return 0;
+}
+
+static int lookup_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, lookup_show, NULL);
+}
+
+static ssize_t lookup_write(struct file *file, const char __user *ubuf,
+			    size_t count, loff_t *ppos)
+{
+	char line[80], name[sizeof(lookup_device)];
+	unsigned long long dma_addr;
+
+	if (count >= sizeof(line))
+		return -EINVAL;
+	if (copy_from_user(line, ubuf, count))
+		return -EFAULT;
+	line[count] = '\0';
+	if (sscanf(line, "%47s %lli", name, &dma_addr) != 2)
+		return -EINVAL;
+	mutex_lock(&lookup_lock);
+	strscpy(lookup_device, name, sizeof(lookup_device));
+	lookup_dma_addr = dma_addr;
+	mutex_unlock(&lookup_lock);
+	return count;
+}
+
+static const struct file_operations lookup_fops = {
+	.owner = THIS_MODULE,
+	.open = lookup_open,
+	.read = seq_read,
+	.write = lookup_write,
+	.release = single_release,
+};
+
+/**
+ * dod_lookup_start() - add the file
+ *
+ * After dod_debugfs_start().
+ *
+ * Context: process.
+ */
+void dod_lookup_start(void)
+{
+	dod_debugfs_add("lookup", 0600, &lookup_fops);
 }

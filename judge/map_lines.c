@@ -302,6 +302,8 @@ bool dod_check_line_neighbours(const struct dod_call *call, const struct dod_map
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}
+	f->shared[0] = (struct dod_bytes){ before.start, before.nr };
+	f->shared[1] = (struct dod_bytes){ after.start, after.nr };
 	add_neighbours(f, m, &before, false);
 	add_neighbours(f, m, &after, true);
 	return true;

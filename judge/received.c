@@ -78,8 +78,7 @@ void dod_redzone_end(struct dod_mapping *m, struct dod_content_result *found)
 		}
 		if (!found->overrun++) {
 			found->far = at - m->last - 1;
-			found->was = c->bytes[i];
-			found->is = is;
+			dod_change_show(&found->bytes, at, c->bytes + i, c->redzone_nr - i);
 		}
 	}
 	if (found->overrun)
@@ -93,11 +92,12 @@ void dod_redzone_report(const struct dod_content_result *found,
 		.type = DOD_R_DEVICE_OVERRUN,
 		.at = at,
 		.object = phys_to_virt(m->start),
+		.change = found->bytes,
 	};
 
 	dod_finding_add(&f, "%u byte%s past the end of the buffer changed while it was mapped. First: end+%u, was 0x%02x, is 0x%02x.\n",
 			found->overrun, found->overrun == 1 ? "" : "s",
-			found->far, found->was, found->is);
+			found->far, found->bytes.was[0], found->bytes.is[0]);
 	dod_report_mapping(&f, m);
 }
 

@@ -14,7 +14,7 @@
 #define FIRST	"Its first cache line, of 64 bytes, also holds "
 #define LAST	"Its last cache line, of 64 bytes, also holds "
 #define BEFORE	" before the buffer, which the CPU may write."
-#define AFTER	" behind the buffer, which the CPU may write."
+#define AFTER	" after the buffer, which the CPU may write."
 #define OTHER	"bytes of another mapping."
 
 /* The two directions in which a device may write, as KT_DIRECTIONS has all three. */

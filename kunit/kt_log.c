@@ -253,7 +253,7 @@ const char *kt_take_silence(void)
 	why[0] = '\0';
 	if (n)
 		scnprintf(why, sizeof(why), "%d report(s), first: %s / %s", n,
-			  kt_line(0), kt_line(2));
+			  kt_line(0), kt_line(1));
 	else if (races)
 		scnprintf(why, sizeof(why), "%d report(s) of KCSAN's", races);
 	return why;
@@ -292,8 +292,8 @@ static const char *take_report(const char *type, void *fn, const char *third)
 			  type, fn, n > 0 ? ", first: " : "", kt_line(0));
 	else if (!is_title(type, fn, want, sizeof(want)))
 		scnprintf(why, sizeof(why), "title '%s' instead of '%s'", kt_line(0), want);
-	else if (!strstarts(kt_line(2), third))
-		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'", kt_line(2),
+	else if (!strstarts(kt_line(1), third))
+		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'", kt_line(1),
 			  third);
 	return why;
 }
@@ -353,8 +353,8 @@ const char *kt_take_free_report(void *fn, const void *addr, size_t size)
 
 	/* The size of the allocation is known, which is no less. */
 	wrong = take_report("free-while-mapped", fn, "Free of ");
-	if (!*wrong && !strstr(kt_line(2), strstr(third, " bytes at ")))
+	if (!*wrong && !strstr(kt_line(1), strstr(third, " bytes at ")))
 		scnprintf(why, sizeof(why), "third line '%s' instead of '%s'",
-			  kt_line(2), third);
+			  kt_line(1), third);
 	return why;
 }

@@ -57,6 +57,6 @@ __printf(2, 3) void kt_says(struct kunit *test, const char *fmt, ...);
 void kt_says_where(struct kunit *test, const void *addr, size_t size);
 void kt_says_object(struct kunit *test, const void *start, size_t offset);
 
-#define GIVEN "Device " KT_NAME " " KT_NAME ".0 is given these %zu bytes"
+#define GIVEN "Device " KT_NAME " " KT_NAME ".0 maps %zu bytes"
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_KT_MISUSE_H */

@@ -21,6 +21,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/timer.h>
+#include <linux/utsname.h>
 
 #include "kt.h"
 
@@ -35,10 +36,11 @@ KT_DIRECTIONS;
 #endif
 #define FRAME(fn) " " fn "+0x*/0x*" IN_MODULE
 #define ADDR(p) ((unsigned long)(p))
-#define OWNS " owns these %d bytes, %s, \\[%lx, %lx), dma 0x%llx"
+#define OWNS " owns %d bytes, %s"
+#define WHERE " \\[%lx, %lx), dma 0x%llx; the access is %d bytes into the buffer"
 #define HINT \
 	"Hint: wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write; if the transfer is over, the unmap is missing."
-#define COHERENCE "The device is *cache-coherent, its mask is 0xffffffffffffffff."
+#define COHERENCE " The device is *cache-coherent, its mask is 0xffffffffffffffff."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
 
 /* The n-th line of the report must match this glob; returns n + 1. */
@@ -65,10 +67,22 @@ static int line_is_blank(struct kunit *test, int n)
 /* One or more frames, alone on their lines, and a blank line below them. */
 static int stack_follows(struct kunit *test, int n, const char *first)
 {
+	if (!strcmp(kt_line(n), "Call Trace:"))
+		n++;
 	n = line_is(test, n, "%s", first);
 	while (glob_match(" *+0x*/0x*", kt_line(n)))
 		n++;
 	return line_is_blank(test, n);
+}
+
+/* A line that the kernel prints in pieces, and a blank line below it. */
+static int object_follows(struct kunit *test, int n)
+{
+	n = line_is(test, n, "The object there:*");
+	while (n < kt_lines() && !strstarts(kt_line(n), "Mapped "))
+		n++;
+	line_is_blank(test, n - 1);
+	return n;
 }
 
 static int title_follows(struct kunit *test, const char *type, const char *fn,
@@ -76,17 +90,21 @@ static int title_follows(struct kunit *test, const char *type, const char *fn,
 {
 	int n = line_is(test, 0, "BUG: DMA_OWNER: %s in %s+0x*/0x*" IN_MODULE, type, fn);
 
-	n = line_is_blank(test, n);
-	n = line_is(test, n, "%s of size %zu at %lx by task %s/%d on cpu *:", access, size,
+	n = line_is(test, n, "%s of size %zu at %lx by task %s/%d on cpu *", access, size,
 		    ADDR(addr), current->comm, task_pid_nr(current));
+	n = line_is(test, n, "Loses data: with bounce buffers or non-coherent caches. *n this machine*.");
+	n = line_is_blank(test, n);
+	n = line_is(test, n, "CPU: * UID: * PID: %d Comm: %s *ainted* %s", task_pid_nr(current),
+		    current->comm, init_utsname()->release);
+	if (strstarts(kt_line(n), "Hardware name: "))
+		n++;
+	KUNIT_EXPECT_STREQ(test, kt_line(n), "Call Trace:");
 	return n;
 }
 
 static void end_follows(struct kunit *test, int n)
 {
-	n = line_is(test, n, "CPU: *");
-	while (n < kt_lines() - 1)
-		n = line_is(test, n, "[A-Z]*: *");
+	n = line_is(test, n, "dma_owner_debug " DOD_VERSION ": the access went ahead. See Documentation/usage.rst");
 	n = line_is(test, n, "==============================================*");
 	KUNIT_EXPECT_EQ(test, n, kt_lines());
 }
@@ -100,15 +118,13 @@ static void write_reported_line_by_line(struct kunit *test)
 	EXPECT_WRITE_TRAPS(test, buf + 16, 4);
 	n = title_follows(test, "cpu-write", "test_dma_write", "Write", 4, buf + 16);
 	n = stack_follows(test, n, FRAME("test_dma_write"));
-	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE",
-		    ADDR(buf), ADDR(buf + SIZE), (u64)dma);
-	n = line_is(test, n, "The access is 16 bytes into the buffer.");
+	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, SIZE, "DMA_TO_DEVICE");
+	n = line_is(test, n, WHERE, ADDR(buf), ADDR(buf + SIZE), (u64)dma, 16);
 	n = line_is(test, n, COHERENCE);
-	n = line_is_blank(test, n);
+	n = object_follows(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
 	n = line_is(test, n, HINT, "single");
-	n = line_is_blank(test, n);
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
 }
@@ -130,20 +146,18 @@ static void read_of_part_reported_line_by_line(struct kunit *test)
 	EXPECT_READ_TRAPS(test, buf + 300, 1);
 	n = title_follows(test, "cpu-read", "test_dma_read", "Read", 1, buf + 300);
 	n = stack_follows(test, n, FRAME("test_dma_read"));
-	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, 512, "DMA_FROM_DEVICE",
-		    ADDR(buf + 256), ADDR(buf + 768), (u64)dma + 256);
-	n = line_is(test, n, "They are part of a mapping of %d bytes, \\[%lx, %lx).", SIZE,
+	n = line_is(test, n, "Device " KT_NAME " " KT_NAME ".0" OWNS, 512, "DMA_FROM_DEVICE");
+	n = line_is(test, n, WHERE, ADDR(buf + 256), ADDR(buf + 768), (u64)dma + 256, 300);
+	n = line_is(test, n, " They are part of a buffer of %d bytes, \\[%lx, %lx).", SIZE,
 		    ADDR(buf), ADDR(buf + SIZE));
-	n = line_is(test, n, "The access is 300 bytes into the buffer.");
 	n = line_is(test, n, COHERENCE);
-	n = line_is_blank(test, n);
+	n = object_follows(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_dma_map"));
-	n = line_is(test, n, "Last given to the device by dma_sync_single_for_device() "
+	n = line_is(test, n, "Last dma_sync_single_for_device() "
 		    WHO_AND_WHEN, current->comm, task_pid_nr(current));
 	n = stack_follows(test, n, FRAME("test_hand_over"));
 	n = line_is(test, n, "Hint: when the device is done, call dma_sync_single_for_cpu() *");
-	n = line_is_blank(test, n);
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 }
@@ -168,7 +182,7 @@ static void memcpy_title_names_caller(struct kunit *test)
 	EXPECT_REPORT(test, "cpu-read", test_copy, buf + 8, 100);
 	n = title_follows(test, "cpu-read", "test_copy", "Read", 100, buf + 8);
 	stack_follows(test, n, FRAME("test_copy"));
-	KUNIT_EXPECT_TRUE(test, kt_has("Device * owns these 1514 bytes, DMA_BIDIRECTIONAL, *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("Device * owns 1514 bytes, DMA_BIDIRECTIONAL"));
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
 }
 
@@ -356,7 +370,7 @@ static void shared_free_title_names_mapper(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	KUNIT_EXPECT_TRUE_MSG(test, kt_has("BUG: DMA_OWNER: free-while-mapped in test_dma_map+0x*"),
 			      "title '%s'", kt_line(0));
-	KUNIT_EXPECT_TRUE(test, kt_has("What frees it frees for everybody: *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("This code frees for every driver: *"));
 	KUNIT_EXPECT_TRUE(test, kt_has("Free of * bytes at *"));
 	dma_unmap_single(kt_dev, dma, 1400, DMA_TO_DEVICE);
 
@@ -374,6 +388,55 @@ static void shared_free_title_names_mapper(struct kunit *test)
 	kunit_skip(test, "Test requires: CONFIG_NET");
 }
 #endif
+
+static kt_noinline kt_unchecked void test_device_writes(u8 *p, size_t size, u8 value)
+{
+	while (size--)
+		WRITE_ONCE(*p++, value);
+}
+
+static void expect_line_at(struct kunit *test, const void *addr, const char *rest)
+{
+	char pattern[160];
+
+	snprintf(pattern, sizeof(pattern), " %lx: %s", ADDR(addr), rest);
+	KUNIT_EXPECT_TRUE_MSG(test, kt_has(pattern), "no line '%s' in %s", pattern, kt_line(0));
+}
+
+/* Reports about bytes show them: what they were and are, or whose they are. */
+static void bytes_shown(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, 100), *object = kt_buf(test, 256);
+	char from[32];
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, IS_ENABLED(CONFIG_KASAN_GENERIC));
+
+	dma = test_dma_map(test, kt_dev, buf, 100, DMA_FROM_DEVICE);
+	test_device_writes(buf + 101, 3, 0xee);
+	dma_unmap_single(kt_dev, dma, 100, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, 100);
+	snprintf(from, sizeof(from), "Bytes from %lx on:", ADDR(buf + 101));
+	KUNIT_EXPECT_TRUE(test, kt_has(from));
+	KUNIT_EXPECT_TRUE(test, kt_has(" was: ?? ?? ?? *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" is:  ee ee ee *"));
+
+	kt_set(test, "noncoherent", "64");
+	dma = test_dma_map(test, kt_dev, object + 24, 200, DMA_FROM_DEVICE);
+	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 200);
+	expect_line_at(test, object,
+		       "ccccccccccccccccccccccccDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
+	expect_line_at(test, object + 192,
+		       "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDcccccccccccccccccccccccccccccccc");
+	test_dma_write(object + 8, 4);
+	EXPECT_REPORT(test, "shared-line-write", test_dma_write, object + 8, 4);
+	expect_line_at(test, object,
+		       "ccccccccccccccccccccccccDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
+	/* " ffff888012345600: ", and 8 bytes. */
+	snprintf(from, sizeof(from), "%*s", (int)(2 * sizeof(long) + 3 + 8 + 4), "^^^^");
+	KUNIT_EXPECT_TRUE(test, kt_has(from));
+	dma_unmap_single(kt_dev, dma, 200, DMA_FROM_DEVICE);
+}
 
 /* === Calls that match no mapping ========================================== */
 
@@ -402,12 +465,12 @@ static void unmatched_call_shown(struct kunit *test)
 
 	test_unmap_twice(wrong, SIZE);
 	EXPECT_READ_TRAPS(test, buf, 1);
-	KUNIT_EXPECT_TRUE(test, kt_has("An unmap at dma 0x* matched no mapping, in test_unmap_twice+0x*, * ms ago"));
-	KUNIT_EXPECT_FALSE(test, kt_has("A sync at *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" An unmap of dma 0x* matched no mapping, * ms ago in test_unmap_twice+0x*"));
+	KUNIT_EXPECT_FALSE(test, kt_has(" A sync of *"));
 
 	test_sync_nothing(wrong, SIZE);
 	EXPECT_READ_TRAPS(test, buf, 1);
-	KUNIT_EXPECT_TRUE(test, kt_has("A sync at dma 0x* matched no mapping, in test_sync_nothing+0x*, * ms ago"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" A sync of dma 0x* matched no mapping, * ms ago in test_sync_nothing+0x*"));
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 
 	/* A call before the map does not count, nor one for another device. */
@@ -727,6 +790,7 @@ static struct kunit_case report_cases[] = {
 	KUNIT_CASE(kernel_helper_title_names_driver),
 	KUNIT_CASE(interrupt_title_names_handler_only),
 	KUNIT_CASE(shared_free_title_names_mapper),
+	KUNIT_CASE(bytes_shown),
 	KUNIT_CASE(unmatched_call_shown),
 	DIRECTION_CASE(access_hint_names_missing_unmap),
 	DIRECTION_CASE(same_fault_same_title),

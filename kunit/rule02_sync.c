@@ -147,7 +147,7 @@ static void idle_sync_read_reported(struct kunit *test)
 	if (kt_traps(test)) {
 		test_dma_read(buf, 8);
 		KUNIT_EXPECT_STREQ(test, kt_take_report("cpu-read", test_dma_read, buf, 8), "");
-		KUNIT_EXPECT_TRUE(test, kt_has("The last sync for the CPU had the direction DMA_TO_DEVICE, *idle_*"));
+		KUNIT_EXPECT_TRUE(test, kt_has(" The last sync for the CPU was DMA_TO_DEVICE, *idle_*"));
 	}
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, buf, 8);
@@ -171,7 +171,7 @@ static void idle_sync_of_list_read_traps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("syncs_idle"), idle + 2);
 	EXPECT_READ_TRAPS(test, b, 8);
 	KUNIT_EXPECT_TRUE(test, !kt_traps(test) ||
-			  kt_has("The last sync for the CPU had the direction DMA_TO_DEVICE, *"));
+			  kt_has(" The last sync for the CPU was DMA_TO_DEVICE, *"));
 	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
 	EXPECT_CPU_OWNS(test, a, 8);
 	EXPECT_CPU_OWNS(test, b, 8);

@@ -130,7 +130,7 @@ static void real_line_shared_reported(struct kunit *test)
 	snprintf(text, sizeof(text),
 		 "Its last cache line, of %d bytes, also holds 8 bytes" AFTER, line);
 	EXPECT_TEXT(test, text);
-	EXPECT_TEXT(test, "The device is not cache-coherent, its mask is 0x*ffffffff.");
+	EXPECT_TEXT(test, " The device is not cache-coherent, its mask is 0x*ffffffff.");
 	dma_unmap_single(kt_dev, dma, size, dir);
 	kt_map_legally(test, buf + line, size, dir);
 	kt_map_legally(test, buf + line - 8, size, DMA_TO_DEVICE);

@@ -25,17 +25,17 @@ static void write_beside_buffer_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 	EXPECT_CPU_OWNS(test, page + LINE - 8, 8);
 	EXPECT_EDGE(test, buf - 16, 8);
-	EXPECT_TEXT(test, "The access is 16 bytes before the buffer, in its first cache line *");
-	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".0 owns these 160 bytes, *");
-	EXPECT_TEXT(test, "The device is *; judged as if it were not (noncoherent=64).");
-	EXPECT_TEXT(test, "Hint: give the buffer an allocation of its own, *");
+	EXPECT_TEXT(test, " The access is 16 bytes before the buffer, in its first cache line *");
+	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".0 owns 160 bytes, *");
+	EXPECT_TEXT(test, "Simulated: this device is cache-coherent (noncoherent=64).");
+	EXPECT_TEXT(test, "Hint: allocate the buffer separately, or align it *");
 	EXPECT_EDGE(test, buf - 1, 1);
 	EXPECT_DEVICE_OWNS(test, dir, buf, 8);
 	EXPECT_DEVICE_OWNS(test, dir, buf + 152, 8);
 	EXPECT_EDGE(test, buf + 160, 1);
-	EXPECT_TEXT(test, "The access is * behind the buffer, in its last cache line of 64 bytes.");
+	EXPECT_TEXT(test, " The access is * after the buffer, in its last cache line of 64 bytes.");
 	EXPECT_EDGE(test, buf + 168, 8);
-	EXPECT_TEXT(test, "The access is 9 bytes behind the buffer, in its last cache line *");
+	EXPECT_TEXT(test, " The access is 9 bytes after the buffer, in its last cache line *");
 	EXPECT_CPU_OWNS(test, buf + 176, 8);
 	dma_unmap_single(kt_dev, dma, 160, dir);
 	EXPECT_CLEAN(test, page, PAGE_SIZE);
@@ -184,7 +184,7 @@ static void two_buffers_in_line_reported(struct kunit *test)
 	/* The buffer of the one is now in the edge of the other. */
 	dma_unmap_single(kt_dev, a, 16, DMA_FROM_DEVICE);
 	EXPECT_EDGE(test, page + 8, 8);
-	EXPECT_TEXT(test, "The access is 40 bytes before the buffer, *");
+	EXPECT_TEXT(test, " The access is 40 bytes before the buffer, *");
 	EXPECT_TEXT(test, "Device * " KT_NAME ".1 owns *");
 	EXPECT_EDGE(test, page + 24, 8);
 	EXPECT_DEVICE_OWNS(test, DMA_BIDIRECTIONAL, page + 48, 8);
@@ -300,7 +300,7 @@ static void fill_across_edge_reported(struct kunit *test)
 	dma = test_dma_map(test, kt_dev, page + 32, 64, DMA_FROM_DEVICE);
 	test_fill(page + 8, 48);
 	EXPECT_REPORT(test, "cpu-write", test_fill, page + 8, 48);
-	EXPECT_TEXT(test, "The access is 0 bytes into the buffer.");
+	EXPECT_TEXT(test, "*; the access is 0 bytes into the buffer");
 	test_fill(page + 80, 40);
 	EXPECT_REPORT(test, "cpu-write", test_fill, page + 80, 40);
 	test_fill(page, 256);
@@ -310,7 +310,7 @@ static void fill_across_edge_reported(struct kunit *test)
 	/* From memory beside the edge into the edge. */
 	test_fill(page + 104, 256);
 	EXPECT_REPORT(test, "shared-line-write", test_fill, page + 104, 256);
-	EXPECT_TEXT(test, "The access is 9 bytes behind the buffer, *");
+	EXPECT_TEXT(test, " The access is 9 bytes after the buffer, *");
 	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
 	test_fill(page, 256);
 	EXPECT_SILENCE(test);

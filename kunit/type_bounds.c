@@ -125,14 +125,14 @@ static void past_large_kmalloc_reported(struct kunit *test)
 
 	kt_map_buf(test, buf, 10001);
 	EXPECT_MISUSE(test, "out-of-bounds-map", 10001);
-	kt_says(test, "Byte 10000 of its 10001 is in the redzone behind a large kmalloc() buffer.");
+	kt_says(test, "Byte 10000 of its 10001 is in the redzone after a large kmalloc() buffer.");
 	KUNIT_EXPECT_FALSE(test, kt_has("The object there*"));
 	kt_map_buf(test, odd, 10002);
 	EXPECT_MISUSE(test, "out-of-bounds-map", 10002);
 	kt_says(test, "Byte 10001 of its 10002 is in a redzone.");
 	kt_map_buf(test, buf + 9000, 1001);
 	EXPECT_MISUSE(test, "out-of-bounds-map", 1001);
-	kt_says(test, "Byte 1000 of its 1001 is in the redzone behind a large kmalloc() buffer.");
+	kt_says(test, "Byte 1000 of its 1001 is in the redzone after a large kmalloc() buffer.");
 	kt_map_buf(test, buf, 10000);
 	kt_map_buf(test, buf + 9000, 1000);
 	kt_map_buf(test, odd, 10001);

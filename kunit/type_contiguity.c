@@ -85,10 +85,10 @@ static void expect_contiguity_report(struct kunit *test, size_t offset, size_t s
 		return;
 	}
 	EXPECT_MISUSE(test, "not-contiguous", size);
-	kt_says(test, "From byte %lu of its %zu on it is another allocation.",
-		PAGE_SIZE - offset, size);
-	kt_says(test, "Device * is given these %zu bytes, DMA_TO_DEVICE, *", size);
-	kt_says(test, "Hint: map each page of its own, as a scatterlist: *");
+	kt_says(test, "Bytes %lu to %zu belong to another allocation.",
+		PAGE_SIZE - offset, size - 1);
+	kt_says(test, "Device * maps %zu bytes, DMA_TO_DEVICE", size);
+	kt_says(test, "Hint: map the pages one by one, as a scatterlist: *");
 }
 
 static void across_compound_pages_reported(struct kunit *test)
@@ -334,8 +334,8 @@ static void pages_of_other_owner_reported(struct kunit *test)
 				EXPECT_SILENCE(test);
 			} else {
 				EXPECT_MISUSE(test, "not-contiguous", 2 * size);
-				kt_says(test, "From byte %zu of its %zu on it is another allocation.",
-					size, 2 * size);
+				kt_says(test, "Bytes %zu to %zu belong to another allocation.",
+					size, 2 * size - 1);
 			}
 			/* Begins with the last page of several. */
 			kt_map_page(test, page + (1 << order) - 1, 100, PAGE_SIZE - 99,

@@ -36,7 +36,7 @@ static void overrun_of_object_reported(struct kunit *test)
 		return;
 	}
 	EXPECT_OVERRUN(test, 100);
-	KUNIT_EXPECT_TRUE(test, kt_has("3 bytes behind the buffer changed while it was mapped, where nothing may write; the first is 2 bytes behind its end: it was 0x?? and is 0xee."));
+	KUNIT_EXPECT_TRUE(test, kt_has("3 bytes past the end of the buffer changed while it was mapped. First: end+1, was 0x??, is 0xee."));
 	KUNIT_EXPECT_TRUE(test, kt_has("The object there:*"));
 }
 
@@ -65,7 +65,7 @@ static void overrun_from_middle_reported(struct kunit *test)
 	kt_device_writes(buf + 80, 21, 0xee);
 	test_dma_unmap(dma, 48, DMA_FROM_DEVICE);
 	EXPECT_OVERRUN(test, 48);
-	KUNIT_EXPECT_TRUE(test, kt_has("1 byte behind the buffer changed *; the first is 21 bytes behind its end: *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("1 byte past the end of the buffer changed *. First: end+20, *"));
 }
 
 /* After a large kmalloc() buffer is the rest of its pages. */
@@ -175,7 +175,7 @@ static void wrote_nothing_reported(struct kunit *test)
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_NOTHING(test, SIZE);
-	KUNIT_EXPECT_TRUE(test, kt_has("None of the 2048 bytes from byte 0 on was written to *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("The device wrote none of bytes 0 to 2047 (canary=1)."));
 	KUNIT_EXPECT_TRUE(test, kt_has("* whether it was done. An error, a short answer, *"));
 
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
@@ -185,7 +185,7 @@ static void wrote_nothing_reported(struct kunit *test)
 	dma_sync_single_for_device(kt_dev, dma + 512, 512, DMA_FROM_DEVICE);
 	dma_sync_single_for_cpu(kt_dev, dma + 512, 512, DMA_FROM_DEVICE);
 	EXPECT_NOTHING(test, SIZE);
-	KUNIT_EXPECT_TRUE(test, kt_has("None of the 512 bytes from byte 512 on was written to *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("The device wrote none of bytes 512 to 1023 (canary=1)."));
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	EXPECT_SILENCE(test);
 }
@@ -250,7 +250,7 @@ static void wrote_nothing_of_list_reported(struct kunit *test)
 	map_list(test, sg, a, b);
 	dma_unmap_sg(kt_dev, sg, 2, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
-	KUNIT_EXPECT_TRUE(test, kt_has("None of the 4096 bytes from byte 0 on was written to *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("The device wrote none of bytes 0 to 4095 (canary=1)."));
 	map_list(test, sg, a, b);
 	dma_sync_sg_for_cpu(kt_dev, sg, 2, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);

@@ -30,9 +30,9 @@ static void middle_of_object_reported(struct kunit *test)
 	EXPECT_TEXT(test, FIRST "24 bytes" BEFORE);
 	EXPECT_TEXT(test, LAST "32 bytes" AFTER);
 	EXPECT_TEXT(test, "The object there:*");
-	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".0 is given these 200 bytes, *");
-	EXPECT_TEXT(test, "The device is *; judged as if it were not (noncoherent=64).");
-	EXPECT_TEXT(test, "Hint: give the buffer an allocation of its own, *");
+	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".0 maps 200 bytes, *");
+	EXPECT_TEXT(test, "Simulated: this device is cache-coherent (noncoherent=64).");
+	EXPECT_TEXT(test, "Hint: allocate the buffer separately, or align it *");
 	EXPECT_NO_TEXT(test, "The other mapping:*");
 	dma_unmap_single(kt_dev, dma, 200, dir);
 	EXPECT_CLEAN(test, buf, KT_OBJECT);
@@ -464,7 +464,7 @@ static void fragment_after_other_reported(struct kunit *test)
 	b = kt_map_quietly(test, kt_dev2, page + 32, 24, two->second);
 	EXPECT_MAP_REPORT(test, "cacheline-sharing", test_dma_map, 24);
 	EXPECT_TEXT(test, FIRST OTHER);
-	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".1 is given these 24 bytes, *");
+	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".1 maps 24 bytes, *");
 	kt_expect_other_mapping(test, KT_NAME ".0", 32, two->first);
 	dma_unmap_single(kt_dev2, b, 24, two->second);
 	dma_unmap_single(kt_dev, a, 32, two->first);

@@ -83,7 +83,7 @@ static void missing_wire_reported(struct kunit *test)
 	set_wires(test, KT_NAME ".0:%d", needed - 1);
 	expect_exceeded(test, kt_dev, buf, needed - 1);
 	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *dma_set_mask_and_coherent()*"));
-	KUNIT_EXPECT_TRUE(test, kt_has("The device is *, its mask is 0xffffffffffffffff."));
+	KUNIT_EXPECT_TRUE(test, kt_has(" The device is *, its mask is 0xffffffffffffffff."));
 	set_wires(test, KT_NAME ".0:%d", 64);
 	expect_reached(test, kt_dev, buf);
 	set_wires(test, KT_NAME ".0:%d", 1);
@@ -664,7 +664,7 @@ static void mask_untested_noted(struct kunit *test)
 
 	kt_set(test, "untested_after", "0");
 	use(test, dev);
-	EXPECT_NOTE(test, dev, "mask-untested", "it claims 64 address bits, *");
+	EXPECT_NOTE(test, dev, "mask-untested", "its mask has 64 address bits, *");
 	use(test, dev);
 	EXPECT_NO_NOTE(test, dev);
 

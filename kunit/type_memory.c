@@ -69,7 +69,7 @@ static void map_no_page(struct kunit *test, const void *addr, size_t size)
 static void says_vmalloc(struct kunit *test, const void *addr, size_t size)
 {
 	kt_says(test, "The address is in vmalloc space: *");
-	kt_says(test, "virt_to_page() is wrong there: *");
+	kt_says(test, "virt_to_page() does not work there: *");
 	kt_says_where(test, addr, size);
 	kt_says(test, "Hint: use kmalloc() memory, or map the pages one by one: *");
 }
@@ -233,7 +233,7 @@ static void page_of_stack_reported(struct kunit *test)
 	EXPECT_MISUSE(test, "stack-buffer", sizeof(local));
 	kt_says(test, "The buffer is on the stack of task %s/%d.", current->comm,
 		task_pid_nr(current));
-	kt_says(test, "Device * is given these %zu bytes, DMA_TO_DEVICE, *", sizeof(local));
+	kt_says(test, "Device * maps %zu bytes, DMA_TO_DEVICE", sizeof(local));
 	KUNIT_EXPECT_FALSE(test, kt_has("It is not in the linear map*"));
 	KUNIT_EXPECT_EQ(test, local[0], 1);
 }
@@ -317,7 +317,7 @@ static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_
 	kt_says(test, GIVEN ", \\[%lx, %lx)", size, (unsigned long)addr,
 		(unsigned long)addr + size);
 	kt_says(test, "The buffer is in the image of a module: *");
-	kt_says(test, "virt_to_page() is wrong there: *");
+	kt_says(test, "virt_to_page() does not work there: *");
 	kt_says(test, "Hint: copy the data to kmalloc() memory with kmemdup(): *");
 }
 
@@ -352,7 +352,7 @@ static void module_image_page_reported(struct kunit *test)
 	map_no_page(test, own_data, 16);
 	EXPECT_MISUSE(test, "image-buffer", 16);
 	kt_says(test, "The buffer is in the image of a module: *");
-	kt_says(test, "virt_to_page() is wrong there: *");
+	kt_says(test, "virt_to_page() does not work there: *");
 	kt_says_where(test, own_data, 16);
 }
 
@@ -371,7 +371,7 @@ static void kernel_image_address_reported(struct kunit *test)
 	map_no_page(test, var, sizeof(iomem_resource));
 	EXPECT_MISUSE(test, "image-buffer", sizeof(iomem_resource));
 	kt_says(test, "The buffer is in the image of the kernel, in its data: *");
-	kt_says(test, "virt_to_page() is wrong there: *");
+	kt_says(test, "virt_to_page() does not work there: *");
 	kt_says_where(test, var, sizeof(iomem_resource));
 	map_no_page(test, fn, 16);
 	EXPECT_MISUSE(test, "image-buffer", 16);
@@ -406,7 +406,7 @@ static void kernel_rodata_reported(struct kunit *test)
 	kt_says(test, IS_ENABLED(CONFIG_X86) ?
 	     "The buffer is in the image of the kernel, in its read-only data: *" :
 	     "The buffer is in the image of the kernel, in its text or constants: *");
-	kt_says(test, "Device * is given these 256 bytes, DMA_TO_DEVICE, *");
+	kt_says(test, "Device * maps 256 bytes, DMA_TO_DEVICE");
 }
 
 /* DMA_TO_DEVICE of kernel data works everywhere, and is tolerated. */

@@ -15,8 +15,8 @@ KT_TWO_DIRECTIONS;
 
 static const char *who_writes(enum dma_data_direction first, enum dma_data_direction second)
 {
-	return second == DMA_TO_DEVICE ? "the other mapping is" :
-	       first == DMA_TO_DEVICE ? "this mapping is" : "both mappings are";
+	return second == DMA_TO_DEVICE ? "the other mapping" :
+	       first == DMA_TO_DEVICE ? "this mapping" : "both mappings";
 }
 
 static void expect_overlap(struct kunit *test, int bytes, int from, const struct kt_two *two)
@@ -24,8 +24,8 @@ static void expect_overlap(struct kunit *test, int bytes, int from, const struct
 	char line[200];
 
 	snprintf(line, sizeof(line),
-		 "%d bytes of it, from byte %d on, are mapped already, and %s writable for the device.",
-		 bytes, from, who_writes(two->first, two->second));
+		 "Bytes %d to %d are already mapped, and the device may write through %s.",
+		 from, from + bytes - 1, who_writes(two->first, two->second));
 	EXPECT_TEXT(test, line);
 }
 
@@ -52,10 +52,10 @@ static void overlap_of_two_devices_reported(struct kunit *test)
 	EXPECT_MAP_REPORT(test, "overlapping-mapping", test_dma_map, 256);
 	expect_overlap(test, 128, 0, two);
 	kt_expect_other_mapping(test, KT_NAME ".0", 256, two->first);
-	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".1 is given these 256 bytes, *");
+	EXPECT_TEXT(test, "Device " KT_NAME " " KT_NAME ".1 maps 256 bytes, *");
 	EXPECT_TEXT(test, " test_map_first+0x*");
 	EXPECT_TEXT(test, " test_map_second+0x*");
-	EXPECT_TEXT(test, "Hint: unmap the one before mapping the other, *");
+	EXPECT_TEXT(test, "Hint: unmap one before mapping the other, *");
 	dma_unmap_single(kt_dev2, b, 256, two->second);
 
 	/* Into its start, around it, inside it, and its last byte alone. */

@@ -88,7 +88,7 @@ static void leak_reported(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kt_has("Driver " LEAVER " was unbound from device " LEAVER " *"));
 	KUNIT_EXPECT_TRUE(test, kt_has("It left 3 mappings of 1088 bytes."));
 	KUNIT_EXPECT_TRUE(test, kt_has("2 mappings of 1024 bytes in all, one of them, DMA_FROM*"));
-	KUNIT_EXPECT_TRUE(test, kt_has("1 mapping of 64 bytes, DMA_TO_DEVICE, *"));
+	KUNIT_EXPECT_TRUE(test, kt_has("1 mapping of 64 bytes, DMA_TO_DEVICE"));
 	KUNIT_EXPECT_TRUE(test, kt_has(" leaver_map_tx+0x*"));
 	KUNIT_EXPECT_TRUE(test, kt_has("Hint: stop the device and unmap all *dma_unmap_single()*"));
 	/* The device was not stopped: its memory stays poisoned. */
@@ -272,8 +272,8 @@ static void freed_mapped_again_reported(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, kt_take_all(), 1 - round);
 		if (!round)
 			KUNIT_EXPECT_TRUE(test,
-					  kt_has("The memory was freed while device " KT_NAME " "
-						 KT_NAME ".1 had it mapped, *"));
+					  kt_has("Device " KT_NAME " "
+						 KT_NAME ".1 had the memory mapped when it was freed."));
 		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf, 8);
 		dma_unmap_single(kt_dev, again, SIZE, DMA_FROM_DEVICE);
 	}
@@ -511,7 +511,7 @@ static void iommu_fault_named(struct kunit *test)
 		LEAVER " " LEAVER " at 0x*: 16 bytes into a mapping of 512 bytes, "
 		"DMA_FROM_DEVICE, at 0x*, mapped * us ago by leaver_map_rx+0x*"));
 	KUNIT_EXPECT_FALSE(test, strstr(kt_note(), "unmapped"));
-	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SIZE + 9, "*: 10 bytes behind a mapping*"));
+	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SIZE + 9, "*: 10 bytes past the end of a mapping*"));
 	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma - 7, "*: 7 bytes before a mapping*"));
 	KUNIT_EXPECT_TRUE(test, fault_says(dev, dma + SZ_16M, "*: not near any mapping*"));
 	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);

@@ -18,6 +18,7 @@
 #include "ranges.c"
 #include "record.c"
 #include "result.c"
+#include "show.c"
 #include "stale.c"
 #include "sync.c"
 #include "unmap.c"

@@ -70,6 +70,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 	strscpy(d->module, driver && driver->owner ? module_name(driver->owner) : "",
 		sizeof(d->module));
 	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
+	d->translated = !dod_maps_directly((struct device *)dev);
 	WRITE_ONCE(d->wires, dod_judge_ops.wires(d));
 	WRITE_ONCE(d->driver, dev->driver);
 }

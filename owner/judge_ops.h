@@ -7,6 +7,7 @@
 #define DOD_JUDGE_OPS_H
 
 #include "../dma_owner_debug.h"
+#include "../report/report.h"
 
 /**
  * struct dod_edge_change - what changed next to a buffer, in its first or last line
@@ -15,14 +16,13 @@
  * @nr:		how many bytes changed
  * @first:	physical address of the first of them
  * @last:	and of the last
- * @was:	what the first was
- * @is:		what it is
+ * @bytes:	what the first of them were, and are
  */
 struct dod_edge_change {
 	bool after;
 	unsigned int nr;
 	u64 first, last;
-	u8 was, is;
+	struct dod_change bytes;
 };
 
 /**
@@ -36,8 +36,7 @@ struct dod_edge_change {
  * @touched:	the device wrote to what had been filled with a pattern
  * @overrun:	how many bytes changed past the end of the buffer
  * @far:	how far past it the first of them is, from 0
- * @was:	what that byte was
- * @is:		what it is
+ * @bytes:	what it and the bytes after it were, and are
  * @lost:	CPU writes that the device never sees
  * @freed:	what was freed, unseen, while the device owned it
  * @edge:	what changed in a line that the device shares with others
@@ -48,7 +47,7 @@ struct dod_content_result {
 	unsigned int blocks;
 	u64 from, to, untouched;
 	unsigned int overrun, far;
-	u8 was, is;
+	struct dod_change bytes;
 	bool touched;
 	struct dod_pending *lost;
 	struct dod_range freed;

@@ -96,5 +96,6 @@ int dod_owner_start(unsigned int reserve, unsigned int max);
 void dod_owner_stop(void);
 void dod_owner_stop_guarding(void);
 long dod_owner_live(void);
+void dod_owner_show_start(void);
 
 #endif /* DOD_OWNER_H */

@@ -1,40 +1,68 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What people read. Decides nothing. */
+/* What people read. Decides nothing: who calls has found a fault, and report/ says so. */
 #ifndef DOD_REPORT_H
 #define DOD_REPORT_H
 
 #include <linux/compiler.h>
+#include <linux/io.h>
+#include <linux/minmax.h>
 
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
 
-/* What can be wrong. Names, hints and all that is printed: report.c. */
+/* What can be wrong: a row of types.h each. */
 enum dod_report_type {
-	DOD_R_CPU_READ,
-	DOD_R_CPU_WRITE,
-	DOD_R_SHARED_LINE_WRITE,
-	DOD_R_CACHELINE_SHARING,
-	DOD_R_OVERLAPPING_MAPPING,
-	DOD_R_OUT_OF_BOUNDS_MAP,
-	DOD_R_USE_AFTER_FREE_MAP,
-	DOD_R_VMALLOC_BUFFER,
-	DOD_R_STACK_BUFFER,
-	DOD_R_IMAGE_BUFFER,
-	DOD_R_NOT_CONTIGUOUS,
-	DOD_R_MASK_EXCEEDED,
-	DOD_R_TO_DEVICE_CHANGED,
-	DOD_R_DEVICE_OVERRUN,
-	DOD_R_MISSING_SYNC_FOR_DEVICE,
-	DOD_R_DEVICE_WROTE_NOTHING,
-	DOD_R_MASK_NEVER_SET,
-	DOD_R_MASK_WIDER_THAN_BUS,
-	DOD_R_MASK_UNTESTED,
-	DOD_R_CONFIG_NOT_INHERITED,
-	DOD_R_WRITE_NEVER_SYNCED,
-	DOD_R_FREE_WHILE_MAPPED,
-	DOD_R_LEAK_AT_UNBIND,
-	DOD_R_OWNED_AT_SHUTDOWN,
+#define DOD_TYPE(id, ...) DOD_R_##id,
+#include "types.h"
 	DOD_REPORT_COUNT
+};
+
+#define DOD_BYTES_SHOWN	16
+
+/**
+ * struct dod_change - bytes that changed
+ *
+ * @start:	the first of them, physical
+ * @nr:		how many are shown from there on, changed or not; 0 for none
+ * @was:	what they were
+ * @is:		what they are
+ */
+struct dod_change {
+	u64 start;
+	unsigned int nr;
+	u8 was[DOD_BYTES_SHOWN], is[DOD_BYTES_SHOWN];
+};
+
+/**
+ * dod_change_show() - remember what is to be shown of bytes that changed
+ * @c: filled in
+ * @start: the first of them, physical
+ * @was: what they were
+ * @nr: how many are known; the first DOD_BYTES_SHOWN of them are shown
+ *
+ * Context: any, KASAN off.
+ */
+static inline void dod_change_show(struct dod_change *c, u64 start, const u8 *was,
+				   unsigned int nr)
+{
+	unsigned int i;
+
+	c->start = start;
+	c->nr = min(nr, DOD_BYTES_SHOWN);
+	for (i = 0; i < c->nr; i++) {
+		c->was[i] = was[i];
+		c->is[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
+	}
+}
+
+/**
+ * struct dod_bytes - some bytes
+ *
+ * @start:	the first of them, physical
+ * @nr:		how many; 0 for none
+ */
+struct dod_bytes {
+	u64 start, nr;
 };
 
 /**
@@ -46,6 +74,9 @@ enum dod_report_type {
  * @addr:	the buffer's address where that is not in the linear map, else 0
  * @object:	an address whose object is to be named, NULL for none
  * @other:	the other party, NULL if there is none
+ * @shared:	what shares the first line, and the last, and the CPU may write; only
+ *		for DOD_R_CACHELINE_SHARING without @other
+ * @change:	what changed; only for DOD_R_DEVICE_OVERRUN and DOD_R_SHARED_LINE_WRITE
  * @freed:	what the first bad byte is in has been freed
  * @bad:	the first byte that must not be accessed; for checks.c, as what follows
  * @what:	what it is in, NULL if there is none
@@ -59,6 +90,8 @@ struct dod_finding {
 	unsigned long addr;
 	const void *object;
 	struct dod_mapping *other;
+	struct dod_bytes shared[2];
+	struct dod_change change;
 	bool freed;
 	u64 bad;
 	const char *what;
@@ -100,14 +133,6 @@ struct dod_race {
 	unsigned int nr_frames;
 	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
 };
-
-unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner);
-void dod_report_access(enum dod_report_type type, const struct dod_access *access,
-		       const struct dod_mapping *m, const struct dod_range *range,
-		       unsigned long *frames, unsigned int nr);
-void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
-		     const struct dod_range *range);
-void dod_report_fail_raced_test(void);
 
 /**
  * struct dod_free - memory is being freed
@@ -154,32 +179,53 @@ struct dod_leaks {
 	struct dod_leak places[32];
 };
 
-void dod_report_leaks(const struct dod_leaks *leaks);
+/* A fault was found. */
+void dod_report_access(enum dod_report_type type, const struct dod_access *access,
+		       const struct dod_mapping *m, const struct dod_range *range,
+		       unsigned long *frames, unsigned int nr);
+void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
+		     const struct dod_range *range);
 void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range);
-void dod_report_mapping(const struct dod_finding *f,
-			const struct dod_mapping *m);
-bool dod_report_note(enum dod_report_type type, struct dod_device *device,
-		     const char *fmt, ...) __printf(3, 4);
-bool dod_report_is_filtered(enum dod_report_type type,
-			    const struct dod_device *device);
+void dod_report_leaks(const struct dod_leaks *leaks);
+void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
-void dod_report_note_unmatched(struct dod_device *device,
-			       enum dod_unmatched_call what, u64 dma_addr,
-			       unsigned long caller);
+
+/* Something is worth a line, once a device. */
+bool dod_report_note(enum dod_report_type type, struct dod_device *device,
+		     const char *fmt, ...) __printf(3, 4);
+
+/* KASAN reports memory that is, or was lately, mapped. */
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
-void dod_report_forget(void);
-void dod_report_stop(void);
+
+/* An access trapped: its stack, for those who decide and for dod_report_access(). */
+unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner);
+
+/* In each call of the DMA API, and in one whose address is of no mapping. */
+void dod_report_fail_raced_test(void);
+void dod_report_note_unmatched(struct dod_device *device, enum dod_unmatched_call what,
+			       u64 dma_addr, unsigned long caller);
+
+/* Names, for debugfs and texts. */
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
 const char *dod_report_name(enum dod_report_type type);
 const char *dod_report_dir(u8 dir);
 bool dod_report_is_advice(enum dod_report_type type);
 long dod_report_count(enum dod_report_type type);
-int dod_report_set_filter(enum dod_filter_by by, const char *val);
 
-extern u32 dod_types_off;	/* bits; report.c */
+/* A parameter is written. */
+int dod_report_set_filter(enum dod_filter_by by, const char *val);
+void dod_report_forget(void);
+
+bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *device);
+
+/* At load and at unload, when nothing is found yet or any more. */
+void dod_report_start(void);
+void dod_report_stop(void);
+
+extern u32 dod_types_off;	/* bits; filter.c */
 
 /**
  * dod_report_is_off() - is a type off everywhere?
@@ -188,6 +234,8 @@ extern u32 dod_types_off;	/* bits; report.c */
  * What is only there to find it need not be done.
  *
  * Context: any.
+ *
+ * Return: whether it is.
  */
 static inline bool dod_report_is_off(enum dod_report_type type)
 {

@@ -175,7 +175,7 @@ static void read_line(struct reader *r, const char *text, size_t len)
 
 	if (r->inside) {
 		r->line++;
-		if (r->line == 2)
+		if (r->line == 1)
 			keep(r->report.third, text, len);
 		else if (!*r->report.device && begins(text, len, "Device ") &&
 			 strnstr(text, NAME ".", len))

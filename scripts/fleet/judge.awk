@@ -31,7 +31,7 @@ FILENAME == ARGV[1] {
 }
 r_type != "" && /^====/ { end_report(); next }
 r_type != "" && r_driver == "" {
-	if (match($0, /[Dd]evice [^ ]+ [^ ]*[0-9:][^ ]* (owns|is given|was given|is to|can still|had|unmap|sync)/)) {
+	if (match($0, /[Dd]evice [^ ]+ [^ ]*[0-9:][^ ]* (owns|maps|mapped|may|is to|can still|had|unmap|sync)/)) {
 		split(substr($0, RSTART, RLENGTH), word, " ")
 		r_driver = word[2]
 	} else if (match($0, /Driver [^ ]+ was unbound/)) {
