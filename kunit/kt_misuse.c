@@ -220,7 +220,8 @@ void kt_says_where(struct kunit *test, const void *addr, size_t size)
 	unsigned long at = (unsigned long)kasan_reset_tag(addr);
 
 	kt_says(test, "Map of size %zu at %lx by task *", size, at);
-	kt_says(test, GIVEN ", DMA_*, \\[%lx, %lx), dma 0x*", size, at, at + size);
+	kt_says(test, GIVEN ", DMA_*", size);
+	kt_says(test, " \\[%lx, %lx), dma 0x*", at, at + size);
 }
 
 /**
