@@ -314,8 +314,8 @@ static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_
 	KUNIT_EXPECT_GE(test, kt_take_all(), 1);
 	kt_says(test, "BUG: DMA_OWNER: image-buffer in test_map_own+0x*");
 	kt_says(test, "Map of size %zu at %lx by task *", size, (unsigned long)addr);
-	kt_says(test, GIVEN ", \\[%lx, %lx)", size, (unsigned long)addr,
-		(unsigned long)addr + size);
+	kt_says(test, GIVEN "*", size);
+	kt_says(test, " \\[%lx, %lx)*", (unsigned long)addr, (unsigned long)addr + size);
 	kt_says(test, "The buffer is in the image of a module: *");
 	kt_says(test, "virt_to_page() does not work there: *");
 	kt_says(test, "Hint: copy the data to kmalloc() memory with kmemdup(): *");
