@@ -25,57 +25,39 @@ static const char * const fault_names[] = {
 	[DOD_FAULT_PANIC] = "panic",
 };
 
-static int fault_set(const char *val, const struct kernel_param *kp)
-{
-	int i = sysfs_match_string(fault_names, val);
-
-	if (i < 0) {
-		pr_err("fault is \"report\" or \"panic\", not \"%.*s\"\n",
-		       (int)strcspn(val, "\n"), val);
-		return -EINVAL;
-	}
-	WRITE_ONCE(dod_params.fault, i);
-	return 0;
-}
-
-static int fault_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%s\n", fault_names[dod_params.fault]);
-}
-
-const struct kernel_param_ops dod_fault_ops = {
-	.set = fault_set,
-	.get = fault_get,
-};
-
 static const char * const content_names[] = {
 	[DOD_CONTENT_OFF] = "off",
 	[DOD_CONTENT_SAMPLE] = "sample",
 	[DOD_CONTENT_ON] = "on",
 };
 
-static int content_set(const char *val, const struct kernel_param *kp)
-{
-	int i = sysfs_match_string(content_names, val);
-
-	if (i < 0) {
-		pr_err("content is \"off\", \"sample\" or \"on\", not \"%.*s\"\n",
-		       (int)strcspn(val, "\n"), val);
-		return -EINVAL;
-	}
-	WRITE_ONCE(dod_params.content, i);
-	return 0;
+/* One of the names above. */
+#define DEFINE_NAME_OPS(name, all)						\
+static int name##_set(const char *val, const struct kernel_param *kp)		\
+{										\
+	int i = sysfs_match_string(name##_names, val);				\
+										\
+	if (i < 0) {								\
+		pr_err(#name " is " all ", not \"%.*s\"\n",			\
+		       (int)strcspn(val, "\n"), val);				\
+		return -EINVAL;							\
+	}									\
+	WRITE_ONCE(dod_params.name, i);						\
+	return 0;								\
+}										\
+										\
+static int name##_get(char *buf, const struct kernel_param *kp)			\
+{										\
+	return sysfs_emit(buf, "%s\n", name##_names[dod_params.name]);		\
+}										\
+										\
+const struct kernel_param_ops dod_##name##_ops = {				\
+	.set = name##_set,							\
+	.get = name##_get,							\
 }
 
-static int content_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%s\n", content_names[dod_params.content]);
-}
-
-const struct kernel_param_ops dod_content_ops = {
-	.set = content_set,
-	.get = content_get,
-};
+DEFINE_NAME_OPS(fault, "\"report\" or \"panic\"");
+DEFINE_NAME_OPS(content, "\"off\", \"sample\" or \"on\"");
 
 static int noncoherent_set(const char *val, const struct kernel_param *kp)
 {
