@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2154	# variables of scripts/test
 #
 # The documents name what the module has and nothing that it lacks: parameters, counters,
 # types of reports and of notes. They stand between ".. names: KIND" and ".. names: end", as
@@ -10,7 +9,6 @@ docs=$DOD_TOP/Documentation
 # in_document KIND FILE: the names that it defines.
 in_document()
 {
-	# shellcheck disable=SC2016	# no expansions
 	awk -v kind="$1" '
 		/^\.\. names: / { on = $3 == kind }
 		on && term != "" && /^(    |~~~)/ { print term }
@@ -84,7 +82,6 @@ samples_lack()
 }
 
 # What off_types accepts is a type.
-# shellcheck disable=SC2016	# expanded in the guest
 check "the module tells its names" vm "$build" --ko "$tool_ko" --timeout 120 -- \
 	'insmod /ko/dma-owner-debug.ko' 'P=/sys/module/dma_owner_debug/parameters' \
 	'ls $P | sed "s/^/parameters /" >/dev/out' \
