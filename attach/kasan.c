@@ -102,20 +102,21 @@ static bool report_foreign(const struct dod_access *access, const struct dod_acc
  */
 static bool trapped(const void *addr, size_t size, bool write, unsigned long ip)
 {
-	struct dod_access access = {
+	unsigned long flags = dod_quiet_begin();
+	struct dod_access_verdict v;
+	struct dod_access access;
+
+	if (likely(!write && is_allowed_read(addr, size))) {
+		dod_access_allow_read((unsigned long)addr, size, ip);
+		dod_quiet_end(flags);
+		return false;
+	}
+	access = (struct dod_access) {
 		.addr = (unsigned long)addr,
 		.size = size,
 		.write = write,
 		.ip = ip,
 	};
-	unsigned long flags = dod_quiet_begin();
-	struct dod_access_verdict v;
-
-	if (likely(!write && is_allowed_read(addr, size))) {
-		dod_access_allow_read(&access);
-		dod_quiet_end(flags);
-		return false;
-	}
 	v = dod_kasan_classify_access(&access, _RET_IP_);
 	dod_access_trapped(&access, &v);
 	dod_quiet_end(flags);
@@ -159,12 +160,15 @@ static int __kprobes on_report(struct kprobe *p, struct pt_regs *regs)
 		dod_set_arg3(regs, raw_cpu_read(asked.ip));
 		return 0;
 	}
-	v = dod_kasan_classify_access(&access, 0);
-	if (v.foreign && !v.poisoned) {
-		/* KASAN may have made its only report: then the access goes ahead. */
-		if (access.write)
-			dod_content_invalidate_all();
-		return 0;
+	/* Fast path: nothing of such a read is KASAN's. */
+	if (access.write || !is_allowed_read((void *)access.addr, access.size)) {
+		v = dod_kasan_classify_access(&access, 0);
+		if (v.foreign && !v.poisoned) {
+			/* KASAN may have made its only report: then the access goes ahead. */
+			if (access.write)
+				dod_content_invalidate_all();
+			return 0;
+		}
 	}
 	instruction_pointer_set(regs, (unsigned long)trapped);
 	return 1;

@@ -252,13 +252,15 @@ static void report_edge(struct dod_access *access, struct owner *o)
 
 /**
  * dod_access_allow_read() - let a read of what the device only reads go ahead
- * @access: the access
+ * @addr: first byte
+ * @size: bytes
+ * @ip: return address of the access
  *
  * Context: as dod_access_trapped().
  */
-void dod_access_allow_read(const struct dod_access *access)
+void dod_access_allow_read(unsigned long addr, size_t size, unsigned long ip)
 {
-	dod_reads_note(phys_of(access->addr), access->size, access->ip);
+	dod_reads_note(phys_of(addr), size, ip);
 	dod_count(DOD_C_ALLOWED_READS);
 }
 
@@ -292,7 +294,7 @@ void dod_access_trapped(struct dod_access *access, struct dod_access_verdict *v)
 	else if (v->edge)
 		report_edge(access, &o);
 	else if (v->poisoned && !access->write)
-		dod_access_allow_read(access);
+		dod_access_allow_read(access->addr, access->size, access->ip);
 	else if (!v->foreign && !recorded)
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 }

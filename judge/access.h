@@ -13,7 +13,7 @@ int dod_access_start(void);
 void dod_access_stop(void);
 
 void dod_access_trapped(struct dod_access *access, struct dod_access_verdict *v);
-void dod_access_allow_read(const struct dod_access *access);
+void dod_access_allow_read(unsigned long addr, size_t size, unsigned long ip);
 
 bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir);
 void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
