@@ -170,7 +170,7 @@ static int __init dma_owner_debug_init(void)
 	err = dod_orc_start();
 	if (err)
 		goto err_access;
-	/* The guard before the hooks: poison that it does not know is a KASAN report. */
+	/* Traps before hooks: poison that nobody expects is a report of KASAN's. */
 	err = dod_traps_start();
 	if (err)
 		goto err_stack;

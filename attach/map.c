@@ -14,11 +14,9 @@
 
 #include <linux/dma-direct.h>
 #include <linux/kallsyms.h>
-#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 /* === The memory =========================================================== */
 
@@ -33,13 +31,7 @@ static bool is_in_linear_map(struct page *page)
 
 	if (likely(!PageReserved(page)) || is_kfence_address(page_address(page)))
 		return true;
-	pagefault_disable();
-	__get_kernel_nofault(&word, page_address(page), unsigned long, fault);
-	pagefault_enable();
-	return true;
-fault:
-	pagefault_enable();
-	return false;
+	return dod_read_word(page_address(page), &word);
 }
 
 /*
