@@ -35,7 +35,8 @@ static DEFINE_PER_CPU(unsigned int, content_turn);
 
 /* === What is known ======================================================== */
 
-bool dod_content_is_chosen(void)
+/* As the parameter content says: with content=sample, true for every so many calls. */
+static bool is_chosen(void)
 {
 	unsigned int every = max(READ_ONCE(dod_params.content_sample), 1U);
 
@@ -68,7 +69,8 @@ void dod_content_invalidate_all(void)
 	atomic_inc(&invalidations);
 }
 
-bool dod_content_is_unsure(const struct dod_mapping *m)
+/* May it still change unseen, a short time after dod_content_invalidate_all()? */
+static bool is_unsure(const struct dod_mapping *m)
 {
 	return m->map.when <= READ_ONCE(invalidated) + UNSURE_NS;
 }
@@ -81,7 +83,7 @@ bool dod_content_was_invalidated(const struct dod_content *c)
 struct dod_content *dod_content_of(struct dod_mapping *m)
 {
 	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF &&
-	    !dod_content_is_unsure(m))
+	    !is_unsure(m))
 		m->content = dod_content_get();
 	return m->content;
 }
@@ -155,13 +157,13 @@ static void begin_fingerprints(struct dod_mapping *m)
 	struct dod_content *c;
 	unsigned int most;
 
-	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !dod_content_is_chosen())
+	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !is_chosen())
 		return;
 	if (!dod_guard.traps && dod_memory_may_change(m->start)) {
 		dod_count(DOD_C_UNJUDGED_CONTENT);
 		return;
 	}
-	if (dod_content_is_unsure(m)) {
+	if (is_unsure(m)) {
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
@@ -310,10 +312,10 @@ void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 {
 	if (m->trap != DOD_TRAP_ALL || call->wrong)
 		return;
-	if (m->dir != DMA_TO_DEVICE && call->to_device)
-		dod_redzone_begin(call, m);
-	else if (call->to_device)
+	if (call->to_device && m->dir == DMA_TO_DEVICE)
 		begin_fingerprints(m);
+	else if (call->to_device && dod_mem_ops.redzone_bytes && is_chosen() && !is_unsure(m))
+		dod_redzone_begin(call, m);
 	/* Also for memory that is synced for the device later. */
 	if (m->kind != DOD_PAGES && unlikely(READ_ONCE(dod_params.canary)))
 		dod_canary_begin(call, m);
@@ -393,7 +395,7 @@ void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
 		dod_edges_to_cpu(m, start, last, unmap, found);
 	if (c->filled)
 		dod_canary_to_cpu(m, start, last, unmap, found);
-	if (unmap)
+	if (unmap && c->redzone_nr)
 		dod_redzone_end(m, found);
 }
 

@@ -135,13 +135,6 @@ struct dod_content {
 /* content.c */
 
 /**
- * dod_content_is_chosen() - is this mapping's content to be known?
- *
- * Return: as the parameter content says; with content=sample, true for every so many calls.
- */
-bool dod_content_is_chosen(void);
-
-/**
  * dod_content_get() - begin to know a mapping's content
  *
  * Return: nothing is known yet; NULL if there is no room.
@@ -155,14 +148,6 @@ struct dod_content *dod_content_get(void);
  * Return: NULL where nothing can be known.
  */
 struct dod_content *dod_content_of(struct dod_mapping *m);
-
-/**
- * dod_content_is_unsure() - may its content still change unseen?
- * @m: the mapping
- *
- * Return: true for a short time after dod_content_invalidate_all().
- */
-bool dod_content_is_unsure(const struct dod_mapping *m);
 
 /**
  * dod_content_was_invalidated() - did dod_content_invalidate_all() run since it began?

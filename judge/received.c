@@ -24,8 +24,7 @@ static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 static bool has_redzone(const struct dod_call *call, const struct dod_mapping *m)
 {
 	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
-	       !is_bounced(call, m) && !dod_content_is_unsure(m) &&
-	       !dod_is_kfence(m->start, m->last);
+	       !is_bounced(call, m) && !dod_is_kfence(m->start, m->last);
 }
 
 /* The shadow of byte @i of a redzone; the first granule may be a partial one. */
@@ -40,7 +39,7 @@ void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m)
 	unsigned int nr, i;
 	u64 start;
 
-	if (!dod_mem_ops.redzone_bytes || !dod_content_is_chosen() || !has_redzone(call, m))
+	if (!has_redzone(call, m))
 		return;
 	nr = dod_mem_ops.redzone_bytes(m, DOD_BYTES_AFTER, &start);
 	if (!nr)
