@@ -43,7 +43,7 @@ static int pending_after_set(const char *val, const struct kernel_param *kp)
 	int err = param_set_uint(val, kp);
 
 	if (!err)
-		dod_pending_look();
+		dod_scan_writes_now();
 	return err;
 }
 
@@ -71,7 +71,7 @@ static const struct kernel_param_ops name##_ops = {				\
 
 static int set_wires(const char *text)
 {
-	int err = dod_checks_set_wires(text);
+	int err = dod_wires_set(text);
 
 	if (!err)
 		dod_owner_set_wires();
@@ -157,7 +157,7 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_state_start(stop_guarding);
-	dod_checks_start();
+	dod_map_checks_start();
 	dod_pagemarks_start();
 	err = dod_owner_start(reserve, dod_params.pool_max);
 	if (err) {

@@ -36,19 +36,19 @@ static HOOK_EVENT(on_free_bulk)
 	size_t nr = dod_arg(fregs, 1), i;
 
 	for (i = 0; i < nr; i++)
-		dod_lifecycle_free(objects[i], caller);
+		dod_free_object(objects[i], caller);
 }
 
 /* kfree_nolock(object) */
 static HOOK_EVENT(on_free_nolock)
 {
-	dod_lifecycle_free((void *)dod_arg(fregs, 0), caller);
+	dod_free_object((void *)dod_arg(fregs, 0), caller);
 }
 
 /* mempool_free(element, pool) */
 static HOOK_EVENT(on_pool_free)
 {
-	dod_lifecycle_pool_free((void *)dod_arg(fregs, 0),
+	dod_free_to_pool((void *)dod_arg(fregs, 0),
 				(mempool_t *)dod_arg(fregs, 1), caller);
 }
 
@@ -59,7 +59,7 @@ static HOOK_EVENT(on_pool_free_bulk)
 	unsigned int nr = dod_arg(fregs, 2), i;
 
 	for (i = 0; i < nr; i++)
-		dod_lifecycle_pool_free(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
+		dod_free_to_pool(elements[i], (mempool_t *)dod_arg(fregs, 0), caller);
 }
 
 /* === dma-bufs ============================================================= */
@@ -126,7 +126,7 @@ static HOOK_EVENT(on_shutdown)
 		return;
 	sprint_symbol_no_offset(name, caller);
 	if (match_string(callers, ARRAY_SIZE(callers), name) >= 0)
-		dod_lifecycle_shutdown();
+		dod_check_shutdown();
 }
 
 /* panic(): before it stops the other CPUs and prints anything. Also in NMI. */

@@ -202,7 +202,7 @@ static int __kprobes on_check_byte(struct kprobe *p, struct pt_regs *regs)
  */
 static void invalid_free(void *object, unsigned long ip, int type)
 {
-	dod_lifecycle_free(object, ip);
+	dod_free_object(object, ip);
 }
 
 /* Breakpoint context, as on_report(). enum kasan_report_type is in mm/kasan/kasan.h. */

@@ -178,20 +178,20 @@ static void on_mm_page_free(void *data, struct page *page, unsigned int order)
 }
 
 /**
- * dod_lifecycle_free() - an object is freed, where no tracepoint says so
+ * dod_free_object() - an object is freed, where no tracepoint says so
  * @ptr: the object
  * @ip: return address of the function that frees it
  *
  * Context: any.
  */
-void dod_lifecycle_free(const void *ptr, unsigned long ip)
+void dod_free_object(const void *ptr, unsigned long ip)
 {
 	if (READ_ONCE(started))
 		on_object(ptr, ip);
 }
 
 /**
- * dod_lifecycle_pool_free() - an element is given back to a memory pool
+ * dod_free_to_pool() - an element is given back to a memory pool
  * @element: the element
  * @pool: the pool
  * @ip: return address of mempool_free()
@@ -202,7 +202,7 @@ void dod_lifecycle_free(const void *ptr, unsigned long ip)
  *
  * Context: any.
  */
-void dod_lifecycle_pool_free(void *element, const mempool_t *pool, unsigned long ip)
+void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 {
 	if (!READ_ONCE(started) || !element)
 		return;
@@ -828,11 +828,11 @@ static void shut_down(struct dod_leaks *l, const struct dod_device *d)
 }
 
 /**
- * dod_lifecycle_shutdown() - the drivers' shutdown() has run, the system goes down
+ * dod_check_shutdown() - the drivers' shutdown() has run, the system goes down
  *
  * Context: process; preemption may be off.
  */
-void dod_lifecycle_shutdown(void)
+void dod_check_shutdown(void)
 {
 	struct dod_device d;
 	struct dod_leaks *l;
@@ -887,7 +887,7 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 }
 
 /**
- * dod_lifecycle_lookup() - what is, or was lately, at a DMA address?
+ * dod_describe_dma_addr() - what is, or was lately, at a DMA address?
  * @device: the name of the device
  * @dma_addr: the address
  * @text: filled in
@@ -897,7 +897,7 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
  *
  * Return: false if such a device is not known.
  */
-bool dod_lifecycle_lookup(const char *device, u64 dma_addr, char *text, size_t size)
+bool dod_describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
 {
 	struct dod_mapping m;
 	struct dod_device d;

@@ -599,7 +599,7 @@ static unsigned int nr_wires;		/* wires_lock */
 static DEFINE_RAW_SPINLOCK(wires_lock);
 
 /**
- * dod_checks_set_wires() - which address lines devices really have
+ * dod_wires_set() - which address lines devices really have
  * @val: comma-separated <glob>:<bits>; empty for none
  *
  * Context: process. Callers are serialised by the lock of the parameters.
@@ -607,7 +607,7 @@ static DEFINE_RAW_SPINLOCK(wires_lock);
  * Return: 0, or -EINVAL after a line that says what is wrong; the list in force
  * stays then.
  */
-int dod_checks_set_wires(const char *val)
+int dod_wires_set(const char *val)
 {
 	static struct wires new[NR_WIRES];
 	char copy[512], *rest = copy, *item, *colon;
@@ -1312,11 +1312,11 @@ void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m)
 }
 
 /**
- * dod_checks_start() - learn what the machine looks like
+ * dod_map_checks_start() - learn what the machine looks like
  *
  * Context: process.
  */
-void dod_checks_start(void)
+void dod_map_checks_start(void)
 {
 	find_stages();
 	learn_images();

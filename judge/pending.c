@@ -93,11 +93,11 @@ static void scan(struct work_struct *work)
 static DECLARE_DEFERRABLE_WORK(scan_work, scan);
 
 /**
- * dod_pending_look() - look for writes that nobody syncs now
+ * dod_scan_writes_now() - look for writes that nobody syncs now
  *
  * Context: any but NMI.
  */
-void dod_pending_look(void)
+void dod_scan_writes_now(void)
 {
 	if (READ_ONCE(dod_armed))
 		mod_delayed_work(system_wq, &scan_work, 0);

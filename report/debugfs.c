@@ -251,8 +251,8 @@ static int lookup_show(struct seq_file *seq, void *v)
 	mutex_lock(&lookup_lock);
 	if (!*lookup_device)
 		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (dod_lifecycle_lookup(lookup_device, lookup_dma_addr, text,
-				      sizeof(text)))
+	else if (dod_describe_dma_addr(lookup_device, lookup_dma_addr, text,
+				       sizeof(text)))
 		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
 			   text);
 	else
