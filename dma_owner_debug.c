@@ -177,19 +177,20 @@ static int __init dma_owner_debug_init(void)
 	err = dod_hooks_start(&nr_hooks);
 	if (err)
 		goto err_guard;
-	err = dod_lifecycle_start();
+	dod_judge_start();
+	err = dod_tracepoints_start();
 	if (err)
-		goto err_hooks;
-	dod_pending_look_start();
+		goto err_judge;
 	dod_debugfs_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve);
 	return 0;
 
-err_hooks:
+err_judge:
 	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
+	dod_judge_stop();
 err_guard:
 	dod_owner_stop_guarding();
 	dod_traps_stop();
@@ -215,8 +216,8 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
-	dod_lifecycle_stop();
-	dod_pending_look_stop();
+	dod_tracepoints_stop();
+	dod_judge_stop();
 	dod_traps_stop();
 	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */

@@ -51,4 +51,7 @@ static inline bool dod_hooks_rmw_is_write(void)
 }
 #endif
 
+int dod_tracepoints_start(void);
+void dod_tracepoints_stop(void);
+
 #endif /* DOD_ATTACH_H */

@@ -11,7 +11,6 @@
 #include "../base/stack.h"
 #include "../base/state.h"
 #include "../base/stats.h"
-#include "../judge/dmabuf.h"
 #include "../judge/judge.h"
 #include "../owner/owner.h"
 #include "attach.h"

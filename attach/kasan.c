@@ -13,7 +13,6 @@
 #include "../base/stats.h"
 #include "../guard/kasan.h"
 #include "../judge/access.h"
-#include "../judge/content.h"
 #include "../judge/judge.h"
 #include "../owner/owner.h"
 #include "../report/report.h"

@@ -97,7 +97,7 @@ extern const struct dod_mem_ops dod_mem_ops;
  *
  * @name:	as the load banner shows it
  * @means:	what else the banner says; NULL if everything works
- * @unseen:	what a report says about content that changed without a trap
+ * @unseen:	sentences of a report about content that changed without a trap
  * @traps:	each access traps at once, and @is_poisoned is there
  */
 struct dod_guard {

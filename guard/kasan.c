@@ -452,6 +452,7 @@ const struct dod_poison_ops dod_poison_ops = {
 const struct dod_guard dod_guard = {
 	.name = "KASAN",
 	.means = DOD_MEMCPY_CHECKED ? NULL : MEMCPY_NOTE,
-	.unseen = " and no write of the CPU was seen: the device wrote to them, or code that the sanitizer cannot see (assembler, another alias, x++ if the compiler checks it as a read)",
+	.unseen = "No CPU write was seen: the device wrote there, or code that KASAN does not check.\n"
+		  "That is assembler, another alias, or x++ where the compiler checks only the read.",
 	.traps = true,
 };

@@ -29,5 +29,5 @@ const struct dod_guard dod_guard = {
 		       "memory with, CONFIG_KASAN_GENERIC would do)" : "nothing",
 	.means = "accesses are not trapped (no cpu-read, no cpu-write); mappings, "
 		 "content, frees and leaks are checked, but " DOD_NO_SHADOW_MEANS,
-	.unseen = ": the device wrote to them, or the CPU did, whose accesses this kernel does not trap",
+	.unseen = "The device wrote there, or the CPU did: this kernel does not trap CPU accesses.",
 };

@@ -13,7 +13,6 @@
 #include "../base/stats.h"
 #include "../owner/owner.h"
 #include "access.h"
-#include "content.h"
 #include "judge.h"
 #include "permissive.h"
 

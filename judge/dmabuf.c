@@ -1,42 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which dma-bufs user space can reach: it writes to what it has mapped whenever it likes,
- * also to what a device only reads. Of the others nobody but devices and drivers knows.
+ * Which dma-bufs user space can reach: it writes to what it has mapped at any time, also
+ * to what a device only reads. Only devices and drivers know of the others.
  *
- * A mapping does not tell which dma-buf it is of. Whoever maps an attachment does it in
- * dma_buf_map_attachment(), which is seen when it begins, and in one task.
+ * A mapping does not tell which dma-buf it is of. Whoever maps an attachment does so in
+ * dma_buf_map_attachment(), whose begin is hooked, and in one task.
  *
- * No locks here: each entry of a table is one word, and one that was overwritten says
- * that nothing is known.
+ * No locks: each entry of a table is one word, and one that was overwritten means that
+ * nothing is known.
  */
-#include "../dma_owner_debug.h"
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/mapped_pages.h"
-#include "../base/memory.h"
-#include "../base/pagemarks.h"
-#include "../base/params.h"
-#include "../base/pool.h"
-#include "../base/stack.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../base/worker.h"
-#include "../guard/guard.h"
-#include "../owner/judge_ops.h"
-#include "../owner/owner.h"
-#include "../owner/pending.h"
-#include "../report/report.h"
-#include "content.h"
-#include "dmabuf.h"
+#include "internal.h"
 #include "judge.h"
-#include "permissive.h"
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+#include "../base/stack.h"
 
 #include <linux/dma-buf.h>
 #include <linux/fs.h>
 #include <linux/hash.h>
 #include <linux/sched.h>
-
-#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 
 /*
  * By its number, which counts the dma-bufs there ever were: the last one with such a
@@ -51,8 +33,8 @@ static u64 mapping[1 << TASK_BITS];
 
 static bool any_mapping;
 
-/* All that is done with dma-bufs is seen; constant after load. */
-static bool are_seen;
+/* All hooks that tell of dma-bufs are there; constant after load. */
+static bool all_hooked;
 
 /* Never 0, which stands for none. */
 static u32 number_of(const struct dma_buf *buf)
@@ -70,7 +52,7 @@ static u32 half_of_current(void)
 	return (unsigned long)current;
 }
 
-/* Of two with one entry the newer one's is kept: see dod_dmabuf_is_lent(). */
+/* Of two with one entry the newer one is kept: see dod_dmabuf_is_lent(). */
 static void lend(u32 number)
 {
 	u32 *entry = &lent[number % ARRAY_SIZE(lent)], old = READ_ONCE(*entry);
@@ -80,7 +62,7 @@ static void lend(u32 number)
 			break;
 }
 
-/* Has its exporter a file of its own, through which user space gets at it? */
+/* Has its exporter a file of its own, through which user space can map it? */
 static bool is_reached_otherwise(const struct dma_buf *buf)
 {
 	char name[DOD_NAME_CHARS];
@@ -89,23 +71,11 @@ static bool is_reached_otherwise(const struct dma_buf *buf)
 	return dod_is_lending_exporter(name);
 }
 
-/**
- * dod_dmabuf_start() - before the first event
- * @seen: all hooks are there that tell of dma-bufs
- *
- * Context: process.
- */
 void dod_dmabuf_start(bool seen)
 {
-	are_seen = seen;
+	all_hooked = seen;
 }
 
-/**
- * dod_dmabuf_map() - a driver begins to map a dma-buf that it imports
- * @buf: the dma-buf
- *
- * Context: process.
- */
 void dod_dmabuf_map(const struct dma_buf *buf)
 {
 	u32 number = number_of(buf);
@@ -118,26 +88,11 @@ void dod_dmabuf_map(const struct dma_buf *buf)
 		WRITE_ONCE(any_mapping, true);
 }
 
-/**
- * dod_dmabuf_mmap() - user space begins to map a dma-buf
- * @buf: the dma-buf
- *
- * Context: process.
- */
 void dod_dmabuf_mmap(const struct dma_buf *buf)
 {
 	lend(number_of(buf));
 }
 
-/**
- * dod_dmabuf_of_current() - which dma-buf does this task map, if it maps one?
- *
- * The last one, in fact: whether it still does, the stack tells.
- *
- * Context: any.
- *
- * Return: its number, 0 if that is not known.
- */
 u32 dod_dmabuf_of_current(void)
 {
 	u64 word;
@@ -148,19 +103,11 @@ u32 dod_dmabuf_of_current(void)
 	return word >> 32 == half_of_current() ? (u32)word : 0;
 }
 
-/**
- * dod_dmabuf_is_lent() - can, or could, user space write to a dma-buf?
- * @number: which; 0 for one that is not known
- *
- * Context: any.
- *
- * Return: true also if that is not known.
- */
 bool dod_dmabuf_is_lent(u32 number)
 {
 	u32 entry = READ_ONCE(lent[number % ARRAY_SIZE(lent)]);
 
-	return !number || !are_seen ||
+	return !number || !all_hooked ||
 	       (entry && (s32)(entry - number) >= 0);
 }
 

@@ -1,40 +1,191 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What is a fault. */
+/*
+ * What is a fault: what attach/, guard/, report/ and the front door call. owner/ calls
+ * through struct dod_judge_ops instead.
+ *
+ * Context: any but NMI, no lock of ours held, where nothing else is said.
+ */
 #ifndef DOD_JUDGE_H
 #define DOD_JUDGE_H
 
-#include <linux/mempool.h>
-
 #include "../dma_owner_debug.h"
+#include "../base/mapped_pages.h"
 #include "../report/report.h"
 
+#include <linux/mempool.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
 
+struct dma_buf;
+
+/**
+ * dod_map_checks_start() - learn what the map-time checks need to know of the machine
+ *
+ * Called once at load, before the first hook. Context: process.
+ */
 void dod_map_checks_start(void);
-void dod_checks_single(const struct dod_mapping *m, const void *addr);
-bool dod_checks_before(const struct dod_call *call, struct dod_mapping *m);
-void dod_checks_after(const struct dod_call *call, const struct dod_mapping *m);
-bool dod_checks_own_data(const struct dod_mapping *m);
-bool dod_checks_own_lines(const struct dod_call *call, const struct dod_mapping *m);
+
+/**
+ * dod_wires_set() - which address lines devices really have
+ * @val: comma-separated <glob>:<bits>; empty for none
+ *
+ * Called when the parameter wires is written. Context: process, the lock of the
+ * parameters held.
+ *
+ * Return: 0, or -EINVAL after a line that says what is wrong; the list in force stays then.
+ */
 int dod_wires_set(const char *val);
-u64 dod_checks_wires(const struct dod_device *d);
 
+/**
+ * dod_judge_start() - watch frees and buses, and begin the periodic scans
+ *
+ * Called at load, after the hooks. Context: process, may sleep.
+ */
+void dod_judge_start(void);
 
-void dod_free_object(const void *ptr, unsigned long ip);
+/**
+ * dod_judge_stop() - stop what dod_judge_start() has started
+ *
+ * Called when no hook runs any more and no device owns anything. Context: process, may
+ * sleep.
+ */
+void dod_judge_stop(void);
+
+/* === free.c =============================================================== */
+
+void dod_free_mapped_object(const void *ptr, unsigned long ip);
+void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip);
+
+/**
+ * dod_free_object() - an object of kmalloc() or of a slab cache is about to be freed
+ * @ptr: the object; may be NULL
+ * @ip: return address of the function that frees it
+ *
+ * Called for each free: returns at once for memory that was never mapped. Context: any.
+ */
+static inline void dod_free_object(const void *ptr, unsigned long ip)
+{
+	if (ZERO_OR_NULL_PTR(ptr))
+		return;
+	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
+	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
+	    dod_all_pages_are_mapped())
+		dod_free_mapped_object(ptr, ip);
+}
+
+/**
+ * dod_free_pages() - pages are about to be freed
+ * @page: the first one
+ * @order: how many, as a power of two
+ * @ip: return address of the function that frees them
+ *
+ * Called for each free, as dod_free_object(). Context: any.
+ */
+static __always_inline void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
+
+	do {
+		if (dod_page_is_mapped(i))
+			break;
+	} while (++i < end);
+	if (unlikely(i < end || dod_all_pages_are_mapped()) && !PageHighMem(page))
+		dod_free_mapped_pages(pfn, order, ip);
+}
+
+/**
+ * dod_free_to_pool() - an element is returned to a memory pool
+ * @element: the element; may be NULL
+ * @pool: the pool, which keeps or frees it
+ * @ip: return address of mempool_free()
+ *
+ * Context: any.
+ */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
-void dod_lifecycle_freed(const struct dod_mapping *m, const struct dod_range *range,
-			 const char *found);
-void dod_lifecycle_reused(const struct dod_mapping *leak, const struct dod_range *range,
-			  const struct dod_mapping *m);
-void dod_lifecycle_see(const struct bus_type *bus);
-void dod_check_shutdown(void);
-bool dod_describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size);
-int dod_lifecycle_start(void);
-void dod_lifecycle_stop(void);
 
-void dod_pending_report(const struct dod_pending *p, const struct dod_mapping *m,
-			enum dod_lost how, unsigned long at);
+/* === unbind.c, lookup.c =================================================== */
+
+/**
+ * dod_check_shutdown() - report which devices can still write to memory
+ *
+ * Called when the drivers' shutdown() have run and the system is about to go down.
+ * Context: process; preemption may be off.
+ */
+void dod_check_shutdown(void);
+
+/**
+ * dod_iommu_fault() - an IOMMU has stopped an access of a device
+ * @dev: the device, NULL if the IOMMU does not know
+ * @dma_addr: the address
+ *
+ * Prints what is, or was lately, mapped there. Context: any.
+ */
+void dod_iommu_fault(struct device *dev, u64 dma_addr);
+
+/**
+ * dod_describe_dma_addr() - say what is, or was lately, at a DMA address
+ * @device: the name of the device
+ * @dma_addr: the address
+ * @text: half a sentence is written there
+ * @size: its size
+ *
+ * Called when debugfs lookup is read. Context: process.
+ *
+ * Return: false if no device of that name has mapped memory.
+ */
+bool dod_describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size);
+
+/* === content.c, reads.c, lost_writes.c ==================================== */
+
+/**
+ * dod_content_invalidate_all() - content may change now, or may have changed, unseen
+ *
+ * Called where an access cannot be attributed. The content of what was mapped before, or
+ * a moment after, is not compared. Context: any, also NMI.
+ */
+void dod_content_invalidate_all(void);
+
+/**
+ * dod_reads_note() - remember a read that was allowed, and that may be half an x++
+ * @phys: first byte
+ * @size: bytes
+ * @ip: return address of the access
+ *
+ * Context: any; interrupts are off.
+ */
+void dod_reads_note(u64 phys, size_t size, unsigned long ip);
+
+/**
+ * dod_scan_writes_now() - look for writes that nobody syncs now, and not in some seconds
+ *
+ * Called when the parameter pending_after is written.
+ */
 void dod_scan_writes_now(void);
-void dod_pending_look_start(void);
-void dod_pending_look_stop(void);
+
+/* === dmabuf.c ============================================================= */
+
+/**
+ * dod_dmabuf_start() - before the first event of a dma-buf
+ * @seen: all hooks that tell of dma-bufs are there
+ *
+ * Context: process.
+ */
+void dod_dmabuf_start(bool seen);
+
+/**
+ * dod_dmabuf_map() - a driver is about to map a dma-buf that it imports
+ * @buf: the dma-buf
+ *
+ * Context: process.
+ */
+void dod_dmabuf_map(const struct dma_buf *buf);
+
+/**
+ * dod_dmabuf_mmap() - user space is about to map a dma-buf
+ * @buf: the dma-buf
+ *
+ * Context: process.
+ */
+void dod_dmabuf_mmap(const struct dma_buf *buf);
 
 #endif /* DOD_JUDGE_H */

@@ -1,49 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Accesses and mappings that depart from the letter of the DMA API and are not
- * reported. Each row names the function and the module that it is in, what it may do,
- * the code it was made for and the reason. Keep the list short: a row hides bugs.
- *
- * A function of that name elsewhere is somebody else's: it is no row's. What a row's
- * module has can be built into the kernel as well.
- */
-#ifndef DMA_OWNER_DEBUG_PERMISSIVE_H
-#define DMA_OWNER_DEBUG_PERMISSIVE_H
+/* What departs from the letter of the DMA API, and is not reported (rule 11). */
+#ifndef DOD_PERMISSIVE_H
+#define DOD_PERMISSIVE_H
 
 #include "../dma_owner_debug.h"
-#include "../base/stack.h"
-#include "../report/report.h"
-#include "dmabuf.h"
 
-#include <linux/dma-direction.h>
-#include <linux/kernel.h>
 #include <linux/string.h>
-#include <linux/types.h>
 
 /* Names as %ps prints them, "function [module]", without losing the module. */
 #define DOD_NAME_CHARS	192
 
-/*
- * Is a function, as %ps or KCSAN names it, one that begins so, and is it the kernel's
- * own or in that module? NULL: there is no such module.
+/**
+ * dod_is_function() - is it a function of the kernel's own, or split from it by the compiler?
+ * @function: as %ps names it
+ * @name: that function
+ *
+ * Return: false for functions of that name in a module.
  */
-static inline bool dod_row_matches(const char *function, const char *prefix,
-				   const char *module)
-{
-	const char *in = strchr(function, '[');
-	size_t len;
-
-	if (!strstarts(function, prefix))
-		return false;
-	if (!in)
-		return true;
-	if (!module)
-		return false;
-	len = strlen(module);
-	return !strncmp(in + 1, module, len) && in[1 + len] == ']';
-}
-
-/* Is it just that function of the kernel's own, or what the compiler has split from it? */
 static inline bool dod_is_function(const char *function, const char *name)
 {
 	size_t len = strlen(name);
@@ -53,337 +26,57 @@ static inline bool dod_is_function(const char *function, const char *name)
 }
 
 /**
- * struct dod_idiom - a row
+ * dod_permitted() - may a function access memory that a device owns?
+ * @function: the function, as %ps names it
+ * @caller: who called it, "" if that is not known
+ * @dir: how the device owns the memory; DMA_NONE for stale bytes
+ * @strict: only what works for the device itself
  *
- * @prefix:	of the function that accesses the memory, inlined or not
- * @module:	the module it is in; NULL if it can only be built in
- * @dirs:	directions it is allowed for, as a mask of BIT(dma_data_direction)
- * @core:	it works for the device itself: allowed with strict=1, too
- * @caller:	only for that function of the kernel's own; NULL for all
+ * Asked before an access is reported.
+ *
+ * Return: whether one of the rows says so.
  */
-struct dod_idiom {
-	const char *prefix, *module;
-	u8 dirs;
-	bool core;
-	const char *caller;
-};
-
-/* Bytes that no device owns any more, and that are stale. To write them is legal anyway. */
-#define DOD_STALE_BYTES BIT(DMA_NONE)
-
-#define DOD_ANY_DIR (BIT(DMA_TO_DEVICE) | BIT(DMA_FROM_DEVICE) | \
-		     BIT(DMA_BIDIRECTIONAL) | DOD_STALE_BYTES)
-
-static const struct dod_idiom dod_idioms[] = {
-	/*
-	 * kernel/dma/swiotlb.c copies between a buffer and its bounce slot, on
-	 * behalf of the device. Our hooks run before it hands back and after it
-	 * hands over, but another mapping of the same memory, which is legal,
-	 * may own the bytes meanwhile.
-	 */
-	{ "swiotlb_", NULL, DOD_ANY_DIR, .core = true },
-	{ "__swiotlb_", NULL, DOD_ANY_DIR, .core = true },
-	/* The same, where that copy is a tail call of kernel/dma/mapping.c's. */
-	{ "dma_map_", NULL, DOD_ANY_DIR, .core = true },
-	{ "__dma_map_", NULL, DOD_ANY_DIR, .core = true },
-	{ "dma_unmap_", NULL, DOD_ANY_DIR, .core = true },
-	{ "dma_sync_", NULL, DOD_ANY_DIR, .core = true },
-	{ "__dma_sync_", NULL, DOD_ANY_DIR, .core = true },
-	{ "dma_direct_", NULL, DOD_ANY_DIR, .core = true },
-	{ "iommu_dma_", NULL, DOD_ANY_DIR, .core = true },
-	/*
-	 * drivers/iommu/io-pgtable-arm.c maps a page table TO_DEVICE once, writes entries
-	 * whenever they change, and syncs them: rule 4. Only then, arm_lpae_install_table()
-	 * sets a bit that is its own (ARM_LPAE_PTE_SW_SYNC), and that no walker reads.
-	 */
-	{ "__arm_lpae_", NULL, BIT(DMA_TO_DEVICE) },
-	{ "arm_lpae_", NULL, BIT(DMA_TO_DEVICE) },
-	/*
-	 * drivers/md/md-bitmap.c sets bits in pages of its own while an earlier
-	 * write of the same page is in flight, and writes the page again later:
-	 * as writeback does without stable pages (rule 8).
-	 */
-	{ "md_bitmap_", "md_mod", BIT(DMA_TO_DEVICE) },
-	{ "bitmap_update_sb", "md_mod", BIT(DMA_TO_DEVICE) },
-	{ "bitmap_daemon_work", "md_mod", BIT(DMA_TO_DEVICE) },
-	/*
-	 * net/core/skbuff.c copies the whole headroom of a packet with it, and what of
-	 * struct skb_shared_info nobody has set: bytes of the packet's page that were not
-	 * synced, and that nobody looks at in the copy.
-	 */
-	{ "pskb_expand_head", NULL, DOD_STALE_BYTES },
-	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy" },
-	{ "skb_copy_bits", NULL, DOD_STALE_BYTES, .caller = "skb_copy_expand" },
-	/*
-	 * drivers/net/wireless/intel/iwlwifi/fw/paging.c maps the pages of its firmware
-	 * before it fills them and syncs them, and the firmware is told of them then.
-	 * iwl_init_paging() is what the others are inlined into.
-	 */
-	{ "iwl_fill_paging_mem", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
-	{ "iwl_save_fw_paging", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
-	{ "iwl_init_paging", "iwlwifi", BIT(DMA_BIDIRECTIONAL) },
-	/*
-	 * drivers/net/ethernet/freescale/dpaa2/dpaa2-eth.c has what it needs for the unmap
-	 * in the buffer, in words that the device does not write.
-	 */
-	{ "dpaa2_eth_free_tx_fd", "fsl_dpaa2_eth", BIT(DMA_BIDIRECTIONAL) },
-	/*
-	 * drivers/net/wireless/ath/ath9k/recv.c clears the status in a buffer that it has
-	 * mapped, syncs that much for the device, and only then tells it of the buffer.
-	 */
-	{ "ath_rx_edma_buf_link", "ath9k", BIT(DMA_BIDIRECTIONAL) },
-	/*
-	 * drivers/crypto/talitos.c links a descriptor to the one before it, and syncs it.
-	 * dma_map_request() is inlined into talitos_submit().
-	 */
-	{ "dma_map_request", "talitos", BIT(DMA_BIDIRECTIONAL) },
-	{ "talitos_submit", "talitos", BIT(DMA_BIDIRECTIONAL) },
-	/*
-	 * drivers/md/dm-integrity.c writes tags to a buffer of dm-bufio's that is being
-	 * written to the disk: it is dirty again, and written again after that (rule 8).
-	 */
-	{ "dm_integrity_rw_tag", "dm_integrity", BIT(DMA_TO_DEVICE) },
-};
-
-/*
- * Is an access by a function, as %ps names it, to such memory one of the rows? @dir is
- * DMA_NONE for stale bytes; @caller is who called the function, "" if that is not known.
- */
-static inline bool dod_permitted(const char *function, const char *caller, u8 dir,
-				 bool strict)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
-		const struct dod_idiom *idiom = &dod_idioms[i];
-
-		if ((idiom->dirs & BIT(dir)) && (idiom->core || !strict) &&
-		    dod_row_matches(function, idiom->prefix, idiom->module) &&
-		    (!idiom->caller || dod_is_function(caller, idiom->caller)))
-			return true;
-	}
-	return false;
-}
-
-/* Has a function that is one of the rows mapped the memory, for itself? */
-static inline bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
-{
-	char name[DOD_NAME_CHARS];
-	unsigned int f, i;
-
-	for (f = 0; f < m->map.nr_frames; f++) {
-		dod_function_name(m->map_frames[f], name, sizeof(name));
-		for (i = 0; i < ARRAY_SIZE(dod_idioms); i++) {
-			const struct dod_idiom *idiom = &dod_idioms[i];
-
-			if (!idiom->core && (idiom->dirs & BIT(dir)) &&
-			    dod_row_matches(name, idiom->prefix, idiom->module))
-				return true;
-		}
-	}
-	return false;
-}
+bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict);
 
 /**
- * struct dod_map_idiom - a mapping that is not reported
+ * dod_mapped_by_idiom() - has a function that may access the memory mapped it for itself?
+ * @m: the mapping, or a copy of it
+ * @dir: how the device owns the memory
  *
- * @type:	what it would be reported as
- * @prefix:	of a function in the stack of the mapping, which maps such memory only
- * @module:	the module it is in; NULL if it can only be built in
- * @kinds:	which mappings, as a mask of BIT(enum dod_kind); 0 for all
- * @lent:	only of dma-bufs that user space can reach: see dmabuf.c
- * @both:	only of what the device reads and writes, DMA_BIDIRECTIONAL
+ * Asked where accesses are reported before it is known who makes them.
+ *
+ * Return: whether such a function is in the stack of the mapping.
  */
-struct dod_map_idiom {
-	u8 type;
-	const char *prefix, *module;
-	u8 kinds;
-	bool lent, both;
-};
-
-static const struct dod_map_idiom dod_map_idioms[] = {
-	/*
-	 * drivers/dma-buf/dma-buf.c: every importer of a buffer maps all of it,
-	 * and a fence says whose turn it is.
-	 */
-	{ DOD_R_OVERLAPPING_MAPPING, "dma_buf_map_attachment" },
-	/*
-	 * block/blk-merge.c: a segment of a request can span pages that follow
-	 * each other by chance, and drivers map it as one.
-	 */
-	{ DOD_R_NOT_CONTIGUOUS, "blk_mq_" },
-	{ DOD_R_NOT_CONTIGUOUS, "__blk_mq_" },
-	{ DOD_R_NOT_CONTIGUOUS, "scsi_queue_rq", "scsi_mod" },
-	/*
-	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
-	 * are unmapped when they come back; the pool waits for them.
-	 */
-	{ DOD_R_LEAK_AT_UNBIND, "page_pool_" },
-	{ DOD_R_LEAK_AT_UNBIND, "__page_pool_" },
-	/*
-	 * drivers/dma-buf/heaps: user space that has mapped the buffer writes to it
-	 * whenever it likes.
-	 */
-	{ DOD_R_TO_DEVICE_CHANGED, "dma_buf_map_attachment", .lent = true },
-	/*
-	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
-	 * itself, which are mapped DMA_TO_DEVICE all the same.
-	 */
-	{ DOD_R_TO_DEVICE_CHANGED, "__arm_lpae_" },
-	{ DOD_R_TO_DEVICE_CHANGED, "arm_lpae_" },
-	{ DOD_R_TO_DEVICE_CHANGED, "__arm_v7s_" },
-	/*
-	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a
-	 * software bit of a new table's entry is set after its flush, and no hardware
-	 * looks at it.
-	 */
-	{ DOD_R_CPU_WRITE, "iommu_pages_start_incoherent" },
-	{ DOD_R_TO_DEVICE_CHANGED, "iommu_pages_start_incoherent" },
-	/*
-	 * drivers/gpu/drm/ttm/ttm_pool.c maps the pages of a buffer object for as
-	 * long as they live, for a GPU that snoops; fences say whose turn it is.
-	 */
-	{ DOD_R_CPU_READ, "ttm_pool_", "ttm" },
-	{ DOD_R_CPU_WRITE, "ttm_pool_", "ttm" },
-	/*
-	 * drivers/mmc/host/sdhci.c has a bounce buffer of its own, which it fills and syncs
-	 * for the card (sdhci_pre_dma_transfer()), and syncs for the CPU only to read it.
-	 */
-	{ DOD_R_CPU_WRITE, "sdhci_setup_host", "sdhci", .both = true },
-	/*
-	 * drivers/crypto/caam writes a new key, and descriptors with it, to what it has
-	 * mapped for as long as a transform lives, and syncs them. Meanwhile no request
-	 * uses them. What the device writes there, keys that it has derived, the CPU does
-	 * not read; what it reads, as how long a descriptor is, the device does not write.
-	 */
-	{ DOD_R_CPU_WRITE, "caam_init_common", "caam_jr", .both = true },
-	{ DOD_R_CPU_READ, "caam_init_common", "caam_jr", .both = true },
-	{ DOD_R_CPU_WRITE, "caam_aead_init", "caam_jr", .both = true },
-	{ DOD_R_CPU_READ, "caam_aead_init", "caam_jr", .both = true },
-	{ DOD_R_CPU_WRITE, "caam_hash_cra_init", "caam_jr", .both = true },
-	{ DOD_R_CPU_READ, "caam_hash_cra_init", "caam_jr", .both = true },
-	{ DOD_R_CPU_WRITE, "caam_cra_init", "dpaa2_caam", .both = true },
-	{ DOD_R_CPU_READ, "caam_cra_init", "dpaa2_caam", .both = true },
-	{ DOD_R_CPU_WRITE, "caam_hash_cra_init", "dpaa2_caam", .both = true },
-	{ DOD_R_CPU_READ, "caam_hash_cra_init", "dpaa2_caam", .both = true },
-	{ DOD_R_CPU_WRITE, "caam_drv_ctx_init", "caam", .both = true },
-	{ DOD_R_CPU_READ, "caam_drv_ctx_init", "caam", .both = true },
-	/*
-	 * drivers/crypto/talitos.c maps the table of a request before it fills it, and
-	 * syncs that before it submits the request.
-	 */
-	{ DOD_R_CPU_WRITE, "talitos_edesc_alloc", "talitos", .both = true },
-	{ DOD_R_CPU_READ, "talitos_edesc_alloc", "talitos", .both = true },
-	/*
-	 * A UART's transmit ring is mapped for as long as the port is open, and synced
-	 * where it is sent. What it still holds when the port is closed is thrown away on
-	 * purpose (drivers/tty/serial: 8250_dma.c, sh-sci.c, samsung_tty.c, atmel_serial.c).
-	 */
-	{ DOD_R_CPU_WRITE, "serial8250_request_dma", "8250_base" },
-	{ DOD_R_CPU_WRITE, "sci_request_dma", "sh_sci" },
-	{ DOD_R_CPU_WRITE, "s3c24xx_serial_request_dma", "samsung_tty" },
-	{ DOD_R_CPU_WRITE, "atmel_prepare_tx_" },
-	/*
-	 * net/sunrpc/xprtrdma maps its buffers once, writes to them, and registers them with
-	 * the device, which maps them again, and reads them there.
-	 */
-	{ DOD_R_CPU_WRITE, "__rpcrdma_regbuf_dma_map", "rpcrdma" },
-	/*
-	 * User space fills what drivers/firewire and drivers/accel/qaic have mapped for it,
-	 * and they sync what it submits. The rest was never sent.
-	 */
-	{ DOD_R_TO_DEVICE_CHANGED, "fw_iso_buffer_map_dma", "firewire_core" },
-	{ DOD_R_TO_DEVICE_CHANGED, "qaic_", "qaic" },
-	/*
-	 * drivers/virtio/virtio_ring.c maps the parts of a request one by one, and the
-	 * answer may be shorter than the room for it.
-	 */
-	{ DOD_R_DEVICE_WROTE_NOTHING, "virtqueue_add", "virtio_ring" },
-	/*
-	 * drivers/scsi/scsi_lib.c has the block layer copy what does not fill cache
-	 * lines, on machines that are not coherent: only one that is asks for less. What
-	 * scsi_dma_map() maps is a request's memory, whoever calls it when; esp_scsi.c
-	 * does in its interrupt. Others map the list themselves while they queue the
-	 * request, or have virtio_ring.c map it piece by piece; what else they map there
-	 * is their own. (The answers of virtio_scsi.c are in pages of the block layer.)
-	 */
-	{ DOD_R_CACHELINE_SHARING, "scsi_dma_map", "scsi_mod", BIT(DOD_SG) },
-	{ DOD_R_CACHELINE_SHARING, "scsi_queue_rq", "scsi_mod", BIT(DOD_SG) },
-	{ DOD_R_CACHELINE_SHARING, "virtscsi_queuecommand", "virtio_scsi" },
-};
-
-/* The row that a function, as %ps names it, is of for such a mapping; NULL if none. */
-static inline const struct dod_map_idiom *dod_map_row(u8 type, u8 kind,
-						      const char *function)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(dod_map_idioms); i++) {
-		const struct dod_map_idiom *idiom = &dod_map_idioms[i];
-
-		if (idiom->type == type && (!idiom->kinds || (idiom->kinds & BIT(kind))) &&
-		    dod_row_matches(function, idiom->prefix, idiom->module))
-			return idiom;
-	}
-	return NULL;
-}
-
-/* Is one of the rows in the stack of a mapping? Only asked before a report. */
-static inline bool dod_map_permitted(u8 type, const struct dod_mapping *m)
-{
-	const struct dod_map_idiom *idiom;
-	char name[DOD_NAME_CHARS];
-	unsigned int f;
-
-	for (f = 0; f < m->map.nr_frames; f++) {
-		dod_function_name(m->map_frames[f], name, sizeof(name));
-		idiom = dod_map_row(type, m->kind, name);
-		if (idiom && (!idiom->lent || dod_dmabuf_is_lent(m->dmabuf)) &&
-		    (!idiom->both || m->dir == DMA_BIDIRECTIONAL))
-			return true;
-	}
-	return false;
-}
+bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir);
 
 /**
- * struct dod_lending_exporter - a dma-buf that user space may reach, unseen
+ * dod_map_permitted() - is a mapping not to be reported?
+ * @type: what it would be reported as, enum dod_report_type
+ * @m: the mapping, or a copy of it
  *
- * @prefix:	of the exporter's map_dma_buf()
- * @module:	the module it is in; NULL if it can only be built in
+ * Asked only before a report: it looks up the names of all frames.
+ *
+ * Return: whether one of the rows is in the stack of the mapping.
  */
-struct dod_lending_exporter {
-	const char *prefix, *module;
-};
+bool dod_map_permitted(u8 type, const struct dod_mapping *m);
 
-/* Their own files can be mapped, and are seldom the dma-buf's. */
-static const struct dod_lending_exporter dod_lending_exporters[] = {
-	/* drivers/gpu/drm */
-	{ "drm_gem_", "drm" },
-	{ "amdgpu_dma_buf_", "amdgpu" },
-	{ "armada_gem_", "armada" },
-	{ "i915_gem_", "i915" },
-	{ "omap_gem_", "omapdrm" },
-	{ "tegra_gem_", "tegra_drm" },
-	{ "virtgpu_gem_", "virtio_gpu" },
-	{ "xe_dma_buf_", "xe" },
-	/* drivers/media/common/videobuf2 */
-	{ "vb2_dc_", "videobuf2_dma_contig" },
-	{ "vb2_dma_sg_", "videobuf2_dma_sg" },
-	{ "vb2_vmalloc_", "videobuf2_vmalloc" },
-	/* drivers/xen */
-	{ "dmabuf_exp_ops_", "xen_gntdev" },
-};
+/**
+ * dod_is_lending_exporter() - can user space write to an exporter's dma-bufs unseen?
+ * @function: the exporter's map_dma_buf(), as %ps names it
+ *
+ * Return: true for drivers whose own files map the memory.
+ */
+bool dod_is_lending_exporter(const char *function);
 
-/* Is a function, as %ps names it, the map_dma_buf() of one of them? */
-static inline bool dod_is_lending_exporter(const char *function)
-{
-	unsigned int i;
+/**
+ * dod_is_own_data() - is the driver's own data in what it maps DMA_TO_DEVICE?
+ * @m: the mapping, or a copy of it; its device may be gone
+ *
+ * Asked when it is mapped and again before a report: drivers may set their driver data
+ * after they have mapped it.
+ *
+ * Return: true if the mapping is to be excused, and not to be poisoned.
+ */
+bool dod_is_own_data(const struct dod_mapping *m);
 
-	for (i = 0; i < ARRAY_SIZE(dod_lending_exporters); i++)
-		if (dod_row_matches(function, dod_lending_exporters[i].prefix,
-				    dod_lending_exporters[i].module))
-			return true;
-	return false;
-}
-
-#endif /* DMA_OWNER_DEBUG_PERMISSIVE_H */
+#endif /* DOD_PERMISSIVE_H */

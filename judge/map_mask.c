@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rows of map.c: DMA addresses that the device cannot reach, by its mask, its bus and the
+ * address lines that the user declared; and advice about how devices are set up.
+ *
+ * wires_lock protects what the user declared. It nests in owner/'s devices_lock.
+ */
+#include "../base/compat.h"
+#include "../base/params.h"
+#include "internal.h"
+#include "judge.h"
+
+#include <linux/dma-direct.h>
+#include <linux/glob.h>
+#include <linux/iommu.h>
+#include <linux/pci.h>
+#include <linux/property.h>
+
+/* === Wires ================================================================ */
+
+#define NR_WIRES	16
+#define GLOB_CHARS	64
+
+struct wires {
+	unsigned int bits;
+	char glob[GLOB_CHARS];
+};
+
+static struct wires wires[NR_WIRES];	/* wires_lock */
+static unsigned int nr_wires;		/* wires_lock */
+static DEFINE_RAW_SPINLOCK(wires_lock);
+
+/* <glob>:<bits>. Names of PCI devices have colons as well. */
+static int parse_wires(char *item, struct wires *w)
+{
+	char *colon = strrchr(item, ':');
+
+	if (colon)
+		*colon = '\0';
+	if (colon && !kstrtouint(colon + 1, 10, &w->bits) && w->bits && w->bits <= 64 &&
+	    *item && strscpy(w->glob, item, GLOB_CHARS) >= 0)
+		return 0;
+	pr_err("wires is <device or driver glob>:<bits from 1 to 64>, as in wires=*edu*:28, not \"%s%s%s\"\n",
+	       item, colon ? ":" : "", colon ? colon + 1 : "");
+	return -EINVAL;
+}
+
+int dod_wires_set(const char *val)
+{
+	static struct wires new[NR_WIRES];
+	char copy[512], *rest = copy, *item;
+	unsigned int nr = 0;
+	unsigned long flags;
+
+	if (strscpy(copy, val, sizeof(copy)) < 0) {
+		pr_err("wires has more than %zu characters\n", sizeof(copy) - 1);
+		return -EINVAL;
+	}
+	while ((item = strsep(&rest, ","))) {
+		item = strim(item);
+		if (!*item)
+			continue;
+		if (nr == NR_WIRES) {
+			pr_err("wires has more than %d items\n", NR_WIRES);
+			return -EINVAL;
+		}
+		if (parse_wires(item, &new[nr++]))
+			return -EINVAL;
+	}
+	raw_spin_lock_irqsave(&wires_lock, flags);
+	memcpy(wires, new, sizeof(wires));
+	nr_wires = nr;
+	raw_spin_unlock_irqrestore(&wires_lock, flags);
+	return 0;
+}
+
+static bool name_matches(const char *glob, const char *name)
+{
+	return IS_ENABLED(CONFIG_GLOB) ? glob_match(glob, name) :
+					 !strcmp(glob, name);
+}
+
+u64 dod_wires_of(const struct dod_device *d)
+{
+	u64 highest = U64_MAX;
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&wires_lock, flags);
+	for (i = 0; i < nr_wires; i++)
+		if (name_matches(wires[i].glob, d->name) ||
+		    name_matches(wires[i].glob, d->driver_name)) {
+			highest = DMA_BIT_MASK(wires[i].bits);
+			break;
+		}
+	raw_spin_unlock_irqrestore(&wires_lock, flags);
+	return highest;
+}
+
+/* === Rows ================================================================= */
+
+/*
+ * Allocations go by the coherent mask. But behind an IOMMU dma_alloc_pages() allocates
+ * a page anywhere, and maps it (dma_common_alloc_pages()).
+ */
+static bool goes_by_coherent_mask(const struct dod_call *call)
+{
+	return call->allocated && (call->kind == DOD_SG || dod_maps_directly(call->dev));
+}
+
+bool dod_check_mask(const struct dod_call *call, const struct dod_mapping *m,
+		    struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+	bool coherent = goes_by_coherent_mask(call);
+	u64 mask = coherent ? call->dev->coherent_dma_mask : d->mask;
+	u64 bus_limit = d->bus_limit ?: U64_MAX;
+	u64 wired = READ_ONCE(d->wires), last = dod_dma_last(m);
+
+	if (likely(last <= mask && last <= bus_limit && last <= wired))
+		return false;
+	if (last > wired) {
+		u64 cut = max(m->dma_addr, wired + 1);
+
+		dod_finding_add(f, "It ends at 0x%llx, but only %d address lines are wired (parameter wires).\n",
+				last, fls64(wired));
+		dod_finding_add(f, "The device may access 0x%llx instead of 0x%llx.\n",
+				cut & wired, cut);
+	}
+	if (last > mask)
+		dod_finding_add(f, "It ends at 0x%llx, above the device's %smask 0x%llx.\n",
+				last, coherent ? "coherent " : "", mask);
+	if (last > bus_limit)
+		dod_finding_add(f, "It ends at 0x%llx, above the limit of its bus, 0x%llx.\n",
+				last, bus_limit);
+	return true;
+}
+
+bool dod_check_mask_never_set(const struct dod_call *call, const struct dod_mapping *m,
+			      struct dod_finding *f)
+{
+	if (likely(!m->bounced) || m->device->mask != DMA_BIT_MASK(32) ||
+	    !dod_maps_directly(call->dev) ||
+	    phys_to_dma(call->dev, m->last) <= m->device->mask)
+		return false;
+	dod_finding_add(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
+	return true;
+}
+
+bool dod_check_mask_wider_than_bus(const struct dod_call *call, const struct dod_mapping *m,
+				   struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+
+	if (likely(!d->bus_limit) || d->mask <= d->bus_limit)
+		return false;
+	dod_finding_add(f, "its mask is 0x%llx, but its bus carries no more than 0x%llx",
+			d->mask, d->bus_limit);
+	return true;
+}
+
+bool dod_check_mask_untested(const struct dod_call *call, const struct dod_mapping *m,
+			     struct dod_finding *f)
+{
+	const struct dod_device *d = m->device;
+
+	if (d->mask <= DMA_BIT_MASK(32) || d->highest > DMA_BIT_MASK(32) ||
+	    dod_ago(m->map.when, d->since) <
+	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
+		return false;
+	dod_finding_add(f, "its mask has %d address bits, but no address above 4 GiB was used yet",
+			fls64(d->mask));
+	return true;
+}
+
+__printf(2, 3)
+static void differs(struct dod_finding *f, const char *fmt, ...)
+{
+	struct va_format what = { .fmt = fmt };
+	va_list args;
+
+	if (!f->text[0])
+		dod_finding_add(f, "it has no firmware node, and its DMA configuration is not its parent's");
+	va_start(args, fmt);
+	what.va = &args;
+	dod_finding_add(f, "; %pV", &what);
+	va_end(args);
+}
+
+/* PCI devices have the configuration of the host bridge, whose child they are. */
+bool dod_check_config_not_inherited(const struct dod_call *call,
+				    const struct dod_mapping *m, struct dod_finding *f)
+{
+	struct device *dev = call->dev, *parent = dev->parent;
+
+	if (likely(dev_fwnode(dev) || dev->of_node || dev_is_pci(dev)) ||
+	    !parent || !parent->dma_mask)
+		return false;
+	if (dev_is_dma_coherent(dev) != dev_is_dma_coherent(parent))
+		differs(f, "it is %scoherent", dev_is_dma_coherent(dev) ? "" : "not ");
+	if (dev->bus_dma_limit != parent->bus_dma_limit)
+		differs(f, "bus limit 0x%llx, not 0x%llx", dev->bus_dma_limit,
+			parent->bus_dma_limit);
+	if (dev->dma_range_map != parent->dma_range_map)
+		differs(f, "%s dma-ranges", dev->dma_range_map ? "other" : "no");
+	if (dma_get_mask(dev) != dma_get_mask(parent))
+		differs(f, "mask 0x%llx, not 0x%llx", dma_get_mask(dev),
+			dma_get_mask(parent));
+	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
+		differs(f, "another IOMMU domain");
+	return f->text[0];
+}
