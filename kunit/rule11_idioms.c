@@ -13,7 +13,7 @@
 #include <linux/vmalloc.h>
 
 #include "kt.h"
-#include "../judge/permissive.h"
+#include "../judge/permissive_rows.h"
 
 #if IS_BUILTIN(CONFIG_SCSI)
 #include <scsi/scsi_cmnd.h>
@@ -103,12 +103,12 @@ static void access_rows_match_exactly(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *name = names[i].function;
 
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, false),
+		KUNIT_EXPECT_EQ_MSG(test, is_permitted_access(name, "", DMA_TO_DEVICE, false),
 				    names[i].permitted, "%s", name);
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(name, "", DMA_TO_DEVICE, true),
+		KUNIT_EXPECT_EQ_MSG(test, is_permitted_access(name, "", DMA_TO_DEVICE, true),
 				    names[i].strictly, "%s, strict=1", name);
 	}
-	KUNIT_EXPECT_FALSE(test, dod_permitted("md_bitmap_x [md_mod]", "", DMA_FROM_DEVICE, false));
+	KUNIT_EXPECT_FALSE(test, is_permitted_access("md_bitmap_x [md_mod]", "", DMA_FROM_DEVICE, false));
 }
 
 static void direction_rows_match_exactly(struct kunit *test)
@@ -144,10 +144,10 @@ static void direction_rows_match_exactly(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		KUNIT_EXPECT_EQ_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+		KUNIT_EXPECT_EQ_MSG(test, is_permitted_access(rows[i].function, rows[i].caller,
 							rows[i].dir, false),
 				    rows[i].permitted, "row %u", i);
-		KUNIT_EXPECT_FALSE_MSG(test, dod_permitted(rows[i].function, rows[i].caller,
+		KUNIT_EXPECT_FALSE_MSG(test, is_permitted_access(rows[i].function, rows[i].caller,
 							   rows[i].dir, true), "row %u", i);
 	}
 }
@@ -188,12 +188,12 @@ static void mapping_rows_match_exactly(struct kunit *test)
 	};
 	unsigned int i;
 
-	KUNIT_EXPECT_TRUE(test, dod_is_lending_exporter("drm_gem_map_dma_buf [drm]"));
-	KUNIT_EXPECT_TRUE(test, dod_is_lending_exporter("vb2_dc_dmabuf_ops_map"));
-	KUNIT_EXPECT_FALSE(test, dod_is_lending_exporter("drm_gem_map_dma_buf [usb_f_fs]"));
-	KUNIT_EXPECT_FALSE(test, dod_is_lending_exporter("system_heap_map_dma_buf"));
+	KUNIT_EXPECT_TRUE(test, is_lending_exporter("drm_gem_map_dma_buf [drm]"));
+	KUNIT_EXPECT_TRUE(test, is_lending_exporter("vb2_dc_dmabuf_ops_map"));
+	KUNIT_EXPECT_FALSE(test, is_lending_exporter("drm_gem_map_dma_buf [usb_f_fs]"));
+	KUNIT_EXPECT_FALSE(test, is_lending_exporter("system_heap_map_dma_buf"));
 	for (i = 0; i < ARRAY_SIZE(names); i++)
-		KUNIT_EXPECT_EQ_MSG(test, !!dod_map_row(names[i].type, names[i].kind,
+		KUNIT_EXPECT_EQ_MSG(test, !!find_map_row(names[i].type, names[i].kind,
 							names[i].function),
 				    names[i].permitted, "%u, %u, %s", names[i].type,
 				    names[i].kind, names[i].function);
