@@ -207,7 +207,7 @@ enum dod_mapping_kind {
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/stale.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
- * @mark:	where it is marked: see judge/lifecycle.c
+ * @mark:	where it is counted: see base/mapped_pages.c
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
  * @map:	who mapped it, with @map_frames
  * @sync:	who last synced some of it for the device, with @sync_frames (physical lock)
