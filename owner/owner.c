@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What each event of the DMA API changes: the table of transitions, and one change of the
- * owner of a range. The rules are those of Documentation/dma_owner_debug.rst.
+ * owner of a range. The rules are those of Documentation/design.rst.
  *
  * The caller holds the physical lock of the mapping. That of a spanning mapping does not
  * guard any shadow: dod_spanning_end() poisons its regions later.
