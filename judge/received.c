@@ -51,7 +51,9 @@ void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m)
 	c->redzone_nr = nr;
 	for (i = 0; i < nr; i++) {
 		c->bytes[i] = READ_ONCE(*(u8 *)phys_to_virt(start + i));
-		*state_of(c, i) = dod_mem_ops.state(start + i);
+		/* Of each granule once. */
+		if (!i || IS_ALIGNED(start + i, DOD_GRANULE))
+			*state_of(c, i) = dod_mem_ops.state(start + i);
 	}
 	m->content = c;
 }
