@@ -360,32 +360,6 @@ unsigned int dod_culprit_frame_of_free(const struct stack *stack, const struct d
 	return find_module_frame(stack, i, in + 1);
 }
 
-/**
- * dod_report_stack() - the stack of an access
- * @frames: filled in, DOD_REPORT_FRAMES at most
- * @ip: return address of the access, as the compiler gave it
- * @inner: the function that asked KASAN, or @ip
- *
- * It begins with the access: further in are only KASAN and the tool. Where the access is
- * not that of the function which asked KASAN, that function is @inner.
- *
- * Return: the number of frames.
- */
-unsigned int dod_report_stack(unsigned long *frames, unsigned long ip, unsigned long *inner)
-{
-	unsigned int nr = stack_trace_save(frames, DOD_REPORT_FRAMES, 0), i;
-
-	for (i = 1; i < nr; i++)
-		if (frames[i] == ip) {
-			*inner = frames[i - 1];
-			memmove(frames, frames + i, (nr - i) * sizeof(*frames));
-			return nr - i;
-		}
-	*inner = ip;
-	frames[0] = ip;
-	return 1;
-}
-
 /* Is it memory of an exporter, that drivers import? */
 bool dod_frames_of_dma_buf(const struct dod_mapping *m)
 {
