@@ -207,7 +207,7 @@ enum dod_mapping_kind {
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/stale.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
- * @mark:	where it is counted: see base/mapped_pages.c
+ * @counted_at: where base/mapped_pages.c counts it
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
  * @map:	who mapped it, with @map_frames
  * @sync:	who last synced some of it for the device, with @sync_frames (physical lock)
@@ -242,7 +242,7 @@ struct dod_mapping {
 	u8 freed_scans : 2;
 	u8 unseen;
 	u16 binding;
-	u32 mark, dmabuf;
+	u32 counted_at, dmabuf;
 
 	struct dod_who map, sync;
 	unsigned long map_frames[DOD_MAP_FRAMES];
@@ -279,12 +279,6 @@ static inline u64 dod_dma_last(const struct dod_mapping *m)
 
 /* Bytes for each byte of KASAN's shadow. */
 #define DOD_GRANULE	8
-
-/* Content is compared by blocks of so many bytes, and so many of them. */
-#define DOD_BLOCK	64U
-#define DOD_BLOCKS	64U
-/* So many bytes after a buffer are compared. */
-#define DOD_BYTES_AFTER	64U
 
 /**
  * struct dod_write - a write of the CPU, recorded where it was made

@@ -11,7 +11,7 @@
 /* A mapping of more pages is not counted: each free searches for it. */
 #define MOST_PAGES	512
 
-/* dod_mapping.mark: an index of dod_mapped_counts[], or one of these. */
+/* dod_mapping.counted_at: an index of dod_mapped_counts[], or one of these. */
 #define EACH_PAGE	((u32)DOD_NR_MAPPED_COUNTS)
 #define UNCOUNTED	((u32)DOD_NR_MAPPED_COUNTS + 1)
 
@@ -22,9 +22,9 @@ static void count(const struct dod_mapping *m, int by)
 {
 	unsigned long pfn;
 
-	if (m->mark < DOD_NR_MAPPED_COUNTS)
-		atomic_add(by, &dod_mapped_counts[m->mark]);
-	else if (m->mark == UNCOUNTED)
+	if (m->counted_at < DOD_NR_MAPPED_COUNTS)
+		atomic_add(by, &dod_mapped_counts[m->counted_at]);
+	else if (m->counted_at == UNCOUNTED)
 		atomic_add(by, &dod_nr_uncounted);
 	else
 		for (pfn = PHYS_PFN(m->start); pfn <= PHYS_PFN(m->last); pfn++)
@@ -42,11 +42,11 @@ void dod_mapped_pages_add(struct dod_mapping *m)
 
 	m->slab = folio_test_slab(folio);
 	if (folio == page_folio(pfn_to_page(last)))
-		m->mark = folio_pfn(folio) % DOD_NR_MAPPED_COUNTS;
+		m->counted_at = folio_pfn(folio) % DOD_NR_MAPPED_COUNTS;
 	else if (last - first < MOST_PAGES)
-		m->mark = EACH_PAGE;
+		m->counted_at = EACH_PAGE;
 	else
-		m->mark = UNCOUNTED;
+		m->counted_at = UNCOUNTED;
 	count(m, 1);
 }
 

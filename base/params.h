@@ -22,6 +22,10 @@ enum dod_content_param {
 	DOD_CONTENT_ON,
 };
 
+/* Content is compared by blocks of so many bytes, at most so many of a mapping. */
+#define DOD_BLOCK	64U
+#define DOD_BLOCKS	64U
+
 /* A list that is read as it was written. */
 struct dod_list {
 	char text[512];

@@ -10,6 +10,7 @@
 
 #include "../dma_owner_debug.h"
 #include "../base/memory.h"
+#include "../base/params.h"
 #include "../owner/judge_ops.h"
 #include "../report/report.h"
 #include "permissive.h"
@@ -84,6 +85,9 @@ dod_check_fn dod_check_overlap, dod_check_line_of_other_mapping, dod_check_line_
 void dod_learn_devres(void);
 
 /* === Content ============================================================== */
+
+/* So many bytes past the end of a buffer are compared. */
+#define DOD_BYTES_AFTER	64U
 
 /**
  * struct dod_content - what is known of a mapping's content (physical lock)
