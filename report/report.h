@@ -202,9 +202,8 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 
-/* An access trapped: its stack, for those who decide and for dod_report_access(). */
 /**
- * dod_report_stack() - the stack of an access
+ * dod_report_stack() - the stack of an access that trapped, for dod_report_access()
  * @frames: filled in, DOD_REPORT_FRAMES at most
  * @ip: return address of the access, as the compiler gave it
  * @inner: the function that asked KASAN, or @ip
