@@ -22,7 +22,7 @@
 
 /* === Parameters =========================================================== */
 
-/* Parameters whose change concerns a room. The table is in base/params.h. */
+/* Parameters whose change concerns a room. The list is base/params_list.h. */
 
 static int dedup_set(const char *val, const struct kernel_param *kp)
 {
@@ -83,11 +83,10 @@ DEFINE_LIST_OPS(off_drivers, dod_report_set_filter(DOD_BY_DRIVER, text));
 DEFINE_LIST_OPS(off_devices, dod_report_set_filter(DOD_BY_DEVICE, text));
 DEFINE_LIST_OPS(wires, set_wires(text));
 
-#define DEFINE_PARAM(name, type, value, ops, mode, text)			\
-	module_param_cb(name, &ops, &dod_params.name, mode);			\
+#define DOD_PARAM(name, type, value, ops, mode, text)			\
+	module_param_cb(name, &ops, &dod_params.name, mode);		\
 	MODULE_PARM_DESC(name, text);
-
-DOD_PARAMS(DEFINE_PARAM)
+#include "base/params_list.h"
 
 /* === Start and stop ======================================================= */
 

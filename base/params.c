@@ -14,9 +14,10 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#define PARAM_VALUE(name, type, value, ...)	.name = value,
-
-struct dod_params dod_params = { DOD_PARAMS(PARAM_VALUE) };
+struct dod_params dod_params = {
+#define DOD_PARAM(name, type, value, ...)	.name = value,
+#include "params_list.h"
+};
 
 static DEFINE_MUTEX(param_lock);
 

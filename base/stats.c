@@ -27,9 +27,6 @@ long dod_counter_read(enum dod_counter counter)
 	return sum;
 }
 
-#define COUNTER_NAME(id, name, ...)	\
-	[DOD_C_##id] = name,
-
 /**
  * dod_counter_name() - the name of a counter in debugfs
  * @counter: which
@@ -38,7 +35,11 @@ long dod_counter_read(enum dod_counter counter)
  */
 const char *dod_counter_name(enum dod_counter counter)
 {
-	static const char * const names[] = { DOD_COUNTERS(COUNTER_NAME) };
+	static const char * const names[] = {
+#define DOD_COUNTER(id, name, ...)	\
+		[DOD_C_##id] = name,
+#include "counters.h"
+	};
 
 	return names[counter];
 }
