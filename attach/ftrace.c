@@ -47,8 +47,7 @@ static HOOK_EVENT(on_free_nolock)
 /* mempool_free(element, pool) */
 static HOOK_EVENT(on_pool_free)
 {
-	dod_free_to_pool((void *)dod_arg(fregs, 0),
-				(mempool_t *)dod_arg(fregs, 1), caller);
+	dod_free_to_pool((void *)dod_arg(fregs, 0), (mempool_t *)dod_arg(fregs, 1), caller);
 }
 
 /* mempool_free_bulk(pool, elements, nr) */
@@ -151,14 +150,14 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[MAP_SG] = { "debug_dma_map_sg", dod_on_map_sg, .to_device = true },
 	[UNMAP_SG] = { "dma_unmap_sg_attrs", dod_on_unmap_sg },
 	[UNMAP_SG_LIST] = { "debug_dma_unmap_sg", dod_on_unmap_sg_list },
-	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync_cpu },
-	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_sync_prepare },
-	[SYNC_DEVICE] = { "debug_dma_sync_single_for_device", dod_on_sync_device,
-			  .to_device = true },
-	[SYNC_SG_CPU] = { DOD_SYNC_SG_FOR_CPU, dod_on_sync_sg_cpu },
-	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, dod_on_sync_sg_prepare },
-	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", dod_on_sync_sg_device,
-			     .to_device = true },
+	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync, .sync = DOD_SYNC_FOR_CPU },
+	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_sync, .sync = DOD_SYNC_PREPARE },
+	[SYNC_DEVICE] = { "debug_dma_sync_single_for_device", dod_on_sync, .to_device = true,
+			  .sync = DOD_SYNC_FOR_DEVICE },
+	[SYNC_SG_CPU] = { DOD_SYNC_SG_FOR_CPU, dod_on_sync_sg, .sync = DOD_SYNC_FOR_CPU },
+	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, dod_on_sync_sg, .sync = DOD_SYNC_PREPARE },
+	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", dod_on_sync_sg, .to_device = true,
+			     .sync = DOD_SYNC_FOR_DEVICE },
 	[ALLOC_PAGES] = { "debug_dma_alloc_pages", dod_on_alloc_pages, .to_device = true,
 			  .presence = OPTIONAL },
 	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL },

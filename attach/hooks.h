@@ -44,6 +44,7 @@ struct hook {
 	void (*event)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
 	bool to_device;		/* a device may own more after it */
 	u8 presence;		/* enum presence */
+	u8 sync;		/* enum dod_event, of a sync */
 	bool missing;		/* not hooked; set at load */
 	unsigned long ip;	/* of the hooked function, once it was called */
 	/*
@@ -78,12 +79,8 @@ HOOK_EVENT(dod_on_unmap_sg_list);
 HOOK_EVENT(dod_on_iova_unlink);
 HOOK_EVENT(dod_on_iova_destroy);
 HOOK_EVENT(dod_on_iova_free);
-HOOK_EVENT(dod_on_sync_cpu);
-HOOK_EVENT(dod_on_sync_prepare);
-HOOK_EVENT(dod_on_sync_device);
-HOOK_EVENT(dod_on_sync_sg_cpu);
-HOOK_EVENT(dod_on_sync_sg_prepare);
-HOOK_EVENT(dod_on_sync_sg_device);
+HOOK_EVENT(dod_on_sync);
+HOOK_EVENT(dod_on_sync_sg);
 HOOK_EVENT(dod_on_need_sync);
 
 /* === Arguments ============================================================ */

@@ -200,8 +200,10 @@ static bool allocates(unsigned long caller)
 	return result;
 }
 
-static void map_one(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs, u64 phys,
-		    size_t size, int dir, dma_addr_t dma_addr, unsigned long attrs)
+/* Inlined in both callers: each kernel has one of the two functions. */
+static __always_inline void map_one(struct hook *hook, unsigned long caller,
+				    struct ftrace_regs *fregs, u64 phys, size_t size, int dir,
+				    dma_addr_t dma_addr, unsigned long attrs)
 {
 	bool is_wrong = end_wrong(phys, false);
 	struct dod_call call;

@@ -130,20 +130,18 @@ HOOK_EVENT(dod_on_iova_free)
 /* === Sync ================================================================= */
 
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
-static __always_inline void on_sync(struct hook *hook, unsigned long caller,
-				    struct ftrace_regs *fregs, enum dod_event event)
+HOOK_EVENT(dod_on_sync)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
-	dod_owner_sync(&call, event, dma_addr, size);
+	dod_owner_sync(&call, hook->sync, dma_addr, size);
 }
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
-static __always_inline void on_sync_sg(struct hook *hook, unsigned long caller,
-				       struct ftrace_regs *fregs, enum dod_event event)
+HOOK_EVENT(dod_on_sync_sg)
 {
 	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
@@ -153,37 +151,7 @@ static __always_inline void on_sync_sg(struct hook *hook, unsigned long caller,
 	if (nents <= 0)
 		return;
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
-	dod_owner_sync_sg(&call, event, sg, nents);
-}
-
-HOOK_EVENT(dod_on_sync_cpu)
-{
-	on_sync(hook, caller, fregs, DOD_SYNC_FOR_CPU);
-}
-
-HOOK_EVENT(dod_on_sync_prepare)
-{
-	on_sync(hook, caller, fregs, DOD_SYNC_PREPARE);
-}
-
-HOOK_EVENT(dod_on_sync_device)
-{
-	on_sync(hook, caller, fregs, DOD_SYNC_FOR_DEVICE);
-}
-
-HOOK_EVENT(dod_on_sync_sg_cpu)
-{
-	on_sync_sg(hook, caller, fregs, DOD_SYNC_FOR_CPU);
-}
-
-HOOK_EVENT(dod_on_sync_sg_prepare)
-{
-	on_sync_sg(hook, caller, fregs, DOD_SYNC_PREPARE);
-}
-
-HOOK_EVENT(dod_on_sync_sg_device)
-{
-	on_sync_sg(hook, caller, fregs, DOD_SYNC_FOR_DEVICE);
+	dod_owner_sync_sg(&call, hook->sync, sg, nents);
 }
 
 /*
