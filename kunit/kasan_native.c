@@ -159,7 +159,31 @@ static void kasan_and_owner_both_reported(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, 61, DMA_FROM_DEVICE);
 }
 
+/*
+ * The tool does not ask KASAN about the bytes after an unaligned write: clang checks its first and
+ * its last byte, and reports the last one with the size of the whole.
+ */
+static void unaligned_write_of_last_byte_silent(struct kunit *test)
+{
+	struct { u32 v; } __packed *p;
+	u8 *buf = kt_buf(test, 25);
+	dma_addr_t dma;
+
+	require_kasan_reports(test);
+	dma = test_dma_map(test, kt_dev, buf, 25, DMA_TO_DEVICE);
+	/* Pending: this granule does not trap any more, and the object's last one does. */
+	test_dma_write(buf + 16, 8);
+	p = (void *)(buf + 21);
+	OPTIMIZER_HIDE_VAR(p);
+	p->v = 0x12345678;
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 0);
+	dma_sync_single_for_device(kt_dev, dma, 25, DMA_TO_DEVICE);
+	dma_unmap_single(kt_dev, dma, 25, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 0);
+}
+
 static struct kunit_case native_cases[] = {
+	KUNIT_CASE(unaligned_write_of_last_byte_silent),
 	KUNIT_CASE(overrun_of_mapped_names_device),
 	KUNIT_CASE(overrun_in_last_granule_reported),
 	KUNIT_CASE(use_after_free_of_unmapped_annotated),
