@@ -89,6 +89,8 @@ done
 # parsed OPTIONS ARGUMENT...: what they set
 parsed()
 {
+	local flag='' value='' number='' list=()
+
 	parse_options "$@"
 	echo "${flag-}, ${value-}, ${number-}, ${list[*]-}, ${args[*]-}, ${rest[*]-}"
 }
