@@ -14,7 +14,6 @@
 #include "judge/access.h"
 #include "judge/judge.h"
 #include "owner/owner.h"
-#include "report/debugfs.h"
 #include "report/report.h"
 
 #include <linux/init.h>

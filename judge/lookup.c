@@ -7,7 +7,6 @@
 #include "../base/lock.h"
 #include "../base/state.h"
 #include "../owner/owner.h"
-#include "../report/debugfs.h"
 #include "internal.h"
 #include "judge.h"
 

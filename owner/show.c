@@ -8,7 +8,6 @@
 #include "owner.h"
 
 #include "../base/pool.h"
-#include "../report/debugfs.h"
 #include "../report/report.h"
 
 #include <linux/sched/clock.h>

@@ -5,8 +5,7 @@
  *
  * Context of all functions: process.
  */
-#include "debugfs.h"
-#include "report.h"
+#include "internal.h"
 
 #include "../base/pagemarks.h"
 #include "../base/stats.h"
@@ -34,26 +33,25 @@ static struct gauge {
 	{ "page_marks", page_marks },
 };
 
-/* The name of the type, spelt like the other counters; advice is no report. */
-static void report_counter_name(char *buf, size_t size, unsigned int type)
-{
-	snprintf(buf, size, "%s_%s", dod_report_is_advice(type) ? "notes" : "reports",
-		 dod_report_name(type));
-	strreplace(buf, '-', '_');
-}
-
 #define NR_GAUGES	ARRAY_SIZE(gauges)
 #define NR_LINES	(NR_GAUGES + DOD_COUNTER_COUNT + DOD_REPORT_COUNT)
 
 /* A line of stats, by its number; "" for a gauge that nobody has added. */
 static void line_name(unsigned int i, char *name, size_t size)
 {
-	if (i < NR_GAUGES)
+	const struct report_type *type;
+
+	if (i < NR_GAUGES) {
 		strscpy(name, gauges[i].name ?: "", size);
-	else if (i < NR_GAUGES + DOD_COUNTER_COUNT)
+	} else if (i < NR_GAUGES + DOD_COUNTER_COUNT) {
 		strscpy(name, dod_counter_name(i - NR_GAUGES), size);
-	else
-		report_counter_name(name, size, i - NR_GAUGES - DOD_COUNTER_COUNT);
+	} else {
+		/* Advice is no report. */
+		type = &dod_types[i - NR_GAUGES - DOD_COUNTER_COUNT];
+		snprintf(name, size, "%s_%s", type->loses == ADVICE ? "notes" : "reports",
+			 type->name);
+		strreplace(name, '-', '_');
+	}
 }
 
 static long line_value(unsigned int i)
@@ -83,9 +81,6 @@ DEFINE_SHOW_ATTRIBUTE(stats);
 /**
  * dma_owner_debug_count() - read one line of stats
  * @name: as in the file
- *
- * For the KUnit suites, which run without a file system.
- *
  * Return: the value, or -ENOENT.
  */
 long dma_owner_debug_count(const char *name)
@@ -141,8 +136,6 @@ void dod_debugfs_start(const char *guard)
 
 /**
  * dod_debugfs_stop() - remove all files; nobody reads them afterwards
- *
- * Context: may sleep.
  */
 void dod_debugfs_stop(void)
 {

@@ -52,47 +52,37 @@ static int type_mask(const char *name, u32 *mask)
 	size_t len = 0;
 
 	for (i = 0; i < DOD_REPORT_COUNT; i++) {
-		if (!strcmp(name, dod_report_name(i))) {
+		if (!strcmp(name, dod_types[i].name)) {
 			*mask = BIT(i);
 			return 0;
 		}
 		len += scnprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
-				 dod_report_name(i));
+				 dod_types[i].name);
 	}
 	pr_err("unknown report type \"%s\", known are: %s\n", name, known);
 	return -EINVAL;
 }
 
 /*
- * Where the type in "[type:]glob" ends, NULL if there is none. Device names
- * hold colons, too, but digits before the first.
+ * "type" for off_types, "[type:]glob" for the others. Device names hold colons, too, but
+ * digits before the first.
  */
-static char *end_of_type(char *item)
-{
-	size_t len = strspn(item, "abcdefghijklmnopqrstuvwxyz-");
-
-	return len && item[len] == ':' ? item + len : NULL;
-}
-
-/* "type" for off_types, "[type:]glob" for the others. */
 static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
 {
-	char *type = item, *glob = item, *colon = NULL;
+	size_t len = strspn(item, "abcdefghijklmnopqrstuvwxyz-");
+	const char *glob = item;
 
-	if (by != DOD_BY_TYPE)
-		colon = end_of_type(item);
-	rule->type_mask = ~0U;
-	if (colon) {
-		*colon = '\0';
-		glob = colon + 1;
-	}
-	if ((by == DOD_BY_TYPE || colon) && type_mask(type, &rule->type_mask))
-		return -EINVAL;
-	if (by == DOD_BY_TYPE)
+	if (by == DOD_BY_TYPE) {
 		glob = "*";
+	} else if (len && item[len] == ':') {
+		item[len] = '\0';
+		glob = item + len + 1;
+	}
+	rule->type_mask = ~0U;
+	if (glob != item && type_mask(item, &rule->type_mask))
+		return -EINVAL;
 	if (!*glob || strscpy(rule->glob, glob, RULE_CHARS) < 0) {
-		pr_err("\"%s\" is empty or longer than %d characters\n", item,
-		       RULE_CHARS - 1);
+		pr_err("\"%s\" is empty or longer than %d characters\n", item, RULE_CHARS - 1);
 		return -EINVAL;
 	}
 	return 0;
@@ -104,22 +94,18 @@ static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
  * @val: comma-separated; empty for none
  *
  * Context: process. Callers are serialised by the lock of the parameters.
- *
- * Return: 0, or -EINVAL after a line that says what is wrong; the list in force
- * stays then.
+ * Return: 0, or -EINVAL after a line that says what is wrong; the list in force stays then.
  */
 int dod_report_set_filter(enum dod_filter_by by, const char *val)
 {
 	static struct filter new;
 	static char copy[512];
 	char *rest = copy, *item;
-	unsigned int i, version;
+	unsigned int version;
 	u32 off = 0;
-	int err;
 
 	if (strscpy(copy, val, sizeof(copy)) < 0) {
-		pr_err("a filter of more than %zu characters\n",
-		       sizeof(copy) - 1);
+		pr_err("a filter of more than %zu characters\n", sizeof(copy) - 1);
 		return -EINVAL;
 	}
 	new.nr = 0;
@@ -131,13 +117,10 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 			pr_err("a filter of more than %d items\n", NR_RULES);
 			return -EINVAL;
 		}
-		err = parse_rule(&new.rules[new.nr], by, item);
-		if (err)
-			return err;
-		new.nr++;
+		if (parse_rule(&new.rules[new.nr], by, item))
+			return -EINVAL;
+		off |= new.rules[new.nr++].type_mask;
 	}
-	for (i = 0; i < new.nr; i++)
-		off |= new.rules[i].type_mask;
 	version = filters[by].version + 1;
 	/* Its readers can see by now that it is out of date: pairs with smp_rmb(). */
 	smp_wmb();
@@ -149,8 +132,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	return 0;
 }
 
-static bool filter_hits(enum dod_filter_by by, enum dod_report_type type,
-			const char *name)
+static bool filter_hits(enum dod_filter_by by, enum dod_report_type type, const char *name)
 {
 	unsigned int version, nr, i;
 	const struct filter *f;
@@ -163,8 +145,7 @@ static bool filter_hits(enum dod_filter_by by, enum dod_report_type type,
 		nr = min(READ_ONCE(f->nr), NR_RULES);
 		hit = false;
 		for (i = 0; i < nr && !hit; i++)
-			hit = (f->rules[i].type_mask & BIT(type)) &&
-			      IS_ENABLED(CONFIG_GLOB) &&
+			hit = (f->rules[i].type_mask & BIT(type)) && IS_ENABLED(CONFIG_GLOB) &&
 			      glob_match(f->rules[i].glob, name);
 		/* Pairs with smp_wmb() there. */
 		smp_rmb();
@@ -176,11 +157,9 @@ static bool filter_hits(enum dod_filter_by by, enum dod_report_type type,
  * dod_report_is_filtered() - is a type off for a device?
  * @type: the type
  * @device: the device
- *
  * Return: whether it is.
  */
-bool dod_report_is_filtered(enum dod_report_type type,
-			    const struct dod_device *device)
+bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *device)
 {
 	return filter_hits(DOD_BY_TYPE, type, "") ||
 	       filter_hits(DOD_BY_DRIVER, type, device->driver_name) ||
@@ -198,40 +177,26 @@ static u32 seen[NR_SEEN];	/* keys, 0 where there is none; by cmpxchg() */
 static atomic64_t burst_start;
 static atomic_t burst_nr, burst_lost;
 
-static u32 *seen_slot(u32 key, unsigned int probe)
-{
-	return &seen[(key + probe) % NR_SEEN];
-}
-
-/* Was the fault of this key reported before? */
-bool dod_seen(u32 key)
-{
-	unsigned int i;
-
-	for (i = 0; i < SEEN_PROBES; i++)
-		if (READ_ONCE(*seen_slot(key, i)) == key)
-			return true;
-	return false;
-}
-
 /*
- * Returns false if it was reported before. Where there is no room, another one is
- * forgotten: better twice than never.
+ * Was the fault of this key reported before? With @add, it was after this. Where there is
+ * no room, another one is forgotten: better twice than never.
  */
-bool dod_seen_add(u32 key)
+bool dod_seen(u32 key, bool add)
 {
 	unsigned int i;
-	u32 old;
+	u32 *slot, old;
 
 	for (i = 0; i < SEEN_PROBES; i++) {
-		old = cmpxchg(seen_slot(key, i), 0, key);
-		if (!old)
-			return true;
+		slot = &seen[(key + i) % NR_SEEN];
+		old = add ? cmpxchg(slot, 0, key) : READ_ONCE(*slot);
 		if (old == key)
+			return true;
+		if (add && !old)
 			return false;
 	}
-	WRITE_ONCE(*seen_slot(key, get_cycles() % SEEN_PROBES), key);
-	return true;
+	if (add)
+		WRITE_ONCE(seen[(key + get_cycles() % SEEN_PROBES) % NR_SEEN], key);
+	return false;
 }
 
 /* Counts a report. Is it one too many? */
@@ -242,8 +207,7 @@ bool dod_burst_is_over(u64 now)
 
 	if (!limit)
 		return false;
-	if (dod_ago(now, start) > BURST_PERIOD &&
-	    atomic64_try_cmpxchg(&burst_start, &start, now))
+	if (dod_ago(now, start) > BURST_PERIOD && atomic64_try_cmpxchg(&burst_start, &start, now))
 		atomic_set(&burst_nr, 0);
 	if (atomic_inc_return(&burst_nr) <= limit)
 		return false;
@@ -258,9 +222,7 @@ unsigned int dod_burst_take_lost(void)
 }
 
 /**
- * dod_report_forget() - report everything anew
- *
- * Called when dedup is written.
+ * dod_report_forget() - report everything anew: dedup is written
  */
 void dod_report_forget(void)
 {
@@ -307,12 +269,11 @@ static u32 hash_map(const struct dod_mapping *m, u32 hash)
 u32 dod_seen_key(const struct report *r)
 {
 	const char *driver = r->m->device->driver_name;
-	u32 hash = jhash(driver, strnlen(driver, sizeof(r->m->device->driver_name)),
-			 r->type);
+	u32 hash = jhash(driver, strlen(driver), r->type);
 	unsigned int i = r->culprit, n;
 	char name[NAME_CHARS];
 
-	for (n = 0; r->kind->by_code && n < 2 && i < r->stack.nr; n++) {
+	for (n = 0; n < 2 && i < r->stack.nr; n++) {
 		hash = hash_function(dod_frame_name(&r->stack, i, name, sizeof(name)), hash);
 		i = dod_frames_find_driver(&r->stack, r->m, i + 1);
 	}

@@ -14,25 +14,20 @@
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
-/* === Names ================================================================ */
-
 /*
- * Does a name, "function+offset [module]" or a part of that, begin with one of @prefixes?
- * A prefix that ends in $ is the whole name of a function.
+ * Does a name, "function+offset [module]" or a part of that, begin with one of @prefixes,
+ * of which NULL is the last? A prefix that ends in $ is the whole name of a function.
  */
-#define has_prefix(name, prefixes)	prefix_of(name, prefixes, ARRAY_SIZE(prefixes))
-
-static bool prefix_of(const char *name, const char * const *prefixes, unsigned int nr)
+static bool has_prefix(const char *name, const char * const *prefixes)
 {
 	size_t function = strcspn(name, "+. ");
-	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		size_t len = strlen(prefixes[i]);
-		bool whole = prefixes[i][len - 1] == '$';
+	for (; *prefixes; prefixes++) {
+		size_t len = strlen(*prefixes);
+		bool whole = (*prefixes)[len - 1] == '$';
 
 		len -= whole;
-		if ((!whole || len == function) && !strncmp(name, prefixes[i], len))
+		if ((!whole || len == function) && !strncmp(name, *prefixes, len))
 			return true;
 	}
 	return false;
@@ -43,8 +38,8 @@ static bool prefix_of(const char *name, const char * const *prefixes, unsigned i
  * same for every driver.
  */
 static const char * const dma_core[] = {
-	"dma_map_", "__dma_map_", "dma_unmap_", "dma_sync_", "__dma_sync_",
-	"dma_alloc_", "dma_free_", "dma_iova_", "debug_dma_", "dmam_",
+	"dma_map_", "__dma_map_", "dma_unmap_", "dma_sync_", "__dma_sync_", "dma_alloc_",
+	"dma_free_", "dma_iova_", "debug_dma_", "dmam_", NULL,
 };
 
 /*
@@ -54,20 +49,12 @@ static const char * const dma_core[] = {
 static const struct {
 	const char *prefix, *module;
 } bus_core[] = {
-	{ "virtqueue_", "virtio_ring" },
-	{ "vring_", "virtio_ring" },
-	{ "virtio_dev_", "virtio" },
-	{ "vp_", "virtio_pci" },
-	{ "usb_hcd_", "usbcore" },
-	{ "usb_submit_urb", "usbcore" },
-	{ "usb_start_wait_urb", "usbcore" },
-	{ "usb_control_msg", "usbcore" },
-	{ "usb_internal_control_msg", "usbcore" },
-	{ "usb_bulk_msg", "usbcore" },
-	{ "usb_free_urb", "usbcore" },
-	{ "urb_destroy", "usbcore" },
-	{ "scsi_dma_map", "scsi_mod" },
-	{ "scsi_host_", "scsi_mod" },
+	{ "virtqueue_", "virtio_ring" }, { "vring_", "virtio_ring" }, { "virtio_dev_", "virtio" },
+	{ "vp_", "virtio_pci" }, { "usb_hcd_", "usbcore" }, { "usb_submit_urb", "usbcore" },
+	{ "usb_start_wait_urb", "usbcore" }, { "usb_control_msg", "usbcore" },
+	{ "usb_internal_control_msg", "usbcore" }, { "usb_bulk_msg", "usbcore" },
+	{ "usb_free_urb", "usbcore" }, { "urb_destroy", "usbcore" },
+	{ "scsi_dma_map", "scsi_mod" }, { "scsi_host_", "scsi_mod" },
 	{ "scsi_device_", "scsi_mod" },
 };
 
@@ -77,42 +64,37 @@ static const struct {
  */
 static const char * const helpers[] = {
 	/* strings and blocks of memory */
-	"memcpy", "__memcpy", "memmove", "__memmove", "memset", "__memset",
-	"memcmp", "memchr", "str", "__asan_", "kasan_", "__kasan_",
-	"_copy_", "__copy_", "copy_", "csum_", "crc", "hex_dump_",
-	"print_hex_dump", "sg_copy_", "sg_pcopy_", "skb_copy_", "__skb_",
-	"swab", "scatterwalk_", "bitmap_", "_find_", "chksum_", "xxh", "xxhash",
-	"kmemdup", "memdup_", "vsnprintf$", "snprintf$", "scnprintf$", "sprintf$",
-	"seq_", "kfifo_", "__kfifo_", "iov_iter_",
+	"memcpy", "__memcpy", "memmove", "__memmove", "memset", "__memset", "memcmp", "memchr",
+	"str", "__asan_", "kasan_", "__kasan_", "_copy_", "__copy_", "copy_", "csum_", "crc",
+	"hex_dump_", "print_hex_dump", "sg_copy_", "sg_pcopy_", "skb_copy_", "__skb_", "swab",
+	"scatterwalk_", "bitmap_", "_find_", "chksum_", "xxh", "kmemdup", "memdup_", "vsnprintf$",
+	"snprintf$", "scnprintf$", "sprintf$", "seq_", "kfifo_", "__kfifo_", "iov_iter_",
 	/* locks */
-	"_raw_", "do_raw_", "queued_", "native_queued_", "osq_", "mcs_", "mutex_",
-	"__mutex_", "ww_mutex_", "rt_mutex_", "rt_spin_", "rt_read_", "rt_write_",
-	"rwsem_", "__down", "__up", "down$", "down_", "up$", "up_", "lock_acquire$",
-	"lock_release$", "lockdep_", "__lock_", "lock_is_held", "register_lock_class$",
-	"percpu_down_", "percpu_up_", "__percpu_", "seqcount_", "bit_spin_",
-	/* reference counts */
-	"refcount_", "kref_", "percpu_ref_", "kobject_", "get_device$", "put_device$",
-	"atomic_", "lockref_",
-	/* completions and wait queues */
-	"complete$", "complete_all$", "complete_with_flags$", "wait_for_", "__wait_for_",
-	"do_wait_for_", "try_wait_for_", "completion_", "__init_swait", "swake_up_",
+	"_raw_", "do_raw_", "queued_", "native_queued_", "osq_", "mcs_", "mutex_", "__mutex_",
+	"ww_mutex_", "rt_mutex_", "rt_spin_", "rt_read_", "rt_write_", "rwsem_", "__down", "__up",
+	"down$", "down_", "up$", "up_", "lock_acquire$", "lock_release$", "lockdep_", "__lock_",
+	"lock_is_held", "register_lock_class$", "percpu_down_", "percpu_up_", "__percpu_",
+	"seqcount_", "bit_spin_",
+	/* reference counts, completions and wait queues */
+	"refcount_", "kref_", "percpu_ref_", "kobject_", "get_device$", "put_device$", "atomic_",
+	"lockref_", "complete$", "complete_all$", "complete_with_flags$", "wait_for_",
+	"__wait_for_", "do_wait_for_", "try_wait_for_", "completion_", "__init_swait", "swake_up_",
 	"__wake_up", "wake_up_", "prepare_to_", "finish_", "__finish_", "add_wait_queue",
 	"remove_wait_queue", "init_wait_", "__init_wait", "autoremove_wake_", "wait_woken$",
 	"__prepare_to_", "try_to_wake_up$",
 	/* lists and trees */
 	"list_", "__list_", "llist_", "klist_", "plist_", "hlist_", "rb_", "__rb_",
-	"interval_tree_", "ida_", "idr_", "xa_", "__xa_", "xas_", "radix_tree_", "mas_",
-	"mtree_", "sbitmap_", "__sbitmap_", "rhashtable_", "__rhashtable_", "rht_",
+	"interval_tree_", "ida_", "idr_", "xa_", "__xa_", "xas_", "radix_tree_", "mas_", "mtree_",
+	"sbitmap_", "__sbitmap_", "rhashtable_", "__rhashtable_", "rht_",
 	/* timers and work */
 	"timer_", "__timer_", "add_timer", "mod_timer", "__mod_timer", "del_timer",
-	"try_to_del_timer", "init_timer", "detach_", "enqueue_timer", "hrtimer_",
-	"__hrtimer_", "queue_work", "__queue_work", "queue_delayed_", "__queue_delayed_",
-	"mod_delayed_", "queue_rcu_", "insert_work", "cancel_work", "__cancel_work",
-	"cancel_delayed_", "enable_work", "enable_delayed_", "disable_work",
-	"disable_delayed_", "flush_work", "__flush_work", "flush_delayed_", "work_",
-	"try_to_grab_", "start_flush_", "clear_work_", "get_work_", "delayed_work_",
-	"tasklet_", "__tasklet_", "irq_work_", "__irq_work_", "debug_object_",
-	"__debug_object_", "debug_timer_", "debug_work_",
+	"try_to_del_timer", "init_timer", "detach_", "enqueue_timer", "hrtimer_", "__hrtimer_",
+	"queue_work", "__queue_work", "queue_delayed_", "__queue_delayed_", "mod_delayed_",
+	"queue_rcu_", "insert_work", "cancel_work", "__cancel_work", "cancel_delayed_",
+	"enable_work", "enable_delayed_", "disable_work", "disable_delayed_", "flush_work",
+	"__flush_work", "flush_delayed_", "work_", "try_to_grab_", "start_flush_", "clear_work_",
+	"get_work_", "delayed_work_", "tasklet_", "__tasklet_", "irq_work_", "__irq_work_",
+	"debug_object_", "__debug_object_", "debug_timer_", "debug_work_", NULL,
 };
 
 /*
@@ -120,48 +102,45 @@ static const char * const helpers[] = {
  * functions of their own; the module's author cannot have others of these names.
  */
 static const char * const inlines[] = {
-	"dma_map_single_attrs", "dma_map_sgtable", "dma_sync_single_for_device",
-	"dma_sync_single_range_for_device", "dma_sync_sg_for_device",
-	"dma_sync_sgtable_for_device", "skb_frag_dma_map",
+	"dma_map_single_attrs$", "dma_map_sgtable$", "dma_sync_single_for_device$",
+	"dma_sync_single_range_for_device$", "dma_sync_sg_for_device$",
+	"dma_sync_sgtable_for_device$", "skb_frag_dma_map$", NULL,
 };
 
 /* Between a driver and the tracepoints of the allocators. */
 static const char * const freeing[] = {
-	"trace_", "__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree",
-	"__vfree", "__vunmap", "kmem_cache_free",
-	"mempool_", "free_", "__free_", "___free_", "slab_free", "put_page",
-	"__put_page", "folio_", "__folio_", "release_pages", "page_frag_free",
-	"skb_", "__skb_", "sk_skb_", "consume_skb", "__consume_", "napi_consume_",
-	"napi_skb_", "__napi_kfree_", "dev_kfree_", "dev_consume_", "krealloc",
-	"devm_kfree", "devm_free_", "devm_kmalloc_", "devm_page",
+	"trace_", "__traceiter_", "__do_trace_", "kfree", "__kfree", "kvfree", "vfree", "__vfree",
+	"__vunmap", "kmem_cache_free", "mempool_", "free_", "__free_", "___free_", "slab_free",
+	"put_page", "__put_page", "folio_", "__folio_", "release_pages", "page_frag_free", "skb_",
+	"__skb_", "sk_skb_", "consume_skb", "__consume_", "napi_consume_", "napi_skb_",
+	"__napi_kfree_", "dev_kfree_", "dev_consume_", "krealloc", "devm_kfree", "devm_free_",
+	"devm_kmalloc_", "devm_page", NULL,
 };
 
 /* Code that frees for every driver: it did not forget the unmap. */
 static const char * const freers[] = {
-	"device_", "__device_", "driver_", "bus_", "kobject_", "kref_", "klist_",
-	"put_device$", "devres_", "release_nodes$", "platform_", "virtio_dev_",
-	"pci_", "usb_", "urb_destroy$", "scsi_", "rcu_", "__rcu_", "kvfree_", "kfree_rcu",
-	"delayed_", "process_one_work$", "worker_thread$", "kthread$", "ret_from_fork",
-	"task_work_", "__fput", "tcp_", "__tcp_", "udp_", "__udp_", "ip_", "ip6_", "inet_",
-	"sk_", "__sk_", "sock_", "__sock_", "netif_", "__netif_", "net_", "dev_", "__dev_",
-	"napi_", "__napi_", "page_pool_", "__page_pool_", "blk_", "__blk_", "bio_",
-	"tlb_", "zap_", "unmap_", "exit_mmap$", "truncate_", "shrink_", "swap_",
-	"do_exit$", "handle_softirqs$", "__do_softirq$", "run_ksoftirqd$",
+	"device_", "__device_", "driver_", "bus_", "kobject_", "kref_", "klist_", "put_device$",
+	"devres_", "release_nodes$", "platform_", "virtio_dev_", "pci_", "usb_", "urb_destroy$",
+	"scsi_", "rcu_", "__rcu_", "kvfree_", "kfree_rcu", "delayed_", "process_one_work$",
+	"worker_thread$", "kthread$", "ret_from_fork", "task_work_", "__fput", "tcp_", "__tcp_",
+	"udp_", "__udp_", "ip_", "ip6_", "inet_", "sk_", "__sk_", "sock_", "__sock_", "netif_",
+	"__netif_", "net_", "dev_", "__dev_", "napi_", "__napi_", "page_pool_", "__page_pool_",
+	"blk_", "__blk_", "bio_", "tlb_", "zap_", "unmap_", "exit_mmap$", "truncate_", "shrink_",
+	"swap_", "do_exit$", "handle_softirqs$", "__do_softirq$", "run_ksoftirqd$", NULL,
 };
 
 /* The frames further out are of what was interrupted, which has nothing to do with it. */
 static const char * const interrupts[] = {
-	"asm_", "common_interrupt$", "__common_interrupt$", "sysvec_", "__sysvec_",
-	"do_IRQ$", "irq_exit", "__irq_exit", "handle_softirqs$", "__do_softirq$",
-	"do_softirq", "el1h_", "el1_", "el0t_", "el0_", "call_on_irq_stack$",
+	"asm_", "common_interrupt$", "__common_interrupt$", "sysvec_", "__sysvec_", "do_IRQ$",
+	"irq_exit", "__irq_exit", "handle_softirqs$", "__do_softirq$", "do_softirq", "el1h_",
+	"el1_", "el0t_", "el0_", "call_on_irq_stack$", NULL,
 };
 
 /* Functions that print the log to the consoles. */
 static const char * const consoles[] = {
-	"console_unlock$", "__console_unlock$", "console_flush_all$",
-	"console_emit_next_record$", "console_flush_one_record$", "call_console_drivers$",
-	"legacy_kthread_func$", "nbcon_emit_", "__nbcon_atomic_flush", "nbcon_atomic_",
-	"nbcon_kthread_func$",
+	"console_unlock$", "__console_unlock$", "console_flush_all$", "console_emit_next_record$",
+	"console_flush_one_record$", "call_console_drivers$", "legacy_kthread_func$", "nbcon_emit_",
+	"__nbcon_atomic_flush", "nbcon_atomic_", "nbcon_kthread_func$", NULL,
 };
 
 /* The name of a frame, with the module if there is one: in @buf, if it must be made. */
@@ -177,23 +156,9 @@ const char *dod_frame_module(const char *name)
 	return strchr(name, '[');
 }
 
-/* What a compiler appends to the name of a function does not count. */
-static bool is_inline(const char *name)
-{
-	size_t len = strcspn(name, "+. ");
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(inlines); i++)
-		if (strlen(inlines[i]) == len && !strncmp(name, inlines[i], len))
-			return true;
-	return false;
-}
-
 static bool is_module(const char *in, const char *module)
 {
-	size_t len = strlen(module);
-
-	return in && len && !strncmp(in + 1, module, len) && in[1 + len] == ']';
+	return in && *module && strstarts(in + 1, module) && in[1 + strlen(module)] == ']';
 }
 
 static bool is_bus_core(const char *name)
@@ -208,38 +173,23 @@ static bool is_bus_core(const char *name)
 	return false;
 }
 
-static bool is_interrupt(const char *name)
+/*
+ * The next frame that does not act for its caller; the number of frames if all do. A
+ * driver's functions may begin like @prefixes, too: of modules only inlines are skipped.
+ */
+static unsigned int skip_frames(const struct stack *stack, unsigned int from,
+				const char * const *prefixes)
 {
-	return !dod_frame_module(name) && has_prefix(name, interrupts);
-}
-
-/* === Frames =============================================================== */
-
-/* A driver's functions may begin so, too: of modules only inlines are skipped. */
-static bool acts_for_caller(const char *name, const char * const *prefixes,
-			    unsigned int nr)
-{
-	if (is_bus_core(name))
-		return true;
-	if (dod_frame_module(name))
-		return is_inline(name);
-	return prefix_of(name, prefixes, nr);
-}
-
-/* The next frame that does not act for its caller; the number of frames if all do. */
-#define skip_frames(stack, from, prefixes)	\
-	first_other(stack, from, prefixes, ARRAY_SIZE(prefixes))
-
-static unsigned int first_other(const struct stack *stack, unsigned int from,
-				const char * const *prefixes, unsigned int nr)
-{
-	char name[NAME_CHARS];
+	char buf[NAME_CHARS];
 	unsigned int i;
 
-	for (i = from; i < stack->nr; i++)
-		if (!acts_for_caller(dod_frame_name(stack, i, name, sizeof(name)),
-				     prefixes, nr))
+	for (i = from; i < stack->nr; i++) {
+		const char *name = dod_frame_name(stack, i, buf, sizeof(buf));
+
+		if (!is_bus_core(name) &&
+		    !has_prefix(name, dod_frame_module(name) ? inlines : prefixes))
 			break;
+	}
 	return i;
 }
 
@@ -254,9 +204,9 @@ static unsigned int find_module_frame(const struct stack *stack, unsigned int fr
 		const char *name = dod_frame_name(stack, i, buf, sizeof(buf));
 		const char *in = dod_frame_module(name);
 
-		if (is_interrupt(name))
+		if (!in && has_prefix(name, interrupts))
 			break;
-		if (in && !is_inline(name) && !is_bus_core(name) &&
+		if (in && !has_prefix(name, inlines) && !is_bus_core(name) &&
 		    (!module || is_module(in, module)))
 			return i;
 	}
@@ -280,7 +230,6 @@ unsigned int dod_frames_find_map(const struct dod_mapping *m, unsigned int from)
 /**
  * dod_report_map_frame() - where a driver mapped memory
  * @m: the mapping
- *
  * Return: the innermost frame of the driver, 0 if no stack is known.
  */
 unsigned long dod_report_map_frame(const struct dod_mapping *m)
@@ -296,13 +245,17 @@ unsigned long dod_report_map_frame(const struct dod_mapping *m)
 	return m->map_frames[i < m->map.nr_frames ? i : 0];
 }
 
-/* The first frame outside of the DMA core, in a stack of one of its calls; 0 if none is. */
-unsigned int dod_frames_skip_core(const unsigned long *frames, unsigned int nr)
+/* The stack of a call of the DMA API, from the first frame outside of it on, if one is. */
+struct stack dod_stack_of_caller(const struct dod_who *who, const unsigned long *frames)
 {
-	unsigned int i = skip_frames((&(struct stack){ .frames = frames, .nr = nr }), 0,
-				     dma_core);
+	struct stack stack = { .frames = frames, .nr = who->nr_frames };
+	unsigned int i = skip_frames(&stack, 0, dma_core);
 
-	return i < nr ? i : 0;
+	if (i < stack.nr) {
+		stack.frames += i;
+		stack.nr -= i;
+	}
+	return stack;
 }
 
 /* The module of the driver that made a mapping, as dod_frame_module() has it. */
@@ -375,13 +328,13 @@ bool dod_frames_of_dma_buf(const struct dod_mapping *m)
 }
 
 /*
- * Is it the stack of a console's driver, so that a report of it would cause the next one?
- * An interrupt that came while it printed has nothing to do with it.
+ * Does a console's driver run, so that a report of what it does would cause the next one?
+ * An interrupt that came while it printed has nothing to do with it. @frames is filled in.
  */
-bool dod_frames_of_console(const unsigned long *frames, unsigned int nr)
+bool dod_is_console(unsigned long *frames)
 {
+	unsigned int nr = stack_trace_save(frames, DOD_REPORT_FRAMES, 1), i;
 	char name[64];
-	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
 		dod_function_name(frames[i], name, sizeof(name));

@@ -7,19 +7,44 @@
 
 #include "report.h"
 
+/* On which machines a fault of a type loses data. */
+enum loses {
+	ADVICE,			/* it is no fault */
+	LOSES_EARLY,		/* copies, and everywhere while the transfer runs */
+	LOSES_CHANGE,		/* so, too, or an IOMMU stops the device */
+	LOSES_LINES,		/* caches that are not coherent */
+	LOSES_COPIES,		/* these, or bounce buffers */
+	LOSES_STATIC,		/* caches, or everywhere if it is not in the linear map */
+	LOSES_EVERYWHERE,
+	LOSES_UNSTOPPED,
+	LOSES_ADDRESS,
+	LOSES_UNWRITTEN,
+};
+
+/*
+ * A row of the table of types. In a hint, "%s" becomes the family of calls that made the
+ * mapping, "single" or "sg", or with @ending the function that ends it.
+ */
+struct report_type {
+	const char *name;		/* in the title and in the parameters */
+	enum loses loses;
+	const char *hint;		/* what to do */
+	/* What to do instead, if that is different, where the device only writes, or reads, */
+	const char *hint_receiving, *hint_sending;
+	/* with memory of dma_iova_link(), and with a buffer of another driver's. */
+	const char *hint_linked, *hint_dma_buf;
+	bool ending;
+};
+
+extern const struct report_type dod_types[];
+
 /* Names of functions. Longer ones lose their end, and their module. */
 #define NAME_CHARS	192
 
-/**
- * struct stack - a stack, by addresses or as somebody has printed it
- *
- * @frames:	the addresses, NULL if it is the other kind
- * @names:	"function+offset/size [module]"
- * @nr:		how many there are
- */
+/* A stack, by addresses, or if @frames is NULL as somebody has printed it. */
 struct stack {
 	const unsigned long *frames;
-	const char (*names)[DOD_RACE_CHARS];
+	const char (*names)[DOD_RACE_CHARS];	/* "function+offset/size [module]" */
 	unsigned int nr;
 };
 
@@ -27,77 +52,46 @@ struct stack {
 #define TEXT_SIZE	12288
 #define TEXT_END	256
 
-/**
- * struct text - a report as it is to be printed
- *
- * @node:	in @written of report.c, from when it is complete
- * @generation:	how often it was printed
- * @now:	local_clock() when it was begun
- * @panic:	panic when it is printed
- * @cut:	something did not fit
- * @traced:	it has a stack already
- * @lost:	how many reports were not shown before it
- * @object:	what mem_dump_obj() is to print, NULL for none
- * @object_at:	before which character
- * @len:	characters in @chars
- * @chars:	lines, each with a newline
- * @frames:	for whoever formats it
- */
+/* A report as it is to be printed. */
 struct text {
-	struct llist_node node;
-	unsigned int generation;
-	u64 now;
-	bool panic, cut, traced;
-	unsigned int lost;
-	const void *object;
-	unsigned int object_at, len;
-	char chars[TEXT_SIZE];
-	unsigned long frames[DOD_REPORT_FRAMES];
+	struct llist_node node;		/* in @written of report.c, once it is complete */
+	unsigned int generation;	/* how often it was printed */
+	char chars[TEXT_SIZE];		/* lines, each with a newline */
+	unsigned long frames[DOD_REPORT_FRAMES];	/* for whoever formats it */
+	u64 now;			/* local_clock() when it was begun */
+	/* This and the rest is cleared then. */
+	bool panic;			/* panic when it is printed */
+	bool cut;			/* something did not fit */
+	bool traced;			/* it has a stack already */
+	unsigned int lost;		/* how many reports were not shown before it */
+	const void *object;		/* what mem_dump_obj() is to print, NULL for none */
+	unsigned int object_at;		/* before which character */
+	unsigned int len;		/* characters in @chars */
 };
 
 struct report;
 
-/**
- * struct report_kind - what a report consists of
- *
- * @head:	the line below the title: what happened, and who did it
- * @body:	the stack, the device and its mapping
- * @tail:	how the memory came to be the device's; NULL for nothing
- * @by_code:	it is about code of the driver's: two places in it are two faults
- */
+/* What a report consists of. */
 struct report_kind {
+	/* The line below the title: what happened, and who did it. */
 	void (*head)(struct text *t, const struct report *r);
+	/* The stack, the device and its mapping. */
 	void (*body)(struct text *t, const struct report *r);
+	/* How the memory came to be the device's; NULL for nothing. */
 	void (*tail)(struct text *t, const struct report *r);
-	bool by_code;
+	/* Which frame the title names; NULL for the place where the memory was mapped. */
+	unsigned int (*culprit)(const struct stack *stack, const struct dod_mapping *m);
 };
 
 extern const struct report_kind dod_kind_access, dod_kind_race, dod_kind_free, dod_kind_leaks,
 	dod_kind_finding, dod_kind_lost_write;
 
-/**
- * struct report - all that a report shows
- *
- * @type:	its type
- * @kind:	which of the pointers below is valid
- * @m:		the mapping
- * @range:	what the device owns of it; NULL for findings, leaks, lost writes
- * @access:	the access
- * @race:	the access, as another has reported it
- * @finding:	what a check has found
- * @free:	the memory that is being freed
- * @leaks:	mappings that are left
- * @lost:	the CPU's write that is lost
- * @how:	by what it was lost
- * @lost_by:	return address of the call that lost it
- * @stack:	of the access, the map, the free
- * @culprit:	its frame that the title names; @stack.nr for where @m was mapped
- */
+/* All that a report shows. @kind says which member of the union is valid. */
 struct report {
 	enum dod_report_type type;
 	const struct report_kind *kind;
 	const struct dod_mapping *m;
-	const struct dod_range *range;
+	const struct dod_range *range;	/* what the device owns of it, or NULL */
 	union {
 		const struct dod_access *access;
 		const struct dod_race *race;
@@ -106,41 +100,40 @@ struct report {
 		const struct dod_leaks *leaks;
 		const struct dod_pending *lost;
 	};
-	enum dod_lost how;
-	unsigned long lost_by;
-	struct stack stack;
-	unsigned int culprit;
+	enum dod_lost how;		/* @lost was lost by what */
+	unsigned long lost_by;		/* return address of the call that lost it */
+	struct stack stack;		/* of the access, or the free */
+	unsigned int culprit;		/* which frame of it the title names; or @stack.nr */
 };
 
 /* text.c */
 __printf(2, 3) void dod_put(struct text *t, const char *fmt, ...);
-void dod_put_call_trace(struct text *t);
-void dod_put_frames(struct text *t, const unsigned long *frames, unsigned int nr);
+void dod_put_stack(struct text *t, const struct stack *stack);
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 		 const unsigned long *frames);
 const char *dod_family(const struct dod_mapping *m);
 const char *dod_ending(const struct dod_mapping *m);
 void dod_text_report(struct text *t, const struct report *r);
 void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys);
-const char *dod_report_hint(enum dod_report_type type);
 
 /* frames.c */
 const char *dod_frame_name(const struct stack *stack, unsigned int i, char *buf, size_t size);
 const char *dod_frame_module(const char *name);
-unsigned int dod_frames_skip_core(const unsigned long *frames, unsigned int nr);
+struct stack dod_stack_of_caller(const struct dod_who *who, const unsigned long *frames);
 unsigned int dod_frames_find_map(const struct dod_mapping *m, unsigned int from);
 unsigned int dod_frames_find_driver(const struct stack *stack, const struct dod_mapping *m,
 				    unsigned int from);
 unsigned int dod_culprit_frame(const struct stack *stack, const struct dod_mapping *m);
 unsigned int dod_culprit_frame_of_free(const struct stack *stack, const struct dod_mapping *m);
 bool dod_frames_of_dma_buf(const struct dod_mapping *m);
-bool dod_frames_of_console(const unsigned long *frames, unsigned int nr);
+bool dod_is_console(unsigned long *frames);
 
 /* filter.c */
 u32 dod_seen_key(const struct report *r);
-bool dod_seen(u32 key);
-bool dod_seen_add(u32 key);
+bool dod_seen(u32 key, bool add);
 bool dod_burst_is_over(u64 now);
 unsigned int dod_burst_take_lost(void);
+
+long dod_report_count(enum dod_report_type type);	/* report.c */
 
 #endif /* DOD_REPORT_INTERNAL_H */

@@ -24,15 +24,10 @@ static unsigned long virt_end(const struct dod_mapping *m)
 	return virt(m->start) + (unsigned long)dod_size(m);
 }
 
-static bool is_slab(const void *addr)
-{
-	return virt_addr_valid(addr) && folio_test_slab(virt_to_folio(addr));
-}
-
 /* mem_dump_obj() prints: see print_text() in report.c. */
 static void put_object(struct text *t, const void *addr)
 {
-	if (!addr || !is_slab(addr))
+	if (!addr || !virt_addr_valid(addr) || !folio_test_slab(virt_to_folio(addr)))
 		return;
 	t->object = addr;
 	t->object_at = t->len;
@@ -41,17 +36,15 @@ static void put_object(struct text *t, const void *addr)
 /* === The device and its memory ============================================ */
 
 /**
- * dod_report_note_unmatched() - a call of the API has an address of no mapping
+ * dod_report_note_unmatched() - remember the last call of the API whose address is of no
+ * mapping: a later report can be due to it
  * @device: the device
  * @what: the call
  * @dma_addr: the address
  * @caller: its return address
- *
- * The last one is remembered: a later report can be due to it.
  */
-void dod_report_note_unmatched(struct dod_device *device,
-			       enum dod_unmatched_call what, u64 dma_addr,
-			       unsigned long caller)
+void dod_report_note_unmatched(struct dod_device *device, enum dod_unmatched_call what,
+			       u64 dma_addr, unsigned long caller)
 {
 	struct dod_unmatched *u = &device->unmatched[what];
 	u32 version = READ_ONCE(u->version);
@@ -157,19 +150,12 @@ static void put_range(struct text *t, const struct report *r, const u64 *at)
 			(void *)m->idle_sync);
 }
 
-/* Sentences, each with a newline. Returns the next of them. */
-static const char *put_line(struct text *t, const char *lines)
-{
-	const char *end = strchrnul(lines, '\n');
-
-	dod_put(t, "%.*s\n", (int)(end - lines), lines);
-	return *end ? end + 1 : end;
-}
-
+/* Sentences, each with a newline, unless the last did not fit. */
 static void put_lines(struct text *t, const char *lines)
 {
-	while (*lines)
-		lines = put_line(t, lines);
+	size_t len = strlen(lines);
+
+	dod_put(t, "%s%s", lines, len && lines[len - 1] != '\n' ? "\n" : "");
 }
 
 static void put_mapped(struct text *t, const struct dod_mapping *m)
@@ -234,50 +220,28 @@ static void put_line_of_other(struct text *t, const struct dod_mapping *m,
 		       (struct dod_bytes){});
 }
 
-static void put_lines_of_neighbours(struct text *t, const struct dod_mapping *m,
-				    const struct dod_bytes shared[2])
-{
-	dod_put(t, "The cache lines (D: the device's, c: the CPU's, .: neither):\n");
-	if (shared[0].nr)
-		put_cache_line(t, m, m->start, 'c', shared[0], (struct dod_bytes){});
-	if (shared[1].nr)
-		put_cache_line(t, m, m->last, 'c', shared[1], (struct dod_bytes){});
-}
-
-static void put_change(struct text *t, const struct dod_change *c)
-{
-	if (!c->nr)
-		return;
-	dod_put(t, "Bytes from %lx on:\n", virt(c->start));
-	dod_put(t, " was: %*ph\n is:  %*ph\n", c->nr, c->was, c->nr, c->is);
-}
-
 static void put_bytes_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
+	const struct dod_bytes *shared = f->shared;
+	const struct dod_change *c = &f->change;
 
-	if (f->type == DOD_R_CACHELINE_SHARING && f->other)
+	if (f->type == DOD_R_CACHELINE_SHARING && f->other) {
 		put_line_of_other(t, r->m, f->other);
-	else if (f->type == DOD_R_CACHELINE_SHARING)
-		put_lines_of_neighbours(t, r->m, f->shared);
-	else if (f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE)
-		put_change(t, &f->change);
+	} else if (f->type == DOD_R_CACHELINE_SHARING) {
+		dod_put(t, "The cache lines (D: the device's, c: the CPU's, .: neither):\n");
+		if (shared[0].nr)
+			put_cache_line(t, r->m, r->m->start, 'c', shared[0], (struct dod_bytes){});
+		if (shared[1].nr)
+			put_cache_line(t, r->m, r->m->last, 'c', shared[1], (struct dod_bytes){});
+	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE) &&
+		   c->nr) {
+		dod_put(t, "Bytes from %lx on:\n was: %*ph\n is:  %*ph\n", virt(c->start),
+			c->nr, c->was, c->nr, c->is);
+	}
 }
 
 /* === Kinds ================================================================ */
-
-static void put_stack(struct text *t, const struct report *r)
-{
-	unsigned int i;
-
-	if (r->stack.frames) {
-		dod_put_frames(t, r->stack.frames, r->stack.nr);
-		return;
-	}
-	dod_put_call_trace(t);
-	for (i = 0; i < r->stack.nr; i++)
-		dod_put(t, " %s\n", r->stack.names[i]);
-}
 
 /* The end of a head. */
 static void put_by(struct text *t, const char *comm, int pid, unsigned int cpu)
@@ -303,7 +267,7 @@ static void head_of_access(struct text *t, const struct report *r)
 
 static void body_of_access(struct text *t, const struct report *r)
 {
-	put_stack(t, r);
+	dod_put_stack(t, &r->stack);
 	put_range(t, r, &r->access->bad);
 	if (r->type == DOD_R_SHARED_LINE_WRITE)
 		put_line_of_access(t, r);
@@ -328,7 +292,7 @@ static void tail_of_access(struct text *t, const struct report *r)
 }
 
 const struct report_kind dod_kind_access = {
-	head_of_access, body_of_access, tail_of_access, .by_code = true,
+	head_of_access, body_of_access, tail_of_access, dod_culprit_frame,
 };
 
 static void head_of_race(struct text *t, const struct report *r)
@@ -354,13 +318,13 @@ static void body_of_race(struct text *t, const struct report *r)
 {
 	u64 at = max_t(u64, virt_to_phys((void *)r->race->addr), r->range->start);
 
-	put_stack(t, r);
+	dod_put_stack(t, &r->stack);
 	put_range(t, r, &at);
 	put_object(t, (void *)r->race->addr);
 }
 
 const struct report_kind dod_kind_race = {
-	head_of_race, body_of_race, tail_of_access, .by_code = true,
+	head_of_race, body_of_race, tail_of_access, dod_culprit_frame,
 };
 
 static void head_of_free(struct text *t, const struct report *r)
@@ -377,7 +341,7 @@ static void body_of_free(struct text *t, const struct report *r)
 	const struct dod_mapping *m = r->m;
 
 	if (!r->free->found)
-		put_stack(t, r);
+		dod_put_stack(t, &r->stack);
 	put_range(t, r, NULL);
 	if (m->leaked)
 		dod_put(t, "Driver %s was unbound from device %s, and has left this memory mapped.\n",
@@ -390,12 +354,12 @@ static void body_of_free(struct text *t, const struct report *r)
 }
 
 const struct report_kind dod_kind_free = {
-	head_of_free, body_of_free, tail_of_access, .by_code = true,
+	head_of_free, body_of_free, tail_of_access, dod_culprit_frame_of_free,
 };
 
 static void head_of_leaks(struct text *t, const struct report *r)
 {
-	put_line(t, r->leaks->text);
+	dod_put(t, "%.*s\n", (int)strcspn(r->leaks->text, "\n"), r->leaks->text);
 }
 
 #define PLACES_SHOWN	8
@@ -440,8 +404,9 @@ static void body_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
 	const struct dod_mapping *m = r->m;
+	struct stack stack = dod_stack_of_caller(&m->map, m->map_frames);
 
-	put_stack(t, r);
+	dod_put_stack(t, &stack);
 	/* An address outside of the linear map has no other one. */
 	put_mapping(t, m, f->at ? "mapped" : "maps", f->addr ?: virt(m->start));
 	dod_put(t, "\n");
@@ -515,7 +480,7 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 	size_t size;
 	unsigned long addr = lost_bytes(p, &size);
 
-	put_stack(t, r);
+	dod_put_stack(t, &r->stack);
 	put_mapping(t, m, "mapped", virt(m->start));
 	if (addr >= virt(m->start))
 		dod_put(t, "; the write is %lu bytes into the buffer", addr - virt(m->start));
@@ -539,5 +504,5 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 }
 
 const struct report_kind dod_kind_lost_write = {
-	head_of_lost_write, body_of_lost_write, tail_of_access, .by_code = true,
+	head_of_lost_write, body_of_lost_write, tail_of_access, dod_culprit_frame,
 };

@@ -22,7 +22,7 @@
 #include <linux/mm.h>
 #include <linux/panic.h>
 #include <linux/sched/clock.h>
-#include <linux/stacktrace.h>
+#include <linux/string.h>
 
 /* Reports have no prefix; what else is said here spells it out. */
 #undef pr_fmt
@@ -30,8 +30,7 @@
 #define PREFIX "dma_owner_debug: "
 
 #define NR_TEXTS	16
-/* How many a CPU prints that has found a fault; the rest is printed by a worker. */
-#define TEXTS_AT_ONCE	4
+#define TEXTS_AT_ONCE	4	/* by a CPU that has found a fault; a worker prints the rest */
 
 static atomic_long_t type_counts[DOD_REPORT_COUNT];
 
@@ -41,12 +40,7 @@ static atomic_long_t type_counts[DOD_REPORT_COUNT];
  */
 static DEFINE_PER_CPU(bool, reporting);
 
-/**
- * dod_report_count() - how often a type was found, shown or not
- * @type: the type
- *
- * Return: the number.
- */
+/* How often a type was found, shown or not. */
 long dod_report_count(enum dod_report_type type)
 {
 	return atomic_long_read(&type_counts[type]);
@@ -104,12 +98,7 @@ static struct text *take_text(void)
 		if (test_bit(i, texts_used) || test_and_set_bit_lock(i, texts_used))
 			continue;
 		t->now = local_clock();
-		t->panic = false;
-		t->cut = false;
-		t->traced = false;
-		t->lost = 0;
-		t->object = NULL;
-		t->len = 0;
+		memset_startat(t, 0, panic);
 		return t;
 	}
 	return NULL;
@@ -121,16 +110,6 @@ static void release_text(struct text *t)
 	clear_bit_unlock(t - texts, texts_used);
 }
 
-static void print_object(const void *addr)
-{
-	/* It was slab memory when the text was written. */
-	if (!folio_test_slab(virt_to_folio(addr)))
-		return;
-	pr_err("The object there:");
-	/* It ends the line. */
-	mem_dump_obj((void *)addr);
-}
-
 static void print_text(const struct text *t)
 {
 	const char *line = t->chars, *end = line + t->len, *next;
@@ -139,8 +118,12 @@ static void print_text(const struct text *t)
 		pr_warn(PREFIX "%u reports were not shown: more than report_burst in 5 s\n",
 			t->lost);
 	for (; line < end; line = next + 1) {
-		if (t->object && line == t->chars + t->object_at)
-			print_object(t->object);
+		/* It was slab memory when the text was written. mem_dump_obj() ends the line. */
+		if (t->object && line == t->chars + t->object_at &&
+		    folio_test_slab(virt_to_folio(t->object))) {
+			pr_err("The object there:");
+			mem_dump_obj((void *)t->object);
+		}
 		next = memchr(line, '\n', end - line);
 		pr_err("%.*s\n", (int)(next - line), line);
 	}
@@ -160,11 +143,6 @@ static struct text *next_text(void)
 	return llist_entry(node, struct text, node);
 }
 
-static bool is_text_left(void)
-{
-	return !llist_empty(&written) || READ_ONCE(to_print);
-}
-
 /*
  * Prints what is complete, unless another CPU does so: that one will see what is there.
  * Stops after @nr texts, and after one that asks for a panic, which is not ours to do:
@@ -174,7 +152,7 @@ static bool is_text_left(void)
  */
 static bool print_texts(unsigned int nr, bool *dead)
 {
-	while (is_text_left()) {
+	while (!llist_empty(&written) || READ_ONCE(to_print)) {
 		struct text *t;
 
 		if (!nr || *dead)
@@ -208,15 +186,14 @@ static bool begin_reporting(unsigned long *flags)
 	return true;
 }
 
-static void end_reporting(unsigned long flags)
+/* Panics if @dead. */
+static void end_reporting(unsigned long flags, bool dead)
 {
 	lockdep_on();
 	__this_cpu_write(reporting, false);
 	dod_quiet_end(flags);
-}
-
-static void panic_on_fault(void)
-{
+	if (!dead)
+		return;
 	/* What the panic finds on its way is not reported any more. */
 	WRITE_ONCE(dod_panicking, true);
 	panic("dma_owner_debug.fault=panic set ...\n");
@@ -231,10 +208,8 @@ static void print_rest(struct work_struct *work)
 	do {
 		if (begin_reporting(&flags)) {
 			left = print_texts(1, &dead);
-			end_reporting(flags);
+			end_reporting(flags, dead);
 		}
-		if (dead)
-			panic_on_fault();
 		cond_resched();
 	} while (left);
 }
@@ -258,25 +233,21 @@ void dma_owner_debug_flush(void)
 		generation[i] = READ_ONCE(texts[i].generation);
 	for_each_set_bit(i, used, NR_TEXTS)
 		while (test_bit(i, texts_used) &&
-		       READ_ONCE(texts[i].generation) == generation[i] && !dead) {
+		       READ_ONCE(texts[i].generation) == generation[i]) {
 			if (!begin_reporting(&flags))
 				return;
 			left = print_texts(1, &dead);
-			end_reporting(flags);
+			end_reporting(flags, dead);
 			cpu_relax();
 		}
 	/* Texts that came later may have been left to this CPU. */
 	if (left)
 		dod_worker_wake(&rest_worker);
-	if (dead)
-		panic_on_fault();
 }
 EXPORT_SYMBOL_GPL(dma_owner_debug_flush);
 
 /**
- * dod_report_stop() - print what is left
- *
- * Context: process, may sleep; nothing is reported any more.
+ * dod_report_stop() - print what is left; nothing is reported any more. Process context
  */
 void dod_report_stop(void)
 {
@@ -292,11 +263,11 @@ void dod_report_stop(void)
  */
 static struct text *begin_text(const struct report *r)
 {
-	bool dedup = READ_ONCE(dod_params.dedup), once;
+	bool dedup = READ_ONCE(dod_params.dedup);
 	u32 key = dod_seen_key(r);
 	struct text *t;
 
-	if (dedup && dod_seen(key)) {
+	if (dedup && dod_seen(key, false)) {
 		dod_count(DOD_C_REPORTS_DEDUPLICATED);
 		return NULL;
 	}
@@ -310,9 +281,7 @@ static struct text *begin_text(const struct report *r)
 		return NULL;
 	}
 	/* What a console's driver does is reported once, or it would go on for ever. */
-	once = dedup || dod_frames_of_console(t->frames, stack_trace_save(t->frames,
-									  DOD_REPORT_FRAMES, 0));
-	if (once && !dod_seen_add(key)) {
+	if ((dedup || dod_is_console(t->frames)) && dod_seen(key, true)) {
 		dod_count(dedup ? DOD_C_REPORTS_DEDUPLICATED : DOD_C_REPORTS_NESTED);
 		release_text(t);
 		return NULL;
@@ -325,7 +294,7 @@ static struct text *begin_text(const struct report *r)
 	return t;
 }
 
-static void make_report(const struct report *r)
+static void make_report(struct report *r)
 {
 	unsigned long flags;
 	bool dead = false;
@@ -346,6 +315,7 @@ static void make_report(const struct report *r)
 			WRITE_ONCE(raced_test, r->race->pid);
 		else
 			fail_kunit_test();
+		r->culprit = r->kind->culprit ? r->kind->culprit(&r->stack, r->m) : r->stack.nr;
 		t = begin_text(r);
 		if (t) {
 			dod_text_report(t, r);
@@ -354,9 +324,7 @@ static void make_report(const struct report *r)
 		if (print_texts(TEXTS_AT_ONCE, &dead))
 			dod_worker_wake(&rest_worker);
 	}
-	end_reporting(flags);
-	if (dead)
-		panic_on_fault();
+	end_reporting(flags, dead);
 }
 
 /**
@@ -375,41 +343,28 @@ void dod_report_access(enum dod_report_type type, const struct dod_access *acces
 		       const struct dod_mapping *m, const struct dod_range *range,
 		       unsigned long *frames, unsigned int nr)
 {
-	struct report r = {
-		.type = type,
-		.kind = &dod_kind_access,
-		.m = m,
-		.range = range,
+	make_report(&(struct report){
+		.type = type, .kind = &dod_kind_access, .m = m, .range = range,
 		.access = access,
 		.stack = { .frames = frames, .nr = nr },
-	};
-
-	r.culprit = dod_culprit_frame(&r.stack, m);
-	make_report(&r);
+	});
 }
 
 /**
- * dod_report_race() - report a CPU access that raced with a device's
+ * dod_report_race() - report a CPU access that raced with a device's. Process context
  * @race: the access, with at least one frame
  * @m: a copy of the mapping
  * @range: what the device owned of it
- *
- * Context: process.
  */
 void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 		     const struct dod_range *range)
 {
-	struct report r = {
+	make_report(&(struct report){
 		.type = race->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ,
-		.kind = &dod_kind_race,
-		.m = m,
-		.range = range,
+		.kind = &dod_kind_race, .m = m, .range = range,
 		.race = race,
 		.stack = { .names = race->frames, .nr = race->nr_frames },
-	};
-
-	r.culprit = dod_culprit_frame(&r.stack, m);
-	make_report(&r);
+	});
 }
 
 /**
@@ -422,21 +377,14 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range)
 {
 	unsigned long frames[DOD_REPORT_FRAMES], inner, flags = dod_quiet_begin();
-	struct report r = {
-		.type = DOD_R_FREE_WHILE_MAPPED,
-		.kind = &dod_kind_free,
-		.m = m,
-		.range = range,
-		.free = f,
-		.stack = { .frames = frames },
-	};
-
 	/* Of memory that was freed unseen, nobody knows who freed it. */
-	if (!f->found) {
-		r.stack.nr = dod_report_stack(frames, f->ip, &inner);
-		r.culprit = dod_culprit_frame_of_free(&r.stack, m);
-	}
-	make_report(&r);
+	unsigned int nr = f->found ? 0 : dod_report_stack(frames, f->ip, &inner);
+
+	make_report(&(struct report){
+		.type = DOD_R_FREE_WHILE_MAPPED, .kind = &dod_kind_free, .m = m, .range = range,
+		.free = f,
+		.stack = { .frames = frames, .nr = nr },
+	});
 	dod_quiet_end(flags);
 }
 
@@ -446,14 +394,10 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
  */
 void dod_report_leaks(const struct dod_leaks *leaks)
 {
-	struct report r = {
-		.type = leaks->type,
-		.kind = &dod_kind_leaks,
-		.m = &leaks->places[0].m,
+	make_report(&(struct report){
+		.type = leaks->type, .kind = &dod_kind_leaks, .m = &leaks->places[0].m,
 		.leaks = leaks,
-	};
-
-	make_report(&r);
+	});
 }
 
 /**
@@ -461,22 +405,12 @@ void dod_report_leaks(const struct dod_leaks *leaks)
  * @f: what it is
  * @m: the mapping
  */
-void dod_report_mapping(const struct dod_finding *f,
-			const struct dod_mapping *m)
+void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m)
 {
-	unsigned long flags = dod_quiet_begin();
-	unsigned int skip = dod_frames_skip_core(m->map_frames, m->map.nr_frames);
-	struct report r = {
-		.type = f->type,
-		.kind = &dod_kind_finding,
-		.m = m,
+	make_report(&(struct report){
+		.type = f->type, .kind = &dod_kind_finding, .m = m,
 		.finding = f,
-		.stack = { .frames = m->map_frames + skip, .nr = m->map.nr_frames - skip },
-	};
-
-	r.culprit = r.stack.nr;
-	make_report(&r);
-	dod_quiet_end(flags);
+	});
 }
 
 /**
@@ -489,21 +423,13 @@ void dod_report_mapping(const struct dod_finding *f,
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at)
 {
-	unsigned long flags = dod_quiet_begin();
-	struct report r = {
+	make_report(&(struct report){
 		.type = p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
 							DOD_R_MISSING_SYNC_FOR_DEVICE,
-		.kind = &dod_kind_lost_write,
-		.m = m,
-		.lost = p,
-		.how = how,
-		.lost_by = at,
+		.kind = &dod_kind_lost_write, .m = m,
+		.lost = p, .how = how, .lost_by = at,
 		.stack = { .frames = p->write.frames, .nr = p->write.who.nr_frames },
-	};
-
-	r.culprit = dod_culprit_frame(&r.stack, m);
-	make_report(&r);
-	dod_quiet_end(flags);
+	});
 }
 
 /**
@@ -511,19 +437,15 @@ void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending
  * @type: the advice
  * @device: the device
  * @fmt: what is the case, in half a sentence
- *
  * Return: whether it was printed now.
  */
-bool dod_report_note(enum dod_report_type type, struct dod_device *device,
-		     const char *fmt, ...)
+bool dod_report_note(enum dod_report_type type, struct dod_device *device, const char *fmt, ...)
 {
 	struct va_format text = { .fmt = fmt };
 	unsigned long flags;
 	va_list args;
 
-	if (dod_in_panic())
-		return false;
-	if (test_and_set_bit(type, &device->noted))
+	if (dod_in_panic() || test_and_set_bit(type, &device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
 	if (dod_report_is_filtered(type, device)) {
@@ -534,8 +456,8 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device,
 	flags = dod_quiet_begin();
 	va_start(args, fmt);
 	text.va = &args;
-	pr_notice(PREFIX "note: %s: %s %s: %pV; %s\n", dod_report_name(type),
-		  device->driver_name, device->name, &text, dod_report_hint(type));
+	pr_notice(PREFIX "note: %s: %s %s: %pV; %s\n", dod_types[type].name,
+		  device->driver_name, device->name, &text, dod_types[type].hint);
 	va_end(args);
 	dod_quiet_end(flags);
 	return true;
@@ -563,13 +485,11 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys)
 	} else {
 		dod_count(DOD_C_REPORTS_NO_BUFFER);
 	}
-	end_reporting(flags);
+	end_reporting(flags, false);
 }
 
 /**
- * dod_report_annotate_missed() - say inside a KASAN report that it is about our mark
- *
- * Context: as dod_report_annotate().
+ * dod_report_annotate_missed() - say there that it is about our mark
  */
 void dod_report_annotate_missed(void)
 {

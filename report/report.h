@@ -12,6 +12,8 @@
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
 
+struct file_operations;
+
 /* What can be wrong: a row of types.h each. */
 enum dod_report_type {
 #define DOD_TYPE(id, ...) DOD_R_##id,
@@ -21,31 +23,21 @@ enum dod_report_type {
 
 #define DOD_BYTES_SHOWN	16
 
-/**
- * struct dod_change - bytes that changed
- *
- * @start:	the first of them, physical
- * @nr:		how many are shown from there on, changed or not; 0 for none
- * @was:	what they were
- * @is:		what they are
- */
+/* Bytes that changed: @nr of them are shown, whether each changed or not; 0 for none. */
 struct dod_change {
-	u64 start;
+	u64 start;	/* the first that changed, physical */
 	unsigned int nr;
 	u8 was[DOD_BYTES_SHOWN], is[DOD_BYTES_SHOWN];
 };
 
 /**
- * dod_change_show() - remember what is to be shown of bytes that changed
+ * dod_change_show() - remember what is to be shown of bytes that changed. KASAN is off
  * @c: filled in
  * @start: the first of them, physical
  * @was: what they were
  * @nr: how many are known; the first DOD_BYTES_SHOWN of them are shown
- *
- * Context: any, KASAN off.
  */
-static inline void dod_change_show(struct dod_change *c, u64 start, const u8 *was,
-				   unsigned int nr)
+static inline void dod_change_show(struct dod_change *c, u64 start, const u8 *was, unsigned int nr)
 {
 	unsigned int i;
 
@@ -57,19 +49,13 @@ static inline void dod_change_show(struct dod_change *c, u64 start, const u8 *wa
 	}
 }
 
-/**
- * struct dod_bytes - some bytes
- *
- * @start:	the first of them, physical
- * @nr:		how many; 0 for none
- */
+/* Some bytes, from the physical address @start on; @nr is 0 for none. */
 struct dod_bytes {
 	u64 start, nr;
 };
 
 /**
  * struct dod_finding - what a check found about a mapping
- *
  * @type:	what is wrong
  * @at:		return address of the call that found it; 0 for the map call
  * @text:	sentences that say what was found, with a newline after each
@@ -108,77 +94,44 @@ enum dod_filter_by {
 	DOD_BY_COUNT
 };
 
-/* The stack of a report. */
-#define DOD_REPORT_FRAMES	64
+#define DOD_REPORT_FRAMES	64	/* of the stack of a report */
+#define DOD_RACE_FRAMES		32
+#define DOD_RACE_CHARS		120
 
-#define DOD_RACE_FRAMES	32
-#define DOD_RACE_CHARS	120
-
-/**
- * struct dod_race - the CPU access of a race that KCSAN has reported
- *
- * @addr:	first byte accessed
- * @size:	bytes accessed
- * @write:	a write
- * @pid:	of the task that did it, -1 in an interrupt
- * @cpu:	where
- * @when:	local_clock() when KCSAN began to say so
- * @nr_frames:	how many of @frames there are
- * @frames:	as KCSAN printed them, from the access outwards
- */
+/* The CPU access of a race that KCSAN has reported. */
 struct dod_race {
 	unsigned long addr;
 	size_t size;
 	bool write;
-	int pid, cpu;
-	u64 when;
+	int pid, cpu;		/* of the task that did it; @pid is -1 in an interrupt */
+	u64 when;		/* local_clock() when KCSAN began to say so */
 	unsigned int nr_frames;
+	/* As KCSAN printed them, from the access outwards. */
 	char frames[DOD_RACE_FRAMES][DOD_RACE_CHARS];
 };
 
-/**
- * struct dod_free - memory is being freed
- *
- * @addr:	its first byte
- * @size:	bytes
- * @ip:		return address into the function that frees it
- * @found:	it was freed some time ago, unseen: when that was found; else NULL
- */
+/* Memory is being freed. */
 struct dod_free {
 	unsigned long addr;
 	u64 size;
-	unsigned long ip;
-	const char *found;
+	unsigned long ip;	/* return address into the function that frees it */
+	const char *found;	/* it was freed unseen: when that was found; else NULL */
 };
 
-/**
- * struct dod_leak - mappings that were made in one place and are left
- *
- * @m:		a copy of one of them
- * @nr:		how many
- * @bytes:	in all
- */
+/* Mappings that were made in one place and are left. */
 struct dod_leak {
-	struct dod_mapping m;
+	struct dod_mapping m;	/* a copy of one of them */
 	unsigned int nr;
-	u64 bytes;
+	u64 bytes;		/* of all of them */
 };
 
-/**
- * struct dod_leaks - mappings of a device that are left
- *
- * @type:	at what occasion
- * @text:	sentences that say what was found, with a newline after each
- * @all:	of all mappings; @all.m is not used
- * @nr:		how many places
- * @places:	largest first
- */
+/* Mappings of a device that are left. */
 struct dod_leaks {
 	enum dod_report_type type;
-	char text[320];
-	struct dod_leak all;
+	char text[320];			/* sentences that say what was found, a line each */
+	struct dod_leak all;		/* of all mappings; @all.m is not used */
 	unsigned int nr;
-	struct dod_leak places[32];
+	struct dod_leak places[32];	/* largest first */
 };
 
 /* A fault was found. */
@@ -238,10 +191,7 @@ void dod_report_note_unmatched(struct dod_device *device, enum dod_unmatched_cal
 
 /* Names, for debugfs and texts. */
 unsigned long dod_report_map_frame(const struct dod_mapping *m);
-const char *dod_report_name(enum dod_report_type type);
 const char *dod_report_dir(u8 dir);
-bool dod_report_is_advice(enum dod_report_type type);
-long dod_report_count(enum dod_report_type type);
 
 /* A parameter is written. */
 int dod_report_set_filter(enum dod_filter_by by, const char *val);
@@ -253,16 +203,17 @@ bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *
 void dod_report_start(void);
 void dod_report_stop(void);
 
+/* debugfs.c. Between start and stop, files may be added. */
+void dod_debugfs_start(const char *guard);
+void dod_debugfs_stop(void);
+void dod_debugfs_add(const char *name, umode_t mode, const struct file_operations *fops);
+void dod_debugfs_add_gauge(const char *name, long (*read)(void));
+
 extern u32 dod_types_off;	/* bits; filter.c */
 
 /**
- * dod_report_is_off() - is a type off everywhere?
+ * dod_report_is_off() - is a type off everywhere, so that its check can be left out?
  * @type: the type
- *
- * What is only there to find it need not be done.
- *
- * Context: any.
- *
  * Return: whether it is.
  */
 static inline bool dod_report_is_off(enum dod_report_type type)

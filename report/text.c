@@ -18,77 +18,11 @@
 
 /* === Types ================================================================ */
 
-/* On which machines a fault of a type loses data. */
-enum loses {
-	ADVICE,			/* it is no fault */
-	LOSES_EARLY,		/* copies, and everywhere while the transfer runs */
-	LOSES_CHANGE,		/* so, too, or an IOMMU stops the device */
-	LOSES_LINES,		/* caches that are not coherent */
-	LOSES_COPIES,		/* these, or bounce buffers */
-	LOSES_STATIC,		/* caches, or everywhere if it is not in the linear map */
-	LOSES_EVERYWHERE,
-	LOSES_UNSTOPPED,
-	LOSES_ADDRESS,
-	LOSES_UNWRITTEN,
-};
-
-/**
- * struct report_type - a row of the table of types
- *
- * @name:	in the title and in the parameters
- * @loses:	on which machines it loses data
- * @hint:	what to do; "%s" becomes the family of calls that made the
- *		mapping, "single" or "sg", or the function that ends it
- * @hint_receiving: what to do where the device only writes, if that is different
- * @hint_sending: what to do where the device only reads, if that is different
- * @hint_linked: what to do with memory of dma_iova_link(), if that is different
- * @hint_dma_buf: what to do with a buffer of another driver's, if that is different
- * @ending:	"%s" is that function
- */
-struct report_type {
-	const char *name;
-	enum loses loses;
-	const char *hint;
-	const char *hint_receiving;
-	const char *hint_sending;
-	const char *hint_linked;
-	const char *hint_dma_buf;
-	bool ending;
-};
-
-static const struct report_type types[] = {
+const struct report_type dod_types[] = {
 #define DOD_TYPE(id, name, loses, ...)	\
 	[DOD_R_##id] = { name, loses, __VA_ARGS__ },
 #include "types.h"
 };
-
-/**
- * dod_report_name() - a type as titles and parameters spell it
- * @type: the type
- *
- * Return: the name.
- */
-const char *dod_report_name(enum dod_report_type type)
-{
-	return types[type].name;
-}
-
-/**
- * dod_report_is_advice() - is a type a note, and no fault?
- * @type: the type
- *
- * Return: whether it is.
- */
-bool dod_report_is_advice(enum dod_report_type type)
-{
-	return types[type].loses == ADVICE;
-}
-
-/* What a note advises. */
-const char *dod_report_hint(enum dod_report_type type)
-{
-	return types[type].hint;
-}
 
 /* === Pieces =============================================================== */
 
@@ -110,54 +44,50 @@ void dod_put(struct text *t, const char *fmt, ...)
 		t->cut = true;
 }
 
-/* Parsers of reports look for this line before the first stack. */
-void dod_put_call_trace(struct text *t)
+static void put_frame(struct text *t, const char *indent, const struct stack *stack, unsigned int i)
 {
-	if (!t->traced)
-		dod_put(t, "Call Trace:\n");
-	t->traced = true;
+	if (stack->frames)
+		dod_put(t, "%s%pS\n", indent, (void *)stack->frames[i]);
+	else
+		dod_put(t, "%s%s\n", indent, stack->names[i]);
 }
 
-void dod_put_frames(struct text *t, const unsigned long *frames, unsigned int nr)
+void dod_put_stack(struct text *t, const struct stack *stack)
 {
 	unsigned int i;
 
-	dod_put_call_trace(t);
-	if (!nr)
+	/* Parsers of reports look for this line before the first stack. */
+	if (!t->traced)
+		dod_put(t, "Call Trace:\n");
+	t->traced = true;
+	if (!stack->nr)
 		dod_put(t, " (stack is not available)\n");
-	for (i = 0; i < nr; i++)
-		dod_put(t, " %pS\n", (void *)frames[i]);
+	for (i = 0; i < stack->nr; i++)
+		put_frame(t, " ", stack, i);
 }
 
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 		 const unsigned long *frames)
 {
 	u64 when = who->when, ago = dod_ago(t->now, when);
-	unsigned int skip = dod_frames_skip_core(frames, who->nr_frames);
+	struct stack stack = dod_stack_of_caller(who, frames);
 	u32 when_us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
 	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
 	dod_put(t, "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
 		what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
-	dod_put_frames(t, frames + skip, who->nr_frames - skip);
+	dod_put_stack(t, &stack);
 }
 
 /**
- * dod_report_dir() - the name of a direction
+ * dod_report_dir() - the name of a direction, as drivers spell it
  * @dir: the direction
- *
- * Return: as drivers spell it.
+ * Return: the name.
  */
 const char *dod_report_dir(u8 dir)
 {
-	switch (dir) {
-	case DMA_TO_DEVICE:
-		return "DMA_TO_DEVICE";
-	case DMA_FROM_DEVICE:
-		return "DMA_FROM_DEVICE";
-	default:
-		return "DMA_BIDIRECTIONAL";
-	}
+	return dir == DMA_TO_DEVICE ? "DMA_TO_DEVICE" :
+	       dir == DMA_FROM_DEVICE ? "DMA_FROM_DEVICE" : "DMA_BIDIRECTIONAL";
 }
 
 const char *dod_family(const struct dod_mapping *m)
@@ -167,23 +97,21 @@ const char *dod_family(const struct dod_mapping *m)
 
 const char *dod_ending(const struct dod_mapping *m)
 {
-	switch (m->kind) {
-	case DOD_SG:
-		return "dma_unmap_sg";
-	case DOD_PAGES:
-		return "dma_free_pages";
-	case DOD_IOVA:
-		return "dma_iova_destroy";
-	default:
-		return "dma_unmap_single";
-	}
+	static const char * const calls[] = {
+		[DOD_SINGLE] = "dma_unmap_single",
+		[DOD_SG] = "dma_unmap_sg",
+		[DOD_PAGES] = "dma_free_pages",
+		[DOD_IOVA] = "dma_iova_destroy",
+	};
+
+	return calls[m->kind];
 }
 
 /* === What it costs ======================================================== */
 
 static enum loses loses(const struct report *r)
 {
-	enum loses l = types[r->type].loses;
+	enum loses l = dod_types[r->type].loses;
 
 	/* The device is done with it. */
 	if (l == LOSES_EARLY && r->range && r->range->state == DOD_STALE)
@@ -199,9 +127,7 @@ static const char *here(enum loses l, const struct dod_mapping *m)
 {
 	bool bounced = m->bounced && l != LOSES_LINES && l != LOSES_STATIC;
 
-	if (!m->device->coherent)
-		return "On this machine.";
-	if (bounced && !m->device->translated)
+	if (!m->device->coherent || (bounced && !m->device->translated))
 		return "On this machine.";
 	/* Nobody knows what an IOMMU bounces, or who changed the bytes. */
 	if (bounced || l == LOSES_CHANGE)
@@ -243,9 +169,8 @@ static char hardware[88];
 /**
  * dod_report_start() - learn the name of the machine
  *
- * Not later: the device tree has a lock, which may be held where a fault is found.
- *
- * Context: process.
+ * In process context, and not later: the device tree has a lock, which may be held where a
+ * fault is found.
  */
 void dod_report_start(void)
 {
@@ -275,10 +200,8 @@ static void put_taint(struct text *t)
 	unsigned int i;
 
 	for (i = 0; i < min_t(unsigned int, TAINT_FLAGS_COUNT, sizeof(flags) - 1); i++) {
-		bool is_set = test_taint(i);
-
-		set[i] = is_set ? flags[i] : i ? ' ' : 'G';
-		tainted |= is_set;
+		set[i] = test_taint(i) ? flags[i] : i ? ' ' : 'G';
+		tainted |= test_taint(i);
 	}
 	dod_put(t, "%s%s", tainted ? "Tainted: " : "Not tainted", tainted ? set : "");
 }
@@ -296,44 +219,39 @@ static void put_machine(struct text *t)
 
 /* === The whole ============================================================ */
 
-static const char *hint_of(enum dod_report_type type, u8 dir,
-			   const struct dod_mapping *m)
+static const char *hint_of(const struct report *r)
 {
-	if (m->kind == DOD_IOVA && types[type].hint_linked)
-		return types[type].hint_linked;
-	if (types[type].hint_dma_buf && dod_frames_of_dma_buf(m))
-		return types[type].hint_dma_buf;
-	if (dir == DMA_FROM_DEVICE && types[type].hint_receiving)
-		return types[type].hint_receiving;
-	if (dir == DMA_TO_DEVICE && types[type].hint_sending)
-		return types[type].hint_sending;
-	return types[type].hint;
+	const struct report_type *type = &dod_types[r->type];
+	u8 dir = r->range ? r->range->dir : r->m->dir;
+
+	if (r->m->kind == DOD_IOVA && type->hint_linked)
+		return type->hint_linked;
+	if (type->hint_dma_buf && dod_frames_of_dma_buf(r->m))
+		return type->hint_dma_buf;
+	if (dir == DMA_FROM_DEVICE && type->hint_receiving)
+		return type->hint_receiving;
+	if (dir == DMA_TO_DEVICE && type->hint_sending)
+		return type->hint_sending;
+	return type->hint;
 }
 
 #define HINT_CHARS	512
-#define HINT_COLUMNS	76
+#define HINT_COLUMNS	70	/* after the label */
 
 /* Broken at blanks, the lines after the first indented. */
 static void put_hint(struct text *t, const struct report *r)
 {
-	u8 dir = r->range ? r->range->dir : r->m->dir;
-	const char *name = types[r->type].ending ? dod_ending(r->m) : dod_family(r->m);
+	const char *name = dod_types[r->type].ending ? dod_ending(r->m) : dod_family(r->m);
 	const char *label = "Hint: ";
 	char hint[HINT_CHARS], *line = hint;
 
-	snprintf(hint, sizeof(hint), hint_of(r->type, dir, r->m), name, name);
-	for (;;) {
-		size_t room = HINT_COLUMNS - strlen(label), len = strlen(line);
-		char *end = line + room;
+	snprintf(hint, sizeof(hint), hint_of(r), name, name);
+	while (strlen(line) > HINT_COLUMNS) {
+		char *end = line + HINT_COLUMNS;
 
-		if (len <= room)
-			break;
+		/* No word is that long. */
 		while (end > line && *end != ' ')
 			end--;
-		if (end == line)
-			end = line + strcspn(line, " ");
-		if (!*end)
-			break;
 		dod_put(t, "%s%.*s\n", label, (int)(end - line), line);
 		label = "      ";
 		line = end + 1;
@@ -366,15 +284,11 @@ static void put_end(struct text *t, const struct report *r)
 
 static void put_title(struct text *t, const struct report *r)
 {
-	const struct stack *s = &r->stack;
-
-	dod_put(t, BAR "BUG: DMA_OWNER: %s in ", types[r->type].name);
-	if (r->culprit >= s->nr)
+	dod_put(t, BAR "BUG: DMA_OWNER: %s in ", dod_types[r->type].name);
+	if (r->culprit >= r->stack.nr)
 		dod_put(t, "%pS\n", (void *)dod_report_map_frame(r->m));
-	else if (s->frames)
-		dod_put(t, "%pS\n", (void *)s->frames[r->culprit]);
 	else
-		dod_put(t, "%s\n", s->names[r->culprit]);
+		put_frame(t, "", &r->stack, r->culprit);
 }
 
 /* Formats a whole report. */
@@ -395,26 +309,21 @@ void dod_text_report(struct text *t, const struct report *r)
 /* Formats what is said of a mapping inside of a KASAN report about @phys. */
 void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys)
 {
+	bool is_before = phys < m->start, is_after = phys > m->last;
+
 	/* That report has had its stack. */
 	t->traced = true;
-	dod_put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
-		m->device->driver_name, m->device->name, dod_report_dir(m->dir),
-		dod_size(m), m->dma_addr);
-	if (phys < m->start)
-		dod_put(t, "DMA owner: the address is %llu bytes before the buffer\n",
-			m->start - phys);
-	else if (phys > m->last)
-		dod_put(t, "DMA owner: the address is %llu bytes after the buffer\n",
-			phys - m->last);
-	else
-		dod_put(t, "DMA owner: the address is %llu bytes into the buffer\n",
-			phys - m->start);
+	dod_put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n", m->device->driver_name,
+		m->device->name, dod_report_dir(m->dir), dod_size(m), m->dma_addr);
+	dod_put(t, "DMA owner: the address is %llu bytes %s the buffer\n",
+		is_before ? m->start - phys : is_after ? phys - m->last : phys - m->start,
+		is_before ? "before" : is_after ? "after" : "into");
 	dod_put_who(t, "DMA owner: mapped", &m->map, m->map_frames);
 	if (m->ended) {
 		u64 ago = dod_ago(t->now, m->ended);
 		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-		dod_put(t, "DMA owner: unmapped %llu.%06us ago by:\n", ago, us);
-		dod_put(t, " %pS\n", (void *)m->ended_by);
+		dod_put(t, "DMA owner: unmapped %llu.%06us ago by:\n %pS\n", ago, us,
+			(void *)m->ended_by);
 	}
 }
