@@ -16,8 +16,6 @@
 #include <linux/string.h>
 #include <linux/timex.h>
 
-/* === off_types, off_drivers, off_devices ================================== */
-
 #define NR_RULES	32
 #define RULE_CHARS	64
 
@@ -35,7 +33,7 @@ struct filter {
 static_assert(DOD_REPORT_COUNT <= 32);
 
 /*
- * Readers take the copy that @version says, and look at @version again: it was written
+ * Readers take the copy that @version says, and read @version again: it was written
  * to meanwhile only if that has changed. Of a copy that is being written to they may
  * read any mixture, but none that leads out of it: the last byte of a glob is always 0.
  */
@@ -166,8 +164,6 @@ bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *
 	       filter_hits(DOD_BY_DEVICE, type, device->name);
 }
 
-/* === What was reported before ============================================= */
-
 #define NR_SEEN		1024	/* slots, by the key's hash */
 #define SEEN_PROBES	16	/* and how many of them a key may be in */
 
@@ -178,8 +174,8 @@ static atomic64_t burst_start;
 static atomic_t burst_nr, burst_lost;
 
 /*
- * Was the fault of this key reported before? With @add, it was after this. Where there is
- * no room, another one is forgotten: better twice than never.
+ * Was the fault of this key reported before? With @add, it is from now on. Where there
+ * is no room, another one is forgotten: better twice than never.
  */
 bool dod_seen(u32 key, bool add)
 {
@@ -234,8 +230,6 @@ void dod_report_forget(void)
 	atomic_set(&burst_lost, 0);
 }
 
-/* === What makes a fault another one of its type =========================== */
-
 /* Of the function, not of the instruction. */
 static u32 hash_function(const char *name, u32 hash)
 {
@@ -255,8 +249,7 @@ static u32 hash_map(const struct dod_mapping *m, u32 hash)
 		i = dod_frames_find_map(m, i);
 		if (i >= m->map.nr_frames)
 			break;
-		dod_function_name(m->map_frames[i], name, sizeof(name));
-		hash = hash_function(name, hash);
+		hash = hash_function(dod_function_name(m->map_frames[i], name, sizeof(name)), hash);
 	}
 	return hash;
 }

@@ -146,8 +146,7 @@ static const char * const consoles[] = {
 /* The name of a frame, with the module if there is one: in @buf, if it must be made. */
 const char *dod_frame_name(const struct stack *stack, unsigned int i, char *buf, size_t size)
 {
-	return stack->frames ? dod_function_name(stack->frames[i], buf, size) :
-			       stack->names[i];
+	return stack->frames ? dod_function_name(stack->frames[i], buf, size) : stack->names[i];
 }
 
 /* "[module]" in the name of a frame, NULL if the function is the kernel's own. */

@@ -74,16 +74,12 @@ static bool read_unmatched(const struct dod_unmatched *u, struct dod_unmatched *
 /* Calls that matched no mapping since @m was mapped: one may have been meant for it. */
 static void put_unmatched(struct text *t, const struct dod_mapping *m)
 {
-	static const char * const what[] = {
-		[DOD_UNMAP] = "An unmap",
-		[DOD_SYNC_CALL] = "A sync",
-	};
+	static const char * const what[] = { [DOD_UNMAP] = "An unmap", [DOD_SYNC_CALL] = "A sync" };
 	struct dod_unmatched u;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(what); i++) {
-		if (!read_unmatched(&m->device->unmatched[i], &u) ||
-		    !dod_ago(u.when, m->map.when))
+		if (!read_unmatched(&m->device->unmatched[i], &u) || !dod_ago(u.when, m->map.when))
 			continue;
 		dod_put(t, " %s of dma 0x%llx matched no mapping, %llu ms ago in %pS\n",
 			what[i], u.dma_addr, div_u64(dod_ago(t->now, u.when), NSEC_PER_MSEC),
@@ -199,15 +195,6 @@ static void put_cache_line(struct text *t, const struct dod_mapping *m, u64 at, 
 	}
 }
 
-static void put_line_of_access(struct text *t, const struct report *r)
-{
-	u64 bad = r->access->bad, start = virt_to_phys((void *)r->access->addr);
-
-	dod_put(t, "The cache line (D: the device's, c: the CPU's, ^: the access):\n");
-	put_cache_line(t, r->m, bad, 'c', (struct dod_bytes){ dod_line_of(r->m, bad), r->m->line },
-		       (struct dod_bytes){ start, r->access->size });
-}
-
 /* The last line, or the first if that is the one. */
 static void put_line_of_other(struct text *t, const struct dod_mapping *m,
 			      const struct dod_mapping *other)
@@ -223,17 +210,17 @@ static void put_line_of_other(struct text *t, const struct dod_mapping *m,
 static void put_bytes_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_finding *f = r->finding;
-	const struct dod_bytes *shared = f->shared;
 	const struct dod_change *c = &f->change;
+	unsigned int i;
 
 	if (f->type == DOD_R_CACHELINE_SHARING && f->other) {
 		put_line_of_other(t, r->m, f->other);
 	} else if (f->type == DOD_R_CACHELINE_SHARING) {
 		dod_put(t, "The cache lines (D: the device's, c: the CPU's, .: neither):\n");
-		if (shared[0].nr)
-			put_cache_line(t, r->m, r->m->start, 'c', shared[0], (struct dod_bytes){});
-		if (shared[1].nr)
-			put_cache_line(t, r->m, r->m->last, 'c', shared[1], (struct dod_bytes){});
+		for (i = 0; i < 2; i++)
+			if (f->shared[i].nr)
+				put_cache_line(t, r->m, i ? r->m->last : r->m->start, 'c',
+					       f->shared[i], (struct dod_bytes){});
 	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE) &&
 		   c->nr) {
 		dod_put(t, "Bytes from %lx on:\n was: %*ph\n is:  %*ph\n", virt(c->start),
@@ -267,11 +254,17 @@ static void head_of_access(struct text *t, const struct report *r)
 
 static void body_of_access(struct text *t, const struct report *r)
 {
+	const struct dod_access *a = r->access;
+
 	dod_put_stack(t, &r->stack);
-	put_range(t, r, &r->access->bad);
-	if (r->type == DOD_R_SHARED_LINE_WRITE)
-		put_line_of_access(t, r);
-	put_object(t, (void *)r->access->addr);
+	put_range(t, r, &a->bad);
+	if (r->type == DOD_R_SHARED_LINE_WRITE) {
+		dod_put(t, "The cache line (D: the device's, c: the CPU's, ^: the access):\n");
+		put_cache_line(t, r->m, a->bad, 'c',
+			       (struct dod_bytes){ dod_line_of(r->m, a->bad), r->m->line },
+			       (struct dod_bytes){ virt_to_phys((void *)a->addr), a->size });
+	}
+	put_object(t, (void *)a->addr);
 }
 
 /* How the memory came to be the device's. */
@@ -432,9 +425,7 @@ static void tail_of_finding(struct text *t, const struct report *r)
 	dod_put_who(t, "Mapped", &other->map, other->map_frames);
 }
 
-const struct report_kind dod_kind_finding = {
-	head_of_finding, body_of_finding, tail_of_finding,
-};
+const struct report_kind dod_kind_finding = { head_of_finding, body_of_finding, tail_of_finding };
 
 /* Is the first write, which is remembered of a loop, one that was lost? */
 static bool is_first_lost(const struct dod_pending *p)

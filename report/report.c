@@ -46,8 +46,6 @@ long dod_report_count(enum dod_report_type type)
 	return atomic_long_read(&type_counts[type]);
 }
 
-/* === KUnit ================================================================ */
-
 /* The task of the last race; its test, if it runs one, is its own alone to fail. */
 static int raced_test = -1;
 
@@ -232,8 +230,7 @@ void dma_owner_debug_flush(void)
 	for_each_set_bit(i, used, NR_TEXTS)
 		generation[i] = READ_ONCE(texts[i].generation);
 	for_each_set_bit(i, used, NR_TEXTS)
-		while (test_bit(i, texts_used) &&
-		       READ_ONCE(texts[i].generation) == generation[i]) {
+		while (test_bit(i, texts_used) && READ_ONCE(texts[i].generation) == generation[i]) {
 			if (!begin_reporting(&flags))
 				return;
 			left = print_texts(1, &dead);
@@ -344,8 +341,7 @@ void dod_report_access(enum dod_report_type type, const struct dod_access *acces
 		       unsigned long *frames, unsigned int nr)
 {
 	make_report(&(struct report){
-		.type = type, .kind = &dod_kind_access, .m = m, .range = range,
-		.access = access,
+		.type = type, .kind = &dod_kind_access, .m = m, .range = range, .access = access,
 		.stack = { .frames = frames, .nr = nr },
 	});
 }
@@ -361,8 +357,7 @@ void dod_report_race(const struct dod_race *race, const struct dod_mapping *m,
 {
 	make_report(&(struct report){
 		.type = race->write ? DOD_R_CPU_WRITE : DOD_R_CPU_READ,
-		.kind = &dod_kind_race, .m = m, .range = range,
-		.race = race,
+		.kind = &dod_kind_race, .m = m, .range = range, .race = race,
 		.stack = { .names = race->frames, .nr = race->nr_frames },
 	});
 }
@@ -382,8 +377,7 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 
 	make_report(&(struct report){
 		.type = DOD_R_FREE_WHILE_MAPPED, .kind = &dod_kind_free, .m = m, .range = range,
-		.free = f,
-		.stack = { .frames = frames, .nr = nr },
+		.free = f, .stack = { .frames = frames, .nr = nr },
 	});
 	dod_quiet_end(flags);
 }
@@ -408,8 +402,7 @@ void dod_report_leaks(const struct dod_leaks *leaks)
 void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m)
 {
 	make_report(&(struct report){
-		.type = f->type, .kind = &dod_kind_finding, .m = m,
-		.finding = f,
+		.type = f->type, .kind = &dod_kind_finding, .m = m, .finding = f,
 	});
 }
 
@@ -426,8 +419,7 @@ void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending
 	make_report(&(struct report){
 		.type = p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
 							DOD_R_MISSING_SYNC_FOR_DEVICE,
-		.kind = &dod_kind_lost_write, .m = m,
-		.lost = p, .how = how, .lost_by = at,
+		.kind = &dod_kind_lost_write, .m = m, .lost = p, .how = how, .lost_by = at,
 		.stack = { .frames = p->write.frames, .nr = p->write.who.nr_frames },
 	});
 }

@@ -4,6 +4,7 @@
 #define DOD_REPORT_H
 
 #include <linux/compiler.h>
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -11,8 +12,6 @@
 #include "../base/compat.h"
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
-
-struct file_operations;
 
 /* What can be wrong: a row of types.h each. */
 enum dod_report_type {

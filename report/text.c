@@ -313,8 +313,9 @@ void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys)
 
 	/* That report has had its stack. */
 	t->traced = true;
-	dod_put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n", m->device->driver_name,
-		m->device->name, dod_report_dir(m->dir), dod_size(m), m->dma_addr);
+	dod_put(t, "DMA owner: device %s %s, %s, %llu bytes at dma 0x%llx\n",
+		m->device->driver_name, m->device->name, dod_report_dir(m->dir), dod_size(m),
+		m->dma_addr);
 	dod_put(t, "DMA owner: the address is %llu bytes %s the buffer\n",
 		is_before ? m->start - phys : is_after ? phys - m->last : phys - m->start,
 		is_before ? "before" : is_after ? "after" : "into");

@@ -18,20 +18,14 @@
 
 DOD_TYPE(CPU_READ, "cpu-read", LOSES_EARLY,
 	 "when the device is done, call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() before the device uses the buffer again, or access it after the unmap"
-	 HINT_OVER,
-	 .hint_linked = HINT_LINKED,
-	 .hint_dma_buf = HINT_DMA_BUF)
+	 HINT_OVER, .hint_linked = HINT_LINKED, .hint_dma_buf = HINT_DMA_BUF)
 DOD_TYPE(CPU_WRITE, "cpu-write", LOSES_EARLY,
 	 "call dma_sync_%s_for_cpu() before this access and dma_sync_%s_for_device() after it"
-	 HINT_OVER,
-	 .hint_receiving =
+	 HINT_OVER, .hint_receiving =
 	 "the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap"
-	 HINT_OVER,
-	 .hint_sending =
+	 HINT_OVER, .hint_sending =
 	 "wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write"
-	 HINT_OVER,
-	 .hint_linked = HINT_LINKED,
-	 .hint_dma_buf = HINT_DMA_BUF)
+	 HINT_OVER, .hint_linked = HINT_LINKED, .hint_dma_buf = HINT_DMA_BUF)
 DOD_TYPE(SHARED_LINE_WRITE, "shared-line-write", LOSES_LINES,
 	 "allocate the buffer separately, or align it and its size to dma_get_cache_alignment(): where caches are not coherent, one of the two writes is lost.",
 )
@@ -83,8 +77,7 @@ DOD_TYPE(CONFIG_NOT_INHERITED, "dma-config-not-inherited", ADVICE,
 DOD_TYPE(WRITE_NEVER_SYNCED, "write-never-synced", ADVICE,
 	 "if the device needs it, call dma_sync_single_for_device() after the write")
 DOD_TYPE(FREE_WHILE_MAPPED, "free-while-mapped", LOSES_UNSTOPPED,
-	 "stop the device, then %s(), then free.",
-	 .ending = true)
+	 "stop the device, then %s(), then free.", .ending = true)
 DOD_TYPE(LEAK_AT_UNBIND, "leak-at-unbind", LOSES_UNSTOPPED,
 	 "stop the device and unmap all that was mapped, with %s(), before remove() returns.",
 	 .ending = true)
