@@ -22,7 +22,6 @@
 #include <linux/mm.h>
 #include <linux/panic.h>
 #include <linux/sched/clock.h>
-#include <linux/string.h>
 
 /* Reports have no prefix; what else is said here spells it out. */
 #undef pr_fmt

@@ -155,16 +155,12 @@ void dod_report_annotate(const struct dod_mapping *m, u64 phys);
 void dod_report_annotate_missed(void);
 
 /**
- * dod_report_stack() - the stack of an access that trapped, for dod_report_access()
+ * dod_report_stack() - the stack of an access: further in are only KASAN and the tool
  * @frames: filled in, DOD_REPORT_FRAMES at most
  * @ip: return address of the access, as the compiler gave it
- * @inner: the function that asked KASAN, or @ip
- *
- * It begins with the access: further in are only KASAN and the tool. Where the access is
- * not that of the function which asked KASAN, that function is @inner.
+ * @inner: the function that asked KASAN, where that is another one, or @ip
  *
  * In line: one more function to unwind makes a write to a mapped ring 6 % slower.
- *
  * Return: the number of frames.
  */
 static inline unsigned int dod_report_stack(unsigned long *frames, unsigned long ip,
