@@ -82,8 +82,7 @@ bool dod_content_was_invalidated(const struct dod_content *c)
 
 struct dod_content *dod_content_of(struct dod_mapping *m)
 {
-	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF &&
-	    !is_unsure(m))
+	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF && !is_unsure(m))
 		m->content = dod_content_get();
 	return m->content;
 }
@@ -141,8 +140,7 @@ static __always_inline bool hash_block(u64 start, u64 last, bool kfence, u32 *fi
 }
 
 /* Blocks count from the start of the mapping. In the middle of a long one they have no slot. */
-static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
-		     u64 *last)
+static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start, u64 *last)
 {
 	const struct dod_content *c = m->content;
 	u64 block = slot < c->head ? slot : slot + c->skipped;
@@ -225,8 +223,7 @@ static u64 slots_in(const struct dod_mapping *m, const struct dod_range *range)
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
-static void hash_blocks(struct dod_mapping *m, u64 start, u64 last,
-			const struct dod_range *range)
+static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
 {
 	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
 	bool kfence = dod_is_kfence(m->start, m->last);
@@ -263,8 +260,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 
 		block_at(m, slot, &from, &to);
 		/* What was freed meanwhile is not there any more. */
-		if (unlikely(!hash_block(from, to, kfence, &now)) ||
-		    likely(c->block[slot] == now))
+		if (unlikely(!hash_block(from, to, kfence, &now)) || likely(c->block[slot] == now))
 			continue;
 		if (invalid)
 			dod_count(DOD_C_CONTENT_DOUBTED);
@@ -336,8 +332,7 @@ void dod_content_end(struct dod_mapping *m)
 }
 
 void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
-			   const struct dod_range *range, bool fresh, bool shared,
-			   bool writable)
+			   const struct dod_range *range, bool fresh, bool shared, bool writable)
 {
 	struct dod_content *c = m->content;
 

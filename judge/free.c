@@ -59,8 +59,7 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 	}
 }
 
-void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range,
-		     const char *found)
+void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range, const char *found)
 {
 	struct dod_free f = {
 		.addr = (unsigned long)phys_to_virt(range->start),
@@ -107,8 +106,7 @@ void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long 
 
 /*
  * Whether the pool keeps the element or frees it, nobody owns it any more. Only the driver
- * knows what the elements of a pool with functions of its own are, and it may keep them
- * mapped.
+ * knows what the elements of a pool with functions of its own are, and it may keep them mapped.
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 {

@@ -206,8 +206,7 @@ void dod_scan_writes_stop(void);
  * @last: last byte
  * @m: a mapping there; reads before it was made do not count
  */
-void dod_reads_describe(struct dod_finding *f, u64 start, u64 last,
-			const struct dod_mapping *m);
+void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct dod_mapping *m);
 
 /**
  * dod_dmabuf_is_lent() - can, or could, user space write to a dma-buf?
@@ -239,8 +238,7 @@ u64 dod_wires_of(const struct dod_device *d);
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
 void dod_content_end(struct dod_mapping *m);
 void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
-			   const struct dod_range *range, bool fresh, bool shared,
-			   bool writable);
+			   const struct dod_range *range, bool fresh, bool shared, bool writable);
 void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
 			u64 start, u64 last, bool unmap, struct dod_content_result *found);
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last, bool writable);

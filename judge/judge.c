@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What is a fault: what owner/ asks of judge/, start and stop. No locks.
- */
+/* What is a fault: what owner/ asks of judge/, start and stop. No locks. */
 #include "internal.h"
 #include "judge.h"
 

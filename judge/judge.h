@@ -46,8 +46,7 @@ void dod_judge_start(void);
 /**
  * dod_judge_stop() - stop what dod_judge_start() has started
  *
- * Called when no hook runs any more and no device owns anything. Context: process, may
- * sleep.
+ * Called when no hook runs any more and no device owns anything. Context: process, may sleep.
  */
 void dod_judge_stop(void);
 
@@ -68,8 +67,7 @@ static inline void dod_free_object(const void *ptr, unsigned long ip)
 	if (ZERO_OR_NULL_PTR(ptr))
 		return;
 	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
-	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
-	    dod_all_pages_are_mapped())
+	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) || dod_all_pages_are_mapped())
 		dod_free_mapped_object(ptr, ip);
 }
 

@@ -86,8 +86,7 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 		return;
 	flags = dod_quiet_begin();
 	describe(dev, dma_addr, text, sizeof(text));
-	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name,
-	       dma_addr, text);
+	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name, dma_addr, text);
 	dod_quiet_end(flags);
 }
 
@@ -104,10 +103,8 @@ static int lookup_show(struct seq_file *seq, void *v)
 	mutex_lock(&lookup_lock);
 	if (!*lookup_device)
 		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (describe_dma_addr(lookup_device, lookup_dma_addr, text,
-				      sizeof(text)))
-		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
-			   text);
+	else if (describe_dma_addr(lookup_device, lookup_dma_addr, text, sizeof(text)))
+		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr, text);
 	else
 		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
 			   lookup_device, lookup_dma_addr);
@@ -120,8 +117,7 @@ static int lookup_open(struct inode *inode, struct file *file)
 	return single_open(file, lookup_show, NULL);
 }
 
-static ssize_t lookup_write(struct file *file, const char __user *ubuf,
-			    size_t count, loff_t *ppos)
+static ssize_t lookup_write(struct file *file, const char __user *ubuf, size_t count, loff_t *ppos)
 {
 	char line[80], name[sizeof(lookup_device)];
 	unsigned long long dma_addr;

@@ -31,8 +31,7 @@ void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 st
 
 	if (likely(!m->line) || !dod_poison_ops.watch || !every || m->dir == DMA_TO_DEVICE ||
 	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->spanning ||
-	    !READ_ONCE(dod_armed) ||
-	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
+	    !READ_ONCE(dod_armed) || dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		return;
 	if (this_cpu_inc_return(watch_turn) % every)
 		return;
@@ -76,13 +75,11 @@ void dod_watch_to_device(struct dod_content *c, u64 start, u64 last)
 	}
 }
 
-bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last,
-		      unsigned long *synced_by)
+bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last, unsigned long *synced_by)
 {
 	const struct dod_content *c = m->content;
 
-	if (m->dir == DMA_TO_DEVICE || !c->watching || *start > c->watch_last ||
-	    *last < c->watch)
+	if (m->dir == DMA_TO_DEVICE || !c->watching || *start > c->watch_last || *last < c->watch)
 		return false;
 	*start = max(*start, c->watch);
 	*last = min(*last, c->watch_last);
@@ -101,8 +98,7 @@ void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 	if (!READ_ONCE(dod_armed))
 		return;
 	/* Its driver may have set its driver data since the write. */
-	if (dod_is_own_data(m) ||
-	    (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, m)))
+	if (dod_is_own_data(m) || (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, m)))
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 	else
 		dod_report_lost_write(m, p, how, at);

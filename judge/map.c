@@ -98,8 +98,7 @@ static bool run(enum stage stage, const struct dod_call *call,
 	return false;
 }
 
-static void advise(const struct dod_call *call, const struct dod_mapping *m,
-		   struct dod_finding *f)
+static void advise(const struct dod_call *call, const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct check *c;
 

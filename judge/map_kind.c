@@ -85,12 +85,10 @@ bool dod_check_stack(const struct dod_call *call, const struct dod_mapping *m,
 	pid_t pid = task_pid_nr(current);
 	char comm[TASK_COMM_LEN];
 
-	if (likely(!m->near_stack) ||
-	    !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+	if (likely(!m->near_stack) || !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	strscpy(comm, current->comm, sizeof(comm));
-	if (!IS_ENABLED(CONFIG_VMAP_STACK) &&
-	    !find_stack(phys_to_virt(m->start), comm, &pid))
+	if (!IS_ENABLED(CONFIG_VMAP_STACK) && !find_stack(phys_to_virt(m->start), comm, &pid))
 		return false;
 	add_stack(f, comm, pid);
 	return true;
@@ -137,8 +135,7 @@ bool dod_check_module_image(const struct dod_call *call, const struct dod_mappin
 {
 	const void *addr = dod_wrong_addr(m->start);
 
-	if (pfn_valid(PHYS_PFN(m->start)) || !is_module(addr) ||
-	    !vmalloc_to_page(addr))
+	if (pfn_valid(PHYS_PFN(m->start)) || !is_module(addr) || !vmalloc_to_page(addr))
 		return false;
 	f->addr = (unsigned long)addr;
 	add_module_image(f, addr);
@@ -220,8 +217,7 @@ void dod_learn_images(void)
 	WARN_ON_ONCE(!found);
 }
 
-static void add_kernel_image(struct dod_finding *f, const struct image *image,
-			     const void *addr)
+static void add_kernel_image(struct dod_finding *f, const struct image *image, const void *addr)
 {
 	dod_finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
 			image->what, addr);
@@ -260,12 +256,10 @@ bool dod_check_kernel_image(const struct dod_call *call, const struct dod_mappin
 {
 	unsigned int i;
 
-	if (!pfn_valid(PHYS_PFN(m->start)) ||
-	    !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
+	if (!pfn_valid(PHYS_PFN(m->start)) || !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	/* Lists are padded with the zero page, which newer kernels have in read-only data. */
-	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) &&
-	    m->dir == DMA_TO_DEVICE)
+	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) && m->dir == DMA_TO_DEVICE)
 		return false;
 	for (i = 0; i < nr_images; i++) {
 		if (m->start < images[i].start || m->start > images[i].last)

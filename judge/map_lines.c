@@ -189,11 +189,10 @@ static struct neighbours find_neighbours(const struct dod_call *call,
 }
 
 /*
- * Where does the struct skb_shared_info of a network buffer begin that is mapped for
- * receiving? alloc_skb() has it end with the object, and clears what precedes its count
- * of references, which begins with 1. What is before it is of one buffer, which nobody
- * writes meanwhile: it has cache lines of its own (SKB_DATA_ALIGN). 0 if the object is
- * something else.
+ * Where does the struct skb_shared_info of a network buffer begin that is mapped for receiving?
+ * alloc_skb() has it end with the object, and clears what precedes its count of references,
+ * which begins with 1. What is before it is of one buffer, which nobody writes meanwhile: it
+ * has cache lines of its own (SKB_DATA_ALIGN). 0 if the object is something else.
  */
 static u64 skb_end(const struct dod_mapping *m)
 {
@@ -204,8 +203,7 @@ static u64 skb_end(const struct dod_mapping *m)
 	if (end > last)
 		return 0;
 	end += dod_mem_ops.accessible_bytes(end, last, true);
-	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) ||
-	    !IS_ALIGNED(end, SMP_CACHE_BYTES))
+	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) || !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
 	end -= SKB_DATA_ALIGN(sizeof(*info));
 	info = phys_to_virt(end);
@@ -262,8 +260,7 @@ static void exempt_spare_rest(const struct dod_call *call, const struct dod_mapp
 {
 	u64 spare = after->nr;
 
-	if (!spare || after->distance || READ_ONCE(dod_params.strict) ||
-	    !begins_object(call, m))
+	if (!spare || after->distance || READ_ONCE(dod_params.strict) || !begins_object(call, m))
 		return;
 	dod_count(DOD_C_UNJUDGED_OBJECT_REST);
 	*after = find_neighbours(call, m, m->last + 1 + spare, last_of_lines(m), true);
@@ -344,8 +341,7 @@ bool dod_check_line_of_other_mapping(const struct dod_call *call,
 	return true;
 }
 
-static const char *writable_mapping(const struct dod_mapping *m,
-				    const struct dod_mapping *other)
+static const char *writable_mapping(const struct dod_mapping *m, const struct dod_mapping *other)
 {
 	if (m->dir == DMA_TO_DEVICE)
 		return "the other mapping";

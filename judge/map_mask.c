@@ -140,8 +140,7 @@ bool dod_check_mask_never_set(const struct dod_call *call, const struct dod_mapp
 			      struct dod_finding *f)
 {
 	if (likely(!m->bounced) || m->device->mask != DMA_BIT_MASK(32) ||
-	    !dod_maps_directly(call->dev) ||
-	    phys_to_dma(call->dev, m->last) <= m->device->mask)
+	    !dod_maps_directly(call->dev) || phys_to_dma(call->dev, m->last) <= m->device->mask)
 		return false;
 	dod_finding_add(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
 	return true;
@@ -204,8 +203,7 @@ bool dod_check_config_not_inherited(const struct dod_call *call,
 	if (dev->dma_range_map != parent->dma_range_map)
 		differs(f, "%s dma-ranges", dev->dma_range_map ? "other" : "no");
 	if (dma_get_mask(dev) != dma_get_mask(parent))
-		differs(f, "mask 0x%llx, not 0x%llx", dma_get_mask(dev),
-			dma_get_mask(parent));
+		differs(f, "mask 0x%llx, not 0x%llx", dma_get_mask(dev), dma_get_mask(parent));
 	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
 		differs(f, "another IOMMU domain");
 	return f->text[0];

@@ -39,8 +39,7 @@ bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
 	unsigned int f;
 
 	for (f = 0; f < m->map.nr_frames; f++)
-		if (maps_for_itself(dod_function_name(m->map_frames[f], name, sizeof(name)),
-				    dir))
+		if (maps_for_itself(dod_function_name(m->map_frames[f], name, sizeof(name)), dir))
 			return true;
 	return false;
 }

@@ -24,8 +24,7 @@
  * Does a function, as %ps or KCSAN names it, begin with the prefix, and is it built in or
  * in that module? NULL: there is no such module.
  */
-static inline bool row_matches(const char *function, const char *prefix,
-			       const char *module)
+static inline bool row_matches(const char *function, const char *prefix, const char *module)
 {
 	const char *in = strchr(function, '[');
 	size_t len;
@@ -197,9 +196,8 @@ static const struct map_row map_rows[] = {
 	{ BIT(DOD_R_TO_DEVICE_CHANGED), "arm_lpae_" },
 	{ BIT(DOD_R_TO_DEVICE_CHANGED), "__arm_v7s_" },
 	/*
-	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a
-	 * software bit of a new table's entry is set after its flush, and no hardware
-	 * looks at it.
+	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a software
+	 * bit of a new table's entry is set after its flush, and no hardware looks at it.
 	 */
 	{ BIT(DOD_R_CPU_WRITE) | BIT(DOD_R_TO_DEVICE_CHANGED), "iommu_pages_start_incoherent" },
 	/*

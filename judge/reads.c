@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads that were allowed and may have been writes: compilers check an address once for
- * both halves of x++, at the read. When content has changed, the report names the last
- * reader.
+ * Reads that were allowed and may have been writes: compilers check an address once for both
+ * halves of x++, at the read. When content has changed, the report names the last reader.
  *
  * No locks: entries are written and read at any time. One whose sum is wrong was being
  * written, and does not count.
@@ -64,8 +63,7 @@ static bool read_entry(const struct entry *e, struct entry *copy)
 	return copy->size && copy->sum == sum_of(copy);
 }
 
-void dod_reads_describe(struct dod_finding *f, u64 start, u64 last,
-			const struct dod_mapping *m)
+void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct dod_mapping *m)
 {
 	u64 piece = round_down(start - min(start, WIDEST - 1ULL), BIT_ULL(PIECE_SHIFT));
 	struct entry e, newest = {};

@@ -121,8 +121,7 @@ static u8 canary_byte(u64 phys)
  */
 static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
 {
-	if (!m->device->coherent || is_bounced(call, m) ||
-	    dod_is_kfence(m->start, m->last))
+	if (!m->device->coherent || is_bounced(call, m) || dod_is_kfence(m->start, m->last))
 		return false;
 	if (dod_mem_ops.first_bad_byte)
 		return true;

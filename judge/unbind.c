@@ -30,8 +30,7 @@
 static bool same_stack(const struct dod_mapping *a, const struct dod_mapping *b)
 {
 	return a->map.nr_frames == b->map.nr_frames &&
-	       !memcmp(a->map_frames, b->map_frames,
-		       a->map.nr_frames * sizeof(a->map_frames[0]));
+	       !memcmp(a->map_frames, b->map_frames, a->map.nr_frames * sizeof(a->map_frames[0]));
 }
 
 /* Beyond the room for places, mappings are only counted. */
@@ -99,8 +98,7 @@ static void find_leaks(struct dod_leaks *l, const struct wanted *w)
 		/* Thousands may begin at one address; at a restart preemption may be off. */
 		if (preemptible())
 			cond_resched();
-		if (!is_wanted(w, &m, sum.writable) ||
-		    dod_map_permitted(l->type, &m))
+		if (!is_wanted(w, &m, sum.writable) || dod_map_permitted(l->type, &m))
 			continue;
 		/* Whoever maps the memory next is told of the leak. */
 		if (l->type == DOD_R_LEAK_AT_UNBIND)
@@ -321,13 +319,11 @@ static void report_reuse(const struct reuse *reuse)
 		report_leaks(l, "Device %s %s had the memory mapped when it was freed.\n"
 			     "It was not unmapped since.\n"
 			     "Device %s %s maps %llu bytes of it now.\n",
-			     d->driver_name, d->name, user->driver_name, user->name,
-			     reuse->bytes);
+			     d->driver_name, d->name, user->driver_name, user->name, reuse->bytes);
 	else
 		report_leaks(l, "Driver %s was unbound from device %s, and left memory mapped that was freed.\n"
 			     "Device %s %s maps %llu bytes of it now.\n",
-			     d->driver_name, d->name, user->driver_name, user->name,
-			     reuse->bytes);
+			     d->driver_name, d->name, user->driver_name, user->name, reuse->bytes);
 	kfree(l);
 }
 
@@ -373,8 +369,7 @@ void dod_leak_reused(const struct dod_mapping *leak, const struct dod_range *ran
 /* === Buses ================================================================ */
 
 /* The device is locked: its bindings begin and end one after the other. */
-static int on_bus_event(struct notifier_block *nb, unsigned long event,
-			void *data)
+static int on_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	if (!READ_ONCE(dod_armed))
 		return NOTIFY_DONE;
@@ -586,8 +581,7 @@ static void check_device(struct dod_leaks *l, const struct dod_device *d)
 		return;
 	report_leaks(l, "The system is going down, and device %s %s can still write to memory.\n"
 		     "%s driver has no shutdown().\n"
-		     "It owns %llu bytes of %u mapping%s.\n",
-		     d->driver_name, d->name,
+		     "It owns %llu bytes of %u mapping%s.\n", d->driver_name, d->name,
 		     how == MASTERS ? "It is a bus master, and its" : "Its",
 		     l->all.bytes, l->all.nr, l->all.nr == 1 ? "" : "s");
 }
