@@ -55,8 +55,7 @@ void dod_finding_add(struct dod_finding *f, const char *fmt, ...);
 /* === Map-time checks: rows of map.c ======================================= */
 
 /* Finds a fault of @m, and says in @f->text what it is. No lock of ours is held. */
-typedef bool dod_check_fn(const struct dod_call *call, const struct dod_mapping *m,
-			  struct dod_finding *f);
+typedef bool dod_check_fn(const struct dod_mapping *m, struct dod_finding *f);
 
 /* map_kind.c */
 dod_check_fn dod_check_vmalloc_stack, dod_check_kernel_image, dod_check_module_image;
@@ -64,7 +63,7 @@ dod_check_fn dod_check_image_in_vmalloc, dod_check_vmalloc, dod_check_stack;
 void dod_learn_images(void);
 
 /* map_bounds.c */
-dod_check_fn dod_check_use_after_free, dod_check_out_of_bounds, dod_check_not_contiguous;
+dod_check_fn dod_check_bad_byte, dod_check_not_contiguous;
 
 /**
  * dod_scan_memory() - find the first byte of a mapping that is not of its allocation
