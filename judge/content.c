@@ -38,28 +38,25 @@ static DEFINE_PER_CPU(unsigned int, content_turn);
 /* As the parameter content says: with content=sample, true for every so many calls. */
 static bool is_chosen(void)
 {
-	unsigned int every = max(READ_ONCE(dod_params.content_sample), 1U);
+	u8 content = READ_ONCE(dod_params.content);
 
-	switch (READ_ONCE(dod_params.content)) {
-	case DOD_CONTENT_OFF:
-		return false;
-	case DOD_CONTENT_SAMPLE:
-		return !(this_cpu_inc_return(content_turn) % every);
-	default:
-		return true;
-	}
+	if (content == DOD_CONTENT_SAMPLE)
+		return !(this_cpu_inc_return(content_turn) %
+			 max(READ_ONCE(dod_params.content_sample), 1U));
+	return content != DOD_CONTENT_OFF;
 }
 
-struct dod_content *dod_content_get(void)
+struct dod_content *dod_content_get(struct dod_mapping *m)
 {
-	struct dod_content *c = dod_pool_get(&pool);
+	struct dod_content *c = m->content ?: dod_pool_get(&pool);
 
 	if (!c) {
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
-		return NULL;
+	} else if (!m->content) {
+		memset(c, 0, offsetof(struct dod_content, block));
+		c->invalidations = atomic_read(&invalidations);
+		m->content = c;
 	}
-	memset(c, 0, offsetof(struct dod_content, block));
-	c->invalidations = atomic_read(&invalidations);
 	return c;
 }
 
@@ -82,9 +79,9 @@ bool dod_content_was_invalidated(const struct dod_content *c)
 
 struct dod_content *dod_content_of(struct dod_mapping *m)
 {
-	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF && !is_unsure(m))
-		m->content = dod_content_get();
-	return m->content;
+	if (m->content || (READ_ONCE(dod_params.content) != DOD_CONTENT_OFF && !is_unsure(m)))
+		return dod_content_get(m);
+	return NULL;
 }
 
 /* === Fingerprints ========================================================= */
@@ -165,7 +162,7 @@ static void begin_fingerprints(struct dod_mapping *m)
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
-	c = dod_content_get();
+	c = dod_content_get(m);
 	if (!c)
 		return;
 	most = clamp(READ_ONCE(dod_params.content_max) / BLOCK, 2U, DOD_BLOCKS);
@@ -175,7 +172,6 @@ static void begin_fingerprints(struct dod_mapping *m)
 	if (c->skipped)
 		dod_count(DOD_C_CONTENT_PARTIAL);
 	dod_count(DOD_C_CONTENT_MAPPINGS);
-	m->content = c;
 }
 
 /* The slots of the blocks that [start, last] touches, as bits; most touch few. */
@@ -275,10 +271,8 @@ static void forget_changed(struct dod_mapping *m, u64 start, u64 last)
 	struct dod_content *c = m->content;
 	u64 slots;
 
-	if (likely(!c->changed))
-		return;
-	slots = slots_touched(m, start, last);
-	if (!(c->changed & slots))
+	slots = likely(!c->changed) ? 0 : c->changed & slots_touched(m, start, last);
+	if (!slots)
 		return;
 	c->changed &= ~slots;
 	dod_count(DOD_C_CONTENT_GIVEN_BACK);

@@ -138,18 +138,14 @@ struct dod_content {
 /* content.c */
 
 /**
- * dod_content_get() - begin to know a mapping's content
+ * dod_content_get() - what is known of a mapping's content, begun if nothing is
+ * @m: the mapping; physical lock held, or it is being made
  *
- * Return: nothing is known yet; NULL if there is no room.
+ * Return: NULL if there is no room.
  */
-struct dod_content *dod_content_get(void);
+struct dod_content *dod_content_get(struct dod_mapping *m);
 
-/**
- * dod_content_of() - what is known of a mapping's content, begun if nothing is
- * @m: the mapping; physical lock held
- *
- * Return: NULL where nothing can be known.
- */
+/* The same, but NULL also where content is not to be compared: see the parameter content. */
 struct dod_content *dod_content_of(struct dod_mapping *m);
 
 /**

@@ -47,12 +47,10 @@ static struct dod_edges *edges_get(void)
 {
 	struct dod_edges *edges = dod_pool_get(&pool);
 
-	if (!edges) {
+	if (!edges)
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
-		return NULL;
-	}
-	edges->edge[0].nr = 0;
-	edges->edge[1].nr = 0;
+	else
+		edges->edge[0].nr = edges->edge[1].nr = 0;
 	return edges;
 }
 

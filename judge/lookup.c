@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever
- * asks through debugfs (lookup). lookup_lock
- * protects what was asked last; owner/'s locks nest in it.
+ * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever asks
+ * through debugfs (lookup). lookup_lock protects what was asked last; owner/'s locks nest in it.
  */
 #include "../base/lock.h"
 #include "../base/state.h"
@@ -53,7 +52,8 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 			  us_ago(m.ended), (void *)m.ended_by);
 }
 
-static bool describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
+/* Leaves the text as it is if there is no such device. */
+static void describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
 {
 	struct dod_mapping m;
 	struct dod_device d;
@@ -62,14 +62,12 @@ static bool describe_dma_addr(const char *device, u64 dma_addr, char *text, size
 
 	/* Of devices that had the same name, the one that has a mapping there. */
 	for (i = 0; !dod_owner_next_device(i, &d); i++) {
-		if (strcmp(d.name, device))
-			continue;
-		if (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m))
+		if (strcmp(d.name, device) ||
+		    (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m)))
 			continue;
 		describe(d.dev, dma_addr, text, size);
 		found = true;
 	}
-	return found;
 }
 
 void dod_iommu_fault(struct device *dev, u64 dma_addr)
@@ -98,16 +96,15 @@ static unsigned long long lookup_dma_addr;	/* lookup_lock */
 
 static int lookup_show(struct seq_file *seq, void *v)
 {
-	char text[400];
+	char text[400] = "a device that has mapped nothing";
 
 	mutex_lock(&lookup_lock);
-	if (!*lookup_device)
-		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (describe_dma_addr(lookup_device, lookup_dma_addr, text, sizeof(text)))
+	if (*lookup_device) {
+		describe_dma_addr(lookup_device, lookup_dma_addr, text, sizeof(text));
 		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr, text);
-	else
-		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
-			   lookup_device, lookup_dma_addr);
+	} else {
+		seq_puts(seq, "# write: <device> <bus address>\n");
+	}
 	mutex_unlock(&lookup_lock);
 	return 0;
 }
@@ -144,13 +141,6 @@ static const struct file_operations lookup_fops = {
 	.release = single_release,
 };
 
-/**
- * dod_lookup_start() - add the file
- *
- * After dod_debugfs_start().
- *
- * Context: process.
- */
 void dod_lookup_start(void)
 {
 	dod_debugfs_add("lookup", 0600, &lookup_fops);

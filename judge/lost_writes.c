@@ -27,7 +27,7 @@ static DEFINE_PER_CPU(unsigned int, watch_turn);
 void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
 {
 	unsigned int every = READ_ONCE(dod_params.watch_writes);
-	struct dod_content *c = m->content;
+	struct dod_content *c;
 
 	if (likely(!m->line) || !dod_poison_ops.watch || !every || m->dir == DMA_TO_DEVICE ||
 	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->spanning ||
@@ -35,12 +35,9 @@ void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 st
 		return;
 	if (this_cpu_inc_return(watch_turn) % every)
 		return;
-	if (!c) {
-		c = dod_content_get();
-		if (!c)
-			return;
-		m->content = c;
-	}
+	c = dod_content_get(m);
+	if (!c)
+		return;
 	if (c->watching)
 		dod_watch_stop(c);
 	c->watch = start;
