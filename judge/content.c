@@ -8,20 +8,7 @@
  * while the mapping is made or ended. What is found under that lock is put into a struct
  * dod_content_result, and reported after all locks are dropped.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/params.h"
-#include "../base/pool.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/hash.h>
-#include <linux/mm.h>
-#include <linux/percpu.h>
-#include <linux/sched/clock.h>
 
 #define BLOCK		DOD_BLOCK
 /* An event that may have changed content unseen counts for this long as well. */

@@ -9,14 +9,9 @@
  * No locks: each entry of a table is one word, and one that was overwritten means that
  * nothing is known.
  */
-#include "../base/stack.h"
 #include "internal.h"
-#include "judge.h"
 
 #include <linux/dma-buf.h>
-#include <linux/fs.h>
-#include <linux/hash.h>
-#include <linux/sched.h>
 
 /*
  * By its number, which counts the dma-bufs there ever were: the last one with such a

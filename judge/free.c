@@ -6,18 +6,8 @@
  * Takes no locks but owner/'s and report/'s. Frees come in any context, with any lock of
  * the kernel held and none of ours.
  */
-#include "../base/pagemarks.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "../owner/pending.h"
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/workqueue.h>
 
 static bool started;
 
@@ -122,8 +112,6 @@ void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 	else if (pool->alloc == mempool_alloc_pages && page_ref_count(element) == 1)
 		dod_free_pages(element, (unsigned long)pool->pool_data, ip);
 }
-
-/* === Frees that nobody saw ================================================ */
 
 #define SCAN_PERIOD	(5 * HZ)
 

@@ -8,14 +8,22 @@
 #ifndef DOD_JUDGE_INTERNAL_H
 #define DOD_JUDGE_INTERNAL_H
 
-#include "../dma_owner_debug.h"
+#include "../base/lock.h"
 #include "../base/memory.h"
+#include "../base/pagemarks.h"
 #include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
 #include "../owner/judge_ops.h"
-#include "../report/report.h"
+#include "../owner/owner.h"
+#include "judge.h"
 #include "permissive.h"
 
-#include <linux/mm.h>
+#include <linux/hash.h>
+#include <linux/sched/clock.h>
 
 static inline struct folio *dod_folio(u64 phys)
 {
@@ -52,8 +60,6 @@ static inline const void *dod_peek(const void *at)
 __printf(2, 3)
 void dod_finding_add(struct dod_finding *f, const char *fmt, ...);
 
-/* === Map-time checks: rows of map.c ======================================= */
-
 /* Finds a fault of @m, and says in @f->text what it is. No lock of ours is held. */
 typedef bool dod_check_fn(const struct dod_mapping *m, struct dod_finding *f);
 
@@ -82,8 +88,6 @@ dod_check_fn dod_check_mask_untested, dod_check_config_not_inherited;
 /* map_lines.c */
 dod_check_fn dod_check_overlap, dod_check_line_of_other_mapping, dod_check_line_neighbours;
 void dod_learn_devres(void);
-
-/* === Content ============================================================== */
 
 /* So many bytes past the end of a buffer are compared. */
 #define DOD_BYTES_AFTER	64U
@@ -211,14 +215,10 @@ void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct
  */
 bool dod_dmabuf_is_lent(u32 number);
 
-/* === Frees and leaks ====================================================== */
-
 void dod_free_start(void);
 void dod_free_stop(void);
 void dod_unbind_start(void);
 void dod_unbind_stop(void);
-
-/* === Slots of dod_judge_ops, see owner/judge_ops.h ======================== */
 
 /* map_kind.c */
 void dod_check_single(const struct dod_mapping *m, const void *addr);

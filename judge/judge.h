@@ -50,8 +50,6 @@ void dod_judge_start(void);
  */
 void dod_judge_stop(void);
 
-/* === free.c =============================================================== */
-
 void dod_free_mapped_object(const void *ptr, unsigned long ip);
 void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip);
 
@@ -101,8 +99,6 @@ static __always_inline void dod_free_pages(struct page *page, unsigned int order
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
 
-/* === unbind.c, lookup.c =================================================== */
-
 /**
  * dod_check_shutdown() - report which devices can still write to memory
  *
@@ -124,8 +120,6 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr);
  * dod_lookup_start() - add the file lookup, after dod_debugfs_start()
  */
 void dod_lookup_start(void);
-
-/* === content.c, reads.c, lost_writes.c ==================================== */
 
 /**
  * dod_content_invalidate_all() - content may change now, or may have changed, unseen
@@ -152,8 +146,6 @@ void dod_reads_note(u64 phys, size_t size, unsigned long ip);
  */
 void dod_scan_writes_now(void);
 
-/* === dmabuf.c ============================================================= */
-
 /**
  * dod_dmabuf_start() - before the first event of a dma-buf
  * @seen: all hooks that tell of dma-bufs are there
@@ -177,7 +169,5 @@ void dod_dmabuf_map(const struct dma_buf *buf);
  * Context: process.
  */
 void dod_dmabuf_mmap(const struct dma_buf *buf);
-
-/* === access.c ============================================================= */
 
 #endif /* DOD_JUDGE_H */

@@ -7,8 +7,6 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/pool.h"
-#include "../base/stats.h"
 #include "internal.h"
 
 #include <linux/bitmap.h>
@@ -47,10 +45,12 @@ static struct dod_edges *edges_get(void)
 {
 	struct dod_edges *edges = dod_pool_get(&pool);
 
-	if (!edges)
+	if (!edges) {
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
-	else
-		edges->edge[0].nr = edges->edge[1].nr = 0;
+		return NULL;
+	}
+	edges->edge[0].nr = 0;
+	edges->edge[1].nr = 0;
 	return edges;
 }
 

@@ -3,19 +3,12 @@
  * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever asks
  * through debugfs (lookup). lookup_lock protects what was asked last; owner/'s locks nest in it.
  */
-#include "../base/lock.h"
-#include "../base/state.h"
-#include "../owner/owner.h"
 #include "../report/debugfs.h"
 #include "internal.h"
-#include "judge.h"
 
 #include <linux/math64.h>
-#include <linux/mutex.h>
 #include <linux/ratelimit.h>
-#include <linux/sched/clock.h>
 #include <linux/seq_file.h>
-#include <linux/uaccess.h>
 
 static u64 us_ago(u64 when)
 {
@@ -87,8 +80,6 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name, dma_addr, text);
 	dod_quiet_end(flags);
 }
-
-/* === debugfs ============================================================== */
 
 static DEFINE_MUTEX(lookup_lock);
 static char lookup_device[48];			/* lookup_lock */

@@ -6,22 +6,10 @@
  *
  * No lock of its own: what a mapping has here is protected by its physical lock.
  */
-#include "../base/params.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "../owner/pending.h"
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/percpu.h>
-#include <linux/sched/clock.h>
-#include <linux/workqueue.h>
 
 static DEFINE_PER_CPU(unsigned int, watch_turn);
-
-/* === Writes after a sync for the CPU ====================================== */
 
 /* An unmap or another sync for the CPU would discard them. */
 void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
@@ -84,8 +72,6 @@ bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last, unsign
 	return true;
 }
 
-/* === Lost writes ========================================================== */
-
 void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 		    enum dod_lost how, unsigned long at)
 {
@@ -100,8 +86,6 @@ void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 	else
 		dod_report_lost_write(m, p, how, at);
 }
-
-/* === Writes that nobody syncs ============================================= */
 
 #define SCAN_PERIOD	(10 * HZ)
 

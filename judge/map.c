@@ -8,11 +8,7 @@
  *
  * Context: any but NMI, in the hooks, no lock of ours held.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/state.h"
 #include "internal.h"
-#include "judge.h"
 
 /* When a check runs, and so what it may look at. */
 enum stage {

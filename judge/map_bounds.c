@@ -5,12 +5,7 @@
  *
  * Takes no locks: allocators may change what is read here at any time.
  */
-#include "../base/pagemarks.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
-
-#include <linux/mm.h>
 
 static bool is_free_page(u64 phys)
 {
@@ -75,8 +70,6 @@ bool dod_check_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 	f->object = phys_to_virt(freed ? f->bad : m->start);
 	return true;
 }
-
-/* === Contiguity =========================================================== */
 
 enum contiguity { CONTIGUOUS, DIFFERENT, UNKNOWN };
 

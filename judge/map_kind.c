@@ -5,22 +5,16 @@
  *
  * Takes no locks. Where the images are is constant after load.
  */
-#include "../base/compat.h"
-#include "../base/stack.h"
 #include "internal.h"
 
-#include <linux/ioport.h>
 #include <linux/kallsyms.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
-#include <linux/vmalloc.h>
 
 static void add_unrelated(struct dod_finding *f)
 {
 	dod_finding_add(f, "virt_to_page() does not work there: the device accesses unrelated memory.\n");
 }
-
-/* === Stacks =============================================================== */
 
 static void add_stack(struct dod_finding *f, struct task_struct *task)
 {
@@ -93,8 +87,6 @@ bool dod_check_vmalloc(const struct dod_mapping *m, struct dod_finding *f)
 	return true;
 }
 
-/* === Images of modules ==================================================== */
-
 /* Variables have names only with CONFIG_KALLSYMS_ALL. */
 static void add_module_image(struct dod_finding *f, const void *addr)
 {
@@ -142,8 +134,6 @@ void dod_check_single(const struct dod_mapping *m, const void *addr)
 	add_module_image(&f, addr);
 	dod_report_mapping(&f, m);
 }
-
-/* === The image of the kernel ============================================== */
 
 /* Only x86 has resources of their own for constants and bss. */
 static struct image {

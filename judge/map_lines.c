@@ -5,15 +5,8 @@
  *
  * Takes no locks but owner/'s, by its look-ups.
  */
-#include "../base/compat.h"
-#include "../base/params.h"
-#include "../base/stack.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "internal.h"
 
-#include <linux/kfence.h>
 #include <linux/platform_device.h>
 #include <linux/skbuff.h>
 

@@ -5,18 +5,13 @@
  *
  * wires_lock protects what the user declared. It nests in owner/'s devices_lock.
  */
-#include "../base/compat.h"
-#include "../base/params.h"
 #include "internal.h"
-#include "judge.h"
 
 #include <linux/dma-direct.h>
 #include <linux/glob.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/property.h>
-
-/* === Wires ================================================================ */
 
 #define NR_WIRES	16
 #define GLOB_CHARS	64
@@ -95,8 +90,6 @@ u64 dod_wires_of(const struct dod_device *d)
 	raw_spin_unlock_irqrestore(&wires_lock, flags);
 	return highest;
 }
-
-/* === Rows ================================================================= */
 
 bool dod_check_mask(const struct dod_mapping *m, struct dod_finding *f)
 {

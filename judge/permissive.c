@@ -3,9 +3,6 @@
  * What departs from the letter of the DMA API, and is not reported (rule 11): the rows of
  * permissive_rows.h, and mappings of a driver's own data. Takes no locks.
  */
-#include "../base/params.h"
-#include "../base/stack.h"
-#include "../guard/guard.h"
 #include "internal.h"
 #include "permissive_rows.h"
 
@@ -59,8 +56,6 @@ bool dod_map_permitted(u8 type, const struct dod_mapping *m)
 	}
 	return false;
 }
-
-/* === A driver's own data ================================================== */
 
 static bool contains(const struct dod_mapping *m, const void *addr)
 {

@@ -5,8 +5,6 @@
 
 #include "../dma_owner_debug.h"
 
-#include <linux/string.h>
-
 /* Names as %ps prints them, "function [module]", without losing the module. */
 #define DOD_NAME_CHARS	192
 

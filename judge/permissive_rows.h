@@ -15,11 +15,6 @@
 #include "../report/report.h"
 #include "permissive.h"
 
-#include <linux/dma-direction.h>
-#include <linux/kernel.h>
-#include <linux/string.h>
-#include <linux/types.h>
-
 /*
  * Does a function, as %ps or KCSAN names it, begin with the prefix, and is it built in or
  * in that module? NULL: there is no such module.

@@ -7,10 +7,6 @@
  * written, and does not count.
  */
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/hash.h>
-#include <linux/sched/clock.h>
 
 /* Adjacent memory shares an entry, which has the newest read. */
 #define PIECE_SHIFT	6

@@ -6,10 +6,6 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/params.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
 
 /* Of a device behind an IOMMU only that knows whether it writes to the buffer itself. */
@@ -17,8 +13,6 @@ static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 {
 	return m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr);
 }
-
-/* === Redzones ============================================================= */
 
 /* The shadow of byte @i of a redzone; the first granule may be a partial one. */
 static u8 *state_of(struct dod_content *c, unsigned int i)
@@ -93,8 +87,6 @@ void dod_redzone_report(const struct dod_content_result *found,
 			found->far, found->bytes.was[0], found->bytes.is[0]);
 	dod_report_mapping(&f, m);
 }
-
-/* === Canaries ============================================================= */
 
 #define CANARY	0xcadab1e5cadab1e5ULL
 

@@ -7,24 +7,12 @@
  * Bus notifiers run in process context with the device's lock held. reuses_lock and
  * probes_lock protect what the workers are to report; nothing nests in them.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/pool.h"
-#include "../base/stack.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../base/worker.h"
-#include "../owner/owner.h"
 #include "internal.h"
-#include "judge.h"
 
-#include <linux/device.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/property.h>
-#include <linux/slab.h>
 #include <linux/sort.h>
-#include <linux/spinlock.h>
 
 /* === Mappings that are left =============================================== */
 
