@@ -18,36 +18,23 @@
 
 struct dma_buf;
 
-/**
- * dod_map_checks_start() - learn what the map-time checks need to know of the machine
- *
- * Called once at load, before the first hook. Context: process.
- */
+/* Called once at load, before the first hook: what map-time checks need to know. Process. */
 void dod_map_checks_start(void);
 
 /**
  * dod_wires_set() - which address lines devices really have
  * @val: comma-separated <glob>:<bits>; empty for none
  *
- * Called when the parameter wires is written. Context: process, the lock of the
- * parameters held.
+ * The parameter wires is written. Context: process, the lock of the parameters held.
  *
  * Return: 0, or -EINVAL after a line that says what is wrong; the list in force stays then.
  */
 int dod_wires_set(const char *val);
 
-/**
- * dod_judge_start() - watch frees and buses, and begin the periodic scans
- *
- * Called at load, after the hooks. Context: process, may sleep.
- */
+/* At load, after the hooks: watches frees and buses, and begins the scans. May sleep. */
 void dod_judge_start(void);
 
-/**
- * dod_judge_stop() - stop what dod_judge_start() has started
- *
- * Called when no hook runs any more and no device owns anything. Context: process, may sleep.
- */
+/* Stops that, when no hook runs any more and no device owns anything. May sleep. */
 void dod_judge_stop(void);
 
 void dod_free_mapped_object(const void *ptr, unsigned long ip);
@@ -70,12 +57,10 @@ static inline void dod_free_object(const void *ptr, unsigned long ip)
 }
 
 /**
- * dod_free_pages() - pages are about to be freed
+ * dod_free_pages() - the same for pages
  * @page: the first one
  * @order: how many, as a power of two
  * @ip: return address of the function that frees them
- *
- * Called for each free, as dod_free_object(). Context: any.
  */
 static __always_inline void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
 {
@@ -93,17 +78,14 @@ static __always_inline void dod_free_pages(struct page *page, unsigned int order
  * dod_free_to_pool() - an element is returned to a memory pool
  * @element: the element; may be NULL
  * @pool: the pool, which keeps or frees it
- * @ip: return address of mempool_free()
- *
- * Context: any.
+ * @ip: return address of mempool_free(); any context
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
 
 /**
  * dod_check_shutdown() - report which devices can still write to memory
  *
- * Called when the drivers' shutdown() have run and the system is about to go down.
- * Context: process; preemption may be off.
+ * Called when the drivers' shutdown() have run. Context: process; preemption may be off.
  */
 void dod_check_shutdown(void);
 
@@ -116,9 +98,7 @@ void dod_check_shutdown(void);
  */
 void dod_iommu_fault(struct device *dev, u64 dma_addr);
 
-/**
- * dod_lookup_start() - add the file lookup, after dod_debugfs_start()
- */
+/* Adds the file lookup, after dod_debugfs_start(). */
 void dod_lookup_start(void);
 
 /**
@@ -139,35 +119,16 @@ void dod_content_invalidate_all(void);
  */
 void dod_reads_note(u64 phys, size_t size, unsigned long ip);
 
-/**
- * dod_scan_writes_now() - look for writes that nobody syncs now, and not in some seconds
- *
- * Called when the parameter pending_after is written.
- */
+/* The parameter pending_after is written: look for writes that nobody syncs now. */
 void dod_scan_writes_now(void);
 
-/**
- * dod_dmabuf_start() - before the first event of a dma-buf
- * @seen: all hooks that tell of dma-bufs are there
- *
- * Context: process.
- */
+/* Before the first event of a dma-buf. @seen: all hooks that tell of them are there. */
 void dod_dmabuf_start(bool seen);
 
-/**
- * dod_dmabuf_map() - a driver is about to map a dma-buf that it imports
- * @buf: the dma-buf
- *
- * Context: process.
- */
+/* A driver is about to map a dma-buf that it imports. Context: process. */
 void dod_dmabuf_map(const struct dma_buf *buf);
 
-/**
- * dod_dmabuf_mmap() - user space is about to map a dma-buf
- * @buf: the dma-buf
- *
- * Context: process.
- */
+/* User space is about to map a dma-buf. Context: process. */
 void dod_dmabuf_mmap(const struct dma_buf *buf);
 
 #endif /* DOD_JUDGE_H */

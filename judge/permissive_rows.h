@@ -272,18 +272,13 @@ static inline const struct map_row *find_map_row(u8 type, u8 kind, const char *f
 	return NULL;
 }
 
-/**
- * struct exporter_row - a dma-buf that user space may reach, unseen
- *
- * @prefix:	of the exporter's map_dma_buf()
- * @module:	the module it is in; NULL if it can only be built in
+/*
+ * Functions map_dma_buf() of exporters whose dma-bufs user space may reach, unseen: through
+ * files of their drivers, and seldom through the dma-buf's.
  */
-struct exporter_row {
+static const struct exporter_row {
 	const char *prefix, *module;
-};
-
-/* User space maps them through files of their drivers, and seldom through the dma-buf's. */
-static const struct exporter_row exporter_rows[] = {
+} exporter_rows[] = {
 	/* drivers/gpu/drm */
 	{ "drm_gem_", "drm" },
 	{ "amdgpu_dma_buf_", "amdgpu" },
