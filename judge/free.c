@@ -11,18 +11,16 @@
 
 static bool started;
 
-/* Was the mapping found to be too long, and does it begin before what is freed? */
-static bool runs_into(const struct dod_mapping *m, unsigned long addr)
-{
-	return dod_size(m) != m->last - m->start + 1 &&
-	       m->start < virt_to_phys((void *)addr);
-}
-
-/* Slab pages are freed long after their objects, by somebody who never used those. */
+/*
+ * Slab pages are freed long after their objects, by somebody who never used those. And what
+ * was found to be too long may run into what is freed.
+ */
 static void report_freed(const struct dod_free *f, const struct dod_mapping *m,
 			 const struct dod_range *range, bool object)
 {
-	if (!object && (m->slab || runs_into(m, f->addr)))
+	bool too_long = dod_size(m) != m->last - m->start + 1;
+
+	if (!object && (m->slab || (too_long && m->start < virt_to_phys((void *)f->addr))))
 		dod_count(DOD_C_UNJUDGED_FREE);
 	else if (READ_ONCE(dod_armed))
 		dod_report_free(f, m, range);
@@ -37,8 +35,9 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 	};
 	struct dod_freed freed;
 	struct dod_pending *p;
+	u64 from = start;
 
-	while (dod_owner_free(&start, last, object, &freed)) {
+	while (dod_owner_free(&from, last, object, &freed)) {
 		while ((p = freed.lost)) {
 			freed.lost = p->next;
 			dod_write_lost(p, &freed.m, DOD_LOST_AT_FREE, ip);
@@ -47,6 +46,7 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 		if (freed.owned)
 			report_freed(&f, &freed.m, &freed.range, object);
 	}
+	dod_owner_free_end(start, last);
 }
 
 void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range, const char *found)
@@ -76,22 +76,16 @@ void dod_free_mapped_object(const void *ptr, unsigned long ip)
 		return;
 	}
 	size = dod_mem_ops.object_size(ptr);
-	if (!size)
-		return;
-	report_frees(start, start + size - 1, true, ip);
-	dod_owner_free_end(start, start + size - 1);
+	if (size)
+		report_frees(start, start + size - 1, true, ip);
 }
 
 void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip)
 {
-	unsigned long end = pfn + BIT(order);
-
-	if (!dod_may_lock()) {
+	if (dod_may_lock())
+		report_frees(PFN_PHYS(pfn), PFN_PHYS(pfn + BIT(order)) - 1, false, ip);
+	else
 		dod_count(DOD_C_UNJUDGED_FREE);
-		return;
-	}
-	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, ip);
-	dod_owner_free_end(PFN_PHYS(pfn), PFN_PHYS(end) - 1);
 }
 
 /*

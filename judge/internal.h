@@ -140,14 +140,17 @@ struct dod_content *dod_content_of(struct dod_mapping *m);
 /* Did dod_content_invalidate_all() run since it began? By counting: clocks of CPUs differ. */
 bool dod_content_was_invalidated(const struct dod_content *c);
 
+/* Report what was found; @at is the return address of the call. */
+typedef void dod_content_report_fn(const struct dod_content_result *found,
+				   const struct dod_mapping *m, unsigned long at);
+dod_content_report_fn dod_content_report, dod_redzone_report, dod_canary_report, dod_edges_report;
+
 /* received.c. Events come from content.c, with the physical lock held. */
 
 /* A mapping that is owned at once, and that the device may write, is made. */
 void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m);
 /* It is unmapped. */
 void dod_redzone_end(struct dod_mapping *m, struct dod_content_result *found);
-void dod_redzone_report(const struct dod_content_result *found,
-			const struct dod_mapping *m, unsigned long at);
 
 /* A mapping is made, with canary=1. */
 void dod_canary_begin(const struct dod_call *call, struct dod_mapping *m);
@@ -156,16 +159,12 @@ void dod_canary_to_device(struct dod_content *c, u64 start, u64 last, bool alone
 /* [start, last] is synced for the CPU or unmapped, with something filled. */
 void dod_canary_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		       struct dod_content_result *found);
-void dod_canary_report(const struct dod_content_result *found,
-		       const struct dod_mapping *m, unsigned long at);
 
 /* line_edges.c. Events come from content.c, with the physical lock held and with edges. */
 
 void dod_edges_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		      struct dod_content_result *found);
 void dod_edges_end(struct dod_content *c);
-void dod_edges_report(const struct dod_content_result *found, const struct dod_mapping *m,
-		      unsigned long at);
 int dod_edges_start(unsigned int max);
 void dod_edges_stop(void);
 
@@ -209,8 +208,6 @@ void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
 			u64 start, u64 last, bool unmap, struct dod_content_result *found);
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last, bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
-void dod_content_report(const struct dod_content_result *found,
-			const struct dod_mapping *m, unsigned long at);
 int dod_content_start(unsigned int reserve, unsigned int max);
 void dod_content_stop(void);
 /* line_edges.c */
