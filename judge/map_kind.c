@@ -147,13 +147,11 @@ static struct image {
 	{ "Kernel bss", "bss", true },
 };
 
-#define for_each_image(i) for (i = images; i < images + ARRAY_SIZE(images); i++)
-
 static void learn_image(const struct resource *res)
 {
 	struct image *i;
 
-	for_each_image(i) {
+	for (i = images; i < images + ARRAY_SIZE(images); i++) {
 		if (!res->name || strcmp(res->name, i->name))
 			continue;
 		i->start = res->start;
@@ -191,31 +189,29 @@ void dod_learn_images(void)
 	WARN_ON_ONCE(!found);
 }
 
-static const struct image *image_of(const void *addr)
+/* Names the image that an address is in; not its data, unless that counts. */
+static bool add_image(struct dod_finding *f, const void *addr, bool data_counts)
 {
 	const struct image *i;
 
-	for_each_image(i)
-		if (i->last && addr >= dod_image_addr(i->start) && addr <= dod_image_addr(i->last))
-			return i;
-	return NULL;
-}
-
-static void add_image(struct dod_finding *f, const struct image *image, const void *addr)
-{
-	dod_finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
-			image->what, addr);
+	for (i = images; i < images + ARRAY_SIZE(images); i++) {
+		if (!i->last || addr < dod_image_addr(i->start) || addr > dod_image_addr(i->last) ||
+		    (i->data && !data_counts))
+			continue;
+		dod_finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
+				i->what, addr);
+		return true;
+	}
+	return false;
 }
 
 /* arm64 has its image in vmalloc space. Elsewhere virt_to_page() is right. */
 bool dod_check_image_in_vmalloc(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const void *addr = in_vmalloc(m);
-	const struct image *image = addr ? image_of(addr) : NULL;
 
-	if (!image)
+	if (!addr || !add_image(f, addr, true))
 		return false;
-	add_image(f, image, addr);
 	add_unrelated(f);
 	return true;
 }
@@ -232,17 +228,10 @@ bool dod_check_image_in_vmalloc(const struct dod_mapping *m, struct dod_finding 
  */
 bool dod_check_kernel_image(const struct dod_mapping *m, struct dod_finding *f)
 {
-	const void *addr = dod_image_addr(m->start);
-	const struct image *image;
-
 	if (!pfn_valid(PHYS_PFN(m->start)) || !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	/* Lists are padded with the zero page, which newer kernels have in read-only data. */
 	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) && m->dir == DMA_TO_DEVICE)
 		return false;
-	image = image_of(addr);
-	if (!image || (image->data && m->dir == DMA_TO_DEVICE))
-		return false;
-	add_image(f, image, addr);
-	return true;
+	return add_image(f, dod_image_addr(m->start), m->dir != DMA_TO_DEVICE);
 }
