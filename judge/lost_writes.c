@@ -46,18 +46,14 @@ void dod_watch_to_device(struct dod_content *c, u64 start, u64 last)
 {
 	if (start > c->watch_last || last < c->watch)
 		return;
-	if (start <= c->watch && last >= c->watch_last) {
-		dod_watch_stop(c);
-	} else if (start <= c->watch) {
-		dod_poison_ops.watch(c->watch, last, false);
+	dod_poison_ops.watch(max(start, c->watch), min(last, c->watch_last), false);
+	/* In the middle it is poisoned while the device owns it, and both ends stay watched. */
+	if (start <= c->watch && last >= c->watch_last)
+		c->watching = false;
+	else if (start <= c->watch)
 		c->watch = last + 1;
-	} else if (last >= c->watch_last) {
-		dod_poison_ops.watch(start, c->watch_last, false);
+	else if (last >= c->watch_last)
 		c->watch_last = start - 1;
-	} else {
-		/* Both ends stay watched; the middle is poisoned while the device owns it. */
-		dod_poison_ops.watch(start, last, false);
-	}
 }
 
 bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last, unsigned long *synced_by)
