@@ -113,24 +113,19 @@ void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
  * kfree_rcu() of kernels that free its objects by a function of the allocator's own, and
  * whatever else there will be: the guard can tell that the memory was freed.
  */
-static void find_unseen(void)
+static void scan(struct work_struct *work)
 {
 	struct dod_range range;
 	struct dod_mapping m;
 	unsigned int shard = 0;
 	u64 start = 0;
 
+	dod_pagemarks_check();
 	while (dod_owner_next_freed(&shard, &start, &m, &range)) {
 		if (range.start <= range.last)
 			dod_free_unseen(&m, &range, "by a scan of all mappings");
 		cond_resched();
 	}
-}
-
-static void scan(struct work_struct *work)
-{
-	dod_pagemarks_check();
-	find_unseen();
 	schedule_delayed_work(to_delayed_work(work), SCAN_PERIOD);
 }
 

@@ -62,11 +62,21 @@ static const struct check {
 #define for_each_check(c, stage) \
 	for (c = checks[stage]; c < checks[stage] + ARRAY_SIZE(checks[stage]) && c->find; c++)
 
+/* The types of each stage, as bits; constant after load. */
+static u32 types_of[ARRAY_SIZE(checks)];
+
+static bool is_stage_off(enum stage stage)
+{
+	return !(types_of[stage] & ~READ_ONCE(dod_types_off));
+}
+
 /* Returns whether there was a report. */
 static bool run(enum stage stage, const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct check *c;
 
+	if (is_stage_off(stage))
+		return false;
 	f->text[0] = '\0';
 	for_each_check(c, stage) {
 		f->type = c->type;
@@ -82,6 +92,8 @@ static void advise(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct check *c;
 
+	if (is_stage_off(ADVICE))
+		return;
 	for_each_check(c, ADVICE) {
 		if (dod_report_is_off(c->type) || test_bit(c->type, &m->device->noted))
 			continue;
@@ -158,6 +170,12 @@ void dod_check_after(const struct dod_call *call, const struct dod_mapping *m)
 
 void dod_map_checks_start(void)
 {
+	const struct check *c;
+	unsigned int stage;
+
+	for (stage = 0; stage < ARRAY_SIZE(checks); stage++)
+		for_each_check(c, stage)
+			types_of[stage] |= BIT(c->type);
 	dod_learn_images();
 	dod_learn_devres();
 }

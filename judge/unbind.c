@@ -365,25 +365,17 @@ void dod_watch_bus(const struct bus_type *bus)
 
 	if (!bus)
 		return;
-	if (dod_is_module_addr(bus)) {
-		dod_count(DOD_C_UNWATCHED_BUSES);
-		return;
-	}
-	for (i = 0; i < ARRAY_SIZE(buses); i++) {
+	for (i = 0; i < ARRAY_SIZE(buses) && !dod_is_module_addr(bus); i++) {
 		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
 
-		if (was == bus)
-			return;
-		if (!was)
-			break;
-	}
-	if (i == ARRAY_SIZE(buses)) {
-		dod_count(DOD_C_UNWATCHED_BUSES);
+		if (was && was != bus)
+			continue;
+		/* cmpxchg() is a barrier, too: pairs with the smp_mb() in dod_unbind_start(). */
+		if (!was && READ_ONCE(watching))
+			dod_worker_wake(&buses_worker);
 		return;
 	}
-	/* cmpxchg() is a barrier as well: pairs with the smp_mb() in dod_unbind_start(). */
-	if (READ_ONCE(watching))
-		dod_worker_wake(&buses_worker);
+	dod_count(DOD_C_UNWATCHED_BUSES);
 }
 
 void dod_unbind_start(void)
