@@ -10,7 +10,6 @@
  */
 #include "internal.h"
 
-#define BLOCK		DOD_BLOCK
 /* An event that may have changed content unseen counts for this long as well. */
 #define UNSURE_NS	(100ULL * NSEC_PER_MSEC)
 
@@ -88,9 +87,9 @@ static u32 hash_bytes(const u8 *p, const u8 *end)
 	u64 h = 0, word = 0;
 	unsigned int i;
 
-	if (likely(end - p == BLOCK)) {
+	if (likely(end - p == DOD_BLOCK)) {
 		/* Unrolled: this is most of what fingerprints cost. */
-		for (i = 0; i < BLOCK; i += sizeof(u64))
+		for (i = 0; i < DOD_BLOCK; i += sizeof(u64))
 			h = hash_word(h, get_unaligned((const u64 *)(p + i)));
 		return h ^ h >> 32;
 	}
@@ -104,7 +103,7 @@ static u32 hash_bytes(const u8 *p, const u8 *end)
 
 static noinline bool hash_kfence(u64 start, unsigned int nr, u32 *fingerprint)
 {
-	u8 copy[BLOCK];
+	u8 copy[DOD_BLOCK];
 
 	if (!dod_memory_read(start, copy, nr))
 		return false;
@@ -129,13 +128,13 @@ static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
 	const struct dod_content *c = m->content;
 	u64 block = slot < c->head ? slot : slot + c->skipped;
 
-	*start = m->start + block * BLOCK;
-	*last = min(*start + BLOCK - 1, m->last);
+	*start = m->start + block * DOD_BLOCK;
+	*last = min(*start + DOD_BLOCK - 1, m->last);
 }
 
 static void begin_fingerprints(struct dod_mapping *m)
 {
-	u64 blocks = DIV_ROUND_UP(m->last - m->start + 1, BLOCK);
+	u64 blocks = DIV_ROUND_UP(m->last - m->start + 1, DOD_BLOCK);
 	struct dod_content *c;
 	unsigned int most;
 
@@ -152,7 +151,7 @@ static void begin_fingerprints(struct dod_mapping *m)
 	c = dod_content_get(m);
 	if (!c)
 		return;
-	most = clamp(READ_ONCE(dod_params.content_max) / BLOCK, 2U, DOD_BLOCKS);
+	most = clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS);
 	c->slots = min(blocks, most);
 	c->head = c->slots < blocks ? c->slots / 2 : c->slots;
 	c->skipped = blocks - c->slots;
@@ -165,8 +164,8 @@ static void begin_fingerprints(struct dod_mapping *m)
 static u64 slots_touched(const struct dod_mapping *m, u64 start, u64 last)
 {
 	const struct dod_content *c = m->content;
-	u64 from = (max(start, m->start) - m->start) / BLOCK;
-	u64 to = (min(last, m->last) - m->start) / BLOCK;
+	u64 from = (max(start, m->start) - m->start) / DOD_BLOCK;
+	u64 to = (min(last, m->last) - m->start) / DOD_BLOCK;
 
 	/* What begins in the middle begins with the end; what ends there ends with the head. */
 	if (from >= c->head)
@@ -399,9 +398,9 @@ static void report_changed(const struct dod_content_result *found,
 	}
 	dod_finding_add(&f, "Bytes %llu to %llu", found->from, found->to);
 	if (found->blocks == 1)
-		dod_finding_add(&f, " (%u-byte block)", BLOCK);
+		dod_finding_add(&f, " (%u-byte block)", DOD_BLOCK);
 	else
-		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, BLOCK);
+		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, DOD_BLOCK);
 	dod_finding_add(&f, " of its %llu bytes changed while the device owned them.\n%s\n",
 			m->last - m->start + 1, dod_guard.unseen);
 	dod_reads_describe(&f, m->start + found->from, m->start + found->to, m);
