@@ -113,7 +113,7 @@ void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
  * kfree_rcu() of kernels that free its objects by a function of the allocator's own, and
  * whatever else there will be: the guard can tell that the memory was freed.
  */
-static void scan(struct work_struct *work)
+static void scan_frees(struct work_struct *work)
 {
 	struct dod_range range;
 	struct dod_mapping m;
@@ -129,7 +129,7 @@ static void scan(struct work_struct *work)
 	schedule_delayed_work(to_delayed_work(work), SCAN_PERIOD);
 }
 
-static DECLARE_DEFERRABLE_WORK(scan_work, scan);
+static DECLARE_DEFERRABLE_WORK(scan_work, scan_frees);
 
 void dod_free_start(void)
 {
