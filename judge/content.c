@@ -8,22 +8,8 @@
  * while the mapping is made or ended. What is found under that lock is put into a struct
  * dod_content_result, and reported after all locks are dropped.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/params.h"
-#include "../base/pool.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
-#include "judge.h"
 
-#include <linux/hash.h>
-#include <linux/mm.h>
-#include <linux/percpu.h>
-#include <linux/sched/clock.h>
-
-#define BLOCK		DOD_BLOCK
 /* An event that may have changed content unseen counts for this long as well. */
 #define UNSURE_NS	(100ULL * NSEC_PER_MSEC)
 
@@ -38,28 +24,25 @@ static DEFINE_PER_CPU(unsigned int, content_turn);
 /* As the parameter content says: with content=sample, true for every so many calls. */
 static bool is_chosen(void)
 {
-	unsigned int every = max(READ_ONCE(dod_params.content_sample), 1U);
+	u8 content = READ_ONCE(dod_params.content);
 
-	switch (READ_ONCE(dod_params.content)) {
-	case DOD_CONTENT_OFF:
-		return false;
-	case DOD_CONTENT_SAMPLE:
-		return !(this_cpu_inc_return(content_turn) % every);
-	default:
-		return true;
-	}
+	if (content == DOD_CONTENT_SAMPLE)
+		return !(this_cpu_inc_return(content_turn) %
+			 max(READ_ONCE(dod_params.content_sample), 1U));
+	return content != DOD_CONTENT_OFF;
 }
 
-struct dod_content *dod_content_get(void)
+struct dod_content *dod_content_get(struct dod_mapping *m)
 {
-	struct dod_content *c = dod_pool_get(&pool);
+	struct dod_content *c = m->content ?: dod_pool_get(&pool);
 
 	if (!c) {
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
-		return NULL;
+	} else if (!m->content) {
+		memset(c, 0, offsetof(struct dod_content, block));
+		c->invalidations = atomic_read(&invalidations);
+		m->content = c;
 	}
-	memset(c, 0, offsetof(struct dod_content, block));
-	c->invalidations = atomic_read(&invalidations);
 	return c;
 }
 
@@ -82,10 +65,9 @@ bool dod_content_was_invalidated(const struct dod_content *c)
 
 struct dod_content *dod_content_of(struct dod_mapping *m)
 {
-	if (!m->content && READ_ONCE(dod_params.content) != DOD_CONTENT_OFF &&
-	    !is_unsure(m))
-		m->content = dod_content_get();
-	return m->content;
+	if (m->content || (READ_ONCE(dod_params.content) != DOD_CONTENT_OFF && !is_unsure(m)))
+		return dod_content_get(m);
+	return NULL;
 }
 
 /* === Fingerprints ========================================================= */
@@ -105,9 +87,9 @@ static u32 hash_bytes(const u8 *p, const u8 *end)
 	u64 h = 0, word = 0;
 	unsigned int i;
 
-	if (likely(end - p == BLOCK)) {
+	if (likely(end - p == DOD_BLOCK)) {
 		/* Unrolled: this is most of what fingerprints cost. */
-		for (i = 0; i < BLOCK; i += sizeof(u64))
+		for (i = 0; i < DOD_BLOCK; i += sizeof(u64))
 			h = hash_word(h, get_unaligned((const u64 *)(p + i)));
 		return h ^ h >> 32;
 	}
@@ -121,7 +103,7 @@ static u32 hash_bytes(const u8 *p, const u8 *end)
 
 static noinline bool hash_kfence(u64 start, unsigned int nr, u32 *fingerprint)
 {
-	u8 copy[BLOCK];
+	u8 copy[DOD_BLOCK];
 
 	if (!dod_memory_read(start, copy, nr))
 		return false;
@@ -141,19 +123,18 @@ static __always_inline bool hash_block(u64 start, u64 last, bool kfence, u32 *fi
 }
 
 /* Blocks count from the start of the mapping. In the middle of a long one they have no slot. */
-static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start,
-		     u64 *last)
+static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start, u64 *last)
 {
 	const struct dod_content *c = m->content;
 	u64 block = slot < c->head ? slot : slot + c->skipped;
 
-	*start = m->start + block * BLOCK;
-	*last = min(*start + BLOCK - 1, m->last);
+	*start = m->start + block * DOD_BLOCK;
+	*last = min(*start + DOD_BLOCK - 1, m->last);
 }
 
 static void begin_fingerprints(struct dod_mapping *m)
 {
-	u64 blocks = DIV_ROUND_UP(m->last - m->start + 1, BLOCK);
+	u64 blocks = DIV_ROUND_UP(m->last - m->start + 1, DOD_BLOCK);
 	struct dod_content *c;
 	unsigned int most;
 
@@ -167,25 +148,24 @@ static void begin_fingerprints(struct dod_mapping *m)
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
-	c = dod_content_get();
+	c = dod_content_get(m);
 	if (!c)
 		return;
-	most = clamp(READ_ONCE(dod_params.content_max) / BLOCK, 2U, DOD_BLOCKS);
+	most = clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS);
 	c->slots = min(blocks, most);
 	c->head = c->slots < blocks ? c->slots / 2 : c->slots;
 	c->skipped = blocks - c->slots;
 	if (c->skipped)
 		dod_count(DOD_C_CONTENT_PARTIAL);
 	dod_count(DOD_C_CONTENT_MAPPINGS);
-	m->content = c;
 }
 
 /* The slots of the blocks that [start, last] touches, as bits; most touch few. */
 static u64 slots_touched(const struct dod_mapping *m, u64 start, u64 last)
 {
 	const struct dod_content *c = m->content;
-	u64 from = (max(start, m->start) - m->start) / BLOCK;
-	u64 to = (min(last, m->last) - m->start) / BLOCK;
+	u64 from = (max(start, m->start) - m->start) / DOD_BLOCK;
+	u64 to = (min(last, m->last) - m->start) / DOD_BLOCK;
 
 	/* What begins in the middle begins with the end; what ends there ends with the head. */
 	if (from >= c->head)
@@ -225,8 +205,7 @@ static u64 slots_in(const struct dod_mapping *m, const struct dod_range *range)
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
-static void hash_blocks(struct dod_mapping *m, u64 start, u64 last,
-			const struct dod_range *range)
+static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
 {
 	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
 	bool kfence = dod_is_kfence(m->start, m->last);
@@ -263,8 +242,7 @@ static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 
 		block_at(m, slot, &from, &to);
 		/* What was freed meanwhile is not there any more. */
-		if (unlikely(!hash_block(from, to, kfence, &now)) ||
-		    likely(c->block[slot] == now))
+		if (unlikely(!hash_block(from, to, kfence, &now)) || likely(c->block[slot] == now))
 			continue;
 		if (invalid)
 			dod_count(DOD_C_CONTENT_DOUBTED);
@@ -279,10 +257,8 @@ static void forget_changed(struct dod_mapping *m, u64 start, u64 last)
 	struct dod_content *c = m->content;
 	u64 slots;
 
-	if (likely(!c->changed))
-		return;
-	slots = slots_touched(m, start, last);
-	if (!(c->changed & slots))
+	slots = likely(!c->changed) ? 0 : c->changed & slots_touched(m, start, last);
+	if (!slots)
 		return;
 	c->changed &= ~slots;
 	dod_count(DOD_C_CONTENT_GIVEN_BACK);
@@ -336,8 +312,7 @@ void dod_content_end(struct dod_mapping *m)
 }
 
 void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
-			   const struct dod_range *range, bool fresh, bool shared,
-			   bool writable)
+			   const struct dod_range *range, bool fresh, bool shared, bool writable)
 {
 	struct dod_content *c = m->content;
 
@@ -423,9 +398,9 @@ static void report_changed(const struct dod_content_result *found,
 	}
 	dod_finding_add(&f, "Bytes %llu to %llu", found->from, found->to);
 	if (found->blocks == 1)
-		dod_finding_add(&f, " (%u-byte block)", BLOCK);
+		dod_finding_add(&f, " (%u-byte block)", DOD_BLOCK);
 	else
-		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, BLOCK);
+		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, DOD_BLOCK);
 	dod_finding_add(&f, " of its %llu bytes changed while the device owned them.\n%s\n",
 			m->last - m->start + 1, dod_guard.unseen);
 	dod_reads_describe(&f, m->start + found->from, m->start + found->to, m);

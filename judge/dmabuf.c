@@ -10,15 +10,8 @@
  * nothing is known.
  */
 #include "internal.h"
-#include "judge.h"
-
-#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
-#include "../base/stack.h"
 
 #include <linux/dma-buf.h>
-#include <linux/fs.h>
-#include <linux/hash.h>
-#include <linux/sched.h>
 
 /*
  * By its number, which counts the dma-bufs there ever were: the last one with such a
@@ -45,11 +38,6 @@ static u32 number_of(const struct dma_buf *buf)
 static u64 *mapping_of_current(void)
 {
 	return &mapping[hash_ptr(current, TASK_BITS)];
-}
-
-static u32 half_of_current(void)
-{
-	return (unsigned long)current;
 }
 
 /* Of two with one entry the newer one is kept: see dod_dmabuf_is_lent(). */
@@ -83,7 +71,7 @@ void dod_dmabuf_map(const struct dma_buf *buf)
 	if (READ_ONCE(lent[number % ARRAY_SIZE(lent)]) != number &&
 	    (mapping_mapped(buf->file->f_mapping) || is_reached_otherwise(buf)))
 		lend(number);
-	WRITE_ONCE(*mapping_of_current(), (u64)half_of_current() << 32 | number);
+	WRITE_ONCE(*mapping_of_current(), (u64)(unsigned long)current << 32 | number);
 	if (!READ_ONCE(any_mapping))
 		WRITE_ONCE(any_mapping, true);
 }
@@ -100,29 +88,12 @@ u32 dod_dmabuf_of_current(void)
 	if (likely(!READ_ONCE(any_mapping)))
 		return 0;
 	word = READ_ONCE(*mapping_of_current());
-	return word >> 32 == half_of_current() ? (u32)word : 0;
+	return word >> 32 == (u32)(unsigned long)current ? (u32)word : 0;
 }
 
 bool dod_dmabuf_is_lent(u32 number)
 {
 	u32 entry = READ_ONCE(lent[number % ARRAY_SIZE(lent)]);
 
-	return !number || !all_hooked ||
-	       (entry && (s32)(entry - number) >= 0);
+	return !number || !all_hooked || (entry && (s32)(entry - number) >= 0);
 }
-
-#else
-void dod_dmabuf_start(bool seen)
-{
-}
-
-u32 dod_dmabuf_of_current(void)
-{
-	return 0;
-}
-
-bool dod_dmabuf_is_lent(u32 number)
-{
-	return true;
-}
-#endif

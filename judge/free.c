@@ -6,33 +6,21 @@
  * Takes no locks but owner/'s and report/'s. Frees come in any context, with any lock of
  * the kernel held and none of ours.
  */
-#include "../base/pagemarks.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "../owner/pending.h"
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/mm.h>
-#include <linux/slab.h>
-#include <linux/workqueue.h>
 
 static bool started;
 
-/* Was the mapping found to be too long, and does it begin before what is freed? */
-static bool runs_into(const struct dod_mapping *m, unsigned long addr)
-{
-	return dod_size(m) != m->last - m->start + 1 &&
-	       m->start < virt_to_phys((void *)addr);
-}
-
-/* Slab pages are freed long after their objects, by somebody who never used those. */
+/*
+ * Slab pages are freed long after their objects, by somebody who never used those. And what
+ * was found to be too long may run into what is freed.
+ */
 static void report_freed(const struct dod_free *f, const struct dod_mapping *m,
 			 const struct dod_range *range, bool object)
 {
-	if (!object && (m->slab || runs_into(m, f->addr)))
+	bool too_long = dod_size(m) != m->last - m->start + 1;
+
+	if (!object && (m->slab || (too_long && m->start < virt_to_phys((void *)f->addr))))
 		dod_count(DOD_C_UNJUDGED_FREE);
 	else if (READ_ONCE(dod_armed))
 		dod_report_free(f, m, range);
@@ -47,8 +35,9 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 	};
 	struct dod_freed freed;
 	struct dod_pending *p;
+	u64 from = start;
 
-	while (dod_owner_free(&start, last, object, &freed)) {
+	while (dod_owner_free(&from, last, object, &freed)) {
 		while ((p = freed.lost)) {
 			freed.lost = p->next;
 			dod_write_lost(p, &freed.m, DOD_LOST_AT_FREE, ip);
@@ -57,10 +46,10 @@ static void report_frees(u64 start, u64 last, bool object, unsigned long ip)
 		if (freed.owned)
 			report_freed(&f, &freed.m, &freed.range, object);
 	}
+	dod_owner_free_end(start, last);
 }
 
-void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range,
-		     const char *found)
+void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range, const char *found)
 {
 	struct dod_free f = {
 		.addr = (unsigned long)phys_to_virt(range->start),
@@ -87,28 +76,21 @@ void dod_free_mapped_object(const void *ptr, unsigned long ip)
 		return;
 	}
 	size = dod_mem_ops.object_size(ptr);
-	if (!size)
-		return;
-	report_frees(start, start + size - 1, true, ip);
-	dod_owner_free_end(start, start + size - 1);
+	if (size)
+		report_frees(start, start + size - 1, true, ip);
 }
 
 void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip)
 {
-	unsigned long end = pfn + BIT(order);
-
-	if (!dod_may_lock()) {
+	if (dod_may_lock())
+		report_frees(PFN_PHYS(pfn), PFN_PHYS(pfn + BIT(order)) - 1, false, ip);
+	else
 		dod_count(DOD_C_UNJUDGED_FREE);
-		return;
-	}
-	report_frees(PFN_PHYS(pfn), PFN_PHYS(end) - 1, false, ip);
-	dod_owner_free_end(PFN_PHYS(pfn), PFN_PHYS(end) - 1);
 }
 
 /*
  * Whether the pool keeps the element or frees it, nobody owns it any more. Only the driver
- * knows what the elements of a pool with functions of its own are, and it may keep them
- * mapped.
+ * knows what the elements of a pool with functions of its own are, and it may keep them mapped.
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 {
@@ -125,36 +107,29 @@ void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 		dod_free_pages(element, (unsigned long)pool->pool_data, ip);
 }
 
-/* === Frees that nobody saw ================================================ */
-
 #define SCAN_PERIOD	(5 * HZ)
 
 /*
  * kfree_rcu() of kernels that free its objects by a function of the allocator's own, and
  * whatever else there will be: the guard can tell that the memory was freed.
  */
-static void find_unseen(void)
+static void scan_frees(struct work_struct *work)
 {
 	struct dod_range range;
 	struct dod_mapping m;
 	unsigned int shard = 0;
 	u64 start = 0;
 
+	dod_pagemarks_check();
 	while (dod_owner_next_freed(&shard, &start, &m, &range)) {
 		if (range.start <= range.last)
 			dod_free_unseen(&m, &range, "by a scan of all mappings");
 		cond_resched();
 	}
-}
-
-static void scan(struct work_struct *work)
-{
-	dod_pagemarks_check();
-	find_unseen();
 	schedule_delayed_work(to_delayed_work(work), SCAN_PERIOD);
 }
 
-static DECLARE_DEFERRABLE_WORK(scan_work, scan);
+static DECLARE_DEFERRABLE_WORK(scan_work, scan_frees);
 
 void dod_free_start(void)
 {

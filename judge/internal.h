@@ -8,14 +8,22 @@
 #ifndef DOD_JUDGE_INTERNAL_H
 #define DOD_JUDGE_INTERNAL_H
 
-#include "../dma_owner_debug.h"
+#include "../base/lock.h"
 #include "../base/memory.h"
+#include "../base/pagemarks.h"
 #include "../base/params.h"
+#include "../base/pool.h"
+#include "../base/stack.h"
+#include "../base/stats.h"
+#include "../base/worker.h"
+#include "../guard/guard.h"
 #include "../owner/judge_ops.h"
-#include "../report/report.h"
+#include "../owner/owner.h"
+#include "judge.h"
 #include "permissive.h"
 
-#include <linux/mm.h>
+#include <linux/hash.h>
+#include <linux/sched/clock.h>
 
 static inline struct folio *dod_folio(u64 phys)
 {
@@ -27,14 +35,7 @@ static inline u64 dod_folio_start(struct folio *folio)
 	return PFN_PHYS(folio_pfn(folio));
 }
 
-/**
- * dod_peek() - read a word of an object that may be gone, or may never have been one
- * @at: where
- *
- * Context: any.
- *
- * Return: whatever is there, NULL where that cannot be read.
- */
+/* A word of an object that may be gone, or may never have been one; NULL if it is not there. */
 static inline const void *dod_peek(const void *at)
 {
 	unsigned long word;
@@ -42,21 +43,12 @@ static inline const void *dod_peek(const void *at)
 	return dod_read_word(at, &word) ? (const void *)word : NULL;
 }
 
-/**
- * dod_finding_add() - add lines to the text of a finding
- * @f: the finding
- * @fmt: sentences, with a newline after each
- *
- * What does not fit is cut off.
- */
+/* Adds sentences to the text of a finding, with a newline after each. The rest is cut off. */
 __printf(2, 3)
 void dod_finding_add(struct dod_finding *f, const char *fmt, ...);
 
-/* === Map-time checks: rows of map.c ======================================= */
-
-/* Finds a fault of @m, and says in @f->text what it is. No lock of ours is held. */
-typedef bool dod_check_fn(const struct dod_call *call, const struct dod_mapping *m,
-			  struct dod_finding *f);
+/* A row of map.c: finds a fault of @m, and says in @f->text what it is. No lock of ours held. */
+typedef bool dod_check_fn(const struct dod_mapping *m, struct dod_finding *f);
 
 /* map_kind.c */
 dod_check_fn dod_check_vmalloc_stack, dod_check_kernel_image, dod_check_module_image;
@@ -64,15 +56,15 @@ dod_check_fn dod_check_image_in_vmalloc, dod_check_vmalloc, dod_check_stack;
 void dod_learn_images(void);
 
 /* map_bounds.c */
-dod_check_fn dod_check_use_after_free, dod_check_out_of_bounds, dod_check_not_contiguous;
+dod_check_fn dod_check_bad_byte, dod_check_not_contiguous;
 
 /**
  * dod_scan_memory() - find the first byte of a mapping that is not of its allocation
  * @m: the mapping, of RAM
  * @f: @f->what, @f->bad, @f->freed, @f->ram and @f->next are set
  *
- * Called once for each mapping, before the rows of map_bounds.c: also where a type is off,
- * what is past that byte is somebody else's and must not be poisoned.
+ * Called before the rows, also where their types are off: what is past that byte is somebody
+ * else's and must not be poisoned.
  */
 void dod_scan_memory(const struct dod_mapping *m, struct dod_finding *f);
 
@@ -84,8 +76,6 @@ dod_check_fn dod_check_mask_untested, dod_check_config_not_inherited;
 dod_check_fn dod_check_overlap, dod_check_line_of_other_mapping, dod_check_line_neighbours;
 void dod_learn_devres(void);
 
-/* === Content ============================================================== */
-
 /* So many bytes past the end of a buffer are compared. */
 #define DOD_BYTES_AFTER	64U
 
@@ -96,24 +86,22 @@ void dod_learn_devres(void);
  * @head:	how many of them are at the start, the others are at the end; constant
  * @skipped:	how many blocks between them have none; constant
  * @valid:	bits: the slots whose fingerprints count
- * @changed:	bits: the slots of blocks that had changed at a sync for the CPU, and were
- *		not synced for the device since
+ * @changed:	bits: those whose blocks had changed at a sync for the CPU, and were not synced
+ *		for the device since
  * @invalidations: how often all content had been invalidated when this began; constant
  * @watching:	the CPU's writes to [@watch, @watch_last] are to be remembered
  * @canary:	what is synced for the device is filled with a pattern first; constant
  * @filled:	[@fill, @fill_last] was filled, and the device owns it since
  * @redzone_nr:	how many bytes of @bytes count
  * @redzone:	address of the first of them
- * @edges:	copies of the rest of the first and the last cache line, NULL if there are
- *		none: see line_edges.c
- * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and may only
- *		read
+ * @edges:	copies of the rest of the first and the last cache line, or NULL: line_edges.c
+ * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and may only read
  * @bytes:	a copy of the bytes past the end of the buffer, which nobody may write
  * @state:	the shadow of their granules then
- * @fill:	first byte that was filled
- * @fill_last:	last one
- * @watch:	first byte of what was last synced for the CPU
- * @watch_last:	last one
+ * @fill:	what was filled
+ * @fill_last:	and its last byte
+ * @watch:	what was last synced for the CPU
+ * @watch_last:	and its last byte
  * @synced_by:	return address of that sync
  */
 struct dod_content {
@@ -139,27 +127,23 @@ struct dod_content {
 /* content.c */
 
 /**
- * dod_content_get() - begin to know a mapping's content
+ * dod_content_get() - what is known of a mapping's content, begun if nothing is
+ * @m: the mapping; physical lock held, or it is being made
  *
- * Return: nothing is known yet; NULL if there is no room.
+ * Return: NULL if there is no room.
  */
-struct dod_content *dod_content_get(void);
+struct dod_content *dod_content_get(struct dod_mapping *m);
 
-/**
- * dod_content_of() - what is known of a mapping's content, begun if nothing is
- * @m: the mapping; physical lock held
- *
- * Return: NULL where nothing can be known.
- */
+/* The same, but NULL also where content is not to be compared: see the parameter content. */
 struct dod_content *dod_content_of(struct dod_mapping *m);
 
-/**
- * dod_content_was_invalidated() - did dod_content_invalidate_all() run since it began?
- * @c: what is known of the content
- *
- * Return: by counting, because the clocks of CPUs may differ.
- */
+/* Did dod_content_invalidate_all() run since it began? By counting: clocks of CPUs differ. */
 bool dod_content_was_invalidated(const struct dod_content *c);
+
+/* Report what was found; @at is the return address of the call. */
+typedef void dod_content_report_fn(const struct dod_content_result *found,
+				   const struct dod_mapping *m, unsigned long at);
+dod_content_report_fn dod_content_report, dod_redzone_report, dod_canary_report, dod_edges_report;
 
 /* received.c. Events come from content.c, with the physical lock held. */
 
@@ -167,8 +151,6 @@ bool dod_content_was_invalidated(const struct dod_content *c);
 void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m);
 /* It is unmapped. */
 void dod_redzone_end(struct dod_mapping *m, struct dod_content_result *found);
-void dod_redzone_report(const struct dod_content_result *found,
-			const struct dod_mapping *m, unsigned long at);
 
 /* A mapping is made, with canary=1. */
 void dod_canary_begin(const struct dod_call *call, struct dod_mapping *m);
@@ -177,16 +159,12 @@ void dod_canary_to_device(struct dod_content *c, u64 start, u64 last, bool alone
 /* [start, last] is synced for the CPU or unmapped, with something filled. */
 void dod_canary_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		       struct dod_content_result *found);
-void dod_canary_report(const struct dod_content_result *found,
-		       const struct dod_mapping *m, unsigned long at);
 
 /* line_edges.c. Events come from content.c, with the physical lock held and with edges. */
 
 void dod_edges_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		      struct dod_content_result *found);
 void dod_edges_end(struct dod_content *c);
-void dod_edges_report(const struct dod_content_result *found, const struct dod_mapping *m,
-		      unsigned long at);
 int dod_edges_start(unsigned int max);
 void dod_edges_stop(void);
 
@@ -199,32 +177,18 @@ void dod_watch_stop(struct dod_content *c);
 void dod_scan_writes_start(void);
 void dod_scan_writes_stop(void);
 
-/**
- * dod_reads_describe() - say in a finding who read a piece of memory last
- * @f: the finding
- * @start: first byte, physical
- * @last: last byte
- * @m: a mapping there; reads before it was made do not count
- */
-void dod_reads_describe(struct dod_finding *f, u64 start, u64 last,
-			const struct dod_mapping *m);
+/* Says in @f who read [start, last] last, since its mapping @m was made. */
+void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct dod_mapping *m);
 
-/**
- * dod_dmabuf_is_lent() - can, or could, user space write to a dma-buf?
- * @number: dod_mapping.dmabuf; 0 for one that is not known
- *
- * Return: true also if that is not known.
- */
+/* Can, or could, user space write to a dma-buf? True also if @number is 0, or not known. */
 bool dod_dmabuf_is_lent(u32 number);
-
-/* === Frees and leaks ====================================================== */
 
 void dod_free_start(void);
 void dod_free_stop(void);
 void dod_unbind_start(void);
 void dod_unbind_stop(void);
 
-/* === Slots of dod_judge_ops, see owner/judge_ops.h ======================== */
+/* The rest are slots of dod_judge_ops: owner/judge_ops.h. */
 
 /* map_kind.c */
 void dod_check_single(const struct dod_mapping *m, const void *addr);
@@ -239,14 +203,11 @@ u64 dod_wires_of(const struct dod_device *d);
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m);
 void dod_content_end(struct dod_mapping *m);
 void dod_content_to_device(struct dod_mapping *m, u64 start, u64 last,
-			   const struct dod_range *range, bool fresh, bool shared,
-			   bool writable);
+			   const struct dod_range *range, bool fresh, bool shared, bool writable);
 void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
 			u64 start, u64 last, bool unmap, struct dod_content_result *found);
 void dod_content_overlap(struct dod_mapping *m, u64 start, u64 last, bool writable);
 void dod_content_written(struct dod_mapping *m, u64 start, u64 last);
-void dod_content_report(const struct dod_content_result *found,
-			const struct dod_mapping *m, unsigned long at);
 int dod_content_start(unsigned int reserve, unsigned int max);
 void dod_content_stop(void);
 /* line_edges.c */

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What is a fault: what owner/ asks of judge/, start and stop. No locks.
- */
+/* What is a fault: what owner/ asks of judge/, start and stop. No locks. */
 #include "internal.h"
-#include "judge.h"
 
 const struct dod_judge_ops dod_judge_ops = {
 	.map_single = dod_check_single,

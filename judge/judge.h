@@ -18,40 +18,24 @@
 
 struct dma_buf;
 
-/**
- * dod_map_checks_start() - learn what the map-time checks need to know of the machine
- *
- * Called once at load, before the first hook. Context: process.
- */
+/* Called once at load, before the first hook: what map-time checks need to know. Process. */
 void dod_map_checks_start(void);
 
 /**
  * dod_wires_set() - which address lines devices really have
  * @val: comma-separated <glob>:<bits>; empty for none
  *
- * Called when the parameter wires is written. Context: process, the lock of the
- * parameters held.
+ * The parameter wires is written. Context: process, the lock of the parameters held.
  *
  * Return: 0, or -EINVAL after a line that says what is wrong; the list in force stays then.
  */
 int dod_wires_set(const char *val);
 
-/**
- * dod_judge_start() - watch frees and buses, and begin the periodic scans
- *
- * Called at load, after the hooks. Context: process, may sleep.
- */
+/* At load, after the hooks: watches frees and buses, and begins the scans. May sleep. */
 void dod_judge_start(void);
 
-/**
- * dod_judge_stop() - stop what dod_judge_start() has started
- *
- * Called when no hook runs any more and no device owns anything. Context: process, may
- * sleep.
- */
+/* Stops that, when no hook runs any more and no device owns anything. May sleep. */
 void dod_judge_stop(void);
-
-/* === free.c =============================================================== */
 
 void dod_free_mapped_object(const void *ptr, unsigned long ip);
 void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long ip);
@@ -68,18 +52,15 @@ static inline void dod_free_object(const void *ptr, unsigned long ip)
 	if (ZERO_OR_NULL_PTR(ptr))
 		return;
 	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
-	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) ||
-	    dod_all_pages_are_mapped())
+	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) || dod_all_pages_are_mapped())
 		dod_free_mapped_object(ptr, ip);
 }
 
 /**
- * dod_free_pages() - pages are about to be freed
+ * dod_free_pages() - the same for pages
  * @page: the first one
  * @order: how many, as a power of two
  * @ip: return address of the function that frees them
- *
- * Called for each free, as dod_free_object(). Context: any.
  */
 static __always_inline void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
 {
@@ -97,19 +78,14 @@ static __always_inline void dod_free_pages(struct page *page, unsigned int order
  * dod_free_to_pool() - an element is returned to a memory pool
  * @element: the element; may be NULL
  * @pool: the pool, which keeps or frees it
- * @ip: return address of mempool_free()
- *
- * Context: any.
+ * @ip: return address of mempool_free(); any context
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip);
-
-/* === unbind.c, lookup.c =================================================== */
 
 /**
  * dod_check_shutdown() - report which devices can still write to memory
  *
- * Called when the drivers' shutdown() have run and the system is about to go down.
- * Context: process; preemption may be off.
+ * Called when the drivers' shutdown() have run. Context: process; preemption may be off.
  */
 void dod_check_shutdown(void);
 
@@ -122,12 +98,8 @@ void dod_check_shutdown(void);
  */
 void dod_iommu_fault(struct device *dev, u64 dma_addr);
 
-/**
- * dod_lookup_start() - add the file lookup, after dod_debugfs_start()
- */
+/* Adds the file lookup, after dod_debugfs_start(). */
 void dod_lookup_start(void);
-
-/* === content.c, reads.c, lost_writes.c ==================================== */
 
 /**
  * dod_content_invalidate_all() - content may change now, or may have changed, unseen
@@ -147,39 +119,16 @@ void dod_content_invalidate_all(void);
  */
 void dod_reads_note(u64 phys, size_t size, unsigned long ip);
 
-/**
- * dod_scan_writes_now() - look for writes that nobody syncs now, and not in some seconds
- *
- * Called when the parameter pending_after is written.
- */
+/* The parameter pending_after is written: look for writes that nobody syncs now. */
 void dod_scan_writes_now(void);
 
-/* === dmabuf.c ============================================================= */
-
-/**
- * dod_dmabuf_start() - before the first event of a dma-buf
- * @seen: all hooks that tell of dma-bufs are there
- *
- * Context: process.
- */
+/* Before the first event of a dma-buf. @seen: all hooks that tell of them are there. */
 void dod_dmabuf_start(bool seen);
 
-/**
- * dod_dmabuf_map() - a driver is about to map a dma-buf that it imports
- * @buf: the dma-buf
- *
- * Context: process.
- */
+/* A driver is about to map a dma-buf that it imports. Context: process. */
 void dod_dmabuf_map(const struct dma_buf *buf);
 
-/**
- * dod_dmabuf_mmap() - user space is about to map a dma-buf
- * @buf: the dma-buf
- *
- * Context: process.
- */
+/* User space is about to map a dma-buf. Context: process. */
 void dod_dmabuf_mmap(const struct dma_buf *buf);
-
-/* === access.c ============================================================= */
 
 #endif /* DOD_JUDGE_H */

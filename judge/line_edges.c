@@ -7,8 +7,6 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/pool.h"
-#include "../base/stats.h"
 #include "internal.h"
 
 #include <linux/bitmap.h>

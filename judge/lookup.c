@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever
- * asks through debugfs (lookup). lookup_lock
- * protects what was asked last; owner/'s locks nest in it.
+ * What is, or was lately, at a DMA address: for the faults of an IOMMU, and for whoever asks
+ * through debugfs (lookup). lookup_lock protects what was asked last; owner/'s locks nest in it.
  */
-#include "../base/lock.h"
-#include "../base/state.h"
-#include "../owner/owner.h"
 #include "internal.h"
-#include "judge.h"
 
 #include <linux/math64.h>
-#include <linux/mutex.h>
 #include <linux/ratelimit.h>
-#include <linux/sched/clock.h>
 #include <linux/seq_file.h>
-#include <linux/uaccess.h>
 
 static u64 us_ago(u64 when)
 {
@@ -52,7 +44,8 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 			  us_ago(m.ended), (void *)m.ended_by);
 }
 
-static bool describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
+/* Leaves the text as it is if there is no such device. */
+static void describe_dma_addr(const char *device, u64 dma_addr, char *text, size_t size)
 {
 	struct dod_mapping m;
 	struct dod_device d;
@@ -61,14 +54,12 @@ static bool describe_dma_addr(const char *device, u64 dma_addr, char *text, size
 
 	/* Of devices that had the same name, the one that has a mapping there. */
 	for (i = 0; !dod_owner_next_device(i, &d); i++) {
-		if (strcmp(d.name, device))
-			continue;
-		if (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m))
+		if (strcmp(d.name, device) ||
+		    (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m)))
 			continue;
 		describe(d.dev, dma_addr, text, size);
 		found = true;
 	}
-	return found;
 }
 
 void dod_iommu_fault(struct device *dev, u64 dma_addr)
@@ -85,12 +76,9 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 		return;
 	flags = dod_quiet_begin();
 	describe(dev, dma_addr, text, sizeof(text));
-	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name,
-	       dma_addr, text);
+	pr_err("IOMMU fault of %s %s at 0x%llx: %s\n", d->driver_name, d->name, dma_addr, text);
 	dod_quiet_end(flags);
 }
-
-/* === debugfs ============================================================== */
 
 static DEFINE_MUTEX(lookup_lock);
 static char lookup_device[48];			/* lookup_lock */
@@ -98,18 +86,15 @@ static unsigned long long lookup_dma_addr;	/* lookup_lock */
 
 static int lookup_show(struct seq_file *seq, void *v)
 {
-	char text[400];
+	char text[400] = "a device that has mapped nothing";
 
 	mutex_lock(&lookup_lock);
-	if (!*lookup_device)
+	if (*lookup_device) {
+		describe_dma_addr(lookup_device, lookup_dma_addr, text, sizeof(text));
+		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr, text);
+	} else {
 		seq_puts(seq, "# write: <device> <bus address>\n");
-	else if (describe_dma_addr(lookup_device, lookup_dma_addr, text,
-				      sizeof(text)))
-		seq_printf(seq, "%s 0x%llx: %s\n", lookup_device, lookup_dma_addr,
-			   text);
-	else
-		seq_printf(seq, "%s 0x%llx: a device that has mapped nothing\n",
-			   lookup_device, lookup_dma_addr);
+	}
 	mutex_unlock(&lookup_lock);
 	return 0;
 }
@@ -119,8 +104,7 @@ static int lookup_open(struct inode *inode, struct file *file)
 	return single_open(file, lookup_show, NULL);
 }
 
-static ssize_t lookup_write(struct file *file, const char __user *ubuf,
-			    size_t count, loff_t *ppos)
+static ssize_t lookup_write(struct file *file, const char __user *ubuf, size_t count, loff_t *ppos)
 {
 	char line[80], name[sizeof(lookup_device)];
 	unsigned long long dma_addr;
@@ -147,13 +131,6 @@ static const struct file_operations lookup_fops = {
 	.release = single_release,
 };
 
-/**
- * dod_lookup_start() - add the file
- *
- * After dod_debugfs_start().
- *
- * Context: process.
- */
 void dod_lookup_start(void)
 {
 	dod_debugfs_add("lookup", 0600, &lookup_fops);

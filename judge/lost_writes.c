@@ -6,42 +6,26 @@
  *
  * No lock of its own: what a mapping has here is protected by its physical lock.
  */
-#include "../base/params.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "../owner/pending.h"
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/percpu.h>
-#include <linux/sched/clock.h>
-#include <linux/workqueue.h>
 
 static DEFINE_PER_CPU(unsigned int, watch_turn);
-
-/* === Writes after a sync for the CPU ====================================== */
 
 /* An unmap or another sync for the CPU would discard them. */
 void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
 {
 	unsigned int every = READ_ONCE(dod_params.watch_writes);
-	struct dod_content *c = m->content;
+	struct dod_content *c;
 
 	if (likely(!m->line) || !dod_poison_ops.watch || !every || m->dir == DMA_TO_DEVICE ||
 	    call->dir == DMA_TO_DEVICE || m->trap != DOD_TRAP_ALL || m->spanning ||
-	    !READ_ONCE(dod_armed) ||
-	    dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
+	    !READ_ONCE(dod_armed) || dod_report_is_off(DOD_R_MISSING_SYNC_FOR_DEVICE))
 		return;
 	if (this_cpu_inc_return(watch_turn) % every)
 		return;
-	if (!c) {
-		c = dod_content_get();
-		if (!c)
-			return;
-		m->content = c;
-	}
+	c = dod_content_get(m);
+	if (!c)
+		return;
 	if (c->watching)
 		dod_watch_stop(c);
 	c->watch = start;
@@ -62,35 +46,27 @@ void dod_watch_to_device(struct dod_content *c, u64 start, u64 last)
 {
 	if (start > c->watch_last || last < c->watch)
 		return;
-	if (start <= c->watch && last >= c->watch_last) {
-		dod_watch_stop(c);
-	} else if (start <= c->watch) {
-		dod_poison_ops.watch(c->watch, last, false);
+	dod_poison_ops.watch(max(start, c->watch), min(last, c->watch_last), false);
+	/* In the middle it is poisoned while the device owns it, and both ends stay watched. */
+	if (start <= c->watch && last >= c->watch_last)
+		c->watching = false;
+	else if (start <= c->watch)
 		c->watch = last + 1;
-	} else if (last >= c->watch_last) {
-		dod_poison_ops.watch(start, c->watch_last, false);
+	else if (last >= c->watch_last)
 		c->watch_last = start - 1;
-	} else {
-		/* Both ends stay watched; the middle is poisoned while the device owns it. */
-		dod_poison_ops.watch(start, last, false);
-	}
 }
 
-bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last,
-		      unsigned long *synced_by)
+bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last, unsigned long *synced_by)
 {
 	const struct dod_content *c = m->content;
 
-	if (m->dir == DMA_TO_DEVICE || !c->watching || *start > c->watch_last ||
-	    *last < c->watch)
+	if (m->dir == DMA_TO_DEVICE || !c->watching || *start > c->watch_last || *last < c->watch)
 		return false;
 	*start = max(*start, c->watch);
 	*last = min(*last, c->watch_last);
 	*synced_by = c->synced_by;
 	return true;
 }
-
-/* === Lost writes ========================================================== */
 
 void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 		    enum dod_lost how, unsigned long at)
@@ -101,14 +77,11 @@ void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 	if (!READ_ONCE(dod_armed))
 		return;
 	/* Its driver may have set its driver data since the write. */
-	if (dod_is_own_data(m) ||
-	    (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, m)))
+	if (dod_is_own_data(m) || (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, m)))
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 	else
 		dod_report_lost_write(m, p, how, at);
 }
-
-/* === Writes that nobody syncs ============================================= */
 
 #define SCAN_PERIOD	(10 * HZ)
 

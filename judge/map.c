@@ -4,15 +4,11 @@
  * row a check; the functions of the rows are in map_*.c, by what they look at.
  *
  * To add a check: write a function of type dod_check_fn next to its kin, declare it in
- * internal.h, and add a row to checks[].
+ * internal.h, and add a row to its stage in checks[].
  *
  * Context: any but NMI, in the hooks, no lock of ours held.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/state.h"
 #include "internal.h"
-#include "judge.h"
 
 /* When a check runs, and so what it may look at. */
 enum stage {
@@ -21,58 +17,53 @@ enum stage {
 	OTHERS,		/* the whole call is in the index: compare with other mappings */
 	ALONE,		/* likewise, if OTHERS found nothing: look at the rest of the lines */
 	ADVICE,		/* a note once a device, never a report */
-	NR_STAGES
 };
 
-/* Sorted by stage. The first row of a stage that finds a fault ends the stage. */
+/* The first row of a stage that finds a fault ends the stage. */
 static const struct check {
-	enum stage stage;
 	enum dod_report_type type;
 	dod_check_fn *find;
-} checks[] = {
-	/* map_kind.c: memory that must not be mapped at all */
-	{ NOT_RAM, DOD_R_STACK_BUFFER, dod_check_vmalloc_stack },
-	{ NOT_RAM, DOD_R_IMAGE_BUFFER, dod_check_kernel_image },
-	{ NOT_RAM, DOD_R_IMAGE_BUFFER, dod_check_module_image },
-	{ NOT_RAM, DOD_R_IMAGE_BUFFER, dod_check_image_in_vmalloc },
-	{ NOT_RAM, DOD_R_VMALLOC_BUFFER, dod_check_vmalloc },
-	{ MEMORY, DOD_R_STACK_BUFFER, dod_check_stack },
-	{ MEMORY, DOD_R_IMAGE_BUFFER, dod_check_kernel_image },
-	/* map_bounds.c: memory that is not, or not all, of one live allocation */
-	{ MEMORY, DOD_R_USE_AFTER_FREE_MAP, dod_check_use_after_free },
-	{ MEMORY, DOD_R_OUT_OF_BOUNDS_MAP, dod_check_out_of_bounds },
-	{ MEMORY, DOD_R_NOT_CONTIGUOUS, dod_check_not_contiguous },
-	/* map_mask.c: addresses that the device cannot reach */
-	{ MEMORY, DOD_R_MASK_EXCEEDED, dod_check_mask },
+} checks[][8] = {
+	[NOT_RAM] = {
+		/* map_kind.c: memory that must not be mapped at all */
+		{ DOD_R_STACK_BUFFER, dod_check_vmalloc_stack },
+		{ DOD_R_IMAGE_BUFFER, dod_check_kernel_image },
+		{ DOD_R_IMAGE_BUFFER, dod_check_module_image },
+		{ DOD_R_IMAGE_BUFFER, dod_check_image_in_vmalloc },
+		{ DOD_R_VMALLOC_BUFFER, dod_check_vmalloc },
+	},
+	[MEMORY] = {
+		{ DOD_R_STACK_BUFFER, dod_check_stack },
+		{ DOD_R_IMAGE_BUFFER, dod_check_kernel_image },
+		/* map_bounds.c: memory that is not, or not all, of one live allocation */
+		{ DOD_R_USE_AFTER_FREE_MAP, dod_check_bad_byte },
+		{ DOD_R_OUT_OF_BOUNDS_MAP, dod_check_bad_byte },
+		{ DOD_R_NOT_CONTIGUOUS, dod_check_not_contiguous },
+		/* map_mask.c: addresses that the device cannot reach */
+		{ DOD_R_MASK_EXCEEDED, dod_check_mask },
+	},
 	/* map_lines.c: who else uses the bytes, or the cache lines */
-	{ OTHERS, DOD_R_OVERLAPPING_MAPPING, dod_check_overlap },
-	{ OTHERS, DOD_R_CACHELINE_SHARING, dod_check_line_of_other_mapping },
-	{ ALONE, DOD_R_CACHELINE_SHARING, dod_check_line_neighbours },
+	[OTHERS] = {
+		{ DOD_R_OVERLAPPING_MAPPING, dod_check_overlap },
+		{ DOD_R_CACHELINE_SHARING, dod_check_line_of_other_mapping },
+	},
+	[ALONE] = {
+		{ DOD_R_CACHELINE_SHARING, dod_check_line_neighbours },
+	},
 	/* map_mask.c */
-	{ ADVICE, DOD_R_MASK_NEVER_SET, dod_check_mask_never_set },
-	{ ADVICE, DOD_R_MASK_WIDER_THAN_BUS, dod_check_mask_wider_than_bus },
-	{ ADVICE, DOD_R_MASK_UNTESTED, dod_check_mask_untested },
-	{ ADVICE, DOD_R_CONFIG_NOT_INHERITED, dod_check_config_not_inherited },
+	[ADVICE] = {
+		{ DOD_R_MASK_NEVER_SET, dod_check_mask_never_set },
+		{ DOD_R_MASK_WIDER_THAN_BUS, dod_check_mask_wider_than_bus },
+		{ DOD_R_MASK_UNTESTED, dod_check_mask_untested },
+		{ DOD_R_CONFIG_NOT_INHERITED, dod_check_config_not_inherited },
+	},
 };
 
-/* Where the rows of a stage begin, and their types as bits; constant after load. */
-static u8 first_row[NR_STAGES + 1];
-static u32 types_of[NR_STAGES];
+#define for_each_check(c, stage) \
+	for (c = checks[stage]; c < checks[stage] + ARRAY_SIZE(checks[stage]) && c->find; c++)
 
-static void find_stages(void)
-{
-	unsigned int stage, i;
-
-	for (stage = 0, i = 0; stage < NR_STAGES; stage++) {
-		first_row[stage] = i;
-		types_of[stage] = 0;
-		for (; i < ARRAY_SIZE(checks) && checks[i].stage == stage; i++)
-			types_of[stage] |= BIT(checks[i].type);
-	}
-	first_row[NR_STAGES] = i;
-	/* A row that is not in the order of its stage would never run. */
-	WARN_ON(i != ARRAY_SIZE(checks));
-}
+/* The types of each stage, as bits; constant after load. */
+static u32 types_of[ARRAY_SIZE(checks)];
 
 static bool is_stage_off(enum stage stage)
 {
@@ -80,17 +71,16 @@ static bool is_stage_off(enum stage stage)
 }
 
 /* Returns whether there was a report. */
-static bool run(enum stage stage, const struct dod_call *call,
-		const struct dod_mapping *m, struct dod_finding *f)
+static bool run(enum stage stage, const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct check *c;
 
 	if (is_stage_off(stage))
 		return false;
 	f->text[0] = '\0';
-	for (c = checks + first_row[stage]; c < checks + first_row[stage + 1]; c++) {
+	for_each_check(c, stage) {
 		f->type = c->type;
-		if (dod_report_is_off(c->type) || !c->find(call, m, f))
+		if (dod_report_is_off(c->type) || !c->find(m, f))
 			continue;
 		dod_report_mapping(f, m);
 		return true;
@@ -98,27 +88,26 @@ static bool run(enum stage stage, const struct dod_call *call,
 	return false;
 }
 
-static void advise(const struct dod_call *call, const struct dod_mapping *m,
-		   struct dod_finding *f)
+static void advise(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct check *c;
 
 	if (is_stage_off(ADVICE))
 		return;
-	for (c = checks + first_row[ADVICE]; c < checks + first_row[NR_STAGES]; c++) {
+	for_each_check(c, ADVICE) {
 		if (dod_report_is_off(c->type) || test_bit(c->type, &m->device->noted))
 			continue;
 		f->text[0] = '\0';
-		if (c->find(call, m, f))
+		if (c->find(m, f))
 			dod_report_note(c->type, m->device, "%s", f->text);
 	}
 }
 
 /* Not by an initialiser, which would clear the text for each mapping. */
-static void finding_begin(struct dod_finding *f)
+static void finding_begin(struct dod_finding *f, const struct dod_call *call)
 {
+	f->call = call;
 	f->at = 0;
-	f->text[0] = '\0';
 	f->addr = 0;
 	f->object = NULL;
 	f->other = NULL;
@@ -141,14 +130,11 @@ void dod_finding_add(struct dod_finding *f, const char *fmt, ...)
 /* The mapping ends at its first byte that is not allocated, or not to it. */
 static bool end_at_bad_byte(struct dod_mapping *m, const struct dod_finding *f)
 {
-	u64 end = U64_MAX;
+	u64 end;
 
 	if (likely(!f->what && !f->next))
 		return true;
-	if (f->what)
-		end = f->bad;
-	if (f->next)
-		end = min(end, f->next);
+	end = min(f->what ? f->bad : U64_MAX, f->next ?: U64_MAX);
 	m->freed = end == m->start;
 	m->last = m->freed ? m->start : end - 1;
 	return false;
@@ -158,11 +144,11 @@ bool dod_check_before(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_finding f DOD_UNINITIALIZED;
 
-	finding_begin(&f);
+	finding_begin(&f, call);
 	if (likely(!m->not_ram))
 		dod_scan_memory(m, &f);
-	run(m->not_ram ? NOT_RAM : MEMORY, call, m, &f);
-	advise(call, m, &f);
+	run(m->not_ram ? NOT_RAM : MEMORY, m, &f);
+	advise(m, &f);
 	return end_at_bad_byte(m, &f);
 }
 
@@ -171,17 +157,25 @@ void dod_check_after(const struct dod_call *call, const struct dod_mapping *m)
 	struct dod_mapping other DOD_UNINITIALIZED;
 	struct dod_finding f DOD_UNINITIALIZED;
 
-	finding_begin(&f);
+	if (!m->line || m->trap != DOD_TRAP_ALL || !call->to_device ||
+	    (call->attrs & DOD_ATTR_OWN_LINES))
+		return;
+	finding_begin(&f, call);
 	f.other = &other;
-	if (!m->line || run(OTHERS, call, m, &f))
+	if (run(OTHERS, m, &f))
 		return;
 	f.other = NULL;
-	run(ALONE, call, m, &f);
+	run(ALONE, m, &f);
 }
 
 void dod_map_checks_start(void)
 {
-	find_stages();
+	const struct check *c;
+	unsigned int stage;
+
+	for (stage = 0; stage < ARRAY_SIZE(checks); stage++)
+		for_each_check(c, stage)
+			types_of[stage] |= BIT(c->type);
 	dod_learn_images();
 	dod_learn_devres();
 }

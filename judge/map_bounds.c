@@ -5,12 +5,7 @@
  *
  * Takes no locks: allocators may change what is read here at any time.
  */
-#include "../base/pagemarks.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
-
-#include <linux/mm.h>
 
 static bool is_free_page(u64 phys)
 {
@@ -54,14 +49,15 @@ static void find_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 		f->ram = leaves_ram_after(m);
 }
 
-static bool bad_memory(const struct dod_mapping *m, struct dod_finding *f, bool want_freed)
+/* For two types: use-after-free-map and out-of-bounds-map. */
+bool dod_check_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 {
 	bool freed = f->freed;
 
 	/* If the range leaves RAM its length is wrong, whatever was freed in it. */
 	if (f->what && f->ram && f->bad != m->start)
 		freed = false;
-	if (likely(!f->what) || freed != want_freed)
+	if (likely(!f->what) || freed != (f->type == DOD_R_USE_AFTER_FREE_MAP))
 		return false;
 	dod_finding_add(f, "Byte %llu of its %llu is in %s.\n", f->bad - m->start, dod_size(m),
 			f->what);
@@ -74,20 +70,6 @@ static bool bad_memory(const struct dod_mapping *m, struct dod_finding *f, bool 
 	f->object = phys_to_virt(freed ? f->bad : m->start);
 	return true;
 }
-
-bool dod_check_use_after_free(const struct dod_call *call, const struct dod_mapping *m,
-			      struct dod_finding *f)
-{
-	return bad_memory(m, f, true);
-}
-
-bool dod_check_out_of_bounds(const struct dod_call *call, const struct dod_mapping *m,
-			     struct dod_finding *f)
-{
-	return bad_memory(m, f, false);
-}
-
-/* === Contiguity =========================================================== */
 
 enum contiguity { CONTIGUOUS, DIFFERENT, UNKNOWN };
 
@@ -113,14 +95,9 @@ static const void *mark_of(unsigned long pfn)
 /* Different calls have allocated them. */
 static bool marks_differ(struct page *page, struct page *next)
 {
-	const void *mark, *before;
+	const void *mark = dod_pagemarks_known() ? dod_pagemark(page_to_pfn(next)) : NULL;
+	const void *before = mark ? mark_of(page_to_pfn(page)) : NULL;
 
-	if (!dod_pagemarks_known())
-		return false;
-	mark = dod_pagemark(page_to_pfn(next));
-	if (!mark)
-		return false;
-	before = mark_of(page_to_pfn(page));
 	return before && before != mark;
 }
 
@@ -181,8 +158,7 @@ static void find_next_allocation(const struct dod_mapping *m, struct dod_finding
 		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
 }
 
-bool dod_check_not_contiguous(const struct dod_call *call, const struct dod_mapping *m,
-			      struct dod_finding *f)
+bool dod_check_not_contiguous(const struct dod_mapping *m, struct dod_finding *f)
 {
 	if (likely(!f->next))
 		return false;

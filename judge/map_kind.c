@@ -5,25 +5,25 @@
  *
  * Takes no locks. Where the images are is constant after load.
  */
-#include "../base/compat.h"
-#include "../base/stack.h"
 #include "internal.h"
 
-#include <linux/ioport.h>
 #include <linux/kallsyms.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
-#include <linux/vmalloc.h>
 
 static void add_unrelated(struct dod_finding *f)
 {
 	dod_finding_add(f, "virt_to_page() does not work there: the device accesses unrelated memory.\n");
 }
 
-/* === Stacks =============================================================== */
+static void add_stack(struct dod_finding *f, struct task_struct *task)
+{
+	dod_finding_add(f, "The buffer is on the stack of task %.*s/%d.\n", TASK_COMM_LEN - 1,
+			task->comm, task_pid_nr(task));
+}
 
 /* Whose stack is it? Only before a report: there may be many tasks. */
-static bool find_stack(const void *addr, char *comm, pid_t *pid)
+static bool add_owner_of_stack(struct dod_finding *f, const void *addr)
 {
 	struct task_struct *process, *task;
 	bool found = false;
@@ -32,22 +32,15 @@ static bool find_stack(const void *addr, char *comm, pid_t *pid)
 	for_each_process_thread(process, task) {
 		const void *stack = READ_ONCE(task->stack);
 
-		if (!stack || addr < stack || addr >= stack + THREAD_SIZE)
-			continue;
-		memcpy(comm, task->comm, TASK_COMM_LEN);
-		comm[TASK_COMM_LEN - 1] = '\0';
-		*pid = task_pid_nr(task);
-		found = true;
-		goto out;
+		found = stack && addr >= stack && addr < stack + THREAD_SIZE;
+		if (found) {
+			add_stack(f, task);
+			goto out;
+		}
 	}
 out:
 	rcu_read_unlock();
 	return found;
-}
-
-static void add_stack(struct dod_finding *f, const char *comm, pid_t pid)
-{
-	dod_finding_add(f, "The buffer is on the stack of task %s/%d.\n", comm, pid);
 }
 
 /*
@@ -64,40 +57,28 @@ static const void *in_vmalloc(const struct dod_mapping *m)
 	return is_vmalloc_addr(addr) && vmalloc_to_page(addr) ? addr : NULL;
 }
 
-bool dod_check_vmalloc_stack(const struct dod_call *call, const struct dod_mapping *m,
-			     struct dod_finding *f)
+bool dod_check_vmalloc_stack(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const void *addr = in_vmalloc(m);
-	char comm[TASK_COMM_LEN];
-	pid_t pid;
 
-	if (!addr || !find_stack(addr, comm, &pid))
+	if (!addr || !add_owner_of_stack(f, addr))
 		return false;
-	add_stack(f, comm, pid);
 	dod_finding_add(f, "It is not in the linear map: the device accesses unrelated memory.\n");
 	return true;
 }
 
 /* Of a stack in the linear map only the list of tasks proves that it is one. */
-bool dod_check_stack(const struct dod_call *call, const struct dod_mapping *m,
-		     struct dod_finding *f)
+bool dod_check_stack(const struct dod_mapping *m, struct dod_finding *f)
 {
-	pid_t pid = task_pid_nr(current);
-	char comm[TASK_COMM_LEN];
-
-	if (likely(!m->near_stack) ||
-	    !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+	if (likely(!m->near_stack) || !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
-	strscpy(comm, current->comm, sizeof(comm));
-	if (!IS_ENABLED(CONFIG_VMAP_STACK) &&
-	    !find_stack(phys_to_virt(m->start), comm, &pid))
-		return false;
-	add_stack(f, comm, pid);
+	if (!IS_ENABLED(CONFIG_VMAP_STACK))
+		return add_owner_of_stack(f, phys_to_virt(m->start));
+	add_stack(f, current);
 	return true;
 }
 
-bool dod_check_vmalloc(const struct dod_call *call, const struct dod_mapping *m,
-		       struct dod_finding *f)
+bool dod_check_vmalloc(const struct dod_mapping *m, struct dod_finding *f)
 {
 	if (!in_vmalloc(m))
 		return false;
@@ -105,8 +86,6 @@ bool dod_check_vmalloc(const struct dod_call *call, const struct dod_mapping *m,
 	add_unrelated(f);
 	return true;
 }
-
-/* === Images of modules ==================================================== */
 
 /* Variables have names only with CONFIG_KALLSYMS_ALL. */
 static void add_module_image(struct dod_finding *f, const void *addr)
@@ -132,13 +111,11 @@ static bool is_module(const void *addr)
 	return strchr(name, '[');
 }
 
-bool dod_check_module_image(const struct dod_call *call, const struct dod_mapping *m,
-			    struct dod_finding *f)
+bool dod_check_module_image(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const void *addr = dod_wrong_addr(m->start);
 
-	if (pfn_valid(PHYS_PFN(m->start)) || !is_module(addr) ||
-	    !vmalloc_to_page(addr))
+	if (pfn_valid(PHYS_PFN(m->start)) || !is_module(addr) || !vmalloc_to_page(addr))
 		return false;
 	f->addr = (unsigned long)addr;
 	add_module_image(f, addr);
@@ -158,35 +135,28 @@ void dod_check_single(const struct dod_mapping *m, const void *addr)
 	dod_report_mapping(&f, m);
 }
 
-/* === The image of the kernel ============================================== */
-
+/* Only x86 has resources of their own for constants and bss. */
 static struct image {
-	u64 start, last;
-	const char *what;
+	const char *name, *what;
 	bool data;
-} images[4];
-static unsigned int nr_images;
+	u64 start, last;
+} images[] = {
+	{ "Kernel code", IS_ENABLED(CONFIG_X86) ? "text" : "text or constants" },
+	{ "Kernel rodata", "read-only data" },
+	{ "Kernel data", "data", true },
+	{ "Kernel bss", "bss", true },
+};
 
-static void add_image(const struct resource *res)
+static void learn_image(const struct resource *res)
 {
-	/* Only x86 has resources of their own for constants and bss. */
-	static const struct {
-		const char *name, *what;
-		bool data;
-	} kinds[] = {
-		{ "Kernel code", IS_ENABLED(CONFIG_X86) ? "text" :
-							  "text or constants" },
-		{ "Kernel rodata", "read-only data" },
-		{ "Kernel data", "data", true },
-		{ "Kernel bss", "bss", true },
-	};
-	unsigned int i;
+	struct image *i;
 
-	for (i = 0; i < ARRAY_SIZE(kinds) && nr_images < ARRAY_SIZE(images); i++)
-		if (res->name && !strcmp(res->name, kinds[i].name))
-			images[nr_images++] = (struct image) {
-				res->start, res->end, kinds[i].what, kinds[i].data
-			};
+	for (i = images; i < images + ARRAY_SIZE(images); i++) {
+		if (!res->name || strcmp(res->name, i->name))
+			continue;
+		i->start = res->start;
+		i->last = res->end;
+	}
 }
 
 /* Called with resource_lock held: none of them is freed meanwhile. */
@@ -199,7 +169,7 @@ static void find_images(void *found)
 	*(bool *)found = true;
 	for (ram = iomem_resource.child; ram; ram = ram->sibling)
 		for (tree = ram->child; tree; tree = tree->sibling)
-			add_image(tree);
+			learn_image(tree);
 }
 
 DOD_DEFINE_ALIGNF(alignf_find_images, find_images);
@@ -214,35 +184,36 @@ void dod_learn_images(void)
 	struct resource none = { .name = "dma_owner_debug", .flags = IORESOURCE_MEM };
 	bool found = false;
 
-	nr_images = 0;
 	if (!allocate_resource(&iomem_resource, &none, 2, 0, -1, 1, alignf_find_images, &found))
 		release_resource(&none);
 	WARN_ON_ONCE(!found);
 }
 
-static void add_kernel_image(struct dod_finding *f, const struct image *image,
-			     const void *addr)
+/* Names the image that an address is in; not its data, unless that counts. */
+static bool add_image(struct dod_finding *f, const void *addr, bool data_counts)
 {
-	dod_finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
-			image->what, addr);
-}
+	const struct image *i;
 
-/* arm64 has its image in vmalloc space. Elsewhere virt_to_page() is right. */
-bool dod_check_image_in_vmalloc(const struct dod_call *call, const struct dod_mapping *m,
-				struct dod_finding *f)
-{
-	const void *addr = in_vmalloc(m);
-	unsigned int i;
-
-	for (i = 0; addr && i < nr_images; i++) {
-		if (addr < dod_image_addr(images[i].start) ||
-		    addr > dod_image_addr(images[i].last))
+	for (i = images; i < images + ARRAY_SIZE(images); i++) {
+		if (!i->last || addr < dod_image_addr(i->start) || addr > dod_image_addr(i->last) ||
+		    (i->data && !data_counts))
 			continue;
-		add_kernel_image(f, &images[i], addr);
-		add_unrelated(f);
+		dod_finding_add(f, "The buffer is in the image of the kernel, in its %s: %ps.\n",
+				i->what, addr);
 		return true;
 	}
 	return false;
+}
+
+/* arm64 has its image in vmalloc space. Elsewhere virt_to_page() is right. */
+bool dod_check_image_in_vmalloc(const struct dod_mapping *m, struct dod_finding *f)
+{
+	const void *addr = in_vmalloc(m);
+
+	if (!addr || !add_image(f, addr, true))
+		return false;
+	add_unrelated(f);
+	return true;
 }
 
 /*
@@ -255,25 +226,12 @@ bool dod_check_image_in_vmalloc(const struct dod_call *call, const struct dod_ma
  * Since 7.x, arm64 does not have its data in the linear map (arch/arm64/mm/mmu.c: "Map the
  * kernel data/bss as invalid in the linear map"): this check is for NOT_RAM, too.
  */
-bool dod_check_kernel_image(const struct dod_call *call, const struct dod_mapping *m,
-			    struct dod_finding *f)
+bool dod_check_kernel_image(const struct dod_mapping *m, struct dod_finding *f)
 {
-	unsigned int i;
-
-	if (!pfn_valid(PHYS_PFN(m->start)) ||
-	    !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
+	if (!pfn_valid(PHYS_PFN(m->start)) || !PageReserved(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	/* Lists are padded with the zero page, which newer kernels have in read-only data. */
-	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) &&
-	    m->dir == DMA_TO_DEVICE)
+	if (pfn_to_page(PHYS_PFN(m->start)) == ZERO_PAGE(0) && m->dir == DMA_TO_DEVICE)
 		return false;
-	for (i = 0; i < nr_images; i++) {
-		if (m->start < images[i].start || m->start > images[i].last)
-			continue;
-		if (images[i].data && m->dir == DMA_TO_DEVICE)
-			return false;
-		add_kernel_image(f, &images[i], dod_image_addr(m->start));
-		return true;
-	}
-	return false;
+	return add_image(f, dod_image_addr(m->start), m->dir != DMA_TO_DEVICE);
 }

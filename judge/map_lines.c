@@ -5,29 +5,15 @@
  *
  * Takes no locks but owner/'s, by its look-ups.
  */
-#include "../base/compat.h"
-#include "../base/params.h"
-#include "../base/stack.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
-#include "../owner/owner.h"
 #include "internal.h"
 
-#include <linux/kfence.h>
 #include <linux/platform_device.h>
 #include <linux/skbuff.h>
 
-/* Is the line there, or only imagined by the parameter? */
-static bool is_simulated(const struct dod_call *call)
+/* Is the line not there, but only imagined by the parameter? */
+static bool is_simulated(bool coherent)
 {
-	return dev_is_dma_coherent(call->dev) ||
-	       READ_ONCE(dod_params.noncoherent);
-}
-
-static bool is_checked(const struct dod_call *call, const struct dod_mapping *m)
-{
-	return m->line && m->trap == DOD_TRAP_ALL && call->to_device &&
-	       !(call->attrs & DOD_ATTR_OWN_LINES);
+	return coherent || READ_ONCE(dod_params.noncoherent);
 }
 
 static u64 first_of_lines(const struct dod_mapping *m)
@@ -141,7 +127,7 @@ static u64 managed_end(const struct dod_mapping *m)
 bool dod_has_own_lines(const struct dod_call *call, const struct dod_mapping *m)
 {
 	return m->dir != DMA_TO_DEVICE && !IS_ALIGNED(m->start, m->line) &&
-	       is_simulated(call) && is_managed(m);
+	       is_simulated(dev_is_dma_coherent(call->dev)) && is_managed(m);
 }
 
 /* === Neighbours in a line ================================================= */
@@ -159,8 +145,7 @@ struct neighbours {
  * Entries of one list are synced together, so that no line of theirs is dirtied in
  * between: what is past the next entry is that one's neighbour.
  */
-static struct neighbours find_neighbours(const struct dod_call *call,
-					 const struct dod_mapping *m, u64 start, u64 last,
+static struct neighbours find_neighbours(const struct dod_mapping *m, u64 start, u64 last,
 					 bool after)
 {
 	struct neighbours n = {};
@@ -171,7 +156,7 @@ static struct neighbours find_neighbours(const struct dod_call *call,
 		dod_count(DOD_C_UNJUDGED_SHARED_PAGE);
 		return n;
 	}
-	if (call->kind == DOD_SG) {
+	if (m->kind == DOD_SG) {
 		u64 nr = dod_owner_up_to_group(m, start, last, after);
 
 		if (!nr)
@@ -179,7 +164,7 @@ static struct neighbours find_neighbours(const struct dod_call *call,
 		keep_nearest(&start, &last, nr, after);
 	}
 	n.nr = dod_mem_ops.accessible_bytes(start, last, after);
-	while (!n.nr && start < last && !is_simulated(call)) {
+	while (!n.nr && start < last && !is_simulated(m->device->coherent)) {
 		n.distance++;
 		n.nr = dod_mem_ops.accessible_bytes(after ? ++start : start,
 						    after ? last : --last, after);
@@ -189,11 +174,10 @@ static struct neighbours find_neighbours(const struct dod_call *call,
 }
 
 /*
- * Where does the struct skb_shared_info of a network buffer begin that is mapped for
- * receiving? alloc_skb() has it end with the object, and clears what precedes its count
- * of references, which begins with 1. What is before it is of one buffer, which nobody
- * writes meanwhile: it has cache lines of its own (SKB_DATA_ALIGN). 0 if the object is
- * something else.
+ * Where does the struct skb_shared_info of a network buffer begin that is mapped for receiving?
+ * alloc_skb() has it end with the object, and clears what precedes its count of references,
+ * which begins with 1. What is before it is of one buffer, which nobody writes meanwhile: it
+ * has cache lines of its own (SKB_DATA_ALIGN). 0 if the object is something else.
  */
 static u64 skb_end(const struct dod_mapping *m)
 {
@@ -204,8 +188,7 @@ static u64 skb_end(const struct dod_mapping *m)
 	if (end > last)
 		return 0;
 	end += dod_mem_ops.accessible_bytes(end, last, true);
-	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) ||
-	    !IS_ALIGNED(end, SMP_CACHE_BYTES))
+	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) || !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
 	end -= SKB_DATA_ALIGN(sizeof(*info));
 	info = phys_to_virt(end);
@@ -221,13 +204,13 @@ static u64 skb_end(const struct dod_mapping *m)
  * shared-line-write (rules 0 and 10). The same holds for the last of some entries of a
  * list that follow each other.
  */
-static bool begins_object(const struct dod_call *call, const struct dod_mapping *m)
+static bool begins_object(const struct dod_mapping *m)
 {
 	const struct dod_mapping *entry, *previous = NULL;
 	u64 start = m->start;
 	struct folio *folio;
 
-	for (entry = call->leader; entry; previous = entry, entry = entry->next) {
+	for (entry = m->group; entry; previous = entry, entry = entry->next) {
 		if (!previous || previous->last + 1 != entry->start)
 			start = entry->start;
 		if (entry == m)
@@ -242,31 +225,29 @@ static bool begins_object(const struct dod_call *call, const struct dod_mapping 
 }
 
 /* Of objects that the kernel lays out, what of the line is nobody else's does not count. */
-static void exempt_known_objects(const struct dod_call *call, const struct dod_mapping *m,
-				 struct neighbours *before, struct neighbours *after)
+static void exempt_known_objects(const struct dod_mapping *m, struct neighbours *before,
+				 struct neighbours *after)
 {
 	u64 last = last_of_lines(m), end = skb_end(m);
 
 	if (end) {
 		before->nr = 0;
-		*after = find_neighbours(call, m, end, last, true);
+		*after = find_neighbours(m, end, last, true);
 		return;
 	}
 	end = managed_end(m);
 	if (end)
-		*after = find_neighbours(call, m, m->last + 1, min(last, end - 1), true);
+		*after = find_neighbours(m, m->last + 1, min(last, end - 1), true);
 }
 
-static void exempt_spare_rest(const struct dod_call *call, const struct dod_mapping *m,
-			      struct neighbours *after)
+static void exempt_spare_rest(const struct dod_mapping *m, struct neighbours *after)
 {
 	u64 spare = after->nr;
 
-	if (!spare || after->distance || READ_ONCE(dod_params.strict) ||
-	    !begins_object(call, m))
+	if (!spare || after->distance || READ_ONCE(dod_params.strict) || !begins_object(m))
 		return;
 	dod_count(DOD_C_UNJUDGED_OBJECT_REST);
-	*after = find_neighbours(call, m, m->last + 1 + spare, last_of_lines(m), true);
+	*after = find_neighbours(m, m->last + 1 + spare, last_of_lines(m), true);
 	after->distance += spare;
 }
 
@@ -284,21 +265,20 @@ static void add_neighbours(struct dod_finding *f, const struct dod_mapping *m,
 	f->object = phys_to_virt(after ? n->start : n->start + n->nr - 1);
 }
 
-bool dod_check_line_neighbours(const struct dod_call *call, const struct dod_mapping *m,
-			       struct dod_finding *f)
+bool dod_check_line_neighbours(const struct dod_mapping *m, struct dod_finding *f)
 {
 	struct neighbours before, after;
 
-	if (!is_checked(call, m) || m->dir == DMA_TO_DEVICE)
+	if (m->dir == DMA_TO_DEVICE)
 		return false;
-	before = find_neighbours(call, m, first_of_lines(m), m->start - 1, false);
-	after = find_neighbours(call, m, m->last + 1, last_of_lines(m), true);
+	before = find_neighbours(m, first_of_lines(m), m->start - 1, false);
+	after = find_neighbours(m, m->last + 1, last_of_lines(m), true);
 	if (unlikely(before.nr || after.nr))
-		exempt_known_objects(call, m, &before, &after);
-	exempt_spare_rest(call, m, &after);
+		exempt_known_objects(m, &before, &after);
+	exempt_spare_rest(m, &after);
 	if (!before.nr && !after.nr)
 		return false;
-	if (is_simulated(call) && dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {
+	if (is_simulated(m->device->coherent) && dod_map_permitted(DOD_R_CACHELINE_SHARING, m)) {
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return false;
 	}
@@ -312,12 +292,12 @@ bool dod_check_line_neighbours(const struct dod_call *call, const struct dod_map
 /* === Other mappings ======================================================= */
 
 /* Does a part of the rest of a line, [start, last], that counts belong to another one? */
-static bool other_in_rest(const struct dod_call *call, const struct dod_mapping *m,
-			  u64 start, u64 last, bool after, struct dod_mapping *other)
+static bool other_in_rest(const struct dod_mapping *m, u64 start, u64 last, bool after,
+			  struct dod_mapping *other)
 {
 	if (start > last)
 		return false;
-	if (is_simulated(call)) {
+	if (is_simulated(m->device->coherent)) {
 		u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
 
 		if (!nr)
@@ -327,25 +307,18 @@ static bool other_in_rest(const struct dod_call *call, const struct dod_mapping 
 	return dod_owner_find_other(m, start, last, m->dir == DMA_TO_DEVICE, other);
 }
 
-bool dod_check_line_of_other_mapping(const struct dod_call *call,
-				     const struct dod_mapping *m, struct dod_finding *f)
+bool dod_check_line_of_other_mapping(const struct dod_mapping *m, struct dod_finding *f)
 {
-	struct dod_mapping *other = f->other;
-	bool first, last;
+	bool first = other_in_rest(m, first_of_lines(m), m->start - 1, false, f->other);
 
-	if (!is_checked(call, m))
-		return false;
-	first = other_in_rest(call, m, first_of_lines(m), m->start - 1, false, other);
-	last = !first && other_in_rest(call, m, m->last + 1, last_of_lines(m), true, other);
-	if (!first && !last)
+	if (!first && !other_in_rest(m, m->last + 1, last_of_lines(m), true, f->other))
 		return false;
 	dod_finding_add(f, "Its %s cache line, of %u bytes, also holds bytes of another mapping.\n",
 			first ? "first" : "last", m->line);
 	return true;
 }
 
-static const char *writable_mapping(const struct dod_mapping *m,
-				    const struct dod_mapping *other)
+static const char *writable_mapping(const struct dod_mapping *m, const struct dod_mapping *other)
 {
 	if (m->dir == DMA_TO_DEVICE)
 		return "the other mapping";
@@ -353,13 +326,11 @@ static const char *writable_mapping(const struct dod_mapping *m,
 }
 
 /* Rule 9. A second mapping that the device does not own does no harm. */
-bool dod_check_overlap(const struct dod_call *call, const struct dod_mapping *m,
-		       struct dod_finding *f)
+bool dod_check_overlap(const struct dod_mapping *m, struct dod_finding *f)
 {
 	struct dod_mapping *other = f->other;
 
-	if (!is_checked(call, m) ||
-	    !dod_owner_find_other(m, m->start, m->last, m->dir == DMA_TO_DEVICE, other))
+	if (!dod_owner_find_other(m, m->start, m->last, m->dir == DMA_TO_DEVICE, other))
 		return false;
 	if (dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, m) ||
 	    dod_map_permitted(DOD_R_OVERLAPPING_MAPPING, other)) {

@@ -5,18 +5,13 @@
  *
  * wires_lock protects what the user declared. It nests in owner/'s devices_lock.
  */
-#include "../base/compat.h"
-#include "../base/params.h"
 #include "internal.h"
-#include "judge.h"
 
 #include <linux/dma-direct.h>
 #include <linux/glob.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/property.h>
-
-/* === Wires ================================================================ */
 
 #define NR_WIRES	16
 #define GLOB_CHARS	64
@@ -76,8 +71,7 @@ int dod_wires_set(const char *val)
 
 static bool name_matches(const char *glob, const char *name)
 {
-	return IS_ENABLED(CONFIG_GLOB) ? glob_match(glob, name) :
-					 !strcmp(glob, name);
+	return IS_ENABLED(CONFIG_GLOB) ? glob_match(glob, name) : !strcmp(glob, name);
 }
 
 u64 dod_wires_of(const struct dod_device *d)
@@ -97,22 +91,15 @@ u64 dod_wires_of(const struct dod_device *d)
 	return highest;
 }
 
-/* === Rows ================================================================= */
-
-/*
- * Allocations go by the coherent mask. But behind an IOMMU dma_alloc_pages() allocates
- * a page anywhere, and maps it (dma_common_alloc_pages()).
- */
-static bool goes_by_coherent_mask(const struct dod_call *call)
+bool dod_check_mask(const struct dod_mapping *m, struct dod_finding *f)
 {
-	return call->allocated && (call->kind == DOD_SG || dod_maps_directly(call->dev));
-}
-
-bool dod_check_mask(const struct dod_call *call, const struct dod_mapping *m,
-		    struct dod_finding *f)
-{
+	const struct dod_call *call = f->call;
 	const struct dod_device *d = m->device;
-	bool coherent = goes_by_coherent_mask(call);
+	/*
+	 * Allocations go by the coherent mask. But behind an IOMMU dma_alloc_pages()
+	 * allocates a page anywhere, and maps it (dma_common_alloc_pages()).
+	 */
+	bool coherent = call->allocated && (call->kind == DOD_SG || dod_maps_directly(call->dev));
 	u64 mask = coherent ? call->dev->coherent_dma_mask : d->mask;
 	u64 bus_limit = d->bus_limit ?: U64_MAX;
 	u64 wired = READ_ONCE(d->wires), last = dod_dma_last(m);
@@ -136,19 +123,16 @@ bool dod_check_mask(const struct dod_call *call, const struct dod_mapping *m,
 	return true;
 }
 
-bool dod_check_mask_never_set(const struct dod_call *call, const struct dod_mapping *m,
-			      struct dod_finding *f)
+bool dod_check_mask_never_set(const struct dod_mapping *m, struct dod_finding *f)
 {
 	if (likely(!m->bounced) || m->device->mask != DMA_BIT_MASK(32) ||
-	    !dod_maps_directly(call->dev) ||
-	    phys_to_dma(call->dev, m->last) <= m->device->mask)
+	    !dod_maps_directly(f->call->dev) || phys_to_dma(f->call->dev, m->last) <= m->device->mask)
 		return false;
 	dod_finding_add(f, "its transfers are copied through bounce buffers, because its mask is the default of 32 bits");
 	return true;
 }
 
-bool dod_check_mask_wider_than_bus(const struct dod_call *call, const struct dod_mapping *m,
-				   struct dod_finding *f)
+bool dod_check_mask_wider_than_bus(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
 
@@ -159,8 +143,7 @@ bool dod_check_mask_wider_than_bus(const struct dod_call *call, const struct dod
 	return true;
 }
 
-bool dod_check_mask_untested(const struct dod_call *call, const struct dod_mapping *m,
-			     struct dod_finding *f)
+bool dod_check_mask_untested(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
 
@@ -173,40 +156,32 @@ bool dod_check_mask_untested(const struct dod_call *call, const struct dod_mappi
 	return true;
 }
 
-__printf(2, 3)
-static void differs(struct dod_finding *f, const char *fmt, ...)
+static const char *lead(const struct dod_finding *f)
 {
-	struct va_format what = { .fmt = fmt };
-	va_list args;
-
-	if (!f->text[0])
-		dod_finding_add(f, "it has no firmware node, and its DMA configuration is not its parent's");
-	va_start(args, fmt);
-	what.va = &args;
-	dod_finding_add(f, "; %pV", &what);
-	va_end(args);
+	return f->text[0] ? "; " :
+	       "it has no firmware node, and its DMA configuration is not its parent's; ";
 }
 
 /* PCI devices have the configuration of the host bridge, whose child they are. */
-bool dod_check_config_not_inherited(const struct dod_call *call,
-				    const struct dod_mapping *m, struct dod_finding *f)
+bool dod_check_config_not_inherited(const struct dod_mapping *m, struct dod_finding *f)
 {
-	struct device *dev = call->dev, *parent = dev->parent;
+	struct device *dev = f->call->dev, *parent = dev->parent;
 
 	if (likely(dev_fwnode(dev) || dev->of_node || dev_is_pci(dev)) ||
 	    !parent || !parent->dma_mask)
 		return false;
 	if (dev_is_dma_coherent(dev) != dev_is_dma_coherent(parent))
-		differs(f, "it is %scoherent", dev_is_dma_coherent(dev) ? "" : "not ");
+		dod_finding_add(f, "%sit is %scoherent", lead(f),
+				dev_is_dma_coherent(dev) ? "" : "not ");
 	if (dev->bus_dma_limit != parent->bus_dma_limit)
-		differs(f, "bus limit 0x%llx, not 0x%llx", dev->bus_dma_limit,
-			parent->bus_dma_limit);
+		dod_finding_add(f, "%sbus limit 0x%llx, not 0x%llx", lead(f), dev->bus_dma_limit,
+				parent->bus_dma_limit);
 	if (dev->dma_range_map != parent->dma_range_map)
-		differs(f, "%s dma-ranges", dev->dma_range_map ? "other" : "no");
+		dod_finding_add(f, "%s%s dma-ranges", lead(f), dev->dma_range_map ? "other" : "no");
 	if (dma_get_mask(dev) != dma_get_mask(parent))
-		differs(f, "mask 0x%llx, not 0x%llx", dma_get_mask(dev),
-			dma_get_mask(parent));
+		dod_finding_add(f, "%smask 0x%llx, not 0x%llx", lead(f), dma_get_mask(dev),
+				dma_get_mask(parent));
 	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
-		differs(f, "another IOMMU domain");
+		dod_finding_add(f, "%sanother IOMMU domain", lead(f));
 	return f->text[0];
 }

@@ -3,9 +3,6 @@
  * What departs from the letter of the DMA API, and is not reported (rule 11): the rows of
  * permissive_rows.h, and mappings of a driver's own data. Takes no locks.
  */
-#include "../base/params.h"
-#include "../base/stack.h"
-#include "../guard/guard.h"
 #include "internal.h"
 #include "permissive_rows.h"
 
@@ -39,8 +36,7 @@ bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
 	unsigned int f;
 
 	for (f = 0; f < m->map.nr_frames; f++)
-		if (maps_for_itself(dod_function_name(m->map_frames[f], name, sizeof(name)),
-				    dir))
+		if (maps_for_itself(dod_function_name(m->map_frames[f], name, sizeof(name)), dir))
 			return true;
 	return false;
 }
@@ -60,8 +56,6 @@ bool dod_map_permitted(u8 type, const struct dod_mapping *m)
 	}
 	return false;
 }
-
-/* === A driver's own data ================================================== */
 
 static bool contains(const struct dod_mapping *m, const void *addr)
 {

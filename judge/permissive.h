@@ -5,8 +5,6 @@
 
 #include "../dma_owner_debug.h"
 
-#include <linux/string.h>
-
 /* Names as %ps prints them, "function [module]", without losing the module. */
 #define DOD_NAME_CHARS	192
 
@@ -32,8 +30,6 @@ static inline bool dod_is_function(const char *function, const char *name)
  * @dir: how the device owns the memory; DMA_NONE for stale bytes
  * @strict: only what works for the device itself
  *
- * Asked before an access is reported.
- *
  * Return: whether one of the rows says so.
  */
 bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict);
@@ -43,9 +39,8 @@ bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict
  * @m: the mapping, or a copy of it
  * @dir: how the device owns the memory
  *
- * Asked where accesses are reported before it is known who makes them.
- *
- * Return: whether such a function is in the stack of the mapping.
+ * Return: whether one is in its stack. For accesses that are reported before it is known who
+ * makes them.
  */
 bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir);
 
@@ -54,9 +49,8 @@ bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir);
  * @type: what it would be reported as, enum dod_report_type
  * @m: the mapping, or a copy of it
  *
- * Asked only before a report: it looks up the names of all frames.
- *
- * Return: whether one of the rows is in the stack of the mapping.
+ * Return: whether one of the rows is in its stack. Only before a report: this looks up the
+ * names of all frames.
  */
 bool dod_map_permitted(u8 type, const struct dod_mapping *m);
 
@@ -72,8 +66,7 @@ bool dod_is_lending_exporter(const char *function);
  * dod_is_own_data() - is the driver's own data in what it maps DMA_TO_DEVICE?
  * @m: the mapping, or a copy of it; its device may be gone
  *
- * Asked when it is mapped and again before a report: drivers may set their driver data
- * after they have mapped it.
+ * Asked when it is mapped and again before a report: drivers may set their driver data later.
  *
  * Return: true if the mapping is to be excused, and not to be poisoned.
  */

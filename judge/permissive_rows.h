@@ -15,17 +15,11 @@
 #include "../report/report.h"
 #include "permissive.h"
 
-#include <linux/dma-direction.h>
-#include <linux/kernel.h>
-#include <linux/string.h>
-#include <linux/types.h>
-
 /*
  * Does a function, as %ps or KCSAN names it, begin with the prefix, and is it built in or
  * in that module? NULL: there is no such module.
  */
-static inline bool row_matches(const char *function, const char *prefix,
-			       const char *module)
+static inline bool row_matches(const char *function, const char *prefix, const char *module)
 {
 	const char *in = strchr(function, '[');
 	size_t len;
@@ -197,9 +191,8 @@ static const struct map_row map_rows[] = {
 	{ BIT(DOD_R_TO_DEVICE_CHANGED), "arm_lpae_" },
 	{ BIT(DOD_R_TO_DEVICE_CHANGED), "__arm_v7s_" },
 	/*
-	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a
-	 * software bit of a new table's entry is set after its flush, and no hardware
-	 * looks at it.
+	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a software
+	 * bit of a new table's entry is set after its flush, and no hardware looks at it.
 	 */
 	{ BIT(DOD_R_CPU_WRITE) | BIT(DOD_R_TO_DEVICE_CHANGED), "iommu_pages_start_incoherent" },
 	/*
@@ -279,18 +272,13 @@ static inline const struct map_row *find_map_row(u8 type, u8 kind, const char *f
 	return NULL;
 }
 
-/**
- * struct exporter_row - a dma-buf that user space may reach, unseen
- *
- * @prefix:	of the exporter's map_dma_buf()
- * @module:	the module it is in; NULL if it can only be built in
+/*
+ * Functions map_dma_buf() of exporters whose dma-bufs user space may reach, unseen: through
+ * files of their drivers, and seldom through the dma-buf's.
  */
-struct exporter_row {
+static const struct exporter_row {
 	const char *prefix, *module;
-};
-
-/* User space maps them through files of their drivers, and seldom through the dma-buf's. */
-static const struct exporter_row exporter_rows[] = {
+} exporter_rows[] = {
 	/* drivers/gpu/drm */
 	{ "drm_gem_", "drm" },
 	{ "amdgpu_dma_buf_", "amdgpu" },

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads that were allowed and may have been writes: compilers check an address once for
- * both halves of x++, at the read. When content has changed, the report names the last
- * reader.
+ * Reads that were allowed and may have been writes: compilers check an address once for both
+ * halves of x++, at the read. When content has changed, the report names the last reader.
  *
  * No locks: entries are written and read at any time. One whose sum is wrong was being
  * written, and does not count.
  */
 #include "internal.h"
-#include "judge.h"
-
-#include <linux/hash.h>
-#include <linux/sched/clock.h>
 
 /* Adjacent memory shares an entry, which has the newest read. */
 #define PIECE_SHIFT	6
@@ -20,14 +15,11 @@
 /* No x++ is wider. */
 #define WIDEST		16
 
-struct entry {
+static struct entry {
 	u64 phys, when;
 	unsigned long ip;
-	u64 size;
-	u64 sum;
-};
-
-static struct entry entries[1 << TABLE_BITS];
+	u64 size, sum;
+} entries[1 << TABLE_BITS];
 
 static struct entry *entry_of(u64 phys)
 {
@@ -41,40 +33,28 @@ static u64 sum_of(const struct entry *e)
 
 void dod_reads_note(u64 phys, size_t size, unsigned long ip)
 {
-	struct entry *e = entry_of(phys), new = {
-		.phys = phys,
-		.when = local_clock(),
-		.ip = ip,
-		.size = size,
-	};
+	struct entry new = { .phys = phys, .when = local_clock(), .ip = ip, .size = size };
 
 	if (size > WIDEST)
 		return;
 	new.sum = sum_of(&new);
-	*e = new;
+	*entry_of(phys) = new;
 }
 
-static bool read_entry(const struct entry *e, struct entry *copy)
-{
-	copy->phys = READ_ONCE(e->phys);
-	copy->when = READ_ONCE(e->when);
-	copy->ip = READ_ONCE(e->ip);
-	copy->size = READ_ONCE(e->size);
-	copy->sum = READ_ONCE(e->sum);
-	return copy->size && copy->sum == sum_of(copy);
-}
-
-void dod_reads_describe(struct dod_finding *f, u64 start, u64 last,
-			const struct dod_mapping *m)
+void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct dod_mapping *m)
 {
 	u64 piece = round_down(start - min(start, WIDEST - 1ULL), BIT_ULL(PIECE_SHIFT));
 	struct entry e, newest = {};
 
-	for (; piece <= last; piece += BIT_ULL(PIECE_SHIFT))
-		if (read_entry(entry_of(piece), &e) && e.phys <= last &&
+	for (; piece <= last; piece += BIT_ULL(PIECE_SHIFT)) {
+		e = *entry_of(piece);
+		/* From now on only the copy counts. */
+		barrier();
+		if (e.size && e.sum == sum_of(&e) && e.phys <= last &&
 		    e.phys + e.size > start && (s64)(e.when - m->map.when) >= 0 &&
 		    (!newest.size || (s64)(e.when - newest.when) > 0))
 			newest = e;
+	}
 	if (!newest.size)
 		return;
 	dod_finding_add(f, "The CPU's last read there was of %llu bytes at byte %lld, in %pS.\n",

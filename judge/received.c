@@ -6,25 +6,12 @@
  *
  * No lock of its own: as content.c.
  */
-#include "../base/params.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../guard/guard.h"
 #include "internal.h"
 
 /* Of a device behind an IOMMU only that knows whether it writes to the buffer itself. */
 static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 {
 	return m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr);
-}
-
-/* === Redzones ============================================================= */
-
-/* To read it on a device that is not coherent would pull a line into the cache. */
-static bool has_redzone(const struct dod_call *call, const struct dod_mapping *m)
-{
-	return m->device->coherent && !dod_report_is_off(DOD_R_DEVICE_OVERRUN) &&
-	       !is_bounced(call, m) && !dod_is_kfence(m->start, m->last);
 }
 
 /* The shadow of byte @i of a redzone; the first granule may be a partial one. */
@@ -39,12 +26,12 @@ void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m)
 	unsigned int nr, i;
 	u64 start;
 
-	if (!has_redzone(call, m))
+	/* To read it on a device that is not coherent would pull a line into the cache. */
+	if (!m->device->coherent || dod_report_is_off(DOD_R_DEVICE_OVERRUN) ||
+	    is_bounced(call, m) || dod_is_kfence(m->start, m->last))
 		return;
 	nr = dod_mem_ops.redzone_bytes(m, DOD_BYTES_AFTER, &start);
-	if (!nr)
-		return;
-	c = dod_content_get();
+	c = nr ? dod_content_get(m) : NULL;
 	if (!c)
 		return;
 	c->redzone = start;
@@ -55,7 +42,6 @@ void dod_redzone_begin(const struct dod_call *call, struct dod_mapping *m)
 		if (!i || IS_ALIGNED(start + i, DOD_GRANULE))
 			*state_of(c, i) = dod_mem_ops.state(start + i);
 	}
-	m->content = c;
 }
 
 void dod_redzone_end(struct dod_mapping *m, struct dod_content_result *found)
@@ -102,8 +88,6 @@ void dod_redzone_report(const struct dod_content_result *found,
 	dod_report_mapping(&f, m);
 }
 
-/* === Canaries ============================================================= */
-
 #define CANARY	0xcadab1e5cadab1e5ULL
 
 static u8 canary_byte(u64 phys)
@@ -121,8 +105,7 @@ static u8 canary_byte(u64 phys)
  */
 static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
 {
-	if (!m->device->coherent || is_bounced(call, m) ||
-	    dod_is_kfence(m->start, m->last))
+	if (!m->device->coherent || is_bounced(call, m) || dod_is_kfence(m->start, m->last))
 		return false;
 	if (dod_mem_ops.first_bad_byte)
 		return true;
@@ -136,15 +119,10 @@ void dod_canary_begin(const struct dod_call *call, struct dod_mapping *m)
 	if (m->dir != DMA_FROM_DEVICE || m->spanning ||
 	    dod_report_is_off(DOD_R_DEVICE_WROTE_NOTHING) || !READ_ONCE(dod_armed))
 		return;
-	if (!may_be_filled(call, m)) {
+	if (!may_be_filled(call, m))
 		dod_count(DOD_C_UNJUDGED_CANARY);
-		return;
-	}
-	if (dod_report_is_filtered(DOD_R_DEVICE_WROTE_NOTHING, m->device))
-		return;
-	if (!m->content)
-		m->content = dod_content_get();
-	if (m->content)
+	else if (!dod_report_is_filtered(DOD_R_DEVICE_WROTE_NOTHING, m->device) &&
+		 dod_content_get(m))
 		m->content->canary = true;
 }
 

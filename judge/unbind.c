@@ -7,31 +7,19 @@
  * Bus notifiers run in process context with the device's lock held. reuses_lock and
  * probes_lock protect what the workers are to report; nothing nests in them.
  */
-#include "../base/compat.h"
-#include "../base/lock.h"
-#include "../base/pool.h"
-#include "../base/state.h"
-#include "../base/stats.h"
-#include "../base/worker.h"
-#include "../owner/owner.h"
 #include "internal.h"
-#include "judge.h"
 
-#include <linux/device.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/property.h>
-#include <linux/slab.h>
 #include <linux/sort.h>
-#include <linux/spinlock.h>
 
 /* === Mappings that are left =============================================== */
 
 static bool same_stack(const struct dod_mapping *a, const struct dod_mapping *b)
 {
 	return a->map.nr_frames == b->map.nr_frames &&
-	       !memcmp(a->map_frames, b->map_frames,
-		       a->map.nr_frames * sizeof(a->map_frames[0]));
+	       !memcmp(a->map_frames, b->map_frames, a->map.nr_frames * sizeof(a->map_frames[0]));
 }
 
 /* Beyond the room for places, mappings are only counted. */
@@ -62,19 +50,18 @@ static int by_size(const void *a, const void *b)
 
 /* Which mappings of a device are looked for. */
 struct wanted {
-	const struct device *dev;
-	const char *name;
-	const u16 *binding;	/* of its driver then; NULL for all */
-	bool writable;		/* only what the device owns and may write to */
-	bool suspect;		/* only what dod_owner_note_suspects() has marked */
+	const struct dod_device *device;
+	bool shutdown;		/* only what it owns and may write to; of all drivers */
+	u16 binding;		/* else: only of that driver */
+	bool suspect;		/* and only what dod_owner_note_suspects() has marked */
 };
 
 static bool is_wanted(const struct wanted *w, const struct dod_mapping *m, u64 writable)
 {
-	return m->dev == w->dev &&
-	       (!w->binding || m->binding == *w->binding) &&
-	       !strncmp(m->device->name, w->name, sizeof(m->device->name) - 1) &&
-	       (!w->writable || writable) && (!w->suspect || m->suspect);
+	if (m->dev != w->device->dev || strcmp(m->device->name, w->device->name))
+		return false;
+	return w->shutdown ? writable :
+	       m->binding == w->binding && (!w->suspect || m->suspect);
 }
 
 static struct dod_leaks *leaks_alloc(enum dod_report_type type, gfp_t gfp)
@@ -88,28 +75,35 @@ static struct dod_leaks *leaks_alloc(enum dod_report_type type, gfp_t gfp)
 	return l;
 }
 
-static void find_leaks(struct dod_leaks *l, const struct wanted *w)
+/* For report_leaks(); NULL if there are none. */
+static struct dod_leaks *find_leaks(const struct wanted *w)
 {
-	u64 start = 0;
+	struct dod_leaks *l = w->shutdown ? leaks_alloc(DOD_R_OWNED_AT_SHUTDOWN, GFP_ATOMIC) :
+					    leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
 	struct dod_sum sum;
+	u64 start = 0;
 
-	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
+	while (l && dod_owner_next(&shard, &start, &skip, &m, &sum)) {
 		/* Thousands may begin at one address; at a restart preemption may be off. */
 		if (preemptible())
 			cond_resched();
-		if (!is_wanted(w, &m, sum.writable) ||
-		    dod_map_permitted(l->type, &m))
+		if (!is_wanted(w, &m, sum.writable) || dod_map_permitted(l->type, &m))
 			continue;
 		/* Whoever maps the memory next is told of the leak. */
-		if (l->type == DOD_R_LEAK_AT_UNBIND)
+		if (!w->shutdown)
 			dod_owner_mark_leaked(&m);
 		/* What was freed was reported then. */
 		if (!m.freed)
-			add_leak(l, &m, w->writable ? sum.writable : dod_size(&m));
+			add_leak(l, &m, w->shutdown ? sum.writable : dod_size(&m));
+	}
+	if (!l || !l->nr) {
+		kfree(l);
+		return NULL;
 	}
 	sort(l->places, l->nr, sizeof(l->places[0]), by_size, NULL);
+	return l;
 }
 
 __printf(2, 3)
@@ -123,60 +117,10 @@ static void report_leaks(struct dod_leaks *l, const char *fmt, ...)
 	va_end(args);
 	dod_report_leaks(l);
 	dod_quiet_end(flags);
-}
-
-static const char *plural(const struct dod_leaks *l)
-{
-	return l->all.nr == 1 ? "" : "s";
-}
-
-/* === Unbinding ============================================================ */
-
-/*
- * A new number for what is mapped from now on. Mappings are told apart by it and not by
- * the time, because the clocks of CPUs may differ.
- */
-static u16 end_binding(struct dod_device *d)
-{
-	u16 binding = d->binding;
-
-	WRITE_ONCE(d->binding, binding + 1);
-	return binding;
-}
-
-static void on_unbound(const struct device *dev)
-{
-	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
-	struct dod_leaks *l;
-	u16 binding;
-
-	if (!d)
-		return;
-	binding = end_binding(d);
-	l = leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
-	if (!l)
-		return;
-	find_leaks(l, &(struct wanted) {
-		.dev = dev, .name = d->name, .binding = &binding
-	});
-	if (l->nr)
-		report_leaks(l, "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
-			     "It left %u mapping%s of %llu bytes.\n",
-			     d->driver_name, d->name, current->comm, task_pid_nr(current),
-			     raw_smp_processor_id(), l->all.nr, plural(l), l->all.bytes);
 	kfree(l);
 }
 
-/* What the bus or others map before probe() runs is not the driver's. */
-static void on_bind(const struct device *dev)
-{
-	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
-
-	if (d)
-		end_binding(d);
-}
-
-/* === A probe() that failed ================================================ */
+/* === Unbinding, and a probe() that failed ================================== */
 
 /*
  * At BUS_NOTIFY_DRIVER_NOT_BOUND the driver core has yet to free what it manages for the
@@ -186,32 +130,26 @@ static void on_bind(const struct device *dev)
 struct failed_probe {
 	struct list_head node;		/* probes_lock */
 	struct device *dev;		/* a reference */
-	struct dod_device *device;
-	u16 binding;
-	pid_t pid;
-	int cpu;
-	char comm[TASK_COMM_LEN];
+	struct wanted wanted;
+	struct dod_who who;
 	char driver[sizeof_field(struct dod_device, driver_name)];
 };
 
 static LIST_HEAD(failed_probes);
 static DEFINE_SPINLOCK(probes_lock);
 
-static void report_failed_probe(const struct failed_probe *p)
+static void report_left(const struct wanted *w, const char *driver, const struct dod_who *who)
 {
-	struct dod_leaks *l = leaks_alloc(DOD_R_LEAK_AT_UNBIND, GFP_KERNEL);
+	struct dod_leaks *l = find_leaks(w);
 
-	if (!l)
-		return;
-	find_leaks(l, &(struct wanted) {
-		.dev = p->dev, .name = p->device->name, .binding = &p->binding, .suspect = true
-	});
-	if (l->nr)
-		report_leaks(l, "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
+	if (l)
+		report_leaks(l, w->suspect ?
+			     "Driver %s is not bound to device %s: its probe() failed, in task %s/%d on cpu %d.\n"
+			     "It left %u mapping%s of %llu bytes.\n" :
+			     "Driver %s was unbound from device %s by task %s/%d on cpu %d.\n"
 			     "It left %u mapping%s of %llu bytes.\n",
-			     p->driver, p->device->name, p->comm, p->pid, p->cpu,
-			     l->all.nr, plural(l), l->all.bytes);
-	kfree(l);
+			     driver, w->device->name, who->comm, who->pid, who->cpu,
+			     l->all.nr, l->all.nr == 1 ? "" : "s", l->all.bytes);
 }
 
 static void failed_probe_free(struct failed_probe *p)
@@ -238,7 +176,7 @@ static void report_failed_probes(struct work_struct *work)
 			continue;
 		device_unlock(p->dev);
 		if (READ_ONCE(dod_armed))
-			report_failed_probe(p);
+			report_left(&p->wanted, p->driver, &p->who);
 		failed_probe_free(p);
 	}
 	if (list_empty(&todo))
@@ -249,15 +187,10 @@ static void report_failed_probes(struct work_struct *work)
 	schedule_delayed_work(&probes_work, HZ / 20);
 }
 
-static void on_not_bound(struct device *dev)
+static void on_not_bound(struct device *dev, const struct dod_device *d, u16 binding)
 {
-	struct dod_device *d = dod_owner_device(dev, dev_name(dev));
 	struct failed_probe *p;
-	u16 binding;
 
-	if (!d || !dev->driver)
-		return;
-	binding = end_binding(d);
 	if (!dod_owner_note_suspects(dev, binding, dev->driver))
 		return;
 	p = kzalloc(sizeof(*p), GFP_KERNEL);
@@ -266,16 +199,21 @@ static void on_not_bound(struct device *dev)
 		return;
 	}
 	p->dev = get_device(dev);
-	p->device = d;
-	p->binding = binding;
-	p->pid = task_pid_nr(current);
-	p->cpu = raw_smp_processor_id();
-	strscpy(p->comm, current->comm, sizeof(p->comm));
+	p->wanted = (struct wanted){ .device = d, .binding = binding, .suspect = true };
+	dod_note_who(&p->who);
 	strscpy(p->driver, dev_driver_string(dev), sizeof(p->driver));
 	spin_lock(&probes_lock);
 	list_add_tail(&p->node, &failed_probes);
 	spin_unlock(&probes_lock);
 	schedule_delayed_work(&probes_work, 0);
+}
+
+static void on_unbound(const struct dod_device *d, u16 binding)
+{
+	struct dod_who who;
+
+	dod_note_who(&who);
+	report_left(&(struct wanted){ .device = d, .binding = binding }, d->driver_name, &who);
 }
 
 /* === Leaks that somebody else maps ======================================== */
@@ -317,18 +255,13 @@ static void report_reuse(const struct reuse *reuse)
 	if (!l)
 		return;
 	add_leak(l, reuse->leak, dod_size(reuse->leak));
-	if (READ_ONCE(d->binding) == reuse->leak->binding)
-		report_leaks(l, "Device %s %s had the memory mapped when it was freed.\n"
-			     "It was not unmapped since.\n"
-			     "Device %s %s maps %llu bytes of it now.\n",
-			     d->driver_name, d->name, user->driver_name, user->name,
-			     reuse->bytes);
-	else
-		report_leaks(l, "Driver %s was unbound from device %s, and left memory mapped that was freed.\n"
-			     "Device %s %s maps %llu bytes of it now.\n",
-			     d->driver_name, d->name, user->driver_name, user->name,
-			     reuse->bytes);
-	kfree(l);
+	report_leaks(l, READ_ONCE(d->binding) == reuse->leak->binding ?
+		     "Device %s %s had the memory mapped when it was freed.\n"
+		     "It was not unmapped since.\n"
+		     "Device %s %s maps %llu bytes of it now.\n" :
+		     "Driver %s was unbound from device %s, and left memory mapped that was freed.\n"
+		     "Device %s %s maps %llu bytes of it now.\n",
+		     d->driver_name, d->name, user->driver_name, user->name, reuse->bytes);
 }
 
 static void report_reuses(struct work_struct *work)
@@ -372,23 +305,30 @@ void dod_leak_reused(const struct dod_mapping *leak, const struct dod_range *ran
 
 /* === Buses ================================================================ */
 
-/* The device is locked: its bindings begin and end one after the other. */
-static int on_bus_event(struct notifier_block *nb, unsigned long event,
-			void *data)
+/*
+ * The device is locked: its bindings begin and end one after the other. Each has a number for
+ * what is mapped from then on: the clocks of CPUs may differ.
+ */
+static int on_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
-	if (!READ_ONCE(dod_armed))
+	struct device *dev = data;
+	struct dod_device *d;
+	u16 binding;
+
+	/* What the bus or others map before probe() runs is not the driver's. */
+	if (!READ_ONCE(dod_armed) ||
+	    (event != BUS_NOTIFY_BIND_DRIVER && event != BUS_NOTIFY_UNBOUND_DRIVER &&
+	     (event != BUS_NOTIFY_DRIVER_NOT_BOUND || !dev->driver)))
 		return NOTIFY_DONE;
-	switch (event) {
-	case BUS_NOTIFY_BIND_DRIVER:
-		on_bind(data);
-		break;
-	case BUS_NOTIFY_DRIVER_NOT_BOUND:
-		on_not_bound(data);
-		break;
-	case BUS_NOTIFY_UNBOUND_DRIVER:
-		on_unbound(data);
-		break;
-	}
+	d = dod_owner_device(dev, dev_name(dev));
+	if (!d)
+		return NOTIFY_DONE;
+	binding = d->binding;
+	WRITE_ONCE(d->binding, binding + 1);
+	if (event == BUS_NOTIFY_DRIVER_NOT_BOUND)
+		on_not_bound(dev, d, binding);
+	else if (event == BUS_NOTIFY_UNBOUND_DRIVER)
+		on_unbound(d, binding);
 	return NOTIFY_DONE;
 }
 
@@ -425,25 +365,17 @@ void dod_watch_bus(const struct bus_type *bus)
 
 	if (!bus)
 		return;
-	if (dod_is_module_addr(bus)) {
-		dod_count(DOD_C_UNWATCHED_BUSES);
-		return;
-	}
-	for (i = 0; i < ARRAY_SIZE(buses); i++) {
+	for (i = 0; i < ARRAY_SIZE(buses) && !dod_is_module_addr(bus); i++) {
 		const struct bus_type *was = cmpxchg(&buses[i].bus, NULL, bus);
 
-		if (was == bus)
-			return;
-		if (!was)
-			break;
-	}
-	if (i == ARRAY_SIZE(buses)) {
-		dod_count(DOD_C_UNWATCHED_BUSES);
+		if (was && was != bus)
+			continue;
+		/* cmpxchg() is a barrier, too: pairs with the smp_mb() in dod_unbind_start(). */
+		if (!was && READ_ONCE(watching))
+			dod_worker_wake(&buses_worker);
 		return;
 	}
-	/* cmpxchg() is a barrier as well: pairs with the smp_mb() in dod_unbind_start(). */
-	if (READ_ONCE(watching))
-		dod_worker_wake(&buses_worker);
+	dod_count(DOD_C_UNWATCHED_BUSES);
 }
 
 void dod_unbind_start(void)
@@ -480,13 +412,6 @@ void dod_unbind_stop(void)
 
 /* === The end of the system ================================================ */
 
-/* Has nobody stopped the device, and can it still write to memory? */
-enum shutdown {
-	STOPPED,
-	MASTERS,	/* a PCI device, whose driver has no shutdown() */
-	NO_SHUTDOWN,	/* of another bus: there is no bit to read */
-};
-
 /*
  * The driver is the child's, and maps for the parent. virtio: the child's bus has reset
  * the device, or that driver's shutdown() has. Platform devices that a driver made, and
@@ -505,44 +430,15 @@ static int is_stopped_child(struct device *child, void *unused)
 	return device_for_each_child(child, NULL, is_stopped_child);
 }
 
-static bool is_stopped_by_child(struct device *dev)
-{
-	return device_for_each_child(dev, NULL, is_stopped_child);
-}
-
 /*
  * A driver that has a shutdown() is trusted to have stopped the device, whatever a bit
- * of its bus says: it may have reset it, and need not have unmapped.
+ * of its bus says: it may have reset it, and need not have unmapped. A device without a
+ * driver was unbound, which is another report; but one on PCI may be a bus master still.
  */
-#if IS_ENABLED(CONFIG_PCI)
-static bool is_pci(const struct device *dev, enum shutdown *how)
-{
-	struct pci_dev *pdev = NULL;
-	u16 command;
-
-	for_each_pci_dev(pdev)
-		if (&pdev->dev == dev)
-			break;
-	if (!pdev)
-		return false;
-	*how = STOPPED;
-	if (!(pdev->driver && pdev->driver->shutdown) && !is_stopped_by_child(&pdev->dev) &&
-	    !pci_read_config_word(pdev, PCI_COMMAND, &command) &&
-	    command != (u16)~0 && (command & PCI_COMMAND_MASTER))
-		*how = MASTERS;
-	pci_dev_put(pdev);
-	return true;
-}
-#else
-static bool is_pci(const struct device *dev, enum shutdown *how)
-{
-	return false;
-}
-#endif
-
-/* A device without a driver was unbound, which is another report. */
 static bool has_shutdown(struct device *dev)
 {
+	if (dev_is_pci(dev))
+		return to_pci_dev(dev)->driver && to_pci_dev(dev)->driver->shutdown;
 	if (!dev->driver)
 		return true;
 	if (dev->bus == &platform_bus_type)
@@ -550,58 +446,50 @@ static bool has_shutdown(struct device *dev)
 	return dev->driver->shutdown || dev->bus->shutdown;
 }
 
+/* Of other buses there is no bit to read. */
+static bool may_be_master(struct device *dev)
+{
+	u16 command;
+
+	return !dev_is_pci(dev) ||
+	       (!pci_read_config_word(to_pci_dev(dev), PCI_COMMAND, &command) &&
+		command != (u16)~0 && (command & PCI_COMMAND_MASTER));
+}
+
 static int is_device(struct device *dev, const void *wanted)
 {
 	return dev == wanted;
 }
 
-static enum shutdown how_shut_down(const struct device *identity)
+/* Can it still write to memory, because nobody has stopped it? */
+static void check_device(const struct dod_device *d)
 {
-	enum shutdown how = STOPPED;
+	struct dod_leaks *l = NULL;
 	struct device *dev = NULL;
+	bool master = false;
 	unsigned int i;
 
-	if (is_pci(identity, &how))
-		return how;
 	for (i = 0; i < ARRAY_SIZE(buses) && buses[i].bus && !dev; i++)
-		dev = bus_find_device(dod_bus(buses[i].bus), NULL, identity, is_device);
-	if (dev && !has_shutdown(dev) && !is_stopped_by_child(dev))
-		how = NO_SHUTDOWN;
+		dev = bus_find_device(dod_bus(buses[i].bus), NULL, d->dev, is_device);
+	if (dev && !has_shutdown(dev) && !device_for_each_child(dev, NULL, is_stopped_child) &&
+	    may_be_master(dev)) {
+		l = find_leaks(&(struct wanted){ .device = d, .shutdown = true });
+		master = dev_is_pci(dev);
+	}
 	put_device(dev);
-	return how;
-}
-
-static void check_device(struct dod_leaks *l, const struct dod_device *d)
-{
-	enum shutdown how = how_shut_down(d->dev);
-
-	if (how == STOPPED)
-		return;
-	memset(l, 0, sizeof(*l));
-	l->type = DOD_R_OWNED_AT_SHUTDOWN;
-	find_leaks(l, &(struct wanted) {
-		.dev = d->dev, .name = d->name, .writable = true
-	});
-	if (!l->nr)
-		return;
-	report_leaks(l, "The system is going down, and device %s %s can still write to memory.\n"
-		     "%s driver has no shutdown().\n"
-		     "It owns %llu bytes of %u mapping%s.\n",
-		     d->driver_name, d->name,
-		     how == MASTERS ? "It is a bus master, and its" : "Its",
-		     l->all.bytes, l->all.nr, l->all.nr == 1 ? "" : "s");
+	if (l)
+		report_leaks(l, "The system is going down, and device %s %s can still write to memory.\n"
+			     "%s driver has no shutdown().\n"
+			     "It owns %llu bytes of %u mapping%s.\n",
+			     d->driver_name, d->name, master ? "It is a bus master, and its" : "Its",
+			     l->all.bytes, l->all.nr, l->all.nr == 1 ? "" : "s");
 }
 
 void dod_check_shutdown(void)
 {
 	struct dod_device d;
-	struct dod_leaks *l;
 	int i;
 
-	if (!READ_ONCE(dod_armed))
-		return;
-	l = leaks_alloc(DOD_R_OWNED_AT_SHUTDOWN, GFP_ATOMIC);
-	for (i = 0; l && !dod_owner_next_device(i, &d); i++)
-		check_device(l, &d);
-	kfree(l);
+	for (i = 0; READ_ONCE(dod_armed) && !dod_owner_next_device(i, &d); i++)
+		check_device(&d);
 }

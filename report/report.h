@@ -65,7 +65,8 @@ struct dod_bytes {
  *		for DOD_R_CACHELINE_SHARING without @other
  * @change:	what changed; only for DOD_R_DEVICE_OVERRUN and DOD_R_SHARED_LINE_WRITE
  * @freed:	what the first bad byte is in has been freed
- * @bad:	the first byte that must not be accessed; for judge/map_bounds.c, as what follows
+ * @call:	the map call; for judge/map_*.c, as what follows
+ * @bad:	the first byte that must not be accessed
  * @what:	what it is in, NULL if there is none
  * @ram:	after how many bytes the mapping leaves RAM then, 0 if it does not
  * @next:	the first byte of another allocation, 0 if there is none
@@ -80,6 +81,7 @@ struct dod_finding {
 	struct dod_bytes shared[2];
 	struct dod_change change;
 	bool freed;
+	const struct dod_call *call;
 	u64 bad;
 	const char *what;
 	u64 ram, next;
