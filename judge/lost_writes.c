@@ -11,7 +11,6 @@
 #include "../base/stats.h"
 #include "../guard/guard.h"
 #include "../owner/owner.h"
-#include "../owner/pending.h"
 #include "internal.h"
 #include "judge.h"
 

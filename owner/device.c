@@ -28,8 +28,7 @@ static bool has_name(const struct dod_device *d, const char *name)
 	const struct word_at_a_time zero = WORD_AT_A_TIME_CONSTANTS;
 	unsigned int i = 0;
 
-	while (IS_ALIGNED((unsigned long)name, sizeof(long)) &&
-	       i + sizeof(long) < sizeof(d->name)) {
+	while (IS_ALIGNED((unsigned long)name, sizeof(long)) && i + sizeof(long) < sizeof(d->name)) {
 		unsigned long word = *(const unsigned long *)(d->name + i), end;
 		unsigned long differs = word ^ *(const unsigned long *)(name + i);
 
@@ -91,21 +90,6 @@ static struct dod_device *new_device(const struct device *dev, const char *name)
 	return d;
 }
 
-/* A map call reports what the driver has configured; written only where it changed. */
-void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last)
-{
-	u64 mask = dma_get_mask(dev);
-
-	if (d->mask != mask)
-		WRITE_ONCE(d->mask, mask);
-	if (d->bus_limit != dev->bus_dma_limit)
-		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
-	if (d->coherent != dev_is_dma_coherent(dev))
-		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
-	if (d->highest < dma_last)
-		WRITE_ONCE(d->highest, dma_last);
-}
-
 /*
  * The entry of a device, made at its first mapping; NULL if there are too many. A new
  * device at the address of an old one has an entry of its own, so that the mappings of
@@ -114,11 +98,10 @@ void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_la
 struct dod_device *dod_device_get(const struct device *dev)
 {
 	const char *name = dev_name(dev) ?: "(unnamed)";
-	struct dod_device *d;
+	struct dod_device *d = dod_owner_device(dev, name);
 	unsigned long flags;
 	bool is_new = false;
 
-	d = dod_owner_device(dev, name);
 	if (likely(d && READ_ONCE(d->driver) == dev->driver))
 		return d;
 
@@ -141,8 +124,7 @@ struct dod_device *dod_device_get(const struct device *dev)
  * @dev: the device, identity only
  * @name: its name
  *
- * Return: its entry, which stays while the module is loaded; NULL if the device never
- * mapped memory.
+ * Return: its entry, which stays; NULL if the device never mapped memory.
  */
 struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 {

@@ -11,8 +11,6 @@
 /* How many mappings drivers have left: hardly ever any. */
 atomic_t dod_nr_leaked;
 
-/* === Freed memory ========================================================= */
-
 /*
  * The first of the ranges of [start, last] that the device owns, and of which something was
  * freed in a way that is not hooked. The physical lock of the mapping is held.
@@ -93,18 +91,10 @@ static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, 
 	return freed->owned || freed->lost;
 }
 
-/* Overlaps [start, last], does not begin before @first, and its memory was not freed yet. */
-static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start, u64 last, u64 first)
-{
-	struct dod_mapping *m;
-
-	for_each_in_tree(m, tree, start, last)
-		if (!m->freed && m->start >= first)
-			return m;
-	return NULL;
-}
-
-/* Of [start, to], which lies in one region. Returns true if there is something to report. */
+/*
+ * Of [start, to], which lies in one region, what mappings hold that do not begin before
+ * @first. Returns true if there is something to report.
+ */
 static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
 			 struct dod_freed *freed)
 {
@@ -114,7 +104,9 @@ static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u
 
 	while (!found && READ_ONCE(tree->nr)) {
 		dod_lock_irqsave(&tree->lock, flags);
-		m = find_unfreed(tree, start, to, first);
+		for_each_in_tree(m, tree, start, to)
+			if (!m->freed && m->start >= first)
+				break;
 		if (m)
 			found = free_one(tree, m, start, last, freed);
 		dod_unlock_irqrestore(&tree->lock, flags);
@@ -162,8 +154,8 @@ static struct dod_mapping *find_earlier(struct index_tree *tree, u64 start, u64 
 
 	for_each_in_tree(m, tree, start, last)
 		if (m->start < start && dod_range_first(m, start, last))
-			return m;
-	return NULL;
+			break;
+	return m;
 }
 
 /* The CPU owns [start, last] of spanning mappings that begin before it. */
@@ -215,8 +207,6 @@ void dod_owner_free_end(u64 start, u64 last)
 		dod_unlock_irqrestore(&shard->lock, flags);
 	}
 }
-
-/* === The scan for memory that was freed unseen ============================ */
 
 /*
  * Memory that was freed is often unmapped a moment later. If it is not, it is a leak:
@@ -286,15 +276,11 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 	range->last = 0;
 	if (*shard > NR_SHARDS)
 		return false;
-	tree = nth_phys_tree(*shard);
+	tree = nth_tree(dod_by_phys, *shard);
 	dod_lock_irqsave(&tree->lock, flags);
 	m = scan(tree, *start, &r);
-	if (m) {
-		*start = m->start;
-	} else {
-		*start = 0;
-		++*shard;
-	}
+	*start = m ? m->start : 0;
+	*shard += !m;
 	if (r) {
 		*copy = *m;
 		*range = *r;
@@ -306,8 +292,6 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 		dod_spanning_end(copy->start, copy->last);
 	return true;
 }
-
-/* === Mappings that drivers have left ====================================== */
 
 /**
  * dod_owner_mark_leaked() - the driver is unbound, and has left a mapping

@@ -14,13 +14,11 @@
 
 struct index *dod_by_phys, *dod_by_dma;
 
-/* === By DMA address ======================================================= */
-
 #define DMA_START(node)	((node)->dma_addr)
 #define DMA_LAST(node)	dod_dma_last(node)
 
-INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START,
-		     DMA_LAST, static __maybe_unused, dma_tree)
+INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START, DMA_LAST,
+		     static __maybe_unused, dma_tree)
 
 struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last)
 {
@@ -45,6 +43,7 @@ void dod_index_dma(struct dod_mapping *m)
 	struct index_tree *tree = dma_tree_of(m);
 	unsigned long flags;
 
+	dod_count(DOD_C_MAPS);
 	dod_lock_irqsave(&tree->lock, flags);
 	dma_tree_insert(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr + 1);
@@ -75,10 +74,8 @@ bool dod_unlink(struct dod_mapping *m)
 	return unlinked;
 }
 
-/* === By physical address ================================================== */
-
 /*
- * An interval tree like those of interval_tree_generic.h, in which each node also knows
+ * By physical address. An interval tree like those of interval_tree_generic.h, in which each node also knows
  * the kinds of mappings in its subtree. A list of zeros for a disk is one page that is
  * mapped thousands of times: those of some kinds are found without visiting the others.
  */
@@ -238,8 +235,6 @@ void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with)
 	phys_augment.propagate(&m->phys_rb, NULL);
 }
 
-/* === Start and stop ======================================================= */
-
 /* To lockdep, the trees of the two indexes are four kinds of locks. */
 static struct lock_class_key by_dma_keys[2], by_phys_keys[2];
 
@@ -248,16 +243,13 @@ static struct index *index_new(struct lock_class_key *keys)
 	struct index *index = kvzalloc(sizeof(*index), GFP_KERNEL);
 	unsigned int i;
 
-	if (!index)
-		return NULL;
-	for (i = 0; i < NR_SHARDS; i++) {
-		raw_spin_lock_init(&index->shard[i].lock);
-		lockdep_set_class(&index->shard[i].lock, &keys[0]);
-		index->shard[i].root = RB_ROOT_CACHED;
+	for (i = 0; index && i <= NR_SHARDS; i++) {
+		struct index_tree *tree = nth_tree(index, i);
+
+		raw_spin_lock_init(&tree->lock);
+		lockdep_set_class(&tree->lock, &keys[i == NR_SHARDS]);
+		tree->root = RB_ROOT_CACHED;
 	}
-	raw_spin_lock_init(&index->spanning.lock);
-	lockdep_set_class(&index->spanning.lock, &keys[1]);
-	index->spanning.root = RB_ROOT_CACHED;
 	return index;
 }
 
@@ -283,10 +275,10 @@ void dod_index_stop(void)
  */
 long dod_owner_live(void)
 {
-	long nr = READ_ONCE(dod_by_dma->spanning.nr);
 	unsigned int i;
+	long nr = 0;
 
-	for (i = 0; i < NR_SHARDS; i++)
-		nr += READ_ONCE(dod_by_dma->shard[i].nr);
+	for (i = 0; i <= NR_SHARDS; i++)
+		nr += READ_ONCE(nth_tree(dod_by_dma, i)->nr);
 	return nr;
 }

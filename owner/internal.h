@@ -30,7 +30,6 @@
 #include "../report/report.h"
 #include "judge_ops.h"
 #include "owner.h"
-#include "pending.h"
 
 #include <linux/hash.h>
 #include <linux/sched/clock.h>
@@ -101,10 +100,10 @@ static inline struct index_tree *dma_shard(const struct device *dev, u64 dma_add
 					  SHARD_BITS)];
 }
 
-/* All trees by physical address in turn: the shards, and last that of spanning mappings. */
-static inline struct index_tree *nth_phys_tree(unsigned int n)
+/* The trees of an index in turn: the shards, and last that of spanning mappings. */
+static inline struct index_tree *nth_tree(struct index *index, unsigned int n)
 {
-	return n == NR_SHARDS ? &dod_by_phys->spanning : &dod_by_phys->shard[n];
+	return n == NR_SHARDS ? &index->spanning : &index->shard[n];
 }
 
 __owner bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
@@ -230,6 +229,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
 
 /* ranges.c */
+extern struct dod_pool dod_range_pool;
 
 /* What a change to the CPU leaves alone, as bits, and what else it does. */
 enum keep {
@@ -256,8 +256,6 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 	return container_of(r, struct dod_pending, range);
 }
 
-__owner int dod_ranges_start(unsigned int reserve, unsigned int max);
-__owner void dod_ranges_stop(void);
 __owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -269,7 +267,7 @@ __owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last
 __owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
 __owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
 
-/* === Line edges: the rest of the first and last cache line, rule 10 ======= */
+/* Line edges: the rest of the first and last cache line, rule 10 */
 
 /* Up to its first bad byte a mapping is its driver's; what follows has no lines of its own. */
 static inline bool has_whole_lines(const struct dod_mapping *m)
@@ -282,23 +280,17 @@ static inline bool has_edges(const struct dod_mapping *m)
 	return m->edges && m->trap == DOD_TRAP_ALL;
 }
 
-/* Empty if *start > *last. */
-static inline void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+/* The rest of the line in which the mapping begins, or with @after ends. Empty if *start > *last. */
+static __always_inline void line_edge(const struct dod_mapping *m, bool after, u64 *start, u64 *last)
 {
-	*start = dod_line_of(m, m->start);
-	*last = m->start - 1;
+	*start = after ? m->last + 1 : dod_line_of(m, m->start);
+	*last = after ? dod_line_of(m, m->last) + m->line - 1 : m->start - 1;
 }
 
-static inline void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+/* What the device writes of that line, NULL if nothing. */
+static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool after)
 {
-	*start = m->last + 1;
-	*last = dod_line_of(m, m->last) + m->line - 1;
-}
-
-/* What the device writes of the line that begins or ends the mapping, NULL if nothing. */
-static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool tail)
-{
-	u64 line = dod_line_of(m, tail ? m->last : m->start);
+	u64 line = dod_line_of(m, after ? m->last : m->start);
 
 	return dod_device_writes(m, line, line + m->line - 1);
 }
@@ -404,11 +396,10 @@ __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *cop
 __owner int dod_device_start(void);
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
-__owner void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
 
 /* pending.c */
-__owner int dod_pending_start(unsigned int reserve, unsigned int max);
-__owner void dod_pending_stop(void);
+extern struct dod_pool dod_pending_pool;
+
 __owner struct dod_pending *dod_pending_get(const struct dod_write *write);
 __owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 __owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
@@ -433,7 +424,7 @@ struct dod_unwritten {
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
 __owner void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m,
 				 u64 start, u64 last, bool was_owned);
-__owner void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
+__owner void dod_report_list(const struct dod_call *call, struct dod_unwritten *u);
 __owner void dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
 __owner void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
 			      const struct dod_mapping *m);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * What owner/ asks while it holds its locks or must know what judge/ makes of an event:
- * owner/ includes nothing else of judge/.
- */
+/* What owner/ asks of judge/, of which it includes nothing: judge/judge.c has the struct. */
 #ifndef DOD_JUDGE_OPS_H
 #define DOD_JUDGE_OPS_H
 
@@ -61,40 +58,36 @@ struct bus_type;
  * struct dod_judge_ops - what owner/ asks of judge/
  *
  * Context: any but NMI. "Locked": with the physical lock of the mapping held; such slots do not
- * print. "Unlocked": with no lock of ours held; such slots may report. [start, last] are
- * physical addresses of a mapping's bytes.
+ * print. Else no lock of ours is held, and a slot may report. [start, last] are physical
+ * addresses of a mapping's bytes. Slots from @content_to_device to @content_watches are for
+ * mappings with a content, but for @content_watch.
  *
- * @map_single:	an address outside of the linear map is about to be mapped. Unlocked
- * @map_before:	a mapping is made: before it is in an index and its memory is poisoned. Ends it
- *		at its first bad byte, and returns false if there is one. Unlocked
- * @map_after:	all mappings of the call are in the index by physical address. Once for each.
- *		Unlocked
- * @is_own_data: is the driver's own data in a DMA_TO_DEVICE mapping? When it is made, and
- *		before a report. Any
- * @has_own_lines: does a cache line begin where the mapping does (rule 10)? When it is made.
- *		Unlocked
+ * @map_single:	an address outside of the linear map is about to be mapped
+ * @map_before:	a mapping is made, and not indexed yet. Ends it at its first bad byte, and returns
+ *		false if there is one
+ * @map_after:	all mappings of the call are in the index by physical address; once for each
+ * @is_own_data: is the driver's own data in a DMA_TO_DEVICE mapping? Any lock may be held
+ * @has_own_lines: does a cache line begin where the new mapping does (rule 10)?
  * @wires:	the highest address that a device's wires can carry, U64_MAX if that is not
  *		declared. When a device is new, or the parameter changes; devices_lock held
- * @content_begin: a mapping is made: what is to be known of its content? After @map_before,
- *		if that was true. Unlocked
+ * @see_bus:	a device of this bus maps memory for the first time; may be NULL
+ * @dmabuf_of_current: the number of the dma-buf that this task maps, 0 if it maps none
+ * @content_begin: what is to be known of the content? After @map_before, if that was true
  * @content_end: nothing is to be known of it any more. Locked
- * @content_to_device: the device owns [start, last] from now on, as a part of @range. For
- *		mappings with a content. @fresh: it owned none of it before; @shared: another
- *		mapping overlaps it; @writable: one to which its device may write. Locked
- * @content_to_cpu: [start, last] is about to be synced for the CPU, or with @unmap to be
- *		unmapped: what has changed is added to @found. For mappings with a content.
- *		Locked
+ * @content_to_device: the device owns [start, last] from now on, as a part of @range. @fresh: it
+ *		owned none of it before; @shared: another mapping overlaps it; @writable: one to
+ *		which its device may write. Locked
+ * @content_to_cpu: [start, last] is about to be synced for the CPU, or with @unmap unmapped:
+ *		what has changed is added to @found. Locked
  * @content_overlap: a device owns [start, last] through another mapping from now on, and
- *		may write it if @writable. For mappings with a content. Locked
- * @content_written: the CPU has written [start, last], and the guard has seen it. For
- *		mappings with a content. Locked
+ *		may write it if @writable. Locked
+ * @content_written: the CPU has written [start, last], and the guard has seen it. Locked
  * @content_watch: [start, last] was synced for the CPU, and is not poisoned any more:
  *		remember the CPU's writes there? Locked
  * @content_watches: which of [start, last] is watched so? Narrows it to that, and returns
- *		whether there is any. For mappings with a content. Locked
- * @content_report: report what the locked slots have found. @at is the return address of
- *		the call. Unlocked
- * @content_invalidate_all: content may have changed unseen. Any, also NMI
+ *		whether there is any. Locked
+ * @content_report: report what the locked slots have found; @at: return address of the call
+ * @content_invalidate_all: content may have changed unseen. Also in NMI; any lock may be held
  * @content_start: get ready for so many mappings; -ENOMEM if that fails. Process
  * @content_stop: no mapping has a content any more: free all. Process
  * @edge_is_known: is there a copy of the rest of the mapping's first line, or with @after its
@@ -103,12 +96,9 @@ struct bus_type;
  *		Locked
  * @edge_drop:	it does not any more. Locked
  * @edges_forget: others may write to [start, last] from now on, and that is no fault. Locked
- * @write_lost:	a CPU write never reaches the device; @how, and @at by which call. Unlocked
- * @memory_freed: memory that a device owns was freed unseen; @found says when that was
- *		found. Unlocked
- * @memory_reused: @m maps memory that a driver has left mapped as @leak. Unlocked
- * @see_bus:	a device of this bus maps memory for the first time; may be NULL. Unlocked
- * @dmabuf_of_current: the number of the dma-buf that this task maps, 0 if it maps none. Any
+ * @write_lost:	a CPU write never reaches the device; @how, and @at by which call
+ * @memory_freed: memory that a device owns was freed unseen; @found says when that was found
+ * @memory_reused: @m maps memory that a driver has left mapped as @leak
  */
 struct dod_judge_ops {
 	void (*map_single)(const struct dod_mapping *m, const void *addr);
@@ -117,23 +107,24 @@ struct dod_judge_ops {
 	bool (*is_own_data)(const struct dod_mapping *m);
 	bool (*has_own_lines)(const struct dod_call *call, const struct dod_mapping *m);
 	u64 (*wires)(const struct dod_device *d);
+	void (*see_bus)(const struct bus_type *bus);
+	u32 (*dmabuf_of_current)(void);
 
 	void (*content_begin)(const struct dod_call *call, struct dod_mapping *m);
 	void (*content_end)(struct dod_mapping *m);
 	void (*content_to_device)(struct dod_mapping *m, u64 start, u64 last,
 				  const struct dod_range *range, bool fresh, bool shared,
 				  bool writable);
-	void (*content_to_cpu)(const struct dod_call *call, struct dod_mapping *m,
-			       u64 start, u64 last, bool unmap,
-			       struct dod_content_result *found);
+	void (*content_to_cpu)(const struct dod_call *call, struct dod_mapping *m, u64 start,
+			       u64 last, bool unmap, struct dod_content_result *found);
 	void (*content_overlap)(struct dod_mapping *m, u64 start, u64 last, bool writable);
 	void (*content_written)(struct dod_mapping *m, u64 start, u64 last);
 	void (*content_watch)(const struct dod_call *call, struct dod_mapping *m, u64 start,
 			      u64 last);
 	bool (*content_watches)(const struct dod_mapping *m, u64 *start, u64 *last,
 				unsigned long *synced_by);
-	void (*content_report)(const struct dod_content_result *found,
-			       const struct dod_mapping *m, unsigned long at);
+	void (*content_report)(const struct dod_content_result *found, const struct dod_mapping *m,
+			       unsigned long at);
 	void (*content_invalidate_all)(void);
 	int (*content_start)(unsigned int reserve, unsigned int max);
 	void (*content_stop)(void);
@@ -149,11 +140,8 @@ struct dod_judge_ops {
 			     const char *found);
 	void (*memory_reused)(const struct dod_mapping *leak, const struct dod_range *range,
 			      const struct dod_mapping *m);
-	void (*see_bus)(const struct bus_type *bus);
-	u32 (*dmabuf_of_current)(void);
 };
 
-/* judge/judge.c has it. */
 extern const struct dod_judge_ops dod_judge_ops;
 
 #endif /* DOD_JUDGE_OPS_H */

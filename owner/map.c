@@ -76,14 +76,6 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 	return true;
 }
 
-/* Is some of its first or last line outside of it? */
-static bool ends_in_line(const struct dod_mapping *m)
-{
-	return has_whole_lines(m) &&
-	       (dod_line_of(m, m->start) != m->start ||
-		dod_line_of(m, m->last) + m->line - 1 != m->last);
-}
-
 /* Where the memory is, and which lines the device shares with the CPU. */
 static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phys, u64 size,
 		     u64 ram, bool bounced)
@@ -107,7 +99,8 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
-	m->edges = ends_in_line(m);
+	m->edges = has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
+					  dod_line_of(m, m->last) + m->line - 1 != m->last);
 	if (m->edges && m->line > READ_ONCE(dod_widest_line))
 		WRITE_ONCE(dod_widest_line, m->line);
 	/* What the checks found good is accessible. */
@@ -129,13 +122,19 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 		m->kinds |= m->dir == DMA_TO_DEVICE ? DOD_KIND_SENT_CONTENT : DOD_KIND_CONTENT;
 }
 
-static void add_to_call(struct dod_call *call, struct dod_mapping *m)
+/* A map call reports what the driver has configured; written only where it changed. */
+static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 {
-	if (call->leader)
-		call->tail->next = m;
-	else
-		call->leader = m;
-	call->tail = m;
+	u64 mask = dma_get_mask(dev);
+
+	if (d->mask != mask)
+		WRITE_ONCE(d->mask, mask);
+	if (d->bus_limit != dev->bus_dma_limit)
+		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
+	if (d->coherent != dev_is_dma_coherent(dev))
+		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
+	if (d->highest < dma_last)
+		WRITE_ONCE(d->highest, dma_last);
 }
 
 /* From now on look-ups by physical address find it, and the device may own it. */
@@ -196,9 +195,13 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 		return;
 	}
 	describe(call, m, phys, size, ram, bounced);
-	dod_device_note_config(device, call->dev, dod_dma_last(m));
+	note_config(device, call->dev, dod_dma_last(m));
 	classify(call, m);
-	add_to_call(call, m);
+	if (call->leader)
+		call->tail->next = m;
+	else
+		call->leader = m;
+	call->tail = m;
 	if (!m->not_ram)
 		index_memory(call, m);
 }
@@ -219,10 +222,7 @@ void dod_owner_map_end(struct dod_call *call)
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);
-	for (m = leader->next; m; m = m->next) {
-		dod_count(DOD_C_MAPS);
+	for (m = leader->next; m; m = m->next)
 		dod_index_dma(m);
-	}
-	dod_count(DOD_C_MAPS);
 	dod_index_dma(leader);
 }

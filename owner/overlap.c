@@ -46,6 +46,15 @@ static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u6
 	}
 }
 
+/* The device of @by owns [start, last] of @m, too. */
+static void tell(struct dod_mapping *m, const struct dod_mapping *by, u64 start, u64 last)
+{
+	if (unlikely(m->pending))
+		drop_pending(m, start, last);
+	if (m->content)
+		dod_judge_ops.content_overlap(m, start, last, by->dir != DMA_TO_DEVICE);
+}
+
 /*
  * The device of @m owns [start, last] from now on: tells the other mappings of a tree that
  * overlap it. Returns whether there is one, and in *writable whether a device may write it.
@@ -71,14 +80,9 @@ static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 star
 		concerned |= DOD_KIND_SENT_CONTENT;
 		drop_stale(tree, m, start, last);
 	}
-	for_each_in_tree_of(other, tree, start, last, concerned) {
-		if (other == m)
-			continue;
-		if (unlikely(other->pending))
-			drop_pending(other, start, last);
-		if (other->content)
-			dod_judge_ops.content_overlap(other, start, last, m->dir != DMA_TO_DEVICE);
-	}
+	for_each_in_tree_of(other, tree, start, last, concerned)
+		if (other != m)
+			tell(other, m, start, last);
 	/* Only a mapping whose device reads needs to know. */
 	*writable |= m->dir == DMA_TO_DEVICE &&
 		     dod_kind_first(tree, start, last, DOD_KIND_WRITABLE);
@@ -137,11 +141,11 @@ static bool others_write(struct index_tree *shard, const struct dod_mapping *m, 
 	return found;
 }
 
-static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after, u64 start,
-		      u64 last)
+static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after)
 {
-	u64 nr;
+	u64 start, last, nr;
 
+	line_edge(m, after, &start, &last);
 	if (start > last)
 		return;
 	if (!device_writes_line(m, after)) {
@@ -162,42 +166,19 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 }
 
 /*
- * Reading a line that a device writes brings it into the cache. That is harmless where the
- * CPU may do so by itself: there the kernel invalidates such lines at a sync for the CPU.
+ * See copy_edges(). Reading a line that a device writes brings it into the cache. That is
+ * harmless where the CPU may do so by itself: there the kernel invalidates such lines at a
+ * sync for the CPU.
  */
-static bool may_read_lines(const struct dod_mapping *m)
-{
-	return m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU);
-}
-
-/* See dod_copy_edges(). */
 void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
 {
-	u64 start, last;
-
 	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
-	    !dod_poison_ops.poison_line_edge || !may_read_lines(m) ||
+	    !dod_poison_ops.poison_line_edge ||
+	    !(m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU)) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
-	head_edge(m, &start, &last);
-	copy_edge(shard, m, false, start, last);
-	tail_edge(m, &start, &last);
-	copy_edge(shard, m, true, start, last);
-}
-
-/* [from, to] is in both: each tells the other. */
-static void overlap_pair(struct dod_mapping *m, struct dod_mapping *spanning, u64 from, u64 to)
-{
-	set_shared(m);
-	set_shared(spanning);
-	if (unlikely(m->pending))
-		drop_pending(m, from, to);
-	if (unlikely(spanning->pending))
-		drop_pending(spanning, from, to);
-	if (m->content)
-		dod_judge_ops.content_overlap(m, from, to, spanning->dir != DMA_TO_DEVICE);
-	if (spanning->content)
-		dod_judge_ops.content_overlap(spanning, m->start, m->last, m->dir != DMA_TO_DEVICE);
+	copy_edge(shard, m, false);
+	copy_edge(shard, m, true);
 }
 
 /* No walk: each spanning mapping is compared with each one of the shard. */
@@ -212,8 +193,16 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 
 		if (s->dir != DMA_TO_DEVICE)
 			forget_edges(shard, from, to);
-		for_each_in_tree(m, shard, from, to)
-			overlap_pair(m, s, from, to);
+		for_each_in_tree(m, shard, from, to) {
+			set_shared(m);
+			set_shared(s);
+			tell(m, s, from, to);
+			if (unlikely(s->pending))
+				drop_pending(s, from, to);
+			if (s->content)
+				dod_judge_ops.content_overlap(s, m->start, m->last,
+							      m->dir != DMA_TO_DEVICE);
+		}
 	}
 	dod_unlock(&spanning->lock);
 }

@@ -182,14 +182,12 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 	return m->spanning;
 }
 
-/* === Start and stop ======================================================= */
-
 static void free_all(void)
 {
 	dod_device_stop();
-	dod_pending_stop();
+	dod_pool_destroy(&dod_pending_pool);
 	dod_judge_ops.content_stop();
-	dod_ranges_stop();
+	dod_pool_destroy(&dod_range_pool);
 	dod_record_stop();
 	dod_index_stop();
 }
@@ -212,10 +210,10 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 	atomic_set(&dod_nr_leaked, 0);
 	err = dod_index_start() ?:
 	      dod_record_start(reserve, max) ?:
-	      dod_ranges_start(reserve / 8 + 64, max) ?:
+	      dod_pool_init(&dod_range_pool, sizeof(struct dod_range), reserve / 8 + 64, max) ?:
 	      dod_device_start() ?:
 	      dod_judge_ops.content_start(reserve / 2 + 64, max) ?:
-	      dod_pending_start(reserve / 8 + 64, max);
+	      dod_pool_init(&dod_pending_pool, sizeof(struct dod_pending), reserve / 8 + 64, max);
 	if (err)
 		free_all();
 	return err;
@@ -232,8 +230,7 @@ void dod_owner_stop(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < NR_SHARDS; i++)
-		dod_end_tree(&dod_by_dma->shard[i]);
-	dod_end_tree(&dod_by_dma->spanning);
+	for (i = 0; i <= NR_SHARDS; i++)
+		dod_end_tree(nth_tree(dod_by_dma, i));
 	free_all();
 }

@@ -68,6 +68,8 @@ bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver);
+void dod_pending_put(struct dod_pending *p);
+bool dod_pending_any(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum);
 

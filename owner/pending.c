@@ -7,12 +7,12 @@
  */
 #include "internal.h"
 
-static struct dod_pool pending_pool;
+struct dod_pool dod_pending_pool;
 static atomic_t nr_pending;
 
 static struct dod_pending *new_pending(void)
 {
-	struct dod_pending *p = dod_pool_get(&pending_pool);
+	struct dod_pending *p = dod_pool_get(&dod_pending_pool);
 
 	if (!p) {
 		dod_count(DOD_C_PENDING_POOL_EMPTY);
@@ -22,14 +22,7 @@ static struct dod_pending *new_pending(void)
 	return p;
 }
 
-/**
- * dod_pending_get() - a record of a write
- * @write: the write, the first one of the range
- *
- * Context: any but NMI; raw locks may be held.
- *
- * Return: the record, of no range yet; NULL if there is none, which is counted.
- */
+/* A record of the first write of a range; NULL if there is none, which is counted. */
 struct dod_pending *dod_pending_get(const struct dod_write *write)
 {
 	struct dod_pending *p = new_pending();
@@ -45,14 +38,7 @@ struct dod_pending *dod_pending_get(const struct dod_write *write)
 	return p;
 }
 
-/**
- * dod_pending_copy() - the same write once more, for a part of its range
- * @p: the record
- *
- * Context: as dod_pending_get().
- *
- * Return: as dod_pending_get().
- */
+/* The same write once more, for a part of its range. */
 struct dod_pending *dod_pending_copy(const struct dod_pending *p)
 {
 	struct dod_pending *copy = new_pending();
@@ -65,13 +51,11 @@ struct dod_pending *dod_pending_copy(const struct dod_pending *p)
 /**
  * dod_pending_put() - a record is not needed any more
  * @p: the record
- *
- * Context: as dod_pending_get().
  */
 void dod_pending_put(struct dod_pending *p)
 {
 	atomic_dec(&nr_pending);
-	dod_pool_put(&pending_pool, p);
+	dod_pool_put(&dod_pending_pool, p);
 }
 
 /**
@@ -109,9 +93,7 @@ static u8 bytes_of(u64 start, u64 last)
  * The same writer writes [start, last], too. One record holds both if they are one piece or
  * the same bytes of each granule. Of a loop only one write in each granule traps: whether
  * it wrote the other bytes is not known, and a sync may leave them out. The range may have
- * become smaller since.
- *
- * Returns whether @p holds both now.
+ * become smaller since. Returns whether @p holds both now.
  */
 bool dod_pending_join(struct dod_pending *p, u64 start, u64 last)
 {
@@ -131,14 +113,4 @@ bool dod_pending_join(struct dod_pending *p, u64 start, u64 last)
 	p->wrote_last = max(end, last);
 	p->wrote_bytes = bytes;
 	return true;
-}
-
-int dod_pending_start(unsigned int reserve, unsigned int max)
-{
-	return dod_pool_init(&pending_pool, sizeof(struct dod_pending), reserve, max);
-}
-
-void dod_pending_stop(void)
-{
-	dod_pool_destroy(&pending_pool);
 }

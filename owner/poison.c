@@ -11,8 +11,6 @@
 u16 dod_widest_line;
 atomic_t dod_spanning_changes;
 
-/* === One mapping ========================================================== */
-
 /* Poisons what its ranges have of [start, last]. */
 void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -24,9 +22,8 @@ void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 		u64 from = max(r->start, start);
 
 		/* Two ranges that meet inside a granule have all of it together. */
-		while ((next = dod_range_next(r, start, last)) &&
-		       next->start == r->last + 1 && next->dir == r->dir &&
-		       next->state == r->state)
+		while ((next = dod_range_next(r, start, last)) && next->start == r->last + 1 &&
+		       next->dir == r->dir && next->state == r->state)
 			r = next;
 		if (r->state != DOD_PENDING)
 			dod_poison_ops.poison(m, from, min(r->last, last),
@@ -40,16 +37,16 @@ void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
  */
 static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
 {
+	unsigned int after;
 	u64 from, to;
 
 	if (!has_edges(m) || !dod_poison_ops.poison_line_edge)
 		return;
-	head_edge(m, &from, &to);
-	if (from <= to && from <= last && to >= start && device_writes_line(m, false))
-		dod_poison_ops.poison_line_edge(m, from, to);
-	tail_edge(m, &from, &to);
-	if (from <= to && from <= last && to >= start && device_writes_line(m, true))
-		dod_poison_ops.poison_line_edge(m, from, to);
+	for (after = 0; after < 2; after++) {
+		line_edge(m, after, &from, &to);
+		if (from <= to && from <= last && to >= start && device_writes_line(m, after))
+			dod_poison_ops.poison_line_edge(m, from, to);
+	}
 }
 
 static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
@@ -66,10 +63,10 @@ void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 
 	if (!has_edges(m))
 		return;
-	head_edge(m, &from, &to);
+	line_edge(m, false, &from, &to);
 	if (*start < from + m->line)
 		*start = from;
-	tail_edge(m, &from, &to);
+	line_edge(m, true, &from, &to);
 	if (*last + m->line > to)
 		*last = to;
 }
@@ -84,8 +81,6 @@ void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
 	last = round_up(last + 1, GRANULE) - 1;
 	poison_mapping(m, start, last);
 }
-
-/* === All mappings of a region ============================================= */
 
 /* Poisons the granules of [start, last], which lies in one region and was cleared. */
 void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
@@ -144,8 +139,6 @@ void dod_owner_repoison(u64 phys)
 	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
-/* === Spanning mappings ==================================================== */
-
 /*
  * A spanning mapping changes in two steps: first its ranges, between dod_spanning_begin()
  * and dod_spanning_end(), then the shadow of each region, without the lock of the mapping.
@@ -189,8 +182,6 @@ void dod_spanning_end(u64 start, u64 last)
 	dod_overlap_spanning(start, last);
 }
 
-/* === The end ============================================================== */
-
 /*
  * Clears what the mappings of a tree own, and leaves them mapped. An unmap that comes
  * meanwhile waits for the lock, and finds its memory not poisoned.
@@ -221,17 +212,15 @@ static void unpoison_tree(struct index_tree *tree)
 /**
  * dod_owner_stop_guarding() - the CPU owns all memory: clear all poison
  *
- * To be called when the hooks do not make a device the owner any more; unmaps and syncs for
- * the CPU may go on. As nothing is poisoned meanwhile, the lock of the region is not needed.
- *
- * Context: process; look-ups may go on.
+ * To be called when the hooks do not make a device the owner any more; unmaps, syncs for the
+ * CPU and look-ups may go on. As nothing is poisoned meanwhile, the lock of the region is not
+ * needed.
  */
 void dod_owner_stop_guarding(void)
 {
-	unsigned int i;
+	unsigned int i = NR_SHARDS + 1;
 
-	unpoison_tree(&dod_by_phys->spanning);
-	for (i = 0; i < NR_SHARDS; i++)
-		unpoison_tree(&dod_by_phys->shard[i]);
+	while (i--)
+		unpoison_tree(nth_tree(dod_by_phys, i));
 	wait_unwatched(0, U64_MAX);
 }

@@ -15,7 +15,7 @@
 INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 		     static __maybe_unused, range_tree)
 
-static struct dod_pool range_pool;
+struct dod_pool dod_range_pool;
 
 struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -34,7 +34,7 @@ static struct dod_range *range_get(struct dod_mapping *m)
 	struct dod_range *r = &m->first;
 
 	if (m->first_used) {
-		r = dod_pool_get(&range_pool);
+		r = dod_pool_get(&dod_range_pool);
 		if (!r)
 			dod_count(DOD_C_RANGES_EXHAUSTED);
 	}
@@ -49,24 +49,13 @@ void dod_range_put(struct dod_mapping *m, struct dod_range *r)
 	else if (r == &m->first)
 		m->first_used = false;
 	else
-		dod_pool_put(&range_pool, r);
+		dod_pool_put(&dod_range_pool, r);
 }
 
 void dod_range_remove(struct dod_mapping *m, struct dod_range *r)
 {
 	range_tree_remove(r, &m->ranges);
 	dod_range_put(m, r);
-}
-
-/* For the second half of a range that is split. */
-static struct dod_range *range_like(struct dod_mapping *m, struct dod_range *r)
-{
-	struct dod_pending *p;
-
-	if (r->state != DOD_PENDING)
-		return range_get(m);
-	p = dod_pending_copy(pending_of(r));
-	return p ? &p->range : NULL;
 }
 
 void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -93,11 +82,17 @@ void dod_range_resize(struct dod_range *r, u64 start, u64 last)
 static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
 {
 	struct dod_range *right;
+	struct dod_pending *p;
 	u64 last = r->last;
 
 	if (at <= r->start || at > last)
 		return r;
-	right = range_like(m, r);
+	if (r->state == DOD_PENDING) {
+		p = dod_pending_copy(pending_of(r));
+		right = p ? &p->range : NULL;
+	} else {
+		right = range_get(m);
+	}
 	if (!right)
 		return r;
 	dod_range_resize(r, r->start, at - 1);
@@ -224,24 +219,18 @@ static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u6
 		       u64 *first, u64 *last, enum keep keep)
 {
 	bool headroom = is_headroom(m, r, start, keep);
-	struct dod_range *right = NULL;
 	u64 r_last = r->last;
+	struct dod_range *right = range_from(m, r, to + 1);
 
 	dod_range_resize(r, r->start, start - 1);
-	if (r_last > to)
-		right = range_like(m, r);
-	if (right) {
-		dod_range_add(m, right, to + 1, r_last, r->dir, r->state);
-		right->rest_synced = r->rest_synced;
-	}
-	if (r_last > to && (headroom || !right))
+	if (r_last > to && (headroom || right == r))
 		*last = r_last;
 	if (!headroom)
 		return;
 	*first = r->start;
-	dod_range_remove(m, r);
-	if (right)
+	if (right != r)
 		finish_range(m, right);
+	dod_range_remove(m, r);
 }
 
 /* The same for a range that begins at @to or before, and ends after it. */
@@ -424,14 +413,4 @@ bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		start = next;
 	}
 	return is_poisoned;
-}
-
-int dod_ranges_start(unsigned int reserve, unsigned int max)
-{
-	return dod_pool_init(&range_pool, sizeof(struct dod_range), reserve, max);
-}
-
-void dod_ranges_stop(void)
-{
-	dod_pool_destroy(&range_pool);
 }

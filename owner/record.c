@@ -72,10 +72,8 @@ bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 		for (i = 0; i < NR_ENDED; i++) {
 			struct dod_mapping *m = h->ring[i];
 
-			if (!m || (p->dev && m->dev != p->dev) ||
-			    dod_distance(m, p) > p->near)
-				continue;
-			if (found && m->ended < copy->ended)
+			if (!m || (p->dev && m->dev != p->dev) || dod_distance(m, p) > p->near ||
+			    (found && m->ended < copy->ended))
 				continue;
 			*copy = *m;
 			found = true;

@@ -24,8 +24,6 @@ static long pool_records(void)
 	return atomic_long_read(&dod_mapping_pool.total);
 }
 
-/* === mappings ============================================================= */
-
 struct cursor {
 	loff_t pos;
 	unsigned int shard, skip;
@@ -70,9 +68,9 @@ static const char *owner_name(const struct cursor *c)
 	return c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
 }
 
-static u64 us_ago(u64 now, u64 when)
+static u64 us_ago(u64 when)
 {
-	return div_u64(dod_ago(now, when), NSEC_PER_USEC);
+	return div_u64(dod_ago(local_clock(), when), NSEC_PER_USEC);
 }
 
 static int mappings_show(struct seq_file *seq, void *v)
@@ -88,17 +86,15 @@ static int mappings_show(struct seq_file *seq, void *v)
 		[DOD_TRAP_NONE] = "none",
 	};
 	const struct cursor *c = v;
-	u64 now = local_clock();
 
 	if (v == SEQ_START_TOKEN) {
 		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us pending pending_us mapped_by\n");
 		return 0;
 	}
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %llu %llu %pS\n",
-		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
-		   owner_name(c), dod_size(&c->m), c->m.start, c->m.dma_addr,
-		   traps[c->m.trap], us_ago(now, c->m.map.when), c->sum.pending,
-		   c->sum.pending ? us_ago(now, c->sum.since) : 0,
+		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir], owner_name(c),
+		   dod_size(&c->m), c->m.start, c->m.dma_addr, traps[c->m.trap],
+		   us_ago(c->m.map.when), c->sum.pending, c->sum.pending ? us_ago(c->sum.since) : 0,
 		   (void *)dod_report_map_frame(&c->m));
 	return 0;
 }
@@ -122,8 +118,6 @@ static const struct file_operations mappings_fops = {
 	.release = seq_release_private,
 };
 
-/* === devices ============================================================== */
-
 static int devices_show(struct seq_file *seq, void *v)
 {
 	struct dod_device d;
@@ -139,9 +133,7 @@ static int devices_show(struct seq_file *seq, void *v)
 DEFINE_SHOW_ATTRIBUTE(devices);
 
 /**
- * dod_owner_show_start() - add what debugfs shows of owner/
- *
- * After dod_debugfs_start().
+ * dod_owner_show_start() - add what debugfs shows of owner/; after dod_debugfs_start()
  */
 void dod_owner_show_start(void)
 {

@@ -138,16 +138,14 @@ bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
 	dod_stale_begin(m);
 	for_each_range_safe(r, next, m, m->start, m->last) {
 		u64 start = r->start, last = r->last;
+		bool was_pending = r->state == DOD_PENDING;
 
-		if (r->state == DOD_PENDING || r->dir == DMA_TO_DEVICE) {
-			bool is_poisoned = r->state != DOD_PENDING;
-
+		if (was_pending || r->dir == DMA_TO_DEVICE)
 			dod_range_remove(m, r);
-			if (!is_poisoned)
-				continue;
-		} else {
+		else
 			r->state = DOD_STALE;
-		}
+		if (was_pending)
+			continue;
 		dod_add_edges(m, &start, &last);
 		repoison(shard, start, last);
 	}

@@ -119,26 +119,18 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 	return found;
 }
 
-static bool has_dma(struct index_tree *tree, const struct device *dev, u64 dma_addr)
-{
-	struct dod_mapping *m;
-
-	for_each_dma(m, tree, dma_addr, dma_addr)
-		if (m->dev == dev)
-			return true;
-	return false;
-}
-
 /* Memory that must not be touched is known by its DMA address alone. */
 static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 {
 	struct index_tree *tree;
+	struct dod_mapping *m;
 	struct dod_walk w;
 	bool known = false;
 
 	dod_walk_lock(&w, dod_by_dma, dma_shard(dev, dma_addr));
 	dod_for_each_tree(tree, &w)
-		known = known || has_dma(tree, dev, dma_addr);
+		for_each_dma(m, tree, dma_addr, dma_addr)
+			known |= m->dev == dev;
 	dod_walk_unlock(&w);
 	return known;
 }
@@ -335,7 +327,8 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, s);
-	dod_report_unwritten(call, &unwritten);
+	if (unlikely(unwritten.m))
+		dod_report_list(call, &unwritten);
 }
 
 /* The device owns all that is linked in a range of DMA addresses, as it was linked. */

@@ -73,12 +73,6 @@ static void end_spanning_ranges(struct dod_mapping *m)
 	atomic_dec(&dod_spanning_changes);
 }
 
-static void forget_leaked(struct dod_mapping *m)
-{
-	if (unlikely(m->leaked))
-		atomic_dec(&dod_nr_leaked);
-}
-
 /*
  * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it. In *freed is
  * what its device owned of memory that was freed unseen; it is empty if there is none.
@@ -105,7 +99,8 @@ bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 	if (m->spanning)
 		dod_spanning_begin();
 	dod_judge_ops.content_end(m);
-	forget_leaked(m);
+	if (unlikely(m->leaked))
+		atomic_dec(&dod_nr_leaked);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
 		if (dod_stale_keep(tree, m)) {
@@ -176,13 +171,6 @@ void dod_end_tree(struct index_tree *tree)
 
 /* === What is found at the end ============================================= */
 
-/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
-static bool unmap_discards(const struct dod_call *call, const struct dod_mapping *m)
-{
-	return call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
-	       !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
-}
-
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_content_result result DOD_UNINITIALIZED;
@@ -195,7 +183,9 @@ static void check_content(const struct dod_call *call, struct dod_mapping *m)
 		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, &result);
 	if (m->pending) {
 		dod_result_add_lost(&result, m, m->start, m->last, true);
-		if (unmap_discards(call, m))
+		/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
+		if (call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
+		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 			dod_result_add_lost(&result, m, m->start, m->last, false);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
@@ -332,7 +322,8 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 	for (m = leader; m; m = m->next)
 		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
 			check_content(call, m);
-	dod_report_unwritten(call, &unwritten);
+	if (unlikely(unwritten.m))
+		dod_report_list(call, &unwritten);
 	end_group(leader, call);
 }
 

@@ -342,20 +342,6 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
 
 /* === Known exceptions ===================================================== */
 
-/* The mapping of a byte that @copy is a copy of. The tree is locked. */
-static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
-				       const struct dod_mapping *copy)
-{
-	struct dod_mapping *m;
-
-	for_each_in_tree(m, tree, phys, phys)
-		if (m->dev == copy->dev && m->start == copy->start &&
-		    m->last == copy->last && m->dir == copy->dir &&
-		    m->trap != DOD_TRAP_NONE)
-			break;
-	return m;
-}
-
 /**
  * dod_owner_excuse() - was a driver's own data written to?
  * @phys: a byte that was
@@ -374,7 +360,10 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 	if (likely(!dod_judge_ops.is_own_data(copy)))
 		return false;
 	dod_lock_irqsave(&tree->lock, flags);
-	m = find_copied(tree, phys, copy);
+	for_each_in_tree(m, tree, phys, phys)
+		if (m->dev == copy->dev && m->start == copy->start && m->last == copy->last &&
+		    m->dir == copy->dir && m->trap != DOD_TRAP_NONE)
+			break;
 	if (m) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		dod_judge_ops.content_end(m);
