@@ -13,7 +13,6 @@
 #include "map.c"
 #include "overlap.c"
 #include "owner.c"
-#include "pending.c"
 #include "poison.c"
 #include "ranges.c"
 #include "record.c"

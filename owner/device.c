@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The devices that ever mapped memory: their names, their drivers' names and what the
- * drivers have configured. An entry stays until the module is unloaded.
- *
- * devices_lock nests nothing but the pool's lock. Look-ups need RCU only.
+ * drivers have configured. An entry stays until the module is unloaded. devices_lock nests
+ * nothing but the pool's lock. Look-ups need RCU only.
  */
 #include "internal.h"
 

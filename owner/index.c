@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The two indexes of mappings: by physical address, which also knows which kinds of
- * mappings a subtree has, and by DMA address.
- *
- * Each tree has a lock of its own. Functions that change a tree and take one need its
- * lock, unless they say otherwise.
+ * mappings a subtree has, and by DMA address. Each tree has a lock of its own. Functions
+ * that change a tree and take one need its lock, unless they say otherwise.
  */
 #include "internal.h"
 

@@ -88,6 +88,22 @@ static inline struct index_tree *phys_shard(u64 phys)
 	return &dod_by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
 }
 
+/* Calls @fn for the part of [start, last] in each region, with the lock of its shard held. */
+static __always_inline void in_each_region(u64 start, u64 last,
+					   void (*fn)(struct index_tree *shard, u64 from, u64 to))
+{
+	u64 from, to;
+
+	for_each_region(from, to, start, last) {
+		struct index_tree *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		fn(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
 /* The tree by physical address that a mapping is in, and so its physical lock. */
 static inline struct index_tree *tree_of(const struct dod_mapping *m)
 {
@@ -160,15 +176,9 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 	for ((m) = dod_dma_first(tree, start, last); (m);		\
 	     (m) = dod_dma_next(m, start, last))
 
-/**
- * struct dod_walk - a look-up in the tree of a shard and in that of spanning mappings
- *
- * @shard:	the tree of the shard, locked
- * @spanning:	that of spanning mappings, locked; NULL if it is empty
- * @flags:	of interrupts, as dod_walk_lock() found them
- */
+/* A look-up in the tree of a shard and in that of spanning mappings, NULL if it is empty. */
 struct dod_walk {
-	struct index_tree *shard, *spanning;
+	struct index_tree *shard, *spanning;	/* locked */
 	unsigned long flags;
 };
 
@@ -229,7 +239,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
 
 /* ranges.c */
-extern struct dod_pool dod_range_pool;
+extern struct dod_pool dod_range_pool, dod_pending_pool;
 
 /* What a change to the CPU leaves alone, as bits, and what else it does. */
 enum keep {
@@ -256,6 +266,9 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 	return container_of(r, struct dod_pending, range);
 }
 
+__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
+__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
+__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
 __owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -397,28 +410,15 @@ __owner int dod_device_start(void);
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
 
-/* pending.c */
-extern struct dod_pool dod_pending_pool;
-
-__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
-__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
-__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
-__owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
 
 /* result.c */
 
-/**
- * struct dod_unwritten - what the device did not write of a list
- *
- * @m:		a copy of the first entry of which it wrote nothing, NULL if there is none
- * @from:	where what it could have written of that begins
- * @bytes:	in all
- * @touched:	it wrote to another entry: a short answer fills some of a list
- */
+/* What the device did not write of a list. */
 struct dod_unwritten {
-	struct dod_mapping *m;
-	u64 from, bytes;
-	bool touched;
+	struct dod_mapping *m;	/* a copy of the first entry of which it wrote nothing, or NULL */
+	u64 from;		/* where what it could have written of that begins */
+	u64 bytes;		/* in all */
+	bool touched;		/* it wrote to another entry: a short answer fills some of a list */
 };
 
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
@@ -444,26 +444,19 @@ static inline bool result_any(const struct dod_content_result *result)
 
 /* owner.c */
 
-/**
- * struct dod_transition - what an event does to a range of a mapping
- *
- * @for_cpu:	a sync for the CPU: idle with DMA_TO_DEVICE of what the device may write
- * @for_device:	a sync for the device: idle with DMA_FROM_DEVICE of what it only reads
- * @to_device:	the device owns the range then; else the CPU does
- * @stamp_sync:	note who calls as the last sync_for_device
- * @bounced_only: only for mappings that may be bounced
- * @compare:	compare the content, and look for lost writes and for freed memory
- * @watch_writes: a write of the CPU must be synced from now on (rule 9)
- * @untrap:	for all of the mapping, whose accesses do not trap any more
- * @count_unmatched: count the calls, in @counter, and those for no mapping
- * @counter:	see @count_unmatched
- * @keep:	what stays as it is where the CPU owns the range then, unless @for_cpu
- */
+/* What an event does to a range of a mapping. */
 struct dod_transition {
-	bool for_cpu, for_device, to_device, stamp_sync, bounced_only, compare, watch_writes;
-	bool untrap, count_unmatched;
+	bool for_cpu;		/* a sync: idle with DMA_TO_DEVICE of what the device may write */
+	bool for_device;	/* a sync: idle with DMA_FROM_DEVICE of what it only reads */
+	bool to_device;		/* the device owns the range then; else the CPU does */
+	bool stamp_sync;	/* note who calls as the last sync_for_device */
+	bool bounced_only;	/* only for mappings that may be bounced */
+	bool compare;		/* the content, and look for lost writes and for freed memory */
+	bool watch_writes;	/* a write of the CPU must be synced from now on (rule 9) */
+	bool untrap;		/* all of the mapping: accesses do not trap any more */
+	bool count_unmatched;	/* count the calls, in @counter, and those for no mapping */
 	enum dod_counter counter;
-	enum keep keep;
+	enum keep keep;		/* what stays as it is where the CPU owns it, unless @for_cpu */
 };
 
 extern const struct dod_transition dod_transitions[];

@@ -6,20 +6,12 @@
 #include "../dma_owner_debug.h"
 #include "../report/report.h"
 
-/**
- * struct dod_edge_change - what changed next to a buffer, in its first or last line
- *
- * @after:	it follows the buffer
- * @nr:		how many bytes changed
- * @first:	physical address of the first of them
- * @last:	and of the last
- * @bytes:	what the first of them were, and are
- */
+/* What changed next to a buffer, in its first or last line. */
 struct dod_edge_change {
-	bool after;
-	unsigned int nr;
-	u64 first, last;
-	struct dod_change bytes;
+	bool after;			/* it follows the buffer */
+	unsigned int nr;		/* how many bytes changed */
+	u64 first, last;		/* physical addresses of the first and the last of them */
+	struct dod_change bytes;	/* what the first of them were, and are */
 };
 
 /**
@@ -57,10 +49,9 @@ struct bus_type;
 /**
  * struct dod_judge_ops - what owner/ asks of judge/
  *
- * Context: any but NMI. "Locked": with the physical lock of the mapping held; such slots do not
- * print. Else no lock of ours is held, and a slot may report. [start, last] are physical
- * addresses of a mapping's bytes. Slots from @content_to_device to @content_watches are for
- * mappings with a content, but for @content_watch.
+ * Context: any but NMI. From @content_end to @edges_forget, the physical lock of the mapping is
+ * held, and nothing is printed. Elsewhere no lock of ours is held, unless it says so. [start,
+ * last] are physical addresses of a mapping's bytes.
  *
  * @map_single:	an address outside of the linear map is about to be mapped
  * @map_before:	a mapping is made, and not indexed yet. Ends it at its first bad byte, and returns
@@ -73,29 +64,26 @@ struct bus_type;
  * @see_bus:	a device of this bus maps memory for the first time; may be NULL
  * @dmabuf_of_current: the number of the dma-buf that this task maps, 0 if it maps none
  * @content_begin: what is to be known of the content? After @map_before, if that was true
- * @content_end: nothing is to be known of it any more. Locked
+ * @content_end: nothing is to be known of it any more
  * @content_to_device: the device owns [start, last] from now on, as a part of @range. @fresh: it
  *		owned none of it before; @shared: another mapping overlaps it; @writable: one to
- *		which its device may write. Locked
+ *		which its device may write. Only for mappings with a content
  * @content_to_cpu: [start, last] is about to be synced for the CPU, or with @unmap unmapped:
- *		what has changed is added to @found. Locked
+ *		what has changed is added to @found. Only for mappings with a content
  * @content_overlap: a device owns [start, last] through another mapping from now on, and
- *		may write it if @writable. Locked
- * @content_written: the CPU has written [start, last], and the guard has seen it. Locked
- * @content_watch: [start, last] was synced for the CPU, and is not poisoned any more:
- *		remember the CPU's writes there? Locked
+ *		may write it if @writable. Only for mappings with a content
+ * @content_written: the guard has seen the CPU write it. Only for mappings with a content
+ * @content_watch: [start, last] was synced for the CPU: remember the CPU's writes there?
  * @content_watches: which of [start, last] is watched so? Narrows it to that, and returns
- *		whether there is any. Locked
- * @content_report: report what the locked slots have found; @at: return address of the call
+ *		whether there is any. Only for mappings with a content
+ * @edge_is_known: is there a copy of the rest of the first line, or with @after of the last one?
+ * @edge_copy:	the device writes to that line from now on: copy [start, last], the rest of it
+ * @edge_drop:	it does not any more
+ * @edges_forget: others may write to [start, last] from now on, and that is no fault
+ * @content_report: report what was found under the lock; @at: return address of the call
  * @content_invalidate_all: content may have changed unseen. Also in NMI; any lock may be held
  * @content_start: get ready for so many mappings; -ENOMEM if that fails. Process
  * @content_stop: no mapping has a content any more: free all. Process
- * @edge_is_known: is there a copy of the rest of the mapping's first line, or with @after its
- *		last one? Locked
- * @edge_copy:	the device writes to that line from now on: copy [start, last], the rest of it.
- *		Locked
- * @edge_drop:	it does not any more. Locked
- * @edges_forget: others may write to [start, last] from now on, and that is no fault. Locked
  * @write_lost:	a CPU write never reaches the device; @how, and @at by which call
  * @memory_freed: memory that a device owns was freed unseen; @found says when that was found
  * @memory_reused: @m maps memory that a driver has left mapped as @leak
@@ -109,8 +97,8 @@ struct dod_judge_ops {
 	u64 (*wires)(const struct dod_device *d);
 	void (*see_bus)(const struct bus_type *bus);
 	u32 (*dmabuf_of_current)(void);
-
 	void (*content_begin)(const struct dod_call *call, struct dod_mapping *m);
+
 	void (*content_end)(struct dod_mapping *m);
 	void (*content_to_device)(struct dod_mapping *m, u64 start, u64 last,
 				  const struct dod_range *range, bool fresh, bool shared,
@@ -123,17 +111,16 @@ struct dod_judge_ops {
 			      u64 last);
 	bool (*content_watches)(const struct dod_mapping *m, u64 *start, u64 *last,
 				unsigned long *synced_by);
-	void (*content_report)(const struct dod_content_result *found, const struct dod_mapping *m,
-			       unsigned long at);
-	void (*content_invalidate_all)(void);
-	int (*content_start)(unsigned int reserve, unsigned int max);
-	void (*content_stop)(void);
-
 	bool (*edge_is_known)(const struct dod_mapping *m, bool after);
 	void (*edge_copy)(struct dod_mapping *m, bool after, u64 start, u64 last);
 	void (*edge_drop)(struct dod_mapping *m, bool after);
 	void (*edges_forget)(struct dod_mapping *m, u64 start, u64 last);
 
+	void (*content_report)(const struct dod_content_result *found, const struct dod_mapping *m,
+			       unsigned long at);
+	void (*content_invalidate_all)(void);
+	int (*content_start)(unsigned int reserve, unsigned int max);
+	void (*content_stop)(void);
 	void (*write_lost)(const struct dod_pending *p, const struct dod_mapping *m,
 			   enum dod_lost how, unsigned long at);
 	void (*memory_freed)(const struct dod_mapping *m, const struct dod_range *range,

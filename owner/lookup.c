@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Look-ups for a trap, a report, a check or a scan. They fill in copies, because the mapping
- * may end as soon as its lock is dropped.
- *
- * No lock is held at entry.
+ * may end as soon as its lock is dropped. No lock is held at entry.
  */
 #include "internal.h"
 
@@ -20,7 +18,7 @@ static bool forbids_all(const struct dod_range *r)
 /*
  * Copies a mapping of a tree that owns a byte, or to which the byte is stale, ended mappings
  * included; of several one that forbids the access whatever comes later. @found: there is one
- * in the other tree. Returns whether there is one. The tree is locked.
+ * in the other tree. The tree is locked.
  */
 static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,
 		       struct dod_mapping *copy, struct dod_range *range)
@@ -73,10 +71,7 @@ static struct dod_range *writes_beside(struct dod_mapping *m, u64 phys)
 	return NULL;
 }
 
-/*
- * Is a byte the rest of a cache line that a device writes, and whose? @copy and @range are
- * filled in then, and may be NULL. The lock of the shard is held.
- */
+/* Does a device write the rest of the line of a byte? @copy may be NULL. The shard is locked. */
 static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *copy,
 		      struct dod_range *range)
 {
@@ -163,13 +158,12 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_r
 /**
  * dod_owner_find_guardable() - does a device own a byte, and how many that follow it?
  * @start: the byte
- * @last: the last one of interest; the last one that the device owns, too, if it does
+ * @last: the last one of interest, and then that the device owns, too
  * @copy: filled in if there is one
  * @range: what the device owns around them; filled in with it
  *
- * For a guard that watches memory of its own choice. Not of memory that is or was mapped
- * several times: what the kernel does for one mapping, such as a copy to and from its bounce
- * buffer, is legal, and cannot be told from what is not.
+ * For a guard that watches memory of its own choice. Not where memory is or was mapped several
+ * times: what the kernel does for one mapping, such as a copy to its bounce buffer, is legal.
  *
  * Return: whether a device owns the byte, and it may be watched.
  */
@@ -344,8 +338,7 @@ static bool find_nearest(const struct dod_place *p, struct index_tree *first,
 /**
  * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
  * @phys: the byte
- * @near: as good if it ends or begins so many bytes away; the nearest wins, or
- *	  where none is live, the one that ended last
+ * @near: as good if it is so many bytes away; the nearest wins, then the one that ended last
  * @copy: filled in if there is one; copy->ended tells which
  *
  * Return: whether there is one.
@@ -363,8 +356,7 @@ bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
  * @dev: the device, identity only
  * @dma_addr: the address
  * @near: as for dod_owner_find_mapping()
- * @copy: filled in if there is one; copy->ended tells which. What the device owns
- *	  of it, and the last sync, may change meanwhile
+ * @copy: likewise; what the device owns of it, and the last sync, may change meanwhile
  *
  * Return: whether there is one.
  */
@@ -411,9 +403,7 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
  * @copy: filled in
  * @sum: the state of its bytes
  *
- * A mapping that begins or ends meanwhile may be visited or not.
- *
- * Return: false at the end.
+ * Return: false at the end. A mapping that begins or ends meanwhile may be visited or not.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum)
@@ -463,12 +453,9 @@ static bool is_suspect(const struct dod_mapping *m, const struct device_driver *
  * @binding: the device's, while it was probed
  * @driver: the driver, which is still there
  *
- * Others may have mapped memory for the device meanwhile: a mapping is the driver's if
- * this task has made it, or a function of the driver's module.
+ * In the task that has called probe(). Others may have mapped memory for the device meanwhile.
  *
- * Context: process, in the task that has called probe().
- *
- * Return: how many mappings there are, each of which is marked.
+ * Return: how many mappings are the driver's, each of which is marked.
  */
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver)

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Map calls (rule 1). One call may map several runs of memory: it makes a mapping of each,
- * and an unmap finds none of them before all are there.
- *
- * No lock is held at entry. The physical lock of the new mapping is taken last.
+ * and an unmap finds none of them before all are there. No lock is held at entry; the
+ * physical lock of the new mapping is taken last.
  */
 #include "internal.h"
 
-/*
- * An unmap finds a list by its first entry, so half a list must not be tracked. Nobody else
- * knows of these mappings yet.
- */
+/* An unmap finds a list by its first entry: half a list must not be tracked. It is ours yet. */
 static void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
@@ -62,10 +58,9 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
  * @addr: the address the driver passed
  * @size: bytes
  *
- * To be called at its entry: later only a page is known, which is a wrong one if the
- * address is outside of the linear map.
+ * At its entry: later only a page is known, a wrong one if the address is not linear.
  *
- * Return: whether it is such an address.
+ * Return: whether it is not.
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
@@ -174,8 +169,7 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
  * @phys: first byte
  * @size: bytes
  * @dma_addr: first byte as the device sees it
- * @ram: so many bytes of it are memory that may be touched; the rest, or if it is 0 all
- *	of it, is only to be known at the unmap
+ * @ram: so many bytes may be touched; the rest, or if it is 0 all, is only for the unmap
  * @bounced: the kernel may copy the memory to and from a bounce buffer
  *
  * Rule 1: the device owns the memory if call->to_device. dod_owner_map_end() must follow.

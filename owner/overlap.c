@@ -55,10 +55,7 @@ static void tell(struct dod_mapping *m, const struct dod_mapping *by, u64 start,
 		dod_judge_ops.content_overlap(m, start, last, by->dir != DMA_TO_DEVICE);
 }
 
-/*
- * The device of @m owns [start, last] from now on: tells the other mappings of a tree that
- * overlap it. Returns whether there is one, and in *writable whether a device may write it.
- */
+/* Tells the others of a tree. Returns whether there is one; *writable: a device may write it. */
 static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 start, u64 last,
 			bool *writable)
 {
@@ -210,14 +207,5 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 /* A device owns [start, last] of a spanning mapping from now on. No lock is held. */
 void dod_overlap_spanning(u64 start, u64 last)
 {
-	u64 from, to;
-
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		overlap_region(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(start, last, overlap_region);
 }

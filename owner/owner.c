@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What each event of the DMA API changes: the table of transitions, and one change of the
- * owner of a range. The rules are those of Documentation/design.rst.
- *
- * The caller holds the physical lock of the mapping. That of a spanning mapping does not
- * guard any shadow: dod_spanning_end() poisons its regions later.
+ * owner of a range. The rules are those of Documentation/design.rst. The caller holds the
+ * physical lock of the mapping. That of a spanning mapping does not guard any shadow:
+ * dod_spanning_end() poisons its regions later.
  */
 #include "internal.h"
 
@@ -13,31 +12,16 @@ bool dod_any_bounced;
 
 const struct dod_transition dod_transitions[] = {
 	[DOD_SYNC_FOR_CPU] = {
-		.for_cpu = true,
-		.compare = true,
-		.watch_writes = true,
-		.count_unmatched = true,
-		.counter = DOD_C_SYNCS_FOR_CPU,
+		.for_cpu = true, .compare = true, .watch_writes = true,
+		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_CPU,
 	},
-	[DOD_SYNC_PREPARE] = {
-		.for_device = true,
-		.bounced_only = true,
-		.keep = KEEP_PENDING,
-	},
+	[DOD_SYNC_PREPARE] = { .for_device = true, .bounced_only = true, .keep = KEEP_PENDING },
 	[DOD_SYNC_FOR_DEVICE] = {
-		.for_device = true,
-		.to_device = true,
-		.stamp_sync = true,
-		.count_unmatched = true,
-		.counter = DOD_C_SYNCS_FOR_DEVICE,
+		.for_device = true, .to_device = true, .stamp_sync = true,
+		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_DEVICE,
 	},
-	[DOD_SYNC_IOVA] = {
-		.for_device = true,
-		.to_device = true,
-	},
-	[DOD_NO_SYNC_NEEDED] = {
-		.untrap = true,
-	},
+	[DOD_SYNC_IOVA] = { .for_device = true, .to_device = true },
+	[DOD_NO_SYNC_NEEDED] = { .untrap = true },
 };
 
 /* Returns the last byte that it changed. */
@@ -120,11 +104,9 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
 }
 
 /*
- * Changes the owner of [start, *to], which lies inside the mapping. The caller passes
- * @result to dod_report_sync() when no lock is held.
- *
- * Returns true where the caller has to call dod_spanning_end() for the range, which may have
- * grown, when no lock is held.
+ * Changes the owner of [start, *to], which lies inside the mapping. When no lock is held, the
+ * caller passes @result to dod_report_sync(), and, if the return value is true, the range,
+ * which may have grown, to dod_spanning_end().
  */
 bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 *to,
 		      struct dod_content_result *result)
@@ -220,9 +202,7 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 }
 
 /**
- * dod_owner_stop() - forget everything
- *
- * To be called when no hook runs and nobody can look anything up any more.
+ * dod_owner_stop() - forget everything, when no hook and no look-up runs any more
  *
  * Context: process, may sleep.
  */

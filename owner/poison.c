@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which bytes of a region must be poisoned: those that a device owns through any mapping
- * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10).
- *
- * The caller holds the lock of the shard of the region, unless a function says otherwise.
- * Under it, the lock of the tree of spanning mappings is taken.
+ * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10). The
+ * caller holds the lock of the shard of the region, unless a function says otherwise; under
+ * it, the lock of the tree of spanning mappings is taken.
  */
 #include "internal.h"
 
@@ -151,27 +150,25 @@ void dod_spanning_begin(void)
 	smp_mb__after_atomic();
 }
 
+static void repoison_region(struct index_tree *shard, u64 start, u64 last)
+{
+	stale_drop(shard, start, last);
+	dod_poison_ops.unpoison(start, last);
+	dod_poison_region(shard, start, last);
+}
+
 /*
  * The ranges of [start, last] of a spanning mapping have changed: poison each region anew.
  * No lock is held. The mapping may be gone: the trees say what is owned now.
  */
 void dod_poison_spanning(u64 start, u64 last)
 {
-	u64 margin = READ_ONCE(dod_widest_line), from, to;
+	u64 margin = READ_ONCE(dod_widest_line);
 
 	/* Line edges, if there are any: they lie in the same pages. */
 	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
 	last = min(last | (PAGE_SIZE - 1), last + margin);
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		stale_drop(shard, from, to);
-		dod_poison_ops.unpoison(from, to);
-		dod_poison_region(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(start, last, repoison_region);
 }
 
 /* No lock is held. */
@@ -182,10 +179,7 @@ void dod_spanning_end(u64 start, u64 last)
 	dod_overlap_spanning(start, last);
 }
 
-/*
- * Clears what the mappings of a tree own, and leaves them mapped. An unmap that comes
- * meanwhile waits for the lock, and finds its memory not poisoned.
- */
+/* Leaves the mappings mapped: an unmap that comes meanwhile finds its memory not poisoned. */
 static void unpoison_tree(struct index_tree *tree)
 {
 	struct dod_mapping *m, *next;

@@ -3,7 +3,8 @@
  * The disjoint ranges of a mapping: the bytes that the device owns, that are stale, or
  * that the CPU wrote and no sync_for_device has covered yet. The CPU owns all other bytes.
  *
- * No locks here: the caller holds the physical lock of the mapping.
+ * No locks here: the caller holds the physical lock of the mapping. The record of a write is
+ * the caller's alone once the write is lost, and is reported.
  */
 #include "internal.h"
 
@@ -15,7 +16,8 @@
 INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 		     static __maybe_unused, range_tree)
 
-struct dod_pool dod_range_pool;
+struct dod_pool dod_range_pool, dod_pending_pool;
+static atomic_t nr_pending;
 
 struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -25,6 +27,79 @@ struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
 struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last)
 {
 	return range_tree_iter_next(r, start, last);
+}
+
+/* === Records of writes that wait for a sync_for_device (rules 4 and 6b) === */
+
+static struct dod_pending *new_pending(void)
+{
+	struct dod_pending *p = dod_pool_get(&dod_pending_pool);
+
+	if (!p) {
+		dod_count(DOD_C_PENDING_POOL_EMPTY);
+		return NULL;
+	}
+	atomic_inc(&nr_pending);
+	return p;
+}
+
+/* A record of the first write of a range; NULL if there is none, which is counted. */
+struct dod_pending *dod_pending_get(const struct dod_write *write)
+{
+	struct dod_pending *p = new_pending();
+
+	if (!p)
+		return NULL;
+	p->next = NULL;
+	p->write.addr = write->addr;
+	p->write.size = write->size;
+	p->write.who = write->who;
+	memcpy(p->write.frames, write->frames, write->who.nr_frames * sizeof(write->frames[0]));
+	dod_count(DOD_C_PENDING_WRITES);
+	return p;
+}
+
+/* The same write once more, for a part of its range. */
+struct dod_pending *dod_pending_copy(const struct dod_pending *p)
+{
+	struct dod_pending *copy = new_pending();
+
+	if (copy)
+		*copy = *p;
+	return copy;
+}
+
+/**
+ * dod_pending_put() - a record is not needed any more
+ * @p: the record
+ */
+void dod_pending_put(struct dod_pending *p)
+{
+	atomic_dec(&nr_pending);
+	dod_pool_put(&dod_pending_pool, p);
+}
+
+/**
+ * dod_pending_any() - does any mapping have a pending write?
+ *
+ * Return: whether one has, for a scan that is not worth it otherwise.
+ */
+bool dod_pending_any(void)
+{
+	return atomic_read(&nr_pending);
+}
+
+/* Is all of [start, last] known to have been written? */
+bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last)
+{
+	if (start < p->wrote_first || last > p->wrote_last)
+		return false;
+	if (p->wrote_bytes == ALL_BYTES)
+		return true;
+	for (; start <= last; start++)
+		if (!(p->wrote_bytes & BIT(start % GRANULE)))
+			return false;
+	return true;
 }
 
 /* === One range ============================================================ */

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a sync or an unmap finds while a lock is held, kept until no lock is held and it can
- * be reported.
- *
- * No locks here; where the physical lock of the mapping must be held, it says so.
+ * be reported. No locks here; where the physical lock must be held, it says so.
  */
 #include "internal.h"
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What debugfs shows of owner/: the files mappings and devices, and the gauges in stats.
- * No locks: copies are shown.
- *
- * Context of all functions: process.
+ * No locks: copies are shown. Context: process.
  */
 #include "owner.h"
 
@@ -36,11 +34,10 @@ static void *mappings_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	struct cursor *c = seq->private;
 
-	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->sum)) {
-		++*pos;
+	++*pos;
+	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->sum))
 		return NULL;
-	}
-	c->pos = ++*pos;
+	c->pos = *pos;
 	return c;
 }
 
@@ -61,13 +58,6 @@ static void mappings_stop(struct seq_file *seq, void *v)
 {
 }
 
-static const char *owner_name(const struct cursor *c)
-{
-	if (!c->sum.owned)
-		return "cpu";
-	return c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
-}
-
 static u64 us_ago(u64 when)
 {
 	return div_u64(dod_ago(local_clock(), when), NSEC_PER_USEC);
@@ -77,22 +67,22 @@ static int mappings_show(struct seq_file *seq, void *v)
 {
 	static const char * const dirs[] = {
 		[DMA_BIDIRECTIONAL] = "bidirectional",
-		[DMA_TO_DEVICE] = "to-device",
-		[DMA_FROM_DEVICE] = "from-device",
+		[DMA_TO_DEVICE] = "to-device", [DMA_FROM_DEVICE] = "from-device",
 	};
 	static const char * const traps[] = {
-		[DOD_TRAP_ALL] = "all",
-		[DOD_TRAP_SOME] = "some",
-		[DOD_TRAP_NONE] = "none",
+		[DOD_TRAP_ALL] = "all", [DOD_TRAP_SOME] = "some", [DOD_TRAP_NONE] = "none",
 	};
 	const struct cursor *c = v;
+	const char *owner;
 
 	if (v == SEQ_START_TOKEN) {
 		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us pending pending_us mapped_by\n");
 		return 0;
 	}
+	owner = !c->sum.owned ? "cpu" :
+		c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %llu %llu %pS\n",
-		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir], owner_name(c),
+		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir], owner,
 		   dod_size(&c->m), c->m.start, c->m.dma_addr, traps[c->m.trap],
 		   us_ago(c->m.map.when), c->sum.pending, c->sum.pending ? us_ago(c->sum.since) : 0,
 		   (void *)dod_report_map_frame(&c->m));

@@ -2,10 +2,8 @@
 /*
  * Stale bytes: the device is done with them, but they were not synced for the CPU. They are
  * what rule 6b leaves of a live mapping, or what rule 3b leaves of one that has ended and
- * stays in the index for them.
- *
- * The caller holds the lock of the shard, unless a function says otherwise. No spanning
- * mapping has stale bytes.
+ * stays in the index for them. The caller holds the lock of the shard, unless a function says
+ * otherwise. No spanning mapping has stale bytes.
  */
 #include "internal.h"
 
@@ -74,18 +72,8 @@ void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last)
 /* The same for any range. No lock is held. */
 void dod_stale_forget(u64 start, u64 last)
 {
-	u64 from, to;
-
-	if (likely(!atomic_read(&dod_nr_stale)))
-		return;
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		stale_drop(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	if (unlikely(atomic_read(&dod_nr_stale)))
+		in_each_region(start, last, stale_drop);
 }
 
 /* Drops the stale ranges at a byte that writes may have changed unseen; returns if any. */

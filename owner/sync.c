@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sync calls (rules 1, 2 and 6), and others that change the owner of mapped memory: which
- * mapping is meant, and its change as dod_transitions[] has it.
- *
- * No lock is held at entry. A lock of the DMA index, or the physical lock of the mapping,
- * keeps the mapping alive during the change.
+ * mapping is meant, and its change as dod_transitions[] has it. No lock is held at entry. A
+ * lock of the DMA index, or the physical lock of the mapping, keeps the mapping alive.
  */
 #include "internal.h"
 
@@ -12,10 +10,7 @@
 
 /* === Which mapping is meant =============================================== */
 
-/*
- * Of several mappings that hold the address, that is meant which the call would change:
- * two syncs of two equal mappings must reach both.
- */
+/* The best there can be, where two syncs of two equal mappings must reach both. */
 #define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
 
 /* Does the device own all of [start, last], as it is? */
@@ -38,14 +33,10 @@ static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 start, u64 last)
 {
 	u64 to = min(last, m->last);
-	bool changes;
+	bool changes = call->event->for_device ? !owns_all(m, start, to) :
+						 !!dod_range_first(m, start, to);
 
-	if (call->event->for_device)
-		changes = !owns_all(m, start, to);
-	else
-		changes = dod_range_first(m, start, to);
-	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes +
-	       32 * !m->freed;
+	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes + 32 * !m->freed;
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, u64 dma_addr,
@@ -61,10 +52,7 @@ static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, 
 	return fits;
 }
 
-/*
- * The mapping of a tree at a DMA address that fits a sync better than *best; one of @group,
- * if that is known. The tree is locked.
- */
+/* The mapping of a locked tree that fits a sync better than *best; of @group, if that is known. */
 static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_call *call,
 				     u64 dma_addr, u64 size, const struct dod_mapping *group,
 				     int *best)
@@ -189,10 +177,7 @@ sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u
 	return s;
 }
 
-/*
- * Syncs up to the end of the mapping at a DMA address; @group as in find_sync(), filled in.
- * Returns the number of bytes, 0 if there is no mapping.
- */
+/* Syncs up to the end of the mapping at a DMA address; returns how far, 0 if there is none. */
 static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		    const struct dod_mapping **group)
 {
@@ -291,18 +276,16 @@ void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u
 {
 	const struct dod_mapping *group = NULL;
 	struct dod_sync sync DOD_UNINITIALIZED;
+	u64 done;
 
 	if (!begin_event(call, event, &sync))
 		return;
-	while (size) {
-		u64 done = sync_one(call, dma_addr, size, &group);
-
+	for (; size; dma_addr += done, size -= done) {
+		done = sync_one(call, dma_addr, size, &group);
 		if (!done) {
 			note_unmatched_sync(call, dma_addr);
 			return;
 		}
-		dma_addr += done;
-		size -= done;
 	}
 }
 

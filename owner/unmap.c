@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unmap calls (rule 3): which mapping ends, what is found at its end, and how it ends.
- *
- * No lock is held at entry. A mapping is unlinked from the DMA index first; from then on
- * only the caller that has unlinked it ends it.
+ * Unmap calls (rule 3): which mapping ends, what is found at its end, and how it ends. No
+ * lock is held at entry. A mapping is unlinked from the DMA index first; from then on only
+ * the caller that has unlinked it ends it.
  */
 #include "internal.h"
 
@@ -74,10 +73,9 @@ static void end_spanning_ranges(struct dod_mapping *m)
 }
 
 /*
- * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it. In *freed is
- * what its device owned of memory that was freed unseen; it is empty if there is none.
- *
- * Returns false if the mapping stays in the physical index, because some of it is stale.
+ * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it, and return false
+ * if there is any: it stays in the physical index. In *freed is what its device owned of
+ * memory that was freed unseen; it is empty if there is none.
  */
 bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 {
@@ -242,10 +240,7 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	       2 * !READ_ONCE(m->pending);
 }
 
-/*
- * The leader in a tree that fits an unmap better than *best. The same memory may be mapped
- * several times at one DMA address; dma-debug chooses by best fit, too. The tree is locked.
- */
+/* The leader in a tree that fits an unmap better than *best, as in dma-debug. It is locked. */
 static struct dod_mapping *find_unmap(struct index_tree *tree, const struct dod_call *call,
 				      u64 dma_addr, u64 size, struct scatterlist *sg,
 				      int nents, int *best)
@@ -299,9 +294,8 @@ static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_
  * @sg: the scatterlist of dma_unmap_sg(), else NULL
  * @nents: its length
  *
- * To be called before the kernel unmaps it: a bounce buffer is copied back then, and the
- * address can be used again. Rule 3. A scatterlist ends with all entries that were mapped
- * together, whatever the driver has made of the list meanwhile.
+ * Before the kernel unmaps it: a bounce buffer is copied back then, and the address can be used
+ * again. A scatterlist ends with all entries that were mapped together, whatever it is now.
  */
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents)

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes by the CPU that trap: which of them are legal if a sync_for_device follows (rules
- * 4, 6b and 9), and what is known of the memory no longer.
- *
- * No lock is held at entry. The lock of the shard of each region is taken, and under it that
- * of the tree of spanning mappings.
+ * 4, 6b and 9), and what is known of the memory no longer. No lock is held at entry. The lock
+ * of the shard of each region is taken, and under it that of the tree of spanning mappings.
  */
 #include "internal.h"
 
@@ -19,10 +17,7 @@ struct writing {
 
 /* === Pending writes ======================================================= */
 
-/*
- * The CPU owns [start, last]; and the second half of a range that this splits, if there is
- * no record for it.
- */
+/* The CPU owns [start, last]; and the rest of a range that this splits, if there is no record. */
 static void to_cpu(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
 {
 	u64 to = last;
@@ -46,6 +41,40 @@ static bool is_same_writer(const struct dod_pending *p, const struct dod_write *
 	       !memcmp(p->write.frames, write->frames, who->nr_frames * sizeof(write->frames[0]));
 }
 
+/* The bytes of [start, last] in each of its granules, as bits; 0 if they differ. */
+static u8 bytes_of(u64 start, u64 last)
+{
+	if (start / GRANULE == last / GRANULE)
+		return GENMASK(last % GRANULE, start % GRANULE);
+	return IS_ALIGNED(start, GRANULE) && IS_ALIGNED(last + 1, GRANULE) ? ALL_BYTES : 0;
+}
+
+/*
+ * The same writer writes [start, last], too. One record holds both if they are one piece or
+ * the same bytes of each granule. Of a loop only one write in each granule traps: whether
+ * it wrote the other bytes is not known, and a sync may leave them out. The range may have
+ * become smaller since. Returns whether @p holds both now.
+ */
+static bool join_pending(struct dod_pending *p, u64 start, u64 last)
+{
+	u64 first = max(p->wrote_first, p->range.start);
+	u64 end = min(p->wrote_last, p->range.last);
+	u8 bytes = p->wrote_bytes;
+
+	if (!dod_pending_wrote(p, first, end))
+		return false;
+	if (bytes != ALL_BYTES || start > end + 1 || last + 1 < first) {
+		if (bytes == ALL_BYTES)
+			bytes = bytes_of(first, end);
+		if (!bytes || bytes != bytes_of(start, last))
+			return false;
+	}
+	p->wrote_first = min(first, start);
+	p->wrote_last = max(end, last);
+	p->wrote_bytes = bytes;
+	return true;
+}
+
 /* The pending range beside [start, last] whose record is made to hold that, too. */
 static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 				     unsigned long synced_by, const struct writing *w)
@@ -64,7 +93,7 @@ static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last,
 			continue;
 		p = pending_of(r);
 		if (p->synced_by == synced_by && is_same_writer(p, w->record) &&
-		    dod_pending_join(p, max(start, w->start), min(last, w->last)))
+		    join_pending(p, max(start, w->start), min(last, w->last)))
 			return r;
 	}
 	return NULL;
@@ -267,8 +296,7 @@ static void write_region(u64 start, u64 last, struct writing *w)
  *
  * Rule 4: memory that a device only reads may be written, if a sync_for_device follows. Rule
  * 6b: so may memory that the device is done with. Rule 9: a write after a sync for the CPU
- * must be synced, too. All this is not poisoned any more when we return; what still is must
- * not be written.
+ * must be synced, too. What is still poisoned when we return must not be written.
  *
  * Return: whether to call again with a record.
  */
@@ -300,8 +328,7 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
  * @phys: first byte
  * @size: bytes
  *
- * What is known of its content is not known any more. The write has been reported, or need
- * not be.
+ * Its content is not known any more. The write has been reported, or need not be.
  */
 void dod_owner_seen_write(u64 phys, u64 size)
 {
@@ -328,16 +355,7 @@ void dod_owner_seen_write(u64 phys, u64 size)
  */
 void dod_owner_seen_edge_write(u64 phys, u64 last)
 {
-	u64 from, to;
-
-	for_each_region(from, to, phys, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		forget_edges(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(phys, last, forget_edges);
 }
 
 /* === Known exceptions ===================================================== */
@@ -347,9 +365,7 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
  * @phys: a byte that was
  * @copy: a copy of the mapping
  *
- * If so, the mapping is not poisoned any more: see dod_judge_ops.is_own_data().
- *
- * Return: whether it was.
+ * Return: whether it was: then the mapping is not poisoned any more.
  */
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 {
