@@ -18,7 +18,6 @@
 #include "record.c"
 #include "result.c"
 #include "show.c"
-#include "stale.c"
 #include "sync.c"
 #include "unmap.c"
 #include "write.c"

@@ -49,15 +49,23 @@ static bool has_name(const struct dod_device *d, const char *name)
 	return true;
 }
 
-static struct dod_device *find_device(const struct device *dev, const char *name)
+/**
+ * dod_owner_device() - what is known of a device
+ * @dev: the device, identity only
+ * @name: its name
+ *
+ * Return: its entry, which stays; NULL if the device never mapped memory.
+ */
+struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 {
 	struct dod_device *d;
 
-	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node,
-				 lockdep_is_held(&devices_lock))
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node)
 		if (d->dev == dev && has_name(d, name))
-			return d;
-	return NULL;
+			break;
+	rcu_read_unlock();
+	return d;
 }
 
 /* devices_lock held. */
@@ -105,7 +113,7 @@ struct dod_device *dod_device_get(const struct device *dev)
 		return d;
 
 	dod_lock_irqsave(&devices_lock, flags);
-	d = find_device(dev, name);
+	d = dod_owner_device(dev, name);
 	if (!d) {
 		d = new_device(dev, name);
 		is_new = d;
@@ -115,23 +123,6 @@ struct dod_device *dod_device_get(const struct device *dev)
 	dod_unlock_irqrestore(&devices_lock, flags);
 	if (is_new)
 		dod_judge_ops.see_bus(dev->bus);
-	return d;
-}
-
-/**
- * dod_owner_device() - what is known of a device
- * @dev: the device, identity only
- * @name: its name
- *
- * Return: its entry, which stays; NULL if the device never mapped memory.
- */
-struct dod_device *dod_owner_device(const struct device *dev, const char *name)
-{
-	struct dod_device *d;
-
-	rcu_read_lock();
-	d = find_device(dev, name);
-	rcu_read_unlock();
 	return d;
 }
 

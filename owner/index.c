@@ -16,17 +16,7 @@ struct index *dod_by_phys, *dod_by_dma;
 #define DMA_LAST(node)	dod_dma_last(node)
 
 INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START, DMA_LAST,
-		     static __maybe_unused, dma_tree)
-
-struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last)
-{
-	return dma_tree_iter_first(&tree->root, start, last);
-}
-
-struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last)
-{
-	return dma_tree_iter_next(m, start, last);
-}
+		     __owner, dod_dma)
 
 static struct index_tree *dma_tree_of(const struct dod_mapping *m)
 {
@@ -43,7 +33,7 @@ void dod_index_dma(struct dod_mapping *m)
 
 	dod_count(DOD_C_MAPS);
 	dod_lock_irqsave(&tree->lock, flags);
-	dma_tree_insert(m, &tree->root);
+	dod_dma_insert(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr + 1);
 	m->in_dma_index = true;
 	dod_unlock_irqrestore(&tree->lock, flags);
@@ -52,7 +42,7 @@ void dod_index_dma(struct dod_mapping *m)
 /* Nobody else finds the mapping by its DMA address any more: the caller is to end it. */
 void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m)
 {
-	dma_tree_remove(m, &tree->root);
+	dod_dma_remove(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr - 1);
 	m->in_dma_index = false;
 }
@@ -192,12 +182,6 @@ static __always_inline struct dod_mapping *phys_first(struct index_tree *tree, u
 	return may_have(rb, start, kinds) ? phys_search(rb, start, last, kinds, true) : NULL;
 }
 
-static __always_inline struct dod_mapping *phys_next(struct dod_mapping *m, u64 start, u64 last,
-						     u8 kinds)
-{
-	return phys_search(&m->phys_rb, start, last, kinds, false);
-}
-
 /* Kept out of line: it is large, and has many callers. */
 noinline struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last)
 {
@@ -206,14 +190,14 @@ noinline struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, 
 
 noinline struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last)
 {
-	return phys_next(m, start, last, 0);
+	return phys_search(&m->phys_rb, start, last, 0, false);
 }
 
 /* The first live mapping from @m on. */
 struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
 	while (m && unlikely(m->ended))
-		m = phys_next(m, start, last, kinds);
+		m = phys_search(&m->phys_rb, start, last, kinds, false);
 	return m;
 }
 
@@ -224,7 +208,8 @@ struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last,
 
 struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
-	return dod_skip_ended(phys_next(m, start, last, kinds), start, last, kinds);
+	m = phys_search(&m->phys_rb, start, last, kinds, false);
+	return dod_skip_ended(m, start, last, kinds);
 }
 
 void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with)

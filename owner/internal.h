@@ -134,8 +134,10 @@ __owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64
 __owner void dod_index_dma(struct dod_mapping *m);
 __owner bool dod_unlink(struct dod_mapping *m);
 __owner void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
-__owner struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last);
-__owner struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_dma_insert(struct dod_mapping *m, struct rb_root_cached *root);
+__owner void dod_dma_remove(struct dod_mapping *m, struct rb_root_cached *root);
+__owner struct dod_mapping *dod_dma_iter_first(struct rb_root_cached *root, u64 start, u64 last);
+__owner struct dod_mapping *dod_dma_iter_next(struct dod_mapping *m, u64 start, u64 last);
 
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
 {
@@ -173,8 +175,8 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 	     (m) = (next))
 /* By DMA address; devices share a tree. */
 #define for_each_dma(m, tree, start, last)				\
-	for ((m) = dod_dma_first(tree, start, last); (m);		\
-	     (m) = dod_dma_next(m, start, last))
+	for ((m) = dod_dma_iter_first(&(tree)->root, start, last); (m);	\
+	     (m) = dod_dma_iter_next(m, start, last))
 
 /* A look-up in the tree of a shard and in that of spanning mappings, NULL if it is empty. */
 struct dod_walk {
@@ -312,12 +314,12 @@ static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool a
 
 /* The longest cache line that was ever in force: line edges are looked for so far. */
 extern u16 dod_widest_line;
-extern atomic_t dod_spanning_changes;
+extern atomic_t dod_spanning_changes, dod_nr_stale;
 
-__owner void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
 __owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
+__owner void dod_repoison_region(struct index_tree *shard, u64 start, u64 last);
 __owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_spanning_begin(void);
@@ -335,11 +337,7 @@ static inline void wait_unwatched(u64 start, u64 last)
 		dod_poison_ops.wait_unwatched(start, last);
 }
 
-/* stale.c */
-extern atomic_t dod_nr_stale;
-
 __owner void dod_stale_begin(struct dod_mapping *m);
-__owner void dod_stale_end(struct index_tree *shard, struct dod_mapping *m);
 __owner void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
 __owner void dod_stale_forget(u64 start, u64 last);
 __owner bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
@@ -356,7 +354,7 @@ static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
 __owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
 __owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
 				   u64 last, bool fresh, bool lone);
-__owner void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
 __owner void dod_overlap_spanning(u64 start, u64 last);
 
 static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
@@ -365,17 +363,6 @@ static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
 
 	if (unlikely(margin))
 		__dod_forget_edges(tree, start, last, margin);
-}
-
-/*
- * The owner of some of the mapping has changed: remembers the line edges beside what the
- * device writes. The lock of the shard is held. Not for a spanning mapping: the mappings of
- * its regions could not be asked.
- */
-static inline void copy_edges(struct index_tree *shard, struct dod_mapping *m)
-{
-	if (unlikely(m->edges))
-		__dod_copy_edges(shard, m);
 }
 
 /* record.c */

@@ -14,34 +14,19 @@ struct dod_edge_change {
 	struct dod_change bytes;	/* what the first of them were, and are */
 };
 
-/**
- * struct dod_content_result - what was found while a lock was held
- *
- * @types:	bits of enum dod_report_type; the rest counts only for those that are set
- * @blocks:	how many blocks changed
- * @from:	offset of the first byte of the first of them
- * @to:		offset of the last byte of the last of them
- * @untouched:	how many bytes the device did not write, and where they begin: @from
- * @touched:	the device wrote to what had been filled with a pattern
- * @overrun:	how many bytes changed past the end of the buffer
- * @far:	how far past it the first of them is, from 0
- * @bytes:	what it and the bytes after it were, and are
- * @lost:	CPU writes that the device never sees
- * @freed:	what was freed, unseen, while the device owned it
- * @edge:	what changed in a line that the device shares with others
- * @m:		a copy of the mapping, if it may have ended since
- */
+/* What was found while a lock was held. Only @types and @lost are always set. */
 struct dod_content_result {
-	u32 types;
-	unsigned int blocks;
-	u64 from, to, untouched;
-	unsigned int overrun, far;
-	struct dod_change bytes;
-	bool touched;
-	struct dod_pending *lost;
-	struct dod_range freed;
-	struct dod_edge_change edge;
-	struct dod_mapping *m;
+	u32 types;			/* bits of enum dod_report_type */
+	unsigned int blocks;		/* how many blocks changed */
+	u64 from, to;			/* offsets of the first and the last byte of them */
+	u64 untouched;			/* how many bytes, from @from, the device did not write */
+	unsigned int overrun, far;	/* how many changed past the end, and how far from it */
+	struct dod_change bytes;	/* what the first of them were, and are */
+	bool touched;			/* the device wrote to what was filled with a pattern */
+	struct dod_pending *lost;	/* CPU writes that the device never sees */
+	struct dod_range freed;		/* was freed, unseen, while the device owned it */
+	struct dod_edge_change edge;	/* in a line that the device shares with others */
+	struct dod_mapping *m;		/* a copy of the mapping, if it may have ended since */
 };
 
 struct bus_type;

@@ -299,8 +299,7 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 static bool copy_nearer(const struct dod_mapping *m, const struct dod_place *p,
 			struct dod_mapping *copy, bool found)
 {
-	if ((p->dev && m->dev != p->dev) ||
-	    (found && dod_distance(m, p) >= dod_distance(copy, p)))
+	if ((p->dev && m->dev != p->dev) || (found && dod_distance(m, p) >= dod_distance(copy, p)))
 		return found;
 	*copy = *m;
 	return true;

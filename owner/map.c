@@ -152,7 +152,8 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 		dod_overlap_to_device(tree, m, m->start, m->last, false, lone);
 	} else if (to_device) {
 		dod_to_device_single(tree, m, m->start, last, m->dir, lone);
-		copy_edges(tree, m);
+		if (unlikely(m->edges))
+			dod_copy_edges(tree, m);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
 	/* Nobody can end it yet. */

@@ -163,11 +163,12 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 }
 
 /*
- * See copy_edges(). Reading a line that a device writes brings it into the cache. That is
- * harmless where the CPU may do so by itself: there the kernel invalidates such lines at a
- * sync for the CPU.
+ * The owner of some of the mapping has changed: remembers the line edges beside what the
+ * device writes. Not for a spanning mapping: those of its regions could not be asked. Reading
+ * a line that a device writes brings it into the cache. That is harmless where the CPU may do
+ * so by itself: there the kernel invalidates such lines at a sync for the CPU.
  */
-void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
+void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
 {
 	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
 	    !dod_poison_ops.poison_line_edge ||

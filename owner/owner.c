@@ -155,7 +155,8 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 			dod_to_device_single(tree, m, start, last, call->dir, false);
 		else
 			last = dod_to_cpu_single(tree, m, start, last, keep);
-		copy_edges(tree, m);
+		if (unlikely(m->edges))
+			dod_copy_edges(tree, m);
 		if (event->watch_writes)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}

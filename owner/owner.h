@@ -14,18 +14,12 @@ struct scatterlist;
 
 extern struct dod_pool dod_mapping_pool;
 
-/**
- * struct dod_sum - the state of the bytes of a mapping
- *
- * @owned:	how many the device owns
- * @writable:	how many of these it may write
- * @pending:	how many wait for a sync_for_device after a write (rule 4)
- * @since:	local_clock() of the oldest such write
- * @writer:	the instruction that made it
- */
+/* How many bytes of a mapping are in which state. */
 struct dod_sum {
-	u64 owned, writable, pending, since;
-	unsigned long writer;
+	u64 owned, writable;	/* by the device; and how many of these it may write */
+	u64 pending;		/* wait for a sync_for_device after a write (rule 4) */
+	u64 since;		/* local_clock() of the oldest such write */
+	unsigned long writer;	/* the instruction that made it */
 };
 
 /* An event, apart from map and unmap, that can change who owns mapped memory. */
@@ -73,19 +67,12 @@ bool dod_pending_any(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum);
 
-/**
- * struct dod_freed - a mapping whose memory is being freed
- *
- * @m:		a copy of it
- * @owned:	the device owns some of that memory: @range
- * @range:	what it owns
- * @lost:	writes that no sync_for_device covered
- */
+/* A mapping whose memory is being freed. */
 struct dod_freed {
-	struct dod_mapping m;
-	bool owned;
+	struct dod_mapping m;		/* a copy of it */
+	bool owned;			/* the device owns some of that memory: @range */
 	struct dod_range range;
-	struct dod_pending *lost;
+	struct dod_pending *lost;	/* writes that no sync_for_device covered */
 };
 
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);

@@ -21,8 +21,7 @@ struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m)
 static bool is_same_write(const struct dod_pending *p, const struct dod_pending *lost)
 {
 	return lost && p->write.addr == lost->write.addr &&
-	       p->write.who.when == lost->write.who.when &&
-	       p->write.who.pid == lost->write.who.pid;
+	       p->write.who.when == lost->write.who.when && p->write.who.pid == lost->write.who.pid;
 }
 
 /*

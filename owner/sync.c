@@ -10,7 +10,7 @@
 
 /* === Which mapping is meant =============================================== */
 
-/* The best there can be, where two syncs of two equal mappings must reach both. */
+/* The best fit: what the call would change, so that syncs of two equal mappings reach both. */
 #define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
 
 /* Does the device own all of [start, last], as it is? */

@@ -159,7 +159,7 @@ void dod_end_tree(struct index_tree *tree)
 {
 	struct dod_mapping *m;
 
-	while ((m = dod_dma_first(tree, 0, U64_MAX))) {
+	while ((m = dod_dma_iter_first(&tree->root, 0, U64_MAX))) {
 		if (dod_unlink(m->group))
 			end_group(m->group, NULL);
 		else if (dod_unlink(m))
@@ -240,7 +240,10 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	       2 * !READ_ONCE(m->pending);
 }
 
-/* The leader in a tree that fits an unmap better than *best, as in dma-debug. It is locked. */
+/*
+ * The leader in a locked tree that fits an unmap better than *best: the same memory may be
+ * mapped several times at one DMA address. dma-debug chooses by best fit, too.
+ */
 static struct dod_mapping *find_unmap(struct index_tree *tree, const struct dod_call *call,
 				      u64 dma_addr, u64 size, struct scatterlist *sg,
 				      int nents, int *best)

@@ -284,8 +284,7 @@ static void write_region(u64 start, u64 last, struct writing *w)
 		dod_unlock(&spanning->lock);
 	}
 	end = min(max(last, w->far), region_last(start));
-	dod_poison_ops.unpoison(start, end);
-	dod_poison_region(shard, start, end);
+	dod_repoison_region(shard, start, end);
 	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -384,10 +383,8 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		dod_judge_ops.content_end(m);
 		m->trap = DOD_TRAP_NONE;
-		if (!copy->spanning) {
-			dod_poison_ops.unpoison(copy->start, copy->last);
-			dod_poison_region(tree, copy->start, copy->last);
-		}
+		if (!copy->spanning)
+			dod_repoison_region(tree, copy->start, copy->last);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
 	if (m && copy->spanning)
