@@ -12,11 +12,10 @@
 #include <asm/word-at-a-time.h>
 
 #define DEVICE_BITS	8
-#define MAX_DEVICES	16384
 
 static struct hlist_head devices[1 << DEVICE_BITS];
 static DEFINE_RAW_SPINLOCK(devices_lock);
-static struct dod_pool device_pool;
+struct dod_pool dod_device_pool;
 
 /*
  * strcmp(), without the kernel's checks and by words, because every map call needs it.
@@ -84,7 +83,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 /* devices_lock held. */
 static struct dod_device *new_device(const struct device *dev, const char *name)
 {
-	struct dod_device *d = dod_pool_get(&device_pool);
+	struct dod_device *d = dod_pool_get(&dod_device_pool);
 
 	if (!d)
 		return NULL;
@@ -152,25 +151,18 @@ void dod_owner_set_wires(void)
 int dod_owner_next_device(int skip, struct dod_device *copy)
 {
 	struct dod_device *d;
-	int err = -ENOENT;
 	unsigned int i;
 
 	rcu_read_lock();
-	for (i = 0; err && i < ARRAY_SIZE(devices); i++)
-		hlist_for_each_entry_rcu(d, &devices[i], node) {
-			if (skip--)
-				continue;
-			*copy = *d;
-			err = 0;
-			break;
-		}
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		hlist_for_each_entry_rcu(d, &devices[i], node)
+			if (!skip--) {
+				*copy = *d;
+				rcu_read_unlock();
+				return 0;
+			}
 	rcu_read_unlock();
-	return err;
-}
-
-int dod_device_start(void)
-{
-	return dod_pool_init(&device_pool, sizeof(struct dod_device), 64, MAX_DEVICES);
+	return -ENOENT;
 }
 
 void dod_device_stop(void)
@@ -182,7 +174,7 @@ void dod_device_stop(void)
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry_safe(d, tmp, &devices[i], node) {
 			hlist_del_rcu(&d->node);
-			dod_pool_put(&device_pool, d);
+			dod_pool_put(&dod_device_pool, d);
 		}
-	dod_pool_destroy(&device_pool);
+	dod_pool_destroy(&dod_device_pool);
 }

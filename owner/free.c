@@ -323,37 +323,39 @@ static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 l
 }
 
 /* It is reported once, and its device owns nothing of it any more: the next user is not. */
-static bool unmark_leaked(struct index_tree *tree, u64 start, u64 last,
-			  struct dod_mapping *copy, struct dod_range *range)
+static bool check_leaked(const struct dod_mapping *by, struct index_tree *tree, u64 start, u64 last)
 {
+	struct dod_range range DOD_UNINITIALIZED;
+	struct dod_mapping leak DOD_UNINITIALIZED;
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	dod_lock_irqsave(&tree->lock, flags);
-	m = find_leaked(tree, start, last, range);
+	m = find_leaked(tree, start, last, &range);
 	if (m) {
-		*copy = *m;
+		leak = *m;
 		m->leaked = false;
 		atomic_dec(&dod_nr_leaked);
-		if (!copy->freed)
+		if (!leak.freed)
 			end_ownership(tree, m);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
-	if (m && copy->spanning && !copy->freed)
-		dod_spanning_end(copy->start, copy->last);
-	return m;
+	if (!m)
+		return false;
+	if (leak.spanning && !leak.freed)
+		dod_spanning_end(leak.start, leak.last);
+	dod_judge_ops.memory_reused(&leak, &range, by);
+	return true;
 }
 
 /* @m is mapped, but in no index yet: can the device of a leaked mapping access its memory? */
 noinline void dod_check_reuse(const struct dod_mapping *m)
 {
-	struct dod_range range DOD_UNINITIALIZED;
-	struct dod_mapping leak DOD_UNINITIALIZED;
 	u64 from, to;
 
-	while (unmark_leaked(&dod_by_phys->spanning, m->start, m->last, &leak, &range))
-		dod_judge_ops.memory_reused(&leak, &range, m);
+	while (check_leaked(m, &dod_by_phys->spanning, m->start, m->last))
+		;
 	for_each_region(from, to, m->start, m->last)
-		while (unmark_leaked(phys_shard(from), from, to, &leak, &range))
-			dod_judge_ops.memory_reused(&leak, &range, m);
+		while (check_leaked(m, phys_shard(from), from, to))
+			;
 }

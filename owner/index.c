@@ -250,18 +250,3 @@ void dod_index_stop(void)
 	dod_by_dma = NULL;
 	dod_by_phys = NULL;
 }
-
-/**
- * dod_owner_live() - mappings that are live
- *
- * Return: how many; exact only while nobody maps or unmaps.
- */
-long dod_owner_live(void)
-{
-	unsigned int i;
-	long nr = 0;
-
-	for (i = 0; i <= NR_SHARDS; i++)
-		nr += READ_ONCE(nth_tree(dod_by_dma, i)->nr);
-	return nr;
-}

@@ -282,8 +282,6 @@ __owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last
 __owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
 __owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
 
-/* Line edges: the rest of the first and last cache line, rule 10 */
-
 /* Up to its first bad byte a mapping is its driver's; what follows has no lines of its own. */
 static inline bool has_whole_lines(const struct dod_mapping *m)
 {
@@ -295,7 +293,7 @@ static inline bool has_edges(const struct dod_mapping *m)
 	return m->edges && m->trap == DOD_TRAP_ALL;
 }
 
-/* The rest of the line in which the mapping begins, or with @after ends. Empty if *start > *last. */
+/* Rule 10: the rest of its first line, or with @after of its last. Empty if *start > *last. */
 static __always_inline void line_edge(const struct dod_mapping *m, bool after, u64 *start, u64 *last)
 {
 	*start = after ? m->last + 1 : dod_line_of(m, m->start);
@@ -311,7 +309,6 @@ static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool a
 }
 
 /* poison.c */
-
 /* The longest cache line that was ever in force: line edges are looked for so far. */
 extern u16 dod_widest_line;
 extern atomic_t dod_spanning_changes, dod_nr_stale;
@@ -366,7 +363,6 @@ static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
 }
 
 /* record.c */
-
 /* An address, physical or of a device. */
 struct dod_place {
 	const struct device *dev;	/* NULL: physical */
@@ -393,13 +389,12 @@ __owner void dod_history_put(struct dod_mapping *m);
 __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 
 /* device.c */
-__owner int dod_device_start(void);
+extern struct dod_pool dod_device_pool;
+
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
 
-
 /* result.c */
-
 /* What the device did not write of a list. */
 struct dod_unwritten {
 	struct dod_mapping *m;	/* a copy of the first entry of which it wrote nothing, or NULL */
@@ -430,7 +425,6 @@ static inline bool result_any(const struct dod_content_result *result)
 }
 
 /* owner.c */
-
 /* What an event does to a range of a mapping. */
 struct dod_transition {
 	bool for_cpu;		/* a sync: idle with DMA_TO_DEVICE of what the device may write */

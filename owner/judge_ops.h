@@ -14,7 +14,7 @@ struct dod_edge_change {
 	struct dod_change bytes;	/* what the first of them were, and are */
 };
 
-/* What was found while a lock was held. Only @types and @lost are always set. */
+/* What was found while a lock was held. Only what @types names is set, and @lost. */
 struct dod_content_result {
 	u32 types;			/* bits of enum dod_report_type */
 	unsigned int blocks;		/* how many blocks changed */

@@ -212,17 +212,12 @@ static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 
 /*
  * Rule 10: a TO_DEVICE mapping inside another mapping of the same memory, such as a part of
- * a received page that is forwarded, is judged by its bytes, not by the rest of their lines.
+ * a received page that is forwarded, is checked by its bytes, not by the rest of their lines.
  */
-static bool is_part_of(const struct dod_mapping *m, const struct dod_mapping *other)
-{
-	return m->dir == DMA_TO_DEVICE && other->start <= m->start && other->last >= m->last;
-}
-
 static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64 start,
 		       u64 last, bool writable, struct dod_mapping *copy)
 {
-	bool rest_of_line = last < m->start || start > m->last;
+	bool sent_rest = m->dir == DMA_TO_DEVICE && (last < m->start || start > m->last);
 	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
 	struct dod_mapping *other;
 	unsigned long flags;
@@ -233,7 +228,8 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 		if (other->group == m->group || !has_whole_lines(other) ||
 		    other->trap != DOD_TRAP_ALL || !(writable ?
 		    dod_device_writes(other, start, last) : dod_range_first(other, start, last)) ||
-		    (rest_of_line && is_part_of(m, other)) || is_in_place(m, other))
+		    (sent_rest && other->start <= m->start && other->last >= m->last) ||
+		    is_in_place(m, other))
 			continue;
 		*copy = *other;
 		break;

@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#define MAX_DEVICES	16384
+
 /* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */
 bool dod_any_bounced;
 
@@ -57,14 +59,6 @@ void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 s
 		dod_repoison(shard, m, start, last);
 	else
 		dod_poison_new(m, start, last);
-}
-
-static void note_sync(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
-{
-	m->sync = call->sync->who;
-	memcpy(m->sync_frames, call->sync->frames, m->sync.nr_frames * sizeof(m->sync_frames[0]));
-	m->sync_off = start - m->start;
-	m->sync_len = last - start + 1;
 }
 
 /*
@@ -130,8 +124,13 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 			return false;
 		m->idle_sync = call->caller;
 	}
-	if (event->stamp_sync)
-		note_sync(call, m, start, last);
+	if (event->stamp_sync) {
+		m->sync = call->sync->who;
+		memcpy(m->sync_frames, call->sync->frames,
+		       m->sync.nr_frames * sizeof(m->sync_frames[0]));
+		m->sync_off = start - m->start;
+		m->sync_len = last - start + 1;
+	}
 	if (event->untrap) {
 		/* A bounced mapping does need syncs. */
 		if (m->bounced || m->trap == DOD_TRAP_NONE)
@@ -194,7 +193,7 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 	err = dod_index_start() ?:
 	      dod_record_start(reserve, max) ?:
 	      dod_pool_init(&dod_range_pool, sizeof(struct dod_range), reserve / 8 + 64, max) ?:
-	      dod_device_start() ?:
+	      dod_pool_init(&dod_device_pool, sizeof(struct dod_device), 64, MAX_DEVICES) ?:
 	      dod_judge_ops.content_start(reserve / 2 + 64, max) ?:
 	      dod_pool_init(&dod_pending_pool, sizeof(struct dod_pending), reserve / 8 + 64, max);
 	if (err)

@@ -84,7 +84,6 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 int dod_owner_start(unsigned int reserve, unsigned int max);
 void dod_owner_stop(void);
 void dod_owner_stop_guarding(void);
-long dod_owner_live(void);
 void dod_owner_show_start(void);
 
 #endif /* DOD_OWNER_H */

@@ -186,13 +186,6 @@ bool dod_has_state(const struct dod_mapping *m, u8 state)
 	return false;
 }
 
-/* Pending ranges were removed: is any left? */
-static void update_pending(struct dod_mapping *m)
-{
-	if (!dod_has_state(m, DOD_PENDING))
-		WRITE_ONCE(m->pending, false);
-}
-
 /* The first range of [start, last] that the device owns and may write, NULL if none. */
 struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -361,8 +354,8 @@ bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum k
 		rest = leaves_rest(r);
 		finish_range(m, r);
 	}
-	if (unlikely(was_pending))
-		update_pending(m);
+	if (unlikely(was_pending) && !dod_has_state(m, DOD_PENDING))
+		WRITE_ONCE(m->pending, false);
 	return is_poisoned;
 }
 
@@ -398,7 +391,8 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 	last = r->last;
 	was_owned = r->dir == DMA_TO_DEVICE && !r->rest_synced;
 	dod_range_remove(m, r);
-	update_pending(m);
+	if (!dod_has_state(m, DOD_PENDING))
+		WRITE_ONCE(m->pending, false);
 	if (!was_owned)
 		return;
 	r = range_get(m);

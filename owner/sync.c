@@ -8,8 +8,6 @@
 
 #include <linux/scatterlist.h>
 
-/* === Which mapping is meant =============================================== */
-
 /* The best fit: what the call would change, so that syncs of two equal mappings reach both. */
 #define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
 
@@ -131,8 +129,6 @@ static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr)
 	dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
 }
 
-/* === One run of memory ==================================================== */
-
 /* The part of a mapping that was synced: @start to @last; @done bytes of the call. */
 struct synced {
 	u64 start, last, done;
@@ -243,8 +239,6 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 	if (!m && !better && !is_known_by_dma(call->dev, sg_dma_address(sg)))
 		note_unmatched_sync(call, sg_dma_address(sg));
 }
-
-/* === Events =============================================================== */
 
 /* Returns false if the event can change nothing. */
 static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_sync *sync)

@@ -8,8 +8,6 @@
 
 #include <linux/scatterlist.h>
 
-/* === How a mapping ends =================================================== */
-
 /*
  * Is all that the mapping had of a range poisoned for another mapping just as well? Nearly
  * always so among thousands of equal mappings: then nothing is to be cleared or looked up.
@@ -127,18 +125,19 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call)
 
 	m->ended_by = call ? call->caller : 0;
 	gone = dod_to_cpu_all(m, call && dod_stale_is_left(call, m), &freed);
-	/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
-	if (call && m->dir != DMA_TO_DEVICE && !m->not_ram &&
-	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		dod_stale_forget(m->start, m->last);
-	if (unlikely(freed.start <= freed.last) && call)
-		dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
-	if (call)
+	if (call) {
 		dod_count(DOD_C_UNMAPS);
-	if (!gone)
-		return;
-	m->ended = local_clock();
-	dod_history_put(m);
+		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
+		if (m->dir != DMA_TO_DEVICE && !m->not_ram &&
+		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+			dod_stale_forget(m->start, m->last);
+		if (unlikely(freed.start <= freed.last))
+			dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
+	}
+	if (gone) {
+		m->ended = local_clock();
+		dod_history_put(m);
+	}
 }
 
 /* Ends all mappings of a call, whose leader is unlinked. */
@@ -166,8 +165,6 @@ void dod_end_tree(struct index_tree *tree)
 			end_one(m, NULL);
 	}
 }
-
-/* === What is found at the end ============================================= */
 
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
 {
@@ -197,8 +194,6 @@ void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call wha
 	if (device)
 		dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
-
-/* === Which mapping ends =================================================== */
 
 /* Does the group consist of just the entries of this scatterlist? */
 static bool group_matches(const struct dod_mapping *leader, struct scatterlist *sg, int nents)
@@ -324,9 +319,7 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 	end_group(leader, call);
 }
 
-/* === dma_iova_link() ====================================================== */
-
-/* The first such mapping that begins in a range of DMA addresses. The tree is locked. */
+/* The first mapping of dma_iova_link() that begins in a range. The tree is locked. */
 struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
 				  u64 start, u64 last)
 {

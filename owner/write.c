@@ -15,8 +15,6 @@ struct writing {
 	bool spanning;			/* beyond the region, of a spanning mapping */
 };
 
-/* === Pending writes ======================================================= */
-
 /* The CPU owns [start, last]; and the rest of a range that this splits, if there is no record. */
 static void to_cpu(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
 {
@@ -320,8 +318,6 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	return w.wanted;
 }
 
-/* === What is known of the content ========================================= */
-
 /**
  * dod_owner_seen_write() - the CPU is about to write to memory that a device owns
  * @phys: first byte
@@ -356,8 +352,6 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
 {
 	in_each_region(phys, last, forget_edges);
 }
-
-/* === Known exceptions ===================================================== */
 
 /**
  * dod_owner_excuse() - was a driver's own data written to?
