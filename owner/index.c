@@ -20,9 +20,8 @@ INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START, DMA_LA
 
 static struct index_tree *dma_tree_of(const struct dod_mapping *m)
 {
-	if (crosses_region(m->dma_addr, dod_dma_last(m)))
-		return &dod_by_dma->spanning;
-	return dma_shard(m->dev, m->dma_addr);
+	return crosses_region(m->dma_addr, dod_dma_last(m)) ? &dod_by_dma->spanning :
+							       dma_shard(m->dev, m->dma_addr);
 }
 
 /* Unmaps and syncs find the mapping from now on. No lock is held. */

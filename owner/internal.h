@@ -268,7 +268,7 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 	return container_of(r, struct dod_pending, range);
 }
 
-__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
+__owner struct dod_pending *dod_pending_get(void);
 __owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 __owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
 __owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
@@ -374,9 +374,7 @@ static inline u64 dod_distance(const struct dod_mapping *m, const struct dod_pla
 	u64 start = p->dev ? m->dma_addr : m->start;
 	u64 last = p->dev ? dod_dma_last(m) : m->last;
 
-	if (p->at < start)
-		return start - p->at;
-	return p->at > last ? p->at - last : 0;
+	return p->at < start ? start - p->at : p->at > last ? p->at - last : 0;
 }
 
 __owner int dod_record_start(unsigned int reserve, unsigned int max);

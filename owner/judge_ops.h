@@ -36,11 +36,10 @@ struct bus_type;
  *
  * Context: any but NMI. From @content_end to @edges_forget, the physical lock of the mapping is
  * held, and nothing is printed. Elsewhere no lock of ours is held, unless it says so. [start,
- * last] are physical addresses of a mapping's bytes.
+ * last] are physical addresses of a mapping's bytes. (c): only for mappings with a content.
  *
  * @map_single:	an address outside of the linear map is about to be mapped
- * @map_before:	a mapping is made, and not indexed yet. Ends it at its first bad byte, and returns
- *		false if there is one
+ * @map_before:	before it is indexed: ends a mapping at its first bad byte; false if there is one
  * @map_after:	all mappings of the call are in the index by physical address; once for each
  * @is_own_data: is the driver's own data in a DMA_TO_DEVICE mapping? Any lock may be held
  * @has_own_lines: does a cache line begin where the new mapping does (rule 10)?
@@ -50,17 +49,15 @@ struct bus_type;
  * @dmabuf_of_current: the number of the dma-buf that this task maps, 0 if it maps none
  * @content_begin: what is to be known of the content? After @map_before, if that was true
  * @content_end: nothing is to be known of it any more
- * @content_to_device: the device owns [start, last] from now on, as a part of @range. @fresh: it
- *		owned none of it before; @shared: another mapping overlaps it; @writable: one to
- *		which its device may write. Only for mappings with a content
- * @content_to_cpu: [start, last] is about to be synced for the CPU, or with @unmap unmapped:
- *		what has changed is added to @found. Only for mappings with a content
- * @content_overlap: a device owns [start, last] through another mapping from now on, and
- *		may write it if @writable. Only for mappings with a content
- * @content_written: the guard has seen the CPU write it. Only for mappings with a content
+ * @content_to_device: (c) the device owns [start, last] from now on, as a part of @range. @fresh:
+ *		it owned none of it before; @shared: another mapping overlaps it; @writable: one
+ *		to which its device may write
+ * @content_to_cpu: (c) [start, last] is about to be synced for the CPU, or with @unmap unmapped:
+ *		adds what has changed to @found
+ * @content_overlap: (c) a device owns it through another mapping, and may write if @writable
+ * @content_written: (c) the guard has seen the CPU write it
  * @content_watch: [start, last] was synced for the CPU: remember the CPU's writes there?
- * @content_watches: which of [start, last] is watched so? Narrows it to that, and returns
- *		whether there is any. Only for mappings with a content
+ * @content_watches: (c) narrows it to what is watched so; returns whether there is any
  * @edge_is_known: is there a copy of the rest of the first line, or with @after of the last one?
  * @edge_copy:	the device writes to that line from now on: copy [start, last], the rest of it
  * @edge_drop:	it does not any more

@@ -289,8 +289,6 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 	return nr;
 }
 
-/* === The nearest mapping ================================================== */
-
 /* Copies a mapping if it is nearer than what was copied before. */
 static bool copy_nearer(const struct dod_mapping *m, const struct dod_place *p,
 			struct dod_mapping *copy, bool found)
@@ -320,51 +318,27 @@ static bool copy_nearest(struct index_tree *tree, const struct dod_place *p,
 	return found;
 }
 
-static bool find_nearest(const struct dod_place *p, struct index_tree *first,
-			 struct index_tree *last, struct index *index, struct dod_mapping *copy)
-{
-	bool found = copy_nearest(first, p, copy, false);
-
-	found = copy_nearest(last, p, copy, found);
-	found = copy_nearest(&index->spanning, p, copy, found);
-	return found || dod_history_find(p, copy);
-}
-
 /**
- * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
- * @phys: the byte
+ * dod_owner_find_mapping() - which mapping holds, or lately held, an address?
+ * @dev: whose DMA address it is, identity only; NULL for a physical address
+ * @at: the address
  * @near: as good if it is so many bytes away; the nearest wins, then the one that ended last
- * @copy: filled in if there is one; copy->ended tells which
+ * @copy: filled in if there is one; copy->ended tells which. What the device owns of it, and
+ *	  the last sync, may change meanwhile if @dev is set
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
+bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy)
 {
-	struct dod_place p = { .at = phys, .near = near };
+	struct dod_place p = { .dev = dev, .at = at, .near = near };
+	u64 first = at - min(at, near), last = at + min(U64_MAX - at, near);
+	bool found;
 
-	return find_nearest(&p, phys_shard(phys - min(phys, near)), phys_shard(phys + near),
-			    dod_by_phys, copy);
+	found = copy_nearest(dev ? dma_shard(dev, first) : phys_shard(first), &p, copy, false);
+	found = copy_nearest(dev ? dma_shard(dev, last) : phys_shard(last), &p, copy, found);
+	found = copy_nearest(dev ? &dod_by_dma->spanning : &dod_by_phys->spanning, &p, copy, found);
+	return found || dod_history_find(&p, copy);
 }
-
-/**
- * dod_owner_find_dma() - which mapping holds, or lately held, a DMA address?
- * @dev: the device, identity only
- * @dma_addr: the address
- * @near: as for dod_owner_find_mapping()
- * @copy: likewise; what the device owns of it, and the last sync, may change meanwhile
- *
- * Return: whether there is one.
- */
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy)
-{
-	struct dod_place p = { .dev = dev, .at = dma_addr, .near = near };
-	u64 first = dma_addr - min(dma_addr, near);
-	u64 last = dma_addr + min(U64_MAX - dma_addr, near);
-
-	return find_nearest(&p, dma_shard(dev, first), dma_shard(dev, last), dod_by_dma, copy);
-}
-
-/* === All mappings ========================================================= */
 
 /* The physical lock of the mapping is held. */
 static void add_up(struct dod_mapping *m, struct dod_sum *sum)

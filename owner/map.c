@@ -6,7 +6,7 @@
  */
 #include "internal.h"
 
-/* An unmap finds a list by its first entry: half a list must not be tracked. It is ours yet. */
+/* An unmap finds a list by its first entry: no half of it may stay. Nobody knows of it yet. */
 static void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
@@ -60,7 +60,7 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
  *
  * At its entry: later only a page is known, a wrong one if the address is not linear.
  *
- * Return: whether it is not.
+ * Return: whether the address is outside of the linear map.
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {

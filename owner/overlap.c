@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Several mappings of the same memory: what the device of one writes changes what is known
- * of the content of the others, of their line edges and of the writes pending to them.
- *
- * The caller holds the lock of the shard, or that of the tree of spanning mappings if the
- * mapping is in it, unless a function says otherwise.
+ * of the content of the others, of their line edges and of the writes pending to them. The
+ * caller holds the lock of the shard, or that of the tree of spanning mappings if the mapping
+ * is in it, unless a function says otherwise.
  */
 #include "internal.h"
 
-/* A write pending after a sync for the CPU is synced with any mapping of the memory. */
-static void drop_pending(struct dod_mapping *m, u64 start, u64 last)
+/*
+ * The CPU owns the ranges of a state, apart from writes that were pending before any sync for
+ * the CPU: a write after it is synced with any mapping of the memory.
+ */
+static void drop(struct dod_mapping *m, u64 start, u64 last, enum dod_state state)
 {
 	struct dod_range *r, *next;
 
 	for_each_range_safe(r, next, m, start, last) {
 		u64 from = max(r->start, start), to = min(r->last, last);
 
-		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
+		if (r->state == state && r->dir != DMA_TO_DEVICE)
 			dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
 	}
 }
@@ -28,29 +30,11 @@ static void set_shared(struct dod_mapping *m)
 		dod_change_kinds(m, DOD_KIND_LONE, 0);
 }
 
-/* The device of @by may write [start, last]: nothing there is stale for other mappings. */
-static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u64 start, u64 last)
-{
-	struct dod_range *r, *next;
-	struct dod_mapping *m;
-
-	for_each_in_tree_of(m, tree, start, last, DOD_KIND_STALE) {
-		if (m == by)
-			continue;
-		for_each_range_safe(r, next, m, start, last) {
-			u64 to = min(r->last, last);
-
-			if (r->state == DOD_STALE)
-				dod_ranges_to_cpu(m, max(r->start, start), &to, KEEP_NONE);
-		}
-	}
-}
-
 /* The device of @by owns [start, last] of @m, too. */
 static void tell(struct dod_mapping *m, const struct dod_mapping *by, u64 start, u64 last)
 {
 	if (unlikely(m->pending))
-		drop_pending(m, start, last);
+		drop(m, start, last, DOD_PENDING);
 	if (m->content)
 		dod_judge_ops.content_overlap(m, start, last, by->dir != DMA_TO_DEVICE);
 }
@@ -60,22 +44,23 @@ static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 star
 			bool *writable)
 {
 	u8 concerned = DOD_KIND_PENDING | DOD_KIND_CONTENT;
-	struct dod_mapping *other, *next;
+	struct dod_mapping *other;
 
 	other = first_overlap(tree, start, last);
 	if (other == m)
 		other = next_overlap(other, start, last);
 	if (!other)
 		return false;
-	for (other = dod_kind_first(tree, start, last, DOD_KIND_LONE); other; other = next) {
-		next = dod_kind_next(other, start, last, DOD_KIND_LONE);
+	while ((other = dod_kind_first(tree, start, last, DOD_KIND_LONE)))
 		set_shared(other);
-	}
 	m->shared = true;
 	/* A device that only reads changes nothing of what other devices read. */
 	if (m->dir != DMA_TO_DEVICE) {
 		concerned |= DOD_KIND_SENT_CONTENT;
-		drop_stale(tree, m, start, last);
+		/* What it may write is stale for no other mapping. */
+		for_each_in_tree_of(other, tree, start, last, DOD_KIND_STALE)
+			if (other != m)
+				drop(other, start, last, DOD_STALE);
 	}
 	for_each_in_tree_of(other, tree, start, last, concerned)
 		if (other != m)
@@ -196,7 +181,7 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 			set_shared(s);
 			tell(m, s, from, to);
 			if (unlikely(s->pending))
-				drop_pending(s, from, to);
+				drop(s, from, to, DOD_PENDING);
 			if (s->content)
 				dod_judge_ops.content_overlap(s, m->start, m->last,
 							      m->dir != DMA_TO_DEVICE);

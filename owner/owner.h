@@ -55,10 +55,9 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *r
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
 			  struct dod_mapping *copy);
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
-bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver);

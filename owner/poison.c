@@ -4,8 +4,10 @@
  * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10). Bytes are
  * stale that the device is done with, but that were not synced for the CPU: rule 6b leaves
  * them in a live mapping, rule 3b in one that has ended and stays in the index for them. No
- * spanning mapping has any. The caller holds the lock of the shard of the region, unless a function says otherwise; under
- * it, the lock of the tree of spanning mappings is taken.
+ * spanning mapping has any.
+ *
+ * The caller holds the lock of the shard of the region, unless a function says otherwise;
+ * under it, the lock of the tree of spanning mappings is taken.
  */
 #include "internal.h"
 
@@ -278,9 +280,8 @@ bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte)
 bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m)
 {
 	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
-	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed))
-		return false;
-	if (!m->line && !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr)))
+	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed) ||
+	    (!m->line && !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr))))
 		return false;
 	if (m->spanning || atomic_read(&dod_nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
 		dod_count(DOD_C_UNTRACKED_STALE);

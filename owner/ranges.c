@@ -29,40 +29,24 @@ struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last)
 	return range_tree_iter_next(r, start, last);
 }
 
-/* === Records of writes that wait for a sync_for_device (rules 4 and 6b) === */
+/* === Writes that wait for a sync_for_device: rules 4 and 6b =============== */
 
-static struct dod_pending *new_pending(void)
+/* A record of a write, of no range yet; NULL if there is none, which is counted. */
+struct dod_pending *dod_pending_get(void)
 {
 	struct dod_pending *p = dod_pool_get(&dod_pending_pool);
 
-	if (!p) {
+	if (p)
+		atomic_inc(&nr_pending);
+	else
 		dod_count(DOD_C_PENDING_POOL_EMPTY);
-		return NULL;
-	}
-	atomic_inc(&nr_pending);
-	return p;
-}
-
-/* A record of the first write of a range; NULL if there is none, which is counted. */
-struct dod_pending *dod_pending_get(const struct dod_write *write)
-{
-	struct dod_pending *p = new_pending();
-
-	if (!p)
-		return NULL;
-	p->next = NULL;
-	p->write.addr = write->addr;
-	p->write.size = write->size;
-	p->write.who = write->who;
-	memcpy(p->write.frames, write->frames, write->who.nr_frames * sizeof(write->frames[0]));
-	dod_count(DOD_C_PENDING_WRITES);
 	return p;
 }
 
 /* The same write once more, for a part of its range. */
 struct dod_pending *dod_pending_copy(const struct dod_pending *p)
 {
-	struct dod_pending *copy = new_pending();
+	struct dod_pending *copy = dod_pending_get();
 
 	if (copy)
 		*copy = *p;

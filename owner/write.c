@@ -101,10 +101,17 @@ static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last,
 static void pend_new(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 		     unsigned long synced_by, const struct writing *w)
 {
-	struct dod_pending *p = dod_pending_get(w->record);
+	const struct dod_write *write = w->record;
+	struct dod_pending *p = dod_pending_get();
 
 	if (!p)
 		return;
+	p->next = NULL;
+	p->write.addr = write->addr;
+	p->write.size = write->size;
+	p->write.who = write->who;
+	memcpy(p->write.frames, write->frames, write->who.nr_frames * sizeof(write->frames[0]));
+	dod_count(DOD_C_PENDING_WRITES);
 	p->synced_by = synced_by;
 	p->wrote_first = max(start, w->start);
 	p->wrote_last = min(last, w->last);
