@@ -6,8 +6,7 @@
  */
 #include "internal.h"
 
-/* How many mappings drivers have left: hardly ever any. */
-atomic_t dod_nr_leaked;
+atomic_t dod_nr_leaked;	/* mappings that drivers have left: hardly ever any */
 
 /* The first range that the device owns of freed memory. The physical lock is held. */
 struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
@@ -82,10 +81,7 @@ static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, 
 	return freed->owned || freed->lost;
 }
 
-/*
- * Of [start, to], which lies in one region, what mappings hold that do not begin before
- * @first. Returns true if there is something to report.
- */
+/* [start, to] is in one region. Mappings before @first are left out. Is there one to report? */
 static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
 			 struct dod_freed *freed)
 {

@@ -62,9 +62,9 @@ bool dod_unlink(struct dod_mapping *m)
 }
 
 /*
- * By physical address. An interval tree like those of interval_tree_generic.h, in which each node also knows
- * the kinds of mappings in its subtree. A list of zeros for a disk is one page that is
- * mapped thousands of times: those of some kinds are found without visiting the others.
+ * By physical address. An interval tree like those of interval_tree_generic.h, in which each
+ * node also knows the kinds of mappings in its subtree. A list of zeros for a disk is one page
+ * that is mapped thousands of times: those of some kinds are found without the others.
  */
 static u64 own_sum(const struct dod_mapping *m)
 {

@@ -10,9 +10,7 @@
  * Locks nest: DMA shard -> DMA spanning -> physical shard -> physical spanning -> pool.
  * A mapping stays alive while the lock of a tree that it is in is held. Its physical lock,
  * that of tree_of(), guards what the device owns. The shadow of a region changes only under
- * the lock of its physical shard.
- *
- * Context: any but NMI, where nothing else is said.
+ * the lock of its physical shard. Context: any but NMI, where nothing else is said.
  */
 #ifndef DOD_OWNER_INTERNAL_H
 #define DOD_OWNER_INTERNAL_H
@@ -34,10 +32,7 @@
 #include <linux/hash.h>
 #include <linux/sched/clock.h>
 
-/*
- * Functions of one file of owner/ that others call. Where all files are one unit they are
- * static, by these prototypes: a call of a function with one caller costs nothing then.
- */
+/* Called by other files of owner/. In one unit they are static: one caller costs nothing then. */
 #ifdef DOD_BUILD_OWNER
 #define __owner		static
 #else
@@ -49,6 +44,7 @@
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		((u64)DOD_GRANULE)
 #define ALL_BYTES	0xff	/* of a granule, as bits */
+#define MAX_DEVICES	16384
 
 struct index_tree {
 	raw_spinlock_t lock;
@@ -153,9 +149,8 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 }
 
 /*
- * The mappings of a tree that overlap [start, last], in the order of their start; its lock
- * is held. Mappings that have ended, and are there for their stale bytes only (rule 3b), are
- * left out.
+ * The mappings of a tree that overlap [start, last], in the order of their start; its lock is
+ * held. Mappings that have ended, and are there for their stale bytes (rule 3b), are left out.
  */
 #define for_each_in_tree(m, tree, start, last)				\
 	for ((m) = first_overlap(tree, start, last); (m);		\
@@ -164,11 +159,7 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 #define for_each_in_tree_of(m, tree, start, last, kinds)		\
 	for ((m) = dod_kind_first(tree, start, last, kinds); (m);	\
 	     (m) = dod_kind_next(m, start, last, kinds))
-/* Those that have ended, too. */
-#define for_each_indexed(m, tree, start, last)				\
-	for ((m) = dod_phys_first(tree, start, last); (m);		\
-	     (m) = dod_phys_next(m, start, last))
-/* The same, where @m may be removed. */
+/* Those that have ended, too; @m may be removed. */
 #define for_each_indexed_safe(m, next, tree, start, last)		\
 	for ((m) = dod_phys_first(tree, start, last);			\
 	     (m) && ((next) = dod_phys_next(m, start, last), true);	\
@@ -388,7 +379,6 @@ __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *cop
 
 /* device.c */
 extern struct dod_pool dod_device_pool;
-
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
 

@@ -7,8 +7,6 @@
 
 #include <linux/module.h>
 
-/* === Who owns a byte ====================================================== */
-
 /* Whoever else owns the byte. */
 static bool forbids_all(const struct dod_range *r)
 {
@@ -25,7 +23,7 @@ static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found
 {
 	struct dod_mapping *m;
 
-	for_each_indexed(m, tree, phys, phys) {
+	for (m = dod_phys_first(tree, phys, phys); m; m = dod_phys_next(m, phys, phys)) {
 		struct dod_range *r = dod_range_first(m, phys, phys);
 
 		/* A stale byte may be written, and read after that. */
@@ -184,8 +182,6 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 		*last = min(*last, range->last);
 	return found;
 }
-
-/* === Other mappings of the same memory ==================================== */
 
 /*
  * Rule 5b: does an engine work in place on the bytes of @other, which it owns since the map

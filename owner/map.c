@@ -35,12 +35,12 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
 {
 	struct dod_mapping m = {
 		.dev = call->dev,
+		.device = dod_device_get(call->dev),
 		.dma_addr = DMA_MAPPING_ERROR,
 		.kind = DOD_SINGLE,
 		.dir = DMA_NONE,
 	};
 
-	m.device = dod_device_get(call->dev);
 	if (!m.device) {
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 		return;

@@ -7,8 +7,6 @@
  */
 #include "internal.h"
 
-#define MAX_DEVICES	16384
-
 /* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */
 bool dod_any_bounced;
 

@@ -4,18 +4,15 @@
  * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10). Bytes are
  * stale that the device is done with, but that were not synced for the CPU: rule 6b leaves
  * them in a live mapping, rule 3b in one that has ended and stays in the index for them. No
- * spanning mapping has any.
- *
- * The caller holds the lock of the shard of the region, unless a function says otherwise;
- * under it, the lock of the tree of spanning mappings is taken.
+ * spanning mapping has any. The caller holds the lock of the shard of the region, unless a
+ * function says otherwise; under it, that of the tree of spanning mappings is taken.
  */
 #include "internal.h"
 
 u16 dod_widest_line;
 atomic_t dod_spanning_changes, dod_nr_stale;
 
-/* So many ended mappings at most: they hold records, which map calls need more. */
-#define MAX_STALE	1024
+#define MAX_STALE	1024	/* ended mappings: they hold records, which map calls need more */
 
 /*
  * Counts calls of the DMA API where KASAN is off: in interrupts of code that has turned it
@@ -151,12 +148,7 @@ void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u6
  */
 void dod_owner_repoison(u64 phys)
 {
-	struct index_tree *shard = phys_shard(phys);
-	unsigned long flags;
-
-	dod_lock_irqsave(&shard->lock, flags);
-	dod_poison_region(shard, phys, phys);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	in_each_region(phys, phys, dod_poison_region);
 }
 
 /*
@@ -223,10 +215,7 @@ static void stale_end(struct index_tree *shard, struct dod_mapping *m)
 	dod_history_put(m);
 }
 
-/*
- * [start, last], which lies in one region, is written, mapped, synced or freed: no ended
- * mapping's bytes there are stale any more. See stale_drop().
- */
+/* A part of a region is written, mapped, synced or freed: no ended mapping's is stale any more. */
 void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last)
 {
 	struct dod_mapping *m, *next;

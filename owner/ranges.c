@@ -246,8 +246,7 @@ static bool leaves_rest(const struct dod_range *r)
 	       next->state == DOD_OWNED && next->dir != DMA_TO_DEVICE;
 }
 
-/* XDP_PACKET_HEADROOM and NET_SKB_PAD. */
-#define MOST_HEADROOM	320
+#define MOST_HEADROOM	320	/* XDP_PACKET_HEADROOM and NET_SKB_PAD */
 
 /*
  * Is what precedes @start in the range the headroom of a network buffer? A driver such as
@@ -263,10 +262,7 @@ static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, 
 	       start - r->start <= MOST_HEADROOM;
 }
 
-/*
- * The CPU owns [start, to] of a range that begins before @start. *first and *last are
- * those of dod_ranges_to_cpu_from().
- */
+/* A range begins before @start. *first and *last are those of dod_ranges_to_cpu_from(). */
 static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u64 to,
 		       u64 *first, u64 *last, enum keep keep)
 {

@@ -8,8 +8,7 @@
 
 #include <linux/slab.h>
 
-/* Ended mappings that are remembered, for each possible CPU. */
-#define NR_ENDED	64
+#define NR_ENDED	64	/* ended mappings that are remembered, for each possible CPU */
 
 struct history {
 	raw_spinlock_t lock;

@@ -123,10 +123,10 @@ static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 
 static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr)
 {
-	if (!call->event->count_unmatched)
-		return;
-	dod_count(DOD_C_UNMATCHED_SYNCS);
-	dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
+	if (call->event->count_unmatched) {
+		dod_count(DOD_C_UNMATCHED_SYNCS);
+		dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
+	}
 }
 
 /* The part of a mapping that was synced: @start to @last; @done bytes of the call. */
