@@ -216,16 +216,19 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 	bool sent_rest = m->dir == DMA_TO_DEVICE && (last < m->start || start > m->last);
 	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
 	struct dod_mapping *other;
+	struct dod_range *r;
 	unsigned long flags;
 
 	dod_lock_irqsave(&tree->lock, flags);
 	/* Of memory that many devices read, all mappings are skipped at once. */
 	for_each_in_tree_of(other, tree, start, last, kinds) {
 		if (other->group == m->group || !has_whole_lines(other) ||
-		    other->trap != DOD_TRAP_ALL || !(writable ?
-		    dod_device_writes(other, start, last) : dod_range_first(other, start, last)) ||
-		    (sent_rest && other->start <= m->start && other->last >= m->last) ||
-		    is_in_place(m, other))
+		    other->trap != DOD_TRAP_ALL ||
+		    (sent_rest && other->start <= m->start && other->last >= m->last))
+			continue;
+		r = writable ? dod_device_writes(other, start, last) :
+			       dod_range_first(other, start, last);
+		if (!r || is_in_place(m, other))
 			continue;
 		*copy = *other;
 		break;

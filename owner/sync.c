@@ -57,10 +57,9 @@ static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_c
 {
 	bool several = READ_ONCE(dod_by_dma->spanning.nr);
 	struct dod_mapping *m, *found = NULL;
+	int fits;
 
 	for_each_dma(m, tree, dma_addr, dma_addr) {
-		int fits;
-
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
 		/* Nearly always there is no other. */
@@ -88,10 +87,9 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 					  u64 start, u64 last, int *best)
 {
 	struct dod_mapping *m, *found = NULL;
+	int fits;
 
 	for_each_in_tree(m, tree, start, start) {
-		int fits;
-
 		if (m->dev != call->dev)
 			continue;
 		fits = sync_fits(m, call, start, last) + 16 * (m->kind == DOD_SG);

@@ -244,10 +244,9 @@ static struct dod_mapping *find_unmap(struct index_tree *tree, const struct dod_
 				      int nents, int *best)
 {
 	struct dod_mapping *m, *leader = NULL;
+	int fits;
 
 	for_each_dma(m, tree, dma_addr, dma_addr) {
-		int fits;
-
 		if (m->dev != call->dev || m->dma_addr != dma_addr || m->group != m)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
