@@ -205,7 +205,7 @@ enum dod_mapping_kind {
  * @was_owned:	the device owned some of it when it was freed (physical lock)
  * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
- *		stale: see owner/stale.c (physical lock)
+ *		stale: see owner/poison.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
  * @counted_at: where base/mapped_pages.c counts it
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c

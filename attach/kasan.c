@@ -383,7 +383,7 @@ static void on_error_report_end(void *data, enum error_detector detector, unsign
 		return;
 	phys = virt_to_phys((void *)addr);
 	flags = dod_quiet_begin();
-	if (dod_owner_find_mapping(phys, NEAR, &m)) {
+	if (dod_owner_find_mapping(NULL, phys, NEAR, &m)) {
 		dod_report_annotate(&m, phys);
 		dod_count(DOD_C_KASAN_ANNOTATED);
 	}

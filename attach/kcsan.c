@@ -197,7 +197,7 @@ static struct dod_race race;
 /* Did a device own the memory when KCSAN began to report the access? */
 static bool was_owned(u64 phys)
 {
-	if (!dod_owner_find_mapping(phys, 0, &mapping) ||
+	if (!dod_owner_find_mapping(NULL, phys, 0, &mapping) ||
 	    mapping.map.when > race.when ||
 	    (mapping.sync_len && mapping.sync.when > race.when) ||
 	    (mapping.ended && mapping.ended < race.when) ||

@@ -6,7 +6,6 @@
  * Takes no locks but owner/'s and report/'s. Frees come in any context, with any lock of
  * the kernel held and none of ours.
  */
-#include "../owner/pending.h"
 #include "internal.h"
 
 static bool started;

@@ -22,8 +22,8 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 	u64 far;
 	int len;
 
-	if (!dod_owner_find_dma(dev, dma_addr, 0, &m) &&
-	    !dod_owner_find_dma(dev, dma_addr, PAGE_SIZE, &m)) {
+	if (!dod_owner_find_mapping(dev, dma_addr, 0, &m) &&
+	    !dod_owner_find_mapping(dev, dma_addr, PAGE_SIZE, &m)) {
 		snprintf(text, size, "not near any mapping, live or recent");
 		return;
 	}
@@ -55,7 +55,7 @@ static void describe_dma_addr(const char *device, u64 dma_addr, char *text, size
 	/* Of devices that had the same name, the one that has a mapping there. */
 	for (i = 0; !dod_owner_next_device(i, &d); i++) {
 		if (strcmp(d.name, device) ||
-		    (found && !dod_owner_find_dma(d.dev, dma_addr, 0, &m)))
+		    (found && !dod_owner_find_mapping(d.dev, dma_addr, 0, &m)))
 			continue;
 		describe(d.dev, dma_addr, text, size);
 		found = true;

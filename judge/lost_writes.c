@@ -6,7 +6,6 @@
  *
  * No lock of its own: what a mapping has here is protected by its physical lock.
  */
-#include "../owner/pending.h"
 #include "internal.h"
 
 static DEFINE_PER_CPU(unsigned int, watch_turn);

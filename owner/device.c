@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The devices that ever mapped memory: their names, their drivers' names and what the
- * drivers have configured. An entry stays until the module is unloaded.
- *
- * devices_lock nests nothing but the pool's lock. Look-ups need RCU only.
+ * drivers have configured. An entry stays until the module is unloaded. devices_lock nests
+ * nothing but the pool's lock. Look-ups need RCU only.
  */
 #include "internal.h"
 
@@ -13,11 +12,10 @@
 #include <asm/word-at-a-time.h>
 
 #define DEVICE_BITS	8
-#define MAX_DEVICES	16384
 
 static struct hlist_head devices[1 << DEVICE_BITS];
 static DEFINE_RAW_SPINLOCK(devices_lock);
-static struct dod_pool device_pool;
+struct dod_pool dod_device_pool;
 
 /*
  * strcmp(), without the kernel's checks and by words, because every map call needs it.
@@ -28,8 +26,7 @@ static bool has_name(const struct dod_device *d, const char *name)
 	const struct word_at_a_time zero = WORD_AT_A_TIME_CONSTANTS;
 	unsigned int i = 0;
 
-	while (IS_ALIGNED((unsigned long)name, sizeof(long)) &&
-	       i + sizeof(long) < sizeof(d->name)) {
+	while (IS_ALIGNED((unsigned long)name, sizeof(long)) && i + sizeof(long) < sizeof(d->name)) {
 		unsigned long word = *(const unsigned long *)(d->name + i), end;
 		unsigned long differs = word ^ *(const unsigned long *)(name + i);
 
@@ -51,15 +48,23 @@ static bool has_name(const struct dod_device *d, const char *name)
 	return true;
 }
 
-static struct dod_device *find_device(const struct device *dev, const char *name)
+/**
+ * dod_owner_device() - what is known of a device
+ * @dev: the device, identity only
+ * @name: its name
+ *
+ * Return: its entry, which stays; NULL if the device never mapped memory.
+ */
+struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 {
 	struct dod_device *d;
 
-	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node,
-				 lockdep_is_held(&devices_lock))
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node)
 		if (d->dev == dev && has_name(d, name))
-			return d;
-	return NULL;
+			break;
+	rcu_read_unlock();
+	return d;
 }
 
 /* devices_lock held. */
@@ -78,7 +83,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 /* devices_lock held. */
 static struct dod_device *new_device(const struct device *dev, const char *name)
 {
-	struct dod_device *d = dod_pool_get(&device_pool);
+	struct dod_device *d = dod_pool_get(&dod_device_pool);
 
 	if (!d)
 		return NULL;
@@ -91,21 +96,6 @@ static struct dod_device *new_device(const struct device *dev, const char *name)
 	return d;
 }
 
-/* A map call reports what the driver has configured; written only where it changed. */
-void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last)
-{
-	u64 mask = dma_get_mask(dev);
-
-	if (d->mask != mask)
-		WRITE_ONCE(d->mask, mask);
-	if (d->bus_limit != dev->bus_dma_limit)
-		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
-	if (d->coherent != dev_is_dma_coherent(dev))
-		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
-	if (d->highest < dma_last)
-		WRITE_ONCE(d->highest, dma_last);
-}
-
 /*
  * The entry of a device, made at its first mapping; NULL if there are too many. A new
  * device at the address of an old one has an entry of its own, so that the mappings of
@@ -114,16 +104,15 @@ void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_la
 struct dod_device *dod_device_get(const struct device *dev)
 {
 	const char *name = dev_name(dev) ?: "(unnamed)";
-	struct dod_device *d;
+	struct dod_device *d = dod_owner_device(dev, name);
 	unsigned long flags;
 	bool is_new = false;
 
-	d = dod_owner_device(dev, name);
 	if (likely(d && READ_ONCE(d->driver) == dev->driver))
 		return d;
 
 	dod_lock_irqsave(&devices_lock, flags);
-	d = find_device(dev, name);
+	d = dod_owner_device(dev, name);
 	if (!d) {
 		d = new_device(dev, name);
 		is_new = d;
@@ -133,24 +122,6 @@ struct dod_device *dod_device_get(const struct device *dev)
 	dod_unlock_irqrestore(&devices_lock, flags);
 	if (is_new)
 		dod_judge_ops.see_bus(dev->bus);
-	return d;
-}
-
-/**
- * dod_owner_device() - what is known of a device
- * @dev: the device, identity only
- * @name: its name
- *
- * Return: its entry, which stays while the module is loaded; NULL if the device never
- * mapped memory.
- */
-struct dod_device *dod_owner_device(const struct device *dev, const char *name)
-{
-	struct dod_device *d;
-
-	rcu_read_lock();
-	d = find_device(dev, name);
-	rcu_read_unlock();
 	return d;
 }
 
@@ -180,25 +151,18 @@ void dod_owner_set_wires(void)
 int dod_owner_next_device(int skip, struct dod_device *copy)
 {
 	struct dod_device *d;
-	int err = -ENOENT;
 	unsigned int i;
 
 	rcu_read_lock();
-	for (i = 0; err && i < ARRAY_SIZE(devices); i++)
-		hlist_for_each_entry_rcu(d, &devices[i], node) {
-			if (skip--)
-				continue;
-			*copy = *d;
-			err = 0;
-			break;
-		}
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		hlist_for_each_entry_rcu(d, &devices[i], node)
+			if (!skip--) {
+				*copy = *d;
+				rcu_read_unlock();
+				return 0;
+			}
 	rcu_read_unlock();
-	return err;
-}
-
-int dod_device_start(void)
-{
-	return dod_pool_init(&device_pool, sizeof(struct dod_device), 64, MAX_DEVICES);
+	return -ENOENT;
 }
 
 void dod_device_stop(void)
@@ -210,7 +174,7 @@ void dod_device_stop(void)
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry_safe(d, tmp, &devices[i], node) {
 			hlist_del_rcu(&d->node);
-			dod_pool_put(&device_pool, d);
+			dod_pool_put(&dod_device_pool, d);
 		}
-	dod_pool_destroy(&device_pool);
+	dod_pool_destroy(&dod_device_pool);
 }

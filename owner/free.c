@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory that is freed while it is mapped, and mappings that a driver has left when it was
- * unbound.
- *
- * No lock is held at entry, unless a function says otherwise. Trees are locked one at a
- * time, because dod_spanning_end() needs all of them: no walk here.
+ * unbound. No lock is held at entry, unless a function says otherwise. Trees are locked one at
+ * a time, because dod_spanning_end() needs all of them: no walk here.
  */
 #include "internal.h"
 
-/* How many mappings drivers have left: hardly ever any. */
-atomic_t dod_nr_leaked;
+atomic_t dod_nr_leaked;	/* mappings that drivers have left: hardly ever any */
 
-/* === Freed memory ========================================================= */
-
-/*
- * The first of the ranges of [start, last] that the device owns, and of which something was
- * freed in a way that is not hooked. The physical lock of the mapping is held.
- */
+/* The first range that the device owns of freed memory. The physical lock is held. */
 struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
@@ -27,14 +19,13 @@ struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
 	for_each_range(r, m, start, last)
 		if (r->state == DOD_OWNED &&
 		    dod_mem_ops.freed(max(r->start, start), min(r->last, last)))
-			return r;
-	return NULL;
+			break;
+	return r;
 }
 
 /*
  * The memory of a mapping was freed: the CPU owns all of it, for good, because its next user
- * knows nothing of the mapping. The tree is locked; a spanning mapping needs
- * dod_spanning_end() for all of it then.
+ * knows nothing of the mapping. The tree is locked; a spanning one needs dod_spanning_end().
  */
 static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
 {
@@ -52,10 +43,7 @@ static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
 	m->trap = DOD_TRAP_NONE;
 }
 
-/*
- * A sync says that the memory is still in use. Was it freed unseen? Then the CPU owns all of
- * the mapping, as after a free that was seen. The physical lock of the mapping is held.
- */
+/* A sync says that the memory is in use. Was it freed unseen? The physical lock is held. */
 bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last, struct dod_content_result *result)
 {
 	struct dod_range *r = dod_freed_range(m, start, last);
@@ -93,18 +81,7 @@ static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, 
 	return freed->owned || freed->lost;
 }
 
-/* Overlaps [start, last], does not begin before @first, and its memory was not freed yet. */
-static struct dod_mapping *find_unfreed(struct index_tree *tree, u64 start, u64 last, u64 first)
-{
-	struct dod_mapping *m;
-
-	for_each_in_tree(m, tree, start, last)
-		if (!m->freed && m->start >= first)
-			return m;
-	return NULL;
-}
-
-/* Of [start, to], which lies in one region. Returns true if there is something to report. */
+/* [start, to] is in one region. Mappings before @first are left out. Is there one to report? */
 static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
 			 struct dod_freed *freed)
 {
@@ -114,7 +91,9 @@ static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u
 
 	while (!found && READ_ONCE(tree->nr)) {
 		dod_lock_irqsave(&tree->lock, flags);
-		m = find_unfreed(tree, start, to, first);
+		for_each_in_tree(m, tree, start, to)
+			if (!m->freed && m->start >= first)
+				break;
 		if (m)
 			found = free_one(tree, m, start, last, freed);
 		dod_unlock_irqrestore(&tree->lock, flags);
@@ -130,14 +109,12 @@ static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u
  * dod_owner_free() - memory is being freed
  * @start: first byte, physical; where to go on, if the answer is yes
  * @last: last byte, physical
- * @object: an object of an allocator: a mapping that begins before it belongs to another
- *	    object and is too long, which is reported as such
+ * @object: an object: a mapping that begins before it is that of another one, and too long
  * @freed: filled in if the answer is yes; the caller puts back @freed->lost
  *
  * To be called until the answer is no. No device owns any of the memory afterwards.
  *
- * Return: whether there was one more mapping of which a device owned some of the memory, or
- * with a write pending to it.
+ * Return: whether a device owned some of the memory by one more mapping, or a write is pending.
  */
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 {
@@ -162,8 +139,8 @@ static struct dod_mapping *find_earlier(struct index_tree *tree, u64 start, u64 
 
 	for_each_in_tree(m, tree, start, last)
 		if (m->start < start && dod_range_first(m, start, last))
-			return m;
-	return NULL;
+			break;
+	return m;
 }
 
 /* The CPU owns [start, last] of spanning mappings that begin before it. */
@@ -189,34 +166,34 @@ static void free_end_spanning(u64 start, u64 last)
 	atomic_dec(&dod_spanning_changes);
 }
 
+static void free_end_region(struct index_tree *shard, u64 start, u64 last)
+{
+	struct dod_mapping *m;
+
+	while ((m = find_earlier(shard, start, last)))
+		dod_to_cpu_single(shard, m, start, min(m->last, last), KEEP_NONE);
+	dod_poison_ops.unpoison(start, last);
+}
+
 /**
  * dod_owner_free_end() - no device owns any of freed memory, and none of it is poisoned
  * @start: first byte, physical
  * @last: last byte, physical
  *
- * After dod_owner_free(), and before the allocator uses the memory. A mapping that begins
- * before it was too long: its device must not own memory of the next user. What is poisoned
- * there for others, as the rest of a cache line, is cleared as well.
+ * After dod_owner_free(). A mapping that begins before it was too long: its device must not own
+ * memory of the next user. What is poisoned there as the rest of a line is cleared as well.
  */
 void dod_owner_free_end(u64 start, u64 last)
 {
-	struct dod_mapping *m;
-	unsigned long flags;
-	u64 from, to;
-
 	free_end_spanning(start, last);
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-
-		dod_lock_irqsave(&shard->lock, flags);
-		while ((m = find_earlier(shard, from, to)))
-			dod_to_cpu_single(shard, m, from, min(m->last, to), KEEP_NONE);
-		dod_poison_ops.unpoison(from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(start, last, free_end_region);
 }
 
-/* === The scan for memory that was freed unseen ============================ */
+static void set_leaked(struct dod_mapping *m)
+{
+	m->leaked = true;
+	atomic_inc(&dod_nr_leaked);
+}
 
 /*
  * Memory that was freed is often unmapped a moment later. If it is not, it is a leak:
@@ -228,19 +205,13 @@ static void note_scan(struct dod_mapping *m)
 	if (likely(!m->freed) || !m->was_owned || m->freed_scans == 2)
 		return;
 	m->freed_scans++;
-	if (m->freed_scans < 2 || m->leaked)
-		return;
-	m->leaked = true;
-	atomic_inc(&dod_nr_leaked);
+	if (m->freed_scans == 2 && !m->leaked)
+		set_leaked(m);
 }
 
-/* How many mappings are visited with interrupts off. */
-#define SCANNED	128
+#define SCANNED	128	/* mappings are visited with interrupts off */
 
-/*
- * Visits mappings of a tree from *start on. Returns where it stopped, NULL at the end of the
- * tree; *range is what was freed of that mapping, NULL if nothing was.
- */
+/* Visits mappings from @start on. Returns where it stopped, and in *range what was freed there. */
 static struct dod_mapping *scan(struct index_tree *tree, u64 start, struct dod_range **range)
 {
 	struct dod_mapping *m;
@@ -269,8 +240,8 @@ static struct dod_mapping *scan(struct index_tree *tree, u64 start, struct dod_r
  * @copy: filled in if there is some
  * @range: what the device owned of it; empty if there is none
  *
- * The CPU owns what is found from then on, for good. One call visits only some mappings,
- * but all of those that begin at one address.
+ * The CPU owns what is found from then on. One call visits only some mappings, but all of those
+ * that begin at one address.
  *
  * Return: false at the end.
  */
@@ -286,15 +257,11 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 	range->last = 0;
 	if (*shard > NR_SHARDS)
 		return false;
-	tree = nth_phys_tree(*shard);
+	tree = nth_tree(dod_by_phys, *shard);
 	dod_lock_irqsave(&tree->lock, flags);
 	m = scan(tree, *start, &r);
-	if (m) {
-		*start = m->start;
-	} else {
-		*start = 0;
-		++*shard;
-	}
+	*start = m ? m->start : 0;
+	*shard += !m;
 	if (r) {
 		*copy = *m;
 		*range = *r;
@@ -306,8 +273,6 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 		dod_spanning_end(copy->start, copy->last);
 	return true;
 }
-
-/* === Mappings that drivers have left ====================================== */
 
 /**
  * dod_owner_mark_leaked() - the driver is unbound, and has left a mapping
@@ -323,8 +288,7 @@ void dod_owner_mark_leaked(const struct dod_mapping *copy)
 	for_each_in_tree(m, tree, copy->start, copy->start)
 		if (m->dev == copy->dev && m->dma_addr == copy->dma_addr && !m->leaked &&
 		    m->map.when == copy->map.when) {
-			m->leaked = true;
-			atomic_inc(&dod_nr_leaked);
+			set_leaked(m);
 			break;
 		}
 	dod_unlock_irqrestore(&tree->lock, flags);
@@ -354,41 +318,40 @@ static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 l
 	return NULL;
 }
 
-/*
- * Finds a leaked mapping that overlaps [start, last]. It is reported once, and its device
- * owns nothing of it any more: the next user of the memory must not be reported.
- */
-static bool unmark_leaked(struct index_tree *tree, u64 start, u64 last,
-			  struct dod_mapping *copy, struct dod_range *range)
+/* It is reported once, and its device owns nothing of it any more: the next user is not. */
+static bool check_leaked(const struct dod_mapping *by, struct index_tree *tree, u64 start, u64 last)
 {
+	struct dod_range range DOD_UNINITIALIZED;
+	struct dod_mapping leak DOD_UNINITIALIZED;
 	struct dod_mapping *m;
 	unsigned long flags;
 
 	dod_lock_irqsave(&tree->lock, flags);
-	m = find_leaked(tree, start, last, range);
+	m = find_leaked(tree, start, last, &range);
 	if (m) {
-		*copy = *m;
+		leak = *m;
 		m->leaked = false;
 		atomic_dec(&dod_nr_leaked);
-		if (!copy->freed)
+		if (!leak.freed)
 			end_ownership(tree, m);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
-	if (m && copy->spanning && !copy->freed)
-		dod_spanning_end(copy->start, copy->last);
-	return m;
+	if (!m)
+		return false;
+	if (leak.spanning && !leak.freed)
+		dod_spanning_end(leak.start, leak.last);
+	dod_judge_ops.memory_reused(&leak, &range, by);
+	return true;
 }
 
 /* @m is mapped, but in no index yet: can the device of a leaked mapping access its memory? */
 noinline void dod_check_reuse(const struct dod_mapping *m)
 {
-	struct dod_range range DOD_UNINITIALIZED;
-	struct dod_mapping leak DOD_UNINITIALIZED;
 	u64 from, to;
 
-	while (unmark_leaked(&dod_by_phys->spanning, m->start, m->last, &leak, &range))
-		dod_judge_ops.memory_reused(&leak, &range, m);
+	while (check_leaked(m, &dod_by_phys->spanning, m->start, m->last))
+		;
 	for_each_region(from, to, m->start, m->last)
-		while (unmark_leaked(phys_shard(from), from, to, &leak, &range))
-			dod_judge_ops.memory_reused(&leak, &range, m);
+		while (check_leaked(m, phys_shard(from), from, to))
+			;
 }

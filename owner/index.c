@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The two indexes of mappings: by physical address, which also knows which kinds of
- * mappings a subtree has, and by DMA address.
- *
- * Each tree has a lock of its own. Functions that change a tree and take one need its
- * lock, unless they say otherwise.
+ * mappings a subtree has, and by DMA address. Each tree has a lock of its own. Functions
+ * that change a tree and take one need its lock, unless they say otherwise.
  */
 #include "internal.h"
 
@@ -14,29 +12,16 @@
 
 struct index *dod_by_phys, *dod_by_dma;
 
-/* === By DMA address ======================================================= */
-
 #define DMA_START(node)	((node)->dma_addr)
 #define DMA_LAST(node)	dod_dma_last(node)
 
-INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START,
-		     DMA_LAST, static __maybe_unused, dma_tree)
-
-struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last)
-{
-	return dma_tree_iter_first(&tree->root, start, last);
-}
-
-struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last)
-{
-	return dma_tree_iter_next(m, start, last);
-}
+INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START, DMA_LAST,
+		     __owner, dod_dma)
 
 static struct index_tree *dma_tree_of(const struct dod_mapping *m)
 {
-	if (crosses_region(m->dma_addr, dod_dma_last(m)))
-		return &dod_by_dma->spanning;
-	return dma_shard(m->dev, m->dma_addr);
+	return crosses_region(m->dma_addr, dod_dma_last(m)) ? &dod_by_dma->spanning :
+							       dma_shard(m->dev, m->dma_addr);
 }
 
 /* Unmaps and syncs find the mapping from now on. No lock is held. */
@@ -45,8 +30,9 @@ void dod_index_dma(struct dod_mapping *m)
 	struct index_tree *tree = dma_tree_of(m);
 	unsigned long flags;
 
+	dod_count(DOD_C_MAPS);
 	dod_lock_irqsave(&tree->lock, flags);
-	dma_tree_insert(m, &tree->root);
+	dod_dma_insert(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr + 1);
 	m->in_dma_index = true;
 	dod_unlock_irqrestore(&tree->lock, flags);
@@ -55,7 +41,7 @@ void dod_index_dma(struct dod_mapping *m)
 /* Nobody else finds the mapping by its DMA address any more: the caller is to end it. */
 void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m)
 {
-	dma_tree_remove(m, &tree->root);
+	dod_dma_remove(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr - 1);
 	m->in_dma_index = false;
 }
@@ -75,12 +61,10 @@ bool dod_unlink(struct dod_mapping *m)
 	return unlinked;
 }
 
-/* === By physical address ================================================== */
-
 /*
- * An interval tree like those of interval_tree_generic.h, in which each node also knows
- * the kinds of mappings in its subtree. A list of zeros for a disk is one page that is
- * mapped thousands of times: those of some kinds are found without visiting the others.
+ * By physical address. An interval tree like those of interval_tree_generic.h, in which each
+ * node also knows the kinds of mappings in its subtree. A list of zeros for a disk is one page
+ * that is mapped thousands of times: those of some kinds are found without the others.
  */
 static u64 own_sum(const struct dod_mapping *m)
 {
@@ -197,12 +181,6 @@ static __always_inline struct dod_mapping *phys_first(struct index_tree *tree, u
 	return may_have(rb, start, kinds) ? phys_search(rb, start, last, kinds, true) : NULL;
 }
 
-static __always_inline struct dod_mapping *phys_next(struct dod_mapping *m, u64 start, u64 last,
-						     u8 kinds)
-{
-	return phys_search(&m->phys_rb, start, last, kinds, false);
-}
-
 /* Kept out of line: it is large, and has many callers. */
 noinline struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last)
 {
@@ -211,14 +189,14 @@ noinline struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, 
 
 noinline struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last)
 {
-	return phys_next(m, start, last, 0);
+	return phys_search(&m->phys_rb, start, last, 0, false);
 }
 
 /* The first live mapping from @m on. */
 struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
 	while (m && unlikely(m->ended))
-		m = phys_next(m, start, last, kinds);
+		m = phys_search(&m->phys_rb, start, last, kinds, false);
 	return m;
 }
 
@@ -229,7 +207,8 @@ struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last,
 
 struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
-	return dod_skip_ended(phys_next(m, start, last, kinds), start, last, kinds);
+	m = phys_search(&m->phys_rb, start, last, kinds, false);
+	return dod_skip_ended(m, start, last, kinds);
 }
 
 void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with)
@@ -237,8 +216,6 @@ void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with)
 	m->kinds = (m->kinds & ~without) | with;
 	phys_augment.propagate(&m->phys_rb, NULL);
 }
-
-/* === Start and stop ======================================================= */
 
 /* To lockdep, the trees of the two indexes are four kinds of locks. */
 static struct lock_class_key by_dma_keys[2], by_phys_keys[2];
@@ -248,16 +225,13 @@ static struct index *index_new(struct lock_class_key *keys)
 	struct index *index = kvzalloc(sizeof(*index), GFP_KERNEL);
 	unsigned int i;
 
-	if (!index)
-		return NULL;
-	for (i = 0; i < NR_SHARDS; i++) {
-		raw_spin_lock_init(&index->shard[i].lock);
-		lockdep_set_class(&index->shard[i].lock, &keys[0]);
-		index->shard[i].root = RB_ROOT_CACHED;
+	for (i = 0; index && i <= NR_SHARDS; i++) {
+		struct index_tree *tree = nth_tree(index, i);
+
+		raw_spin_lock_init(&tree->lock);
+		lockdep_set_class(&tree->lock, &keys[i == NR_SHARDS]);
+		tree->root = RB_ROOT_CACHED;
 	}
-	raw_spin_lock_init(&index->spanning.lock);
-	lockdep_set_class(&index->spanning.lock, &keys[1]);
-	index->spanning.root = RB_ROOT_CACHED;
 	return index;
 }
 
@@ -274,19 +248,4 @@ void dod_index_stop(void)
 	kvfree(dod_by_phys);
 	dod_by_dma = NULL;
 	dod_by_phys = NULL;
-}
-
-/**
- * dod_owner_live() - mappings that are live
- *
- * Return: how many; exact only while nobody maps or unmaps.
- */
-long dod_owner_live(void)
-{
-	long nr = READ_ONCE(dod_by_dma->spanning.nr);
-	unsigned int i;
-
-	for (i = 0; i < NR_SHARDS; i++)
-		nr += READ_ONCE(dod_by_dma->shard[i].nr);
-	return nr;
 }

@@ -10,9 +10,7 @@
  * Locks nest: DMA shard -> DMA spanning -> physical shard -> physical spanning -> pool.
  * A mapping stays alive while the lock of a tree that it is in is held. Its physical lock,
  * that of tree_of(), guards what the device owns. The shadow of a region changes only under
- * the lock of its physical shard.
- *
- * Context: any but NMI, where nothing else is said.
+ * the lock of its physical shard. Context: any but NMI, where nothing else is said.
  */
 #ifndef DOD_OWNER_INTERNAL_H
 #define DOD_OWNER_INTERNAL_H
@@ -30,15 +28,11 @@
 #include "../report/report.h"
 #include "judge_ops.h"
 #include "owner.h"
-#include "pending.h"
 
 #include <linux/hash.h>
 #include <linux/sched/clock.h>
 
-/*
- * Functions of one file of owner/ that others call. Where all files are one unit they are
- * static, by these prototypes: a call of a function with one caller costs nothing then.
- */
+/* Called by other files of owner/. In one unit they are static: one caller costs nothing then. */
 #ifdef DOD_BUILD_OWNER
 #define __owner		static
 #else
@@ -50,6 +44,7 @@
 #define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		((u64)DOD_GRANULE)
 #define ALL_BYTES	0xff	/* of a granule, as bits */
+#define MAX_DEVICES	16384
 
 struct index_tree {
 	raw_spinlock_t lock;
@@ -89,6 +84,22 @@ static inline struct index_tree *phys_shard(u64 phys)
 	return &dod_by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
 }
 
+/* Calls @fn for the part of [start, last] in each region, with the lock of its shard held. */
+static __always_inline void in_each_region(u64 start, u64 last,
+					   void (*fn)(struct index_tree *shard, u64 from, u64 to))
+{
+	u64 from, to;
+
+	for_each_region(from, to, start, last) {
+		struct index_tree *shard = phys_shard(from);
+		unsigned long flags;
+
+		dod_lock_irqsave(&shard->lock, flags);
+		fn(shard, from, to);
+		dod_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
 /* The tree by physical address that a mapping is in, and so its physical lock. */
 static inline struct index_tree *tree_of(const struct dod_mapping *m)
 {
@@ -101,10 +112,10 @@ static inline struct index_tree *dma_shard(const struct device *dev, u64 dma_add
 					  SHARD_BITS)];
 }
 
-/* All trees by physical address in turn: the shards, and last that of spanning mappings. */
-static inline struct index_tree *nth_phys_tree(unsigned int n)
+/* The trees of an index in turn: the shards, and last that of spanning mappings. */
+static inline struct index_tree *nth_tree(struct index *index, unsigned int n)
 {
-	return n == NR_SHARDS ? &dod_by_phys->spanning : &dod_by_phys->shard[n];
+	return n == NR_SHARDS ? &index->spanning : &index->shard[n];
 }
 
 __owner bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
@@ -119,8 +130,10 @@ __owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64
 __owner void dod_index_dma(struct dod_mapping *m);
 __owner bool dod_unlink(struct dod_mapping *m);
 __owner void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
-__owner struct dod_mapping *dod_dma_first(struct index_tree *tree, u64 start, u64 last);
-__owner struct dod_mapping *dod_dma_next(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_dma_insert(struct dod_mapping *m, struct rb_root_cached *root);
+__owner void dod_dma_remove(struct dod_mapping *m, struct rb_root_cached *root);
+__owner struct dod_mapping *dod_dma_iter_first(struct rb_root_cached *root, u64 start, u64 last);
+__owner struct dod_mapping *dod_dma_iter_next(struct dod_mapping *m, u64 start, u64 last);
 
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
 {
@@ -136,9 +149,8 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 }
 
 /*
- * The mappings of a tree that overlap [start, last], in the order of their start; its lock
- * is held. Mappings that have ended, and are there for their stale bytes only (rule 3b), are
- * left out.
+ * The mappings of a tree that overlap [start, last], in the order of their start; its lock is
+ * held. Mappings that have ended, and are there for their stale bytes (rule 3b), are left out.
  */
 #define for_each_in_tree(m, tree, start, last)				\
 	for ((m) = first_overlap(tree, start, last); (m);		\
@@ -147,29 +159,19 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 #define for_each_in_tree_of(m, tree, start, last, kinds)		\
 	for ((m) = dod_kind_first(tree, start, last, kinds); (m);	\
 	     (m) = dod_kind_next(m, start, last, kinds))
-/* Those that have ended, too. */
-#define for_each_indexed(m, tree, start, last)				\
-	for ((m) = dod_phys_first(tree, start, last); (m);		\
-	     (m) = dod_phys_next(m, start, last))
-/* The same, where @m may be removed. */
+/* Those that have ended, too; @m may be removed. */
 #define for_each_indexed_safe(m, next, tree, start, last)		\
 	for ((m) = dod_phys_first(tree, start, last);			\
 	     (m) && ((next) = dod_phys_next(m, start, last), true);	\
 	     (m) = (next))
 /* By DMA address; devices share a tree. */
 #define for_each_dma(m, tree, start, last)				\
-	for ((m) = dod_dma_first(tree, start, last); (m);		\
-	     (m) = dod_dma_next(m, start, last))
+	for ((m) = dod_dma_iter_first(&(tree)->root, start, last); (m);	\
+	     (m) = dod_dma_iter_next(m, start, last))
 
-/**
- * struct dod_walk - a look-up in the tree of a shard and in that of spanning mappings
- *
- * @shard:	the tree of the shard, locked
- * @spanning:	that of spanning mappings, locked; NULL if it is empty
- * @flags:	of interrupts, as dod_walk_lock() found them
- */
+/* A look-up in the tree of a shard and in that of spanning mappings, NULL if it is empty. */
 struct dod_walk {
-	struct index_tree *shard, *spanning;
+	struct index_tree *shard, *spanning;	/* locked */
 	unsigned long flags;
 };
 
@@ -230,6 +232,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
 
 /* ranges.c */
+extern struct dod_pool dod_range_pool, dod_pending_pool;
 
 /* What a change to the CPU leaves alone, as bits, and what else it does. */
 enum keep {
@@ -256,8 +259,9 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 	return container_of(r, struct dod_pending, range);
 }
 
-__owner int dod_ranges_start(unsigned int reserve, unsigned int max);
-__owner void dod_ranges_stop(void);
+__owner struct dod_pending *dod_pending_get(void);
+__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
+__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
 __owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -268,8 +272,6 @@ __owner bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum
 __owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last, enum keep keep);
 __owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
 __owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
-
-/* === Line edges: the rest of the first and last cache line, rule 10 ======= */
 
 /* Up to its first bad byte a mapping is its driver's; what follows has no lines of its own. */
 static inline bool has_whole_lines(const struct dod_mapping *m)
@@ -282,37 +284,30 @@ static inline bool has_edges(const struct dod_mapping *m)
 	return m->edges && m->trap == DOD_TRAP_ALL;
 }
 
-/* Empty if *start > *last. */
-static inline void head_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+/* Rule 10: the rest of its first line, or with @after of its last. Empty if *start > *last. */
+static __always_inline void line_edge(const struct dod_mapping *m, bool after, u64 *start, u64 *last)
 {
-	*start = dod_line_of(m, m->start);
-	*last = m->start - 1;
+	*start = after ? m->last + 1 : dod_line_of(m, m->start);
+	*last = after ? dod_line_of(m, m->last) + m->line - 1 : m->start - 1;
 }
 
-static inline void tail_edge(const struct dod_mapping *m, u64 *start, u64 *last)
+/* What the device writes of that line, NULL if nothing. */
+static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool after)
 {
-	*start = m->last + 1;
-	*last = dod_line_of(m, m->last) + m->line - 1;
-}
-
-/* What the device writes of the line that begins or ends the mapping, NULL if nothing. */
-static inline struct dod_range *device_writes_line(struct dod_mapping *m, bool tail)
-{
-	u64 line = dod_line_of(m, tail ? m->last : m->start);
+	u64 line = dod_line_of(m, after ? m->last : m->start);
 
 	return dod_device_writes(m, line, line + m->line - 1);
 }
 
 /* poison.c */
-
 /* The longest cache line that was ever in force: line edges are looked for so far. */
 extern u16 dod_widest_line;
-extern atomic_t dod_spanning_changes;
+extern atomic_t dod_spanning_changes, dod_nr_stale;
 
-__owner void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
 __owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
+__owner void dod_repoison_region(struct index_tree *shard, u64 start, u64 last);
 __owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_spanning_begin(void);
@@ -330,11 +325,7 @@ static inline void wait_unwatched(u64 start, u64 last)
 		dod_poison_ops.wait_unwatched(start, last);
 }
 
-/* stale.c */
-extern atomic_t dod_nr_stale;
-
 __owner void dod_stale_begin(struct dod_mapping *m);
-__owner void dod_stale_end(struct index_tree *shard, struct dod_mapping *m);
 __owner void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
 __owner void dod_stale_forget(u64 start, u64 last);
 __owner bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
@@ -351,7 +342,7 @@ static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
 __owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
 __owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
 				   u64 last, bool fresh, bool lone);
-__owner void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
 __owner void dod_overlap_spanning(u64 start, u64 last);
 
 static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
@@ -362,19 +353,7 @@ static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
 		__dod_forget_edges(tree, start, last, margin);
 }
 
-/*
- * The owner of some of the mapping has changed: remembers the line edges beside what the
- * device writes. The lock of the shard is held. Not for a spanning mapping: the mappings of
- * its regions could not be asked.
- */
-static inline void copy_edges(struct index_tree *shard, struct dod_mapping *m)
-{
-	if (unlikely(m->edges))
-		__dod_copy_edges(shard, m);
-}
-
 /* record.c */
-
 /* An address, physical or of a device. */
 struct dod_place {
 	const struct device *dev;	/* NULL: physical */
@@ -386,9 +365,7 @@ static inline u64 dod_distance(const struct dod_mapping *m, const struct dod_pla
 	u64 start = p->dev ? m->dma_addr : m->start;
 	u64 last = p->dev ? dod_dma_last(m) : m->last;
 
-	if (p->at < start)
-		return start - p->at;
-	return p->at > last ? p->at - last : 0;
+	return p->at < start ? start - p->at : p->at > last ? p->at - last : 0;
 }
 
 __owner int dod_record_start(unsigned int reserve, unsigned int max);
@@ -401,39 +378,23 @@ __owner void dod_history_put(struct dod_mapping *m);
 __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 
 /* device.c */
-__owner int dod_device_start(void);
+extern struct dod_pool dod_device_pool;
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
-__owner void dod_device_note_config(struct dod_device *d, struct device *dev, u64 dma_last);
-
-/* pending.c */
-__owner int dod_pending_start(unsigned int reserve, unsigned int max);
-__owner void dod_pending_stop(void);
-__owner struct dod_pending *dod_pending_get(const struct dod_write *write);
-__owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
-__owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
-__owner bool dod_pending_join(struct dod_pending *p, u64 start, u64 last);
 
 /* result.c */
-
-/**
- * struct dod_unwritten - what the device did not write of a list
- *
- * @m:		a copy of the first entry of which it wrote nothing, NULL if there is none
- * @from:	where what it could have written of that begins
- * @bytes:	in all
- * @touched:	it wrote to another entry: a short answer fills some of a list
- */
+/* What the device did not write of a list. */
 struct dod_unwritten {
-	struct dod_mapping *m;
-	u64 from, bytes;
-	bool touched;
+	struct dod_mapping *m;	/* a copy of the first entry of which it wrote nothing, or NULL */
+	u64 from;		/* where what it could have written of that begins */
+	u64 bytes;		/* in all */
+	bool touched;		/* it wrote to another entry: a short answer fills some of a list */
 };
 
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);
 __owner void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *m,
 				 u64 start, u64 last, bool was_owned);
-__owner void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u);
+__owner void dod_report_list(const struct dod_call *call, struct dod_unwritten *u);
 __owner void dod_report_sync(const struct dod_call *call, struct dod_content_result *result);
 __owner void dod_report_unmap(const struct dod_call *call, struct dod_content_result *result,
 			      const struct dod_mapping *m);
@@ -452,27 +413,19 @@ static inline bool result_any(const struct dod_content_result *result)
 }
 
 /* owner.c */
-
-/**
- * struct dod_transition - what an event does to a range of a mapping
- *
- * @for_cpu:	a sync for the CPU: idle with DMA_TO_DEVICE of what the device may write
- * @for_device:	a sync for the device: idle with DMA_FROM_DEVICE of what it only reads
- * @to_device:	the device owns the range then; else the CPU does
- * @stamp_sync:	note who calls as the last sync_for_device
- * @bounced_only: only for mappings that may be bounced
- * @compare:	compare the content, and look for lost writes and for freed memory
- * @watch_writes: a write of the CPU must be synced from now on (rule 9)
- * @untrap:	for all of the mapping, whose accesses do not trap any more
- * @count_unmatched: count the calls, in @counter, and those for no mapping
- * @counter:	see @count_unmatched
- * @keep:	what stays as it is where the CPU owns the range then, unless @for_cpu
- */
+/* What an event does to a range of a mapping. */
 struct dod_transition {
-	bool for_cpu, for_device, to_device, stamp_sync, bounced_only, compare, watch_writes;
-	bool untrap, count_unmatched;
+	bool for_cpu;		/* a sync: idle with DMA_TO_DEVICE of what the device may write */
+	bool for_device;	/* a sync: idle with DMA_FROM_DEVICE of what it only reads */
+	bool to_device;		/* the device owns the range then; else the CPU does */
+	bool stamp_sync;	/* note who calls as the last sync_for_device */
+	bool bounced_only;	/* only for mappings that may be bounced */
+	bool compare;		/* the content, and look for lost writes and for freed memory */
+	bool watch_writes;	/* a write of the CPU must be synced from now on (rule 9) */
+	bool untrap;		/* all of the mapping: accesses do not trap any more */
+	bool count_unmatched;	/* count the calls, in @counter, and those for no mapping */
 	enum dod_counter counter;
-	enum keep keep;
+	enum keep keep;		/* what stays as it is where the CPU owns it, unless @for_cpu */
 };
 
 extern const struct dod_transition dod_transitions[];

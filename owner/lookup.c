@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Look-ups for a trap, a report, a check or a scan. They fill in copies, because the mapping
- * may end as soon as its lock is dropped.
- *
- * No lock is held at entry.
+ * may end as soon as its lock is dropped. No lock is held at entry.
  */
 #include "internal.h"
 
 #include <linux/module.h>
-
-/* === Who owns a byte ====================================================== */
-
-static bool allows(const struct dod_range *range, bool write)
-{
-	return !write && range->dir == DMA_TO_DEVICE;
-}
 
 /* Whoever else owns the byte. */
 static bool forbids_all(const struct dod_range *r)
@@ -22,26 +13,22 @@ static bool forbids_all(const struct dod_range *r)
 	return r->dir != DMA_TO_DEVICE && r->state == DOD_OWNED;
 }
 
-/* A stale byte may be written, and read after that. */
-static bool concerns(const struct dod_range *r, bool write)
-{
-	return r->state == DOD_OWNED || (r->state == DOD_STALE && !write);
-}
-
 /*
  * Copies a mapping of a tree that owns a byte, or to which the byte is stale, ended mappings
  * included; of several one that forbids the access whatever comes later. @found: there is one
- * in the other tree. Returns whether there is one. The tree is locked.
+ * in the other tree. The tree is locked.
  */
 static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,
 		       struct dod_mapping *copy, struct dod_range *range)
 {
 	struct dod_mapping *m;
 
-	for_each_indexed(m, tree, phys, phys) {
+	for (m = dod_phys_first(tree, phys, phys); m; m = dod_phys_next(m, phys, phys)) {
 		struct dod_range *r = dod_range_first(m, phys, phys);
 
-		if (!r || !concerns(r, write) || (found && r->dir == DMA_TO_DEVICE))
+		/* A stale byte may be written, and read after that. */
+		if (!r || r->state == DOD_PENDING || (r->state == DOD_STALE && write) ||
+		    (found && r->dir == DMA_TO_DEVICE))
 			continue;
 		*copy = *m;
 		*range = *r;
@@ -71,24 +58,18 @@ static bool find_any_owner(struct index_tree *shard, u64 phys, bool write,
 /* What the device writes of the first or last line, if @phys is in the rest of that line. */
 static struct dod_range *writes_beside(struct dod_mapping *m, u64 phys)
 {
-	struct dod_range *r = NULL;
+	unsigned int after;
 	u64 start, last;
 
-	if (!has_edges(m))
-		return NULL;
-	head_edge(m, &start, &last);
-	if (phys >= start && phys <= last)
-		r = device_writes_line(m, false);
-	tail_edge(m, &start, &last);
-	if (phys >= start && phys <= last)
-		r = device_writes_line(m, true);
-	return r;
+	for (after = 0; has_edges(m) && after < 2; after++) {
+		line_edge(m, after, &start, &last);
+		if (phys >= start && phys <= last)
+			return device_writes_line(m, after);
+	}
+	return NULL;
 }
 
-/*
- * Is a byte the rest of a cache line that a device writes, and whose? @copy and @range are
- * filled in then, and may be NULL. The lock of the shard is held.
- */
+/* Does a device write the rest of the line of a byte? @copy may be NULL. The shard is locked. */
 static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *copy,
 		      struct dod_range *range)
 {
@@ -100,12 +81,13 @@ static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *co
 	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_overlap(m, &w, from, phys + margin) {
 		r = writes_beside(m, phys);
-		if (r)
-			break;
-	}
-	if (r && copy) {
-		*copy = *m;
-		*range = *r;
+		if (!r)
+			continue;
+		if (copy) {
+			*copy = *m;
+			*range = *r;
+		}
+		break;
 	}
 	dod_walk_end(&w);
 	return r;
@@ -165,34 +147,21 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_r
 		broken = !atomic_read(&dod_spanning_changes);
 	}
 	dod_unlock_irqrestore(&shard->lock, flags);
-	/* The mapping that forbade it has ended meanwhile. */
-	if (found && allows(range, write))
-		found = false;
 	if (broken)
 		dod_broken("poison without an owner");
-	return found;
-}
-
-static bool find_guardable(struct index_tree *tree, u64 start, u64 *last,
-			   struct dod_mapping *copy, struct dod_range *range)
-{
-	if (!find_owner(tree, start, false, false, copy, range) ||
-	    range->state != DOD_OWNED || copy->trap == DOD_TRAP_NONE || copy->shared)
-		return false;
-	*last = min(*last, range->last);
-	return true;
+	/* If the access is allowed, the mapping that forbade it has ended meanwhile. */
+	return found && (write || range->dir != DMA_TO_DEVICE);
 }
 
 /**
  * dod_owner_find_guardable() - does a device own a byte, and how many that follow it?
  * @start: the byte
- * @last: the last one of interest; the last one that the device owns, too, if it does
+ * @last: the last one of interest, and then that the device owns, too
  * @copy: filled in if there is one
  * @range: what the device owns around them; filled in with it
  *
- * For a guard that watches memory of its own choice. Not of memory that is or was mapped
- * several times: what the kernel does for one mapping, such as a copy to and from its bounce
- * buffer, is legal, and cannot be told from what is not.
+ * For a guard that watches memory of its own choice. Not where memory is or was mapped several
+ * times: what the kernel does for one mapping, such as a copy to its bounce buffer, is legal.
  *
  * Return: whether a device owns the byte, and it may be watched.
  */
@@ -205,35 +174,31 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 
 	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
 	dod_for_each_tree(tree, &w)
-		found = found || find_guardable(tree, start, last, copy, range);
+		found = found || (find_owner(tree, start, false, false, copy, range) &&
+				  range->state == DOD_OWNED && copy->trap != DOD_TRAP_NONE &&
+				  !copy->shared);
 	dod_walk_unlock(&w);
+	if (found)
+		*last = min(*last, range->last);
 	return found;
-}
-
-/* === Other mappings of the same memory ==================================== */
-
-/* An engine that adds to its output has it mapped DMA_BIDIRECTIONAL: async_xor.c. */
-static bool is_opposite(const struct dod_mapping *a, const struct dod_mapping *b)
-{
-	return (a->dir == DMA_TO_DEVICE) != (b->dir == DMA_TO_DEVICE);
 }
 
 /*
  * Rule 5b: does an engine work in place on the bytes of @other, which it owns since the map
  * and nobody has synced? Then the call of @m maps just these bytes, too, in the opposite
- * direction. Mappings of that call cannot end yet.
+ * direction: an engine that adds to its output has it mapped DMA_BIDIRECTIONAL, async_xor.c.
+ * Mappings of that call cannot end yet.
  */
 static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 {
+	bool opposite = (m->dir == DMA_TO_DEVICE) != (other->dir == DMA_TO_DEVICE);
 	const struct dod_mapping *same;
 	struct dod_range *r;
 
-	if (m->dev != other->dev || !is_opposite(m, other) || other->sync_len ||
-	    READ_ONCE(dod_params.strict))
+	if (m->dev != other->dev || !opposite || other->sync_len || READ_ONCE(dod_params.strict))
 		return false;
 	r = dod_range_first(other, other->start, other->start);
-	if (!r || r->state != DOD_OWNED || r->start != other->start ||
-	    r->last != other->last)
+	if (!r || r->state != DOD_OWNED || r->start != other->start || r->last != other->last)
 		return false;
 	for (same = m->group; same; same = same->next)
 		if (same->start == other->start && same->last == other->last)
@@ -243,35 +208,33 @@ static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 
 /*
  * Rule 10: a TO_DEVICE mapping inside another mapping of the same memory, such as a part of
- * a received page that is forwarded, is judged by its bytes, not by the rest of their lines.
+ * a received page that is forwarded, is checked by its bytes, not by the rest of their lines.
  */
-static bool is_part_of(const struct dod_mapping *m, const struct dod_mapping *other)
-{
-	return m->dir == DMA_TO_DEVICE && other->start <= m->start &&
-	       other->last >= m->last;
-}
-
 static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64 start,
 		       u64 last, bool writable, struct dod_mapping *copy)
 {
-	bool rest_of_line = last < m->start || start > m->last;
+	bool sent_rest = m->dir == DMA_TO_DEVICE && (last < m->start || start > m->last);
 	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
 	struct dod_mapping *other;
+	struct dod_range *r;
+	unsigned long flags;
 
+	dod_lock_irqsave(&tree->lock, flags);
 	/* Of memory that many devices read, all mappings are skipped at once. */
 	for_each_in_tree_of(other, tree, start, last, kinds) {
 		if (other->group == m->group || !has_whole_lines(other) ||
-		    other->trap != DOD_TRAP_ALL)
+		    other->trap != DOD_TRAP_ALL ||
+		    (sent_rest && other->start <= m->start && other->last >= m->last))
 			continue;
-		if (writable ? !dod_device_writes(other, start, last) :
-			       !dod_range_first(other, start, last))
-			continue;
-		if ((rest_of_line && is_part_of(m, other)) || is_in_place(m, other))
+		r = writable ? dod_device_writes(other, start, last) :
+			       dod_range_first(other, start, last);
+		if (!r || is_in_place(m, other))
 			continue;
 		*copy = *other;
-		return true;
+		break;
 	}
-	return false;
+	dod_unlock_irqrestore(&tree->lock, flags);
+	return other;
 }
 
 /**
@@ -290,25 +253,15 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
 			  struct dod_mapping *copy)
 {
-	struct index_tree *tree = &dod_by_phys->spanning;
-	unsigned long flags;
-	bool found = false;
+	struct index_tree *spanning = &dod_by_phys->spanning;
 	u64 from, to;
 
-	if (READ_ONCE(tree->nr)) {
-		dod_lock_irqsave(&tree->lock, flags);
-		found = find_other(tree, m, start, last, writable, copy);
-		dod_unlock_irqrestore(&tree->lock, flags);
-	}
-	for_each_region(from, to, start, last) {
-		if (found)
-			break;
-		tree = phys_shard(from);
-		dod_lock_irqsave(&tree->lock, flags);
-		found = find_other(tree, m, from, to, writable, copy);
-		dod_unlock_irqrestore(&tree->lock, flags);
-	}
-	return found;
+	if (READ_ONCE(spanning->nr) && find_other(spanning, m, start, last, writable, copy))
+		return true;
+	for_each_region(from, to, start, last)
+		if (find_other(phys_shard(from), m, from, to, writable, copy))
+			return true;
+	return false;
 }
 
 /**
@@ -327,26 +280,19 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 	struct dod_walk w;
 
 	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
-	dod_for_each_overlap(other, &w, start, last) {
-		if (other->group != m->group)
-			continue;
-		if (after)
-			nr = min(nr, max(other->start, start) - start);
-		else
-			nr = min(nr, last - min(other->last, last));
-	}
+	dod_for_each_overlap(other, &w, start, last)
+		if (other->group == m->group)
+			nr = min(nr, after ? max(other->start, start) - start :
+					     last - min(other->last, last));
 	dod_walk_unlock(&w);
 	return nr;
 }
-
-/* === The nearest mapping ================================================== */
 
 /* Copies a mapping if it is nearer than what was copied before. */
 static bool copy_nearer(const struct dod_mapping *m, const struct dod_place *p,
 			struct dod_mapping *copy, bool found)
 {
-	if ((p->dev && m->dev != p->dev) ||
-	    (found && dod_distance(m, p) >= dod_distance(copy, p)))
+	if ((p->dev && m->dev != p->dev) || (found && dod_distance(m, p) >= dod_distance(copy, p)))
 		return found;
 	*copy = *m;
 	return true;
@@ -372,49 +318,26 @@ static bool copy_nearest(struct index_tree *tree, const struct dod_place *p,
 }
 
 /**
- * dod_owner_find_mapping() - which mapping holds, or lately held, a byte?
- * @phys: the byte
- * @near: as good if it ends or begins so many bytes away; the nearest wins, or
- *	  where none is live, the one that ended last
- * @copy: filled in if there is one; copy->ended tells which
+ * dod_owner_find_mapping() - which mapping holds, or lately held, an address?
+ * @dev: whose DMA address it is, identity only; NULL for a physical address
+ * @at: the address
+ * @near: as good if it is so many bytes away; the nearest wins, then the one that ended last
+ * @copy: filled in if there is one; copy->ended tells which. What the device owns of it, and
+ *	  the last sync, may change meanwhile if @dev is set
  *
  * Return: whether there is one.
  */
-bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy)
+bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy)
 {
-	struct dod_place p = { .at = phys, .near = near };
+	struct dod_place p = { .dev = dev, .at = at, .near = near };
+	u64 first = at - min(at, near), last = at + min(U64_MAX - at, near);
 	bool found;
 
-	found = copy_nearest(phys_shard(phys - min(phys, near)), &p, copy, false);
-	found = copy_nearest(phys_shard(phys + near), &p, copy, found);
-	found = copy_nearest(&dod_by_phys->spanning, &p, copy, found);
+	found = copy_nearest(dev ? dma_shard(dev, first) : phys_shard(first), &p, copy, false);
+	found = copy_nearest(dev ? dma_shard(dev, last) : phys_shard(last), &p, copy, found);
+	found = copy_nearest(dev ? &dod_by_dma->spanning : &dod_by_phys->spanning, &p, copy, found);
 	return found || dod_history_find(&p, copy);
 }
-
-/**
- * dod_owner_find_dma() - which mapping holds, or lately held, a DMA address?
- * @dev: the device, identity only
- * @dma_addr: the address
- * @near: as for dod_owner_find_mapping()
- * @copy: filled in if there is one; copy->ended tells which. What the device owns
- *	  of it, and the last sync, may change meanwhile
- *
- * Return: whether there is one.
- */
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy)
-{
-	struct dod_place p = { .dev = dev, .at = dma_addr, .near = near };
-	u64 first = dma_addr - min(dma_addr, near);
-	u64 last = dma_addr + min(U64_MAX - dma_addr, near);
-	bool found;
-
-	found = copy_nearest(dma_shard(dev, first), &p, copy, false);
-	found = copy_nearest(dma_shard(dev, last), &p, copy, found);
-	found = copy_nearest(&dod_by_dma->spanning, &p, copy, found);
-	return found || dod_history_find(&p, copy);
-}
-
-/* === All mappings ========================================================= */
 
 /* The physical lock of the mapping is held. */
 static void add_up(struct dod_mapping *m, struct dod_sum *sum)
@@ -448,15 +371,13 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
  * @copy: filled in
  * @sum: the state of its bytes
  *
- * A mapping that begins or ends meanwhile may be visited or not.
- *
- * Return: false at the end.
+ * Return: false at the end. A mapping that begins or ends meanwhile may be visited or not.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum)
 {
 	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
-		struct index_tree *tree = nth_phys_tree(*shard);
+		struct index_tree *tree = nth_tree(dod_by_phys, *shard);
 		unsigned int skipped = 0;
 		struct dod_mapping *m;
 		unsigned long flags;
@@ -500,12 +421,9 @@ static bool is_suspect(const struct dod_mapping *m, const struct device_driver *
  * @binding: the device's, while it was probed
  * @driver: the driver, which is still there
  *
- * Others may have mapped memory for the device meanwhile: a mapping is the driver's if
- * this task has made it, or a function of the driver's module.
+ * In the task that has called probe(). Others may have mapped memory for the device meanwhile.
  *
- * Context: process, in the task that has called probe().
- *
- * Return: how many mappings there are, each of which is marked.
+ * Return: how many mappings are the driver's, each of which is marked.
  */
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver)
@@ -515,7 +433,7 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 	unsigned long flags;
 
 	for (i = 0; i <= NR_SHARDS; i++) {
-		struct index_tree *tree = nth_phys_tree(i);
+		struct index_tree *tree = nth_tree(dod_by_phys, i);
 
 		if (!READ_ONCE(tree->nr))
 			continue;

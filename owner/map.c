@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Map calls (rule 1). One call may map several runs of memory: it makes a mapping of each,
- * and an unmap finds none of them before all are there.
- *
- * No lock is held at entry. The physical lock of the new mapping is taken last.
+ * and an unmap finds none of them before all are there. No lock is held at entry; the
+ * physical lock of the new mapping is taken last.
  */
 #include "internal.h"
 
-/*
- * An unmap finds a list by its first entry, so half a list must not be tracked. Nobody else
- * knows of these mappings yet.
- */
+/* An unmap finds a list by its first entry: no half of it may stay. Nobody knows of it yet. */
 static void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
@@ -39,12 +35,12 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
 {
 	struct dod_mapping m = {
 		.dev = call->dev,
+		.device = dod_device_get(call->dev),
 		.dma_addr = DMA_MAPPING_ERROR,
 		.kind = DOD_SINGLE,
 		.dir = DMA_NONE,
 	};
 
-	m.device = dod_device_get(call->dev);
 	if (!m.device) {
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 		return;
@@ -62,10 +58,9 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
  * @addr: the address the driver passed
  * @size: bytes
  *
- * To be called at its entry: later only a page is known, which is a wrong one if the
- * address is outside of the linear map.
+ * At its entry: later only a page is known, a wrong one if the address is not linear.
  *
- * Return: whether it is such an address.
+ * Return: whether the address is outside of the linear map.
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
@@ -74,14 +69,6 @@ bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 	if (size && checks_enabled())
 		check_single(call, addr, size);
 	return true;
-}
-
-/* Is some of its first or last line outside of it? */
-static bool ends_in_line(const struct dod_mapping *m)
-{
-	return has_whole_lines(m) &&
-	       (dod_line_of(m, m->start) != m->start ||
-		dod_line_of(m, m->last) + m->line - 1 != m->last);
 }
 
 /* Where the memory is, and which lines the device shares with the CPU. */
@@ -107,7 +94,8 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
-	m->edges = ends_in_line(m);
+	m->edges = has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
+					  dod_line_of(m, m->last) + m->line - 1 != m->last);
 	if (m->edges && m->line > READ_ONCE(dod_widest_line))
 		WRITE_ONCE(dod_widest_line, m->line);
 	/* What the checks found good is accessible. */
@@ -129,13 +117,19 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 		m->kinds |= m->dir == DMA_TO_DEVICE ? DOD_KIND_SENT_CONTENT : DOD_KIND_CONTENT;
 }
 
-static void add_to_call(struct dod_call *call, struct dod_mapping *m)
+/* A map call reports what the driver has configured; written only where it changed. */
+static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 {
-	if (call->leader)
-		call->tail->next = m;
-	else
-		call->leader = m;
-	call->tail = m;
+	u64 mask = dma_get_mask(dev);
+
+	if (d->mask != mask)
+		WRITE_ONCE(d->mask, mask);
+	if (d->bus_limit != dev->bus_dma_limit)
+		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
+	if (d->coherent != dev_is_dma_coherent(dev))
+		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
+	if (d->highest < dma_last)
+		WRITE_ONCE(d->highest, dma_last);
 }
 
 /* From now on look-ups by physical address find it, and the device may own it. */
@@ -158,7 +152,8 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 		dod_overlap_to_device(tree, m, m->start, m->last, false, lone);
 	} else if (to_device) {
 		dod_to_device_single(tree, m, m->start, last, m->dir, lone);
-		copy_edges(tree, m);
+		if (unlikely(m->edges))
+			dod_copy_edges(tree, m);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
 	/* Nobody can end it yet. */
@@ -175,8 +170,7 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
  * @phys: first byte
  * @size: bytes
  * @dma_addr: first byte as the device sees it
- * @ram: so many bytes of it are memory that may be touched; the rest, or if it is 0 all
- *	of it, is only to be known at the unmap
+ * @ram: so many bytes may be touched; the rest, or if it is 0 all, is only for the unmap
  * @bounced: the kernel may copy the memory to and from a bounce buffer
  *
  * Rule 1: the device owns the memory if call->to_device. dod_owner_map_end() must follow.
@@ -196,9 +190,13 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 		return;
 	}
 	describe(call, m, phys, size, ram, bounced);
-	dod_device_note_config(device, call->dev, dod_dma_last(m));
+	note_config(device, call->dev, dod_dma_last(m));
 	classify(call, m);
-	add_to_call(call, m);
+	if (call->leader)
+		call->tail->next = m;
+	else
+		call->leader = m;
+	call->tail = m;
 	if (!m->not_ram)
 		index_memory(call, m);
 }
@@ -219,10 +217,7 @@ void dod_owner_map_end(struct dod_call *call)
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);
-	for (m = leader->next; m; m = m->next) {
-		dod_count(DOD_C_MAPS);
+	for (m = leader->next; m; m = m->next)
 		dod_index_dma(m);
-	}
-	dod_count(DOD_C_MAPS);
 	dod_index_dma(leader);
 }

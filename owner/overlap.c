@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Several mappings of the same memory: what the device of one writes changes what is known
- * of the content of the others, of their line edges and of the writes pending to them.
- *
- * The caller holds the lock of the shard, or that of the tree of spanning mappings if the
- * mapping is in it, unless a function says otherwise.
+ * of the content of the others, of their line edges and of the writes pending to them. The
+ * caller holds the lock of the shard, or that of the tree of spanning mappings if the mapping
+ * is in it, unless a function says otherwise.
  */
 #include "internal.h"
 
-/* A write pending after a sync for the CPU is synced with any mapping of the memory. */
-static void drop_pending(struct dod_mapping *m, u64 start, u64 last)
+/*
+ * The CPU owns the ranges of a state, apart from writes that were pending before any sync for
+ * the CPU: a write after it is synced with any mapping of the memory.
+ */
+static void drop(struct dod_mapping *m, u64 start, u64 last, enum dod_state state)
 {
 	struct dod_range *r, *next;
 
 	for_each_range_safe(r, next, m, start, last) {
 		u64 from = max(r->start, start), to = min(r->last, last);
 
-		if (r->state == DOD_PENDING && r->dir != DMA_TO_DEVICE)
+		if (r->state == state && r->dir != DMA_TO_DEVICE)
 			dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
 	}
 }
@@ -28,57 +30,41 @@ static void set_shared(struct dod_mapping *m)
 		dod_change_kinds(m, DOD_KIND_LONE, 0);
 }
 
-/* The device of @by may write [start, last]: nothing there is stale for other mappings. */
-static void drop_stale(struct index_tree *tree, const struct dod_mapping *by, u64 start, u64 last)
+/* The device of @by owns [start, last] of @m, too. */
+static void tell(struct dod_mapping *m, const struct dod_mapping *by, u64 start, u64 last)
 {
-	struct dod_range *r, *next;
-	struct dod_mapping *m;
-
-	for_each_in_tree_of(m, tree, start, last, DOD_KIND_STALE) {
-		if (m == by)
-			continue;
-		for_each_range_safe(r, next, m, start, last) {
-			u64 to = min(r->last, last);
-
-			if (r->state == DOD_STALE)
-				dod_ranges_to_cpu(m, max(r->start, start), &to, KEEP_NONE);
-		}
-	}
+	if (unlikely(m->pending))
+		drop(m, start, last, DOD_PENDING);
+	if (m->content)
+		dod_judge_ops.content_overlap(m, start, last, by->dir != DMA_TO_DEVICE);
 }
 
-/*
- * The device of @m owns [start, last] from now on: tells the other mappings of a tree that
- * overlap it. Returns whether there is one, and in *writable whether a device may write it.
- */
+/* Tells the others of a tree. Returns whether there is one; *writable: a device may write it. */
 static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 start, u64 last,
 			bool *writable)
 {
 	u8 concerned = DOD_KIND_PENDING | DOD_KIND_CONTENT;
-	struct dod_mapping *other, *next;
+	struct dod_mapping *other;
 
 	other = first_overlap(tree, start, last);
 	if (other == m)
 		other = next_overlap(other, start, last);
 	if (!other)
 		return false;
-	for (other = dod_kind_first(tree, start, last, DOD_KIND_LONE); other; other = next) {
-		next = dod_kind_next(other, start, last, DOD_KIND_LONE);
+	while ((other = dod_kind_first(tree, start, last, DOD_KIND_LONE)))
 		set_shared(other);
-	}
 	m->shared = true;
 	/* A device that only reads changes nothing of what other devices read. */
 	if (m->dir != DMA_TO_DEVICE) {
 		concerned |= DOD_KIND_SENT_CONTENT;
-		drop_stale(tree, m, start, last);
+		/* What it may write is stale for no other mapping. */
+		for_each_in_tree_of(other, tree, start, last, DOD_KIND_STALE)
+			if (other != m)
+				drop(other, start, last, DOD_STALE);
 	}
-	for_each_in_tree_of(other, tree, start, last, concerned) {
-		if (other == m)
-			continue;
-		if (unlikely(other->pending))
-			drop_pending(other, start, last);
-		if (other->content)
-			dod_judge_ops.content_overlap(other, start, last, m->dir != DMA_TO_DEVICE);
-	}
+	for_each_in_tree_of(other, tree, start, last, concerned)
+		if (other != m)
+			tell(other, m, start, last);
 	/* Only a mapping whose device reads needs to know. */
 	*writable |= m->dir == DMA_TO_DEVICE &&
 		     dod_kind_first(tree, start, last, DOD_KIND_WRITABLE);
@@ -137,11 +123,11 @@ static bool others_write(struct index_tree *shard, const struct dod_mapping *m, 
 	return found;
 }
 
-static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after, u64 start,
-		      u64 last)
+static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after)
 {
-	u64 nr;
+	u64 start, last, nr;
 
+	line_edge(m, after, &start, &last);
 	if (start > last)
 		return;
 	if (!device_writes_line(m, after)) {
@@ -162,42 +148,20 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 }
 
 /*
- * Reading a line that a device writes brings it into the cache. That is harmless where the
- * CPU may do so by itself: there the kernel invalidates such lines at a sync for the CPU.
+ * The owner of some of the mapping has changed: remembers the line edges beside what the
+ * device writes. Not for a spanning mapping: those of its regions could not be asked. Reading
+ * a line that a device writes brings it into the cache. That is harmless where the CPU may do
+ * so by itself: there the kernel invalidates such lines at a sync for the CPU.
  */
-static bool may_read_lines(const struct dod_mapping *m)
+void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
 {
-	return m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU);
-}
-
-/* See dod_copy_edges(). */
-void __dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
-{
-	u64 start, last;
-
 	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
-	    !dod_poison_ops.poison_line_edge || !may_read_lines(m) ||
+	    !dod_poison_ops.poison_line_edge ||
+	    !(m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU)) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
-	head_edge(m, &start, &last);
-	copy_edge(shard, m, false, start, last);
-	tail_edge(m, &start, &last);
-	copy_edge(shard, m, true, start, last);
-}
-
-/* [from, to] is in both: each tells the other. */
-static void overlap_pair(struct dod_mapping *m, struct dod_mapping *spanning, u64 from, u64 to)
-{
-	set_shared(m);
-	set_shared(spanning);
-	if (unlikely(m->pending))
-		drop_pending(m, from, to);
-	if (unlikely(spanning->pending))
-		drop_pending(spanning, from, to);
-	if (m->content)
-		dod_judge_ops.content_overlap(m, from, to, spanning->dir != DMA_TO_DEVICE);
-	if (spanning->content)
-		dod_judge_ops.content_overlap(spanning, m->start, m->last, m->dir != DMA_TO_DEVICE);
+	copy_edge(shard, m, false);
+	copy_edge(shard, m, true);
 }
 
 /* No walk: each spanning mapping is compared with each one of the shard. */
@@ -212,8 +176,16 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 
 		if (s->dir != DMA_TO_DEVICE)
 			forget_edges(shard, from, to);
-		for_each_in_tree(m, shard, from, to)
-			overlap_pair(m, s, from, to);
+		for_each_in_tree(m, shard, from, to) {
+			set_shared(m);
+			set_shared(s);
+			tell(m, s, from, to);
+			if (unlikely(s->pending))
+				drop(s, from, to, DOD_PENDING);
+			if (s->content)
+				dod_judge_ops.content_overlap(s, m->start, m->last,
+							      m->dir != DMA_TO_DEVICE);
+		}
 	}
 	dod_unlock(&spanning->lock);
 }
@@ -221,14 +193,5 @@ static void overlap_region(struct index_tree *shard, u64 start, u64 last)
 /* A device owns [start, last] of a spanning mapping from now on. No lock is held. */
 void dod_overlap_spanning(u64 start, u64 last)
 {
-	u64 from, to;
-
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		overlap_region(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(start, last, overlap_region);
 }

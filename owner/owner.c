@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What each event of the DMA API changes: the table of transitions, and one change of the
- * owner of a range. The rules are those of Documentation/design.rst.
- *
- * The caller holds the physical lock of the mapping. That of a spanning mapping does not
- * guard any shadow: dod_spanning_end() poisons its regions later.
+ * owner of a range. The rules are those of Documentation/design.rst. The caller holds the
+ * physical lock of the mapping. That of a spanning mapping does not guard any shadow:
+ * dod_spanning_end() poisons its regions later.
  */
 #include "internal.h"
 
@@ -13,31 +12,16 @@ bool dod_any_bounced;
 
 const struct dod_transition dod_transitions[] = {
 	[DOD_SYNC_FOR_CPU] = {
-		.for_cpu = true,
-		.compare = true,
-		.watch_writes = true,
-		.count_unmatched = true,
-		.counter = DOD_C_SYNCS_FOR_CPU,
+		.for_cpu = true, .compare = true, .watch_writes = true,
+		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_CPU,
 	},
-	[DOD_SYNC_PREPARE] = {
-		.for_device = true,
-		.bounced_only = true,
-		.keep = KEEP_PENDING,
-	},
+	[DOD_SYNC_PREPARE] = { .for_device = true, .bounced_only = true, .keep = KEEP_PENDING },
 	[DOD_SYNC_FOR_DEVICE] = {
-		.for_device = true,
-		.to_device = true,
-		.stamp_sync = true,
-		.count_unmatched = true,
-		.counter = DOD_C_SYNCS_FOR_DEVICE,
+		.for_device = true, .to_device = true, .stamp_sync = true,
+		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_DEVICE,
 	},
-	[DOD_SYNC_IOVA] = {
-		.for_device = true,
-		.to_device = true,
-	},
-	[DOD_NO_SYNC_NEEDED] = {
-		.untrap = true,
-	},
+	[DOD_SYNC_IOVA] = { .for_device = true, .to_device = true },
+	[DOD_NO_SYNC_NEEDED] = { .untrap = true },
 };
 
 /* Returns the last byte that it changed. */
@@ -73,14 +57,6 @@ void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 s
 		dod_repoison(shard, m, start, last);
 	else
 		dod_poison_new(m, start, last);
-}
-
-static void note_sync(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 last)
-{
-	m->sync = call->sync->who;
-	memcpy(m->sync_frames, call->sync->frames, m->sync.nr_frames * sizeof(m->sync_frames[0]));
-	m->sync_off = start - m->start;
-	m->sync_len = last - start + 1;
 }
 
 /*
@@ -120,11 +96,9 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
 }
 
 /*
- * Changes the owner of [start, *to], which lies inside the mapping. The caller passes
- * @result to dod_report_sync() when no lock is held.
- *
- * Returns true where the caller has to call dod_spanning_end() for the range, which may have
- * grown, when no lock is held.
+ * Changes the owner of [start, *to], which lies inside the mapping. When no lock is held, the
+ * caller passes @result to dod_report_sync(), and, if the return value is true, the range,
+ * which may have grown, to dod_spanning_end().
  */
 bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 *to,
 		      struct dod_content_result *result)
@@ -148,8 +122,13 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 			return false;
 		m->idle_sync = call->caller;
 	}
-	if (event->stamp_sync)
-		note_sync(call, m, start, last);
+	if (event->stamp_sync) {
+		m->sync = call->sync->who;
+		memcpy(m->sync_frames, call->sync->frames,
+		       m->sync.nr_frames * sizeof(m->sync_frames[0]));
+		m->sync_off = start - m->start;
+		m->sync_len = last - start + 1;
+	}
 	if (event->untrap) {
 		/* A bounced mapping does need syncs. */
 		if (m->bounced || m->trap == DOD_TRAP_NONE)
@@ -173,7 +152,8 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 			dod_to_device_single(tree, m, start, last, call->dir, false);
 		else
 			last = dod_to_cpu_single(tree, m, start, last, keep);
-		copy_edges(tree, m);
+		if (unlikely(m->edges))
+			dod_copy_edges(tree, m);
 		if (event->watch_writes)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}
@@ -182,14 +162,12 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 	return m->spanning;
 }
 
-/* === Start and stop ======================================================= */
-
 static void free_all(void)
 {
 	dod_device_stop();
-	dod_pending_stop();
+	dod_pool_destroy(&dod_pending_pool);
 	dod_judge_ops.content_stop();
-	dod_ranges_stop();
+	dod_pool_destroy(&dod_range_pool);
 	dod_record_stop();
 	dod_index_stop();
 }
@@ -212,19 +190,17 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 	atomic_set(&dod_nr_leaked, 0);
 	err = dod_index_start() ?:
 	      dod_record_start(reserve, max) ?:
-	      dod_ranges_start(reserve / 8 + 64, max) ?:
-	      dod_device_start() ?:
+	      dod_pool_init(&dod_range_pool, sizeof(struct dod_range), reserve / 8 + 64, max) ?:
+	      dod_pool_init(&dod_device_pool, sizeof(struct dod_device), 64, MAX_DEVICES) ?:
 	      dod_judge_ops.content_start(reserve / 2 + 64, max) ?:
-	      dod_pending_start(reserve / 8 + 64, max);
+	      dod_pool_init(&dod_pending_pool, sizeof(struct dod_pending), reserve / 8 + 64, max);
 	if (err)
 		free_all();
 	return err;
 }
 
 /**
- * dod_owner_stop() - forget everything
- *
- * To be called when no hook runs and nobody can look anything up any more.
+ * dod_owner_stop() - forget everything, when no hook and no look-up runs any more
  *
  * Context: process, may sleep.
  */
@@ -232,8 +208,7 @@ void dod_owner_stop(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < NR_SHARDS; i++)
-		dod_end_tree(&dod_by_dma->shard[i]);
-	dod_end_tree(&dod_by_dma->spanning);
+	for (i = 0; i <= NR_SHARDS; i++)
+		dod_end_tree(nth_tree(dod_by_dma, i));
 	free_all();
 }

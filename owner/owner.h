@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Who owns which byte. attach/ calls the events, as the kernel calls the DMA API. guard/
- * calls the look-ups from a trap; judge/ from its checks and scans, without a lock.
- *
- * Context: any but NMI, where nothing else is said. No lock of ours is held.
+ * calls the look-ups from a trap; judge/ from its checks and scans, without a lock. Context:
+ * any but NMI, where nothing else is said. No lock of ours is held.
  */
 #ifndef DOD_OWNER_H
 #define DOD_OWNER_H
@@ -14,18 +13,12 @@ struct scatterlist;
 
 extern struct dod_pool dod_mapping_pool;
 
-/**
- * struct dod_sum - the state of the bytes of a mapping
- *
- * @owned:	how many the device owns
- * @writable:	how many of these it may write
- * @pending:	how many wait for a sync_for_device after a write (rule 4)
- * @since:	local_clock() of the oldest such write
- * @writer:	the instruction that made it
- */
+/* How many bytes of a mapping are in which state. */
 struct dod_sum {
-	u64 owned, writable, pending, since;
-	unsigned long writer;
+	u64 owned, writable;	/* by the device; and how many of these it may write */
+	u64 pending;		/* wait for a sync_for_device after a write (rule 4) */
+	u64 since;		/* local_clock() of the oldest such write */
+	unsigned long writer;	/* the instruction that made it */
 };
 
 /* An event, apart from map and unmap, that can change who owns mapped memory. */
@@ -61,29 +54,23 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *r
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
 			  struct dod_mapping *copy);
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
-bool dod_owner_find_mapping(u64 phys, u64 near, struct dod_mapping *copy);
+bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 int dod_owner_next_device(int skip, struct dod_device *copy);
-bool dod_owner_find_dma(const struct device *dev, u64 dma_addr, u64 near, struct dod_mapping *copy);
 void dod_owner_set_wires(void);
 unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 				     const struct device_driver *driver);
+void dod_pending_put(struct dod_pending *p);
+bool dod_pending_any(void);
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum);
 
-/**
- * struct dod_freed - a mapping whose memory is being freed
- *
- * @m:		a copy of it
- * @owned:	the device owns some of that memory: @range
- * @range:	what it owns
- * @lost:	writes that no sync_for_device covered
- */
+/* A mapping whose memory is being freed. */
 struct dod_freed {
-	struct dod_mapping m;
-	bool owned;
+	struct dod_mapping m;		/* a copy of it */
+	bool owned;			/* the device owns some of that memory: @range */
 	struct dod_range range;
-	struct dod_pending *lost;
+	struct dod_pending *lost;	/* writes that no sync_for_device covered */
 };
 
 bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed);
@@ -95,7 +82,6 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
 int dod_owner_start(unsigned int reserve, unsigned int max);
 void dod_owner_stop(void);
 void dod_owner_stop_guarding(void);
-long dod_owner_live(void);
 void dod_owner_show_start(void);
 
 #endif /* DOD_OWNER_H */

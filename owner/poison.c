@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which bytes of a region must be poisoned: those that a device owns through any mapping
- * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10).
- *
- * The caller holds the lock of the shard of the region, unless a function says otherwise.
- * Under it, the lock of the tree of spanning mappings is taken.
+ * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10). Bytes are
+ * stale that the device is done with, but that were not synced for the CPU: rule 6b leaves
+ * them in a live mapping, rule 3b in one that has ended and stays in the index for them. No
+ * spanning mapping has any. The caller holds the lock of the shard of the region, unless a
+ * function says otherwise; under it, that of the tree of spanning mappings is taken.
  */
 #include "internal.h"
 
 u16 dod_widest_line;
-atomic_t dod_spanning_changes;
+atomic_t dod_spanning_changes, dod_nr_stale;
 
-/* === One mapping ========================================================== */
+#define MAX_STALE	1024	/* ended mappings: they hold records, which map calls need more */
+
+/*
+ * Counts calls of the DMA API where KASAN is off: in interrupts of code that has turned it
+ * off for itself, as the page allocator does while it clears a page. Writes there do not
+ * trap, such as TCP's to the tailroom of a packet. So what became stale before such a call
+ * is no longer certain to be stale.
+ */
+static atomic_t nr_unseen;
 
 /* Poisons what its ranges have of [start, last]. */
-void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+static void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r, *next;
 
@@ -24,9 +33,8 @@ void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 		u64 from = max(r->start, start);
 
 		/* Two ranges that meet inside a granule have all of it together. */
-		while ((next = dod_range_next(r, start, last)) &&
-		       next->start == r->last + 1 && next->dir == r->dir &&
-		       next->state == r->state)
+		while ((next = dod_range_next(r, start, last)) && next->start == r->last + 1 &&
+		       next->dir == r->dir && next->state == r->state)
 			r = next;
 		if (r->state != DOD_PENDING)
 			dod_poison_ops.poison(m, from, min(r->last, last),
@@ -40,21 +48,21 @@ void dod_poison_ranges(struct dod_mapping *m, u64 start, u64 last)
  */
 static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
 {
+	unsigned int after;
 	u64 from, to;
 
 	if (!has_edges(m) || !dod_poison_ops.poison_line_edge)
 		return;
-	head_edge(m, &from, &to);
-	if (from <= to && from <= last && to >= start && device_writes_line(m, false))
-		dod_poison_ops.poison_line_edge(m, from, to);
-	tail_edge(m, &from, &to);
-	if (from <= to && from <= last && to >= start && device_writes_line(m, true))
-		dod_poison_ops.poison_line_edge(m, from, to);
+	for (after = 0; after < 2; after++) {
+		line_edge(m, after, &from, &to);
+		if (from <= to && from <= last && to >= start && device_writes_line(m, after))
+			dod_poison_ops.poison_line_edge(m, from, to);
+	}
 }
 
 static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
 {
-	dod_poison_ranges(m, start, last);
+	poison_ranges(m, start, last);
 	if (m->edges)
 		poison_edges(m, start, last);
 }
@@ -66,10 +74,10 @@ void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 
 	if (!has_edges(m))
 		return;
-	head_edge(m, &from, &to);
+	line_edge(m, false, &from, &to);
 	if (*start < from + m->line)
 		*start = from;
-	tail_edge(m, &from, &to);
+	line_edge(m, true, &from, &to);
 	if (*last + m->line > to)
 		*last = to;
 }
@@ -84,8 +92,6 @@ void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
 	last = round_up(last + 1, GRANULE) - 1;
 	poison_mapping(m, start, last);
 }
-
-/* === All mappings of a region ============================================= */
 
 /* Poisons the granules of [start, last], which lies in one region and was cleared. */
 void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
@@ -104,6 +110,12 @@ void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
 	dod_for_each_overlap(m, &w, from, to)
 		poison_mapping(m, start, last);
 	dod_walk_end(&w);
+}
+
+void dod_repoison_region(struct index_tree *shard, u64 start, u64 last)
+{
+	dod_poison_ops.unpoison(start, last);
+	dod_poison_region(shard, start, last);
 }
 
 /*
@@ -136,15 +148,8 @@ void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u6
  */
 void dod_owner_repoison(u64 phys)
 {
-	struct index_tree *shard = phys_shard(phys);
-	unsigned long flags;
-
-	dod_lock_irqsave(&shard->lock, flags);
-	dod_poison_region(shard, phys, phys);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	in_each_region(phys, phys, dod_poison_region);
 }
-
-/* === Spanning mappings ==================================================== */
 
 /*
  * A spanning mapping changes in two steps: first its ranges, between dod_spanning_begin()
@@ -158,27 +163,24 @@ void dod_spanning_begin(void)
 	smp_mb__after_atomic();
 }
 
+static void repoison_region(struct index_tree *shard, u64 start, u64 last)
+{
+	stale_drop(shard, start, last);
+	dod_repoison_region(shard, start, last);
+}
+
 /*
  * The ranges of [start, last] of a spanning mapping have changed: poison each region anew.
  * No lock is held. The mapping may be gone: the trees say what is owned now.
  */
 void dod_poison_spanning(u64 start, u64 last)
 {
-	u64 margin = READ_ONCE(dod_widest_line), from, to;
+	u64 margin = READ_ONCE(dod_widest_line);
 
 	/* Line edges, if there are any: they lie in the same pages. */
 	start = max(round_down(start, PAGE_SIZE), start - min(start, margin));
 	last = min(last | (PAGE_SIZE - 1), last + margin);
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		stale_drop(shard, from, to);
-		dod_poison_ops.unpoison(from, to);
-		dod_poison_region(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
+	in_each_region(start, last, repoison_region);
 }
 
 /* No lock is held. */
@@ -189,12 +191,123 @@ void dod_spanning_end(u64 start, u64 last)
 	dod_overlap_spanning(start, last);
 }
 
-/* === The end ============================================================== */
+/**
+ * dod_owner_note_unseen() - the DMA API is called where KASAN is off
+ */
+void dod_owner_note_unseen(void)
+{
+	atomic_inc(&nr_unseen);
+}
+
+/* To be called before some of the mapping becomes stale. */
+void dod_stale_begin(struct dod_mapping *m)
+{
+	if (!dod_has_state(m, DOD_STALE))
+		m->unseen = (u8)atomic_read(&nr_unseen);
+}
+
+/* Nothing of an ended mapping is stale any more. */
+static void stale_end(struct index_tree *shard, struct dod_mapping *m)
+{
+	dod_unindex_phys(shard, m);
+	atomic_dec(&dod_nr_stale);
+	dod_mapped_pages_del(m);
+	dod_history_put(m);
+}
+
+/* A part of a region is written, mapped, synced or freed: no ended mapping's is stale any more. */
+void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last)
+{
+	struct dod_mapping *m, *next;
+
+	for_each_indexed_safe(m, next, shard, start, last) {
+		u64 from = max(start, m->start), to = min(last, m->last);
+
+		if (!m->ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
+			continue;
+		dod_repoison_region(shard, from, to);
+		if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+			stale_end(shard, m);
+	}
+}
+
+/* The same for any range. No lock is held. */
+void dod_stale_forget(u64 start, u64 last)
+{
+	if (unlikely(atomic_read(&dod_nr_stale)))
+		in_each_region(start, last, stale_drop);
+}
+
+/* Drops the stale ranges at a byte that writes may have changed unseen; returns if any. */
+bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte)
+{
+	struct dod_mapping *m, *next;
+	bool dropped = false;
+
+	for_each_indexed_safe(m, next, shard, byte, byte) {
+		struct dod_range *r = dod_range_first(m, byte, byte);
+		u64 from, to;
+
+		if (!r || r->state != DOD_STALE || m->unseen == (u8)atomic_read(&nr_unseen))
+			continue;
+		from = r->start;
+		to = r->last;
+		dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
+		dod_repoison_region(shard, from, to);
+		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
+			stale_end(shard, m);
+		dod_count(DOD_C_STALE_DOUBTED);
+		dropped = true;
+	}
+	return dropped;
+}
 
 /*
- * Clears what the mappings of a tree own, and leaves them mapped. An unmap that comes
- * meanwhile waits for the lock, and finds its memory not poisoned.
+ * Rule 3b: does an unmap with DMA_ATTR_SKIP_CPU_SYNC leave stale what the device owned and
+ * may have written? Spanning mappings are only counted. No lock is held.
  */
+bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m)
+{
+	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
+	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed) ||
+	    (!m->line && !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr))))
+		return false;
+	if (m->spanning || atomic_read(&dod_nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
+		dod_count(DOD_C_UNTRACKED_STALE);
+		return false;
+	}
+	return true;
+}
+
+/* The mapping has ended, and stays indexed if any of it is stale: returns whether. */
+bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
+{
+	struct dod_range *r, *next;
+
+	dod_stale_begin(m);
+	for_each_range_safe(r, next, m, m->start, m->last) {
+		u64 start = r->start, last = r->last;
+		bool was_pending = r->state == DOD_PENDING;
+
+		if (was_pending || r->dir == DMA_TO_DEVICE)
+			dod_range_remove(m, r);
+		else
+			r->state = DOD_STALE;
+		if (was_pending)
+			continue;
+		dod_add_edges(m, &start, &last);
+		dod_repoison_region(shard, start, last);
+	}
+	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+		return false;
+	atomic_inc(&dod_nr_stale);
+	dod_count(DOD_C_STALE_MAPPINGS);
+	/* dod_poison_region() leaves it out: the memory may have another owner one day. */
+	poison_ranges(m, m->start, m->last);
+	return true;
+}
+
+/* Leaves the mappings mapped: an unmap that comes meanwhile finds its memory not poisoned. */
 static void unpoison_tree(struct index_tree *tree)
 {
 	struct dod_mapping *m, *next;
@@ -213,7 +326,7 @@ static void unpoison_tree(struct index_tree *tree)
 			dod_range_remove(m, r);
 		}
 		if (m->ended)
-			dod_stale_end(tree, m);
+			stale_end(tree, m);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
 }
@@ -221,17 +334,15 @@ static void unpoison_tree(struct index_tree *tree)
 /**
  * dod_owner_stop_guarding() - the CPU owns all memory: clear all poison
  *
- * To be called when the hooks do not make a device the owner any more; unmaps and syncs for
- * the CPU may go on. As nothing is poisoned meanwhile, the lock of the region is not needed.
- *
- * Context: process; look-ups may go on.
+ * To be called when the hooks do not make a device the owner any more; unmaps, syncs for the
+ * CPU and look-ups may go on. As nothing is poisoned meanwhile, the lock of the region is not
+ * needed.
  */
 void dod_owner_stop_guarding(void)
 {
-	unsigned int i;
+	unsigned int i = NR_SHARDS + 1;
 
-	unpoison_tree(&dod_by_phys->spanning);
-	for (i = 0; i < NR_SHARDS; i++)
-		unpoison_tree(&dod_by_phys->shard[i]);
+	while (i--)
+		unpoison_tree(nth_tree(dod_by_phys, i));
 	wait_unwatched(0, U64_MAX);
 }

@@ -3,7 +3,8 @@
  * The disjoint ranges of a mapping: the bytes that the device owns, that are stale, or
  * that the CPU wrote and no sync_for_device has covered yet. The CPU owns all other bytes.
  *
- * No locks here: the caller holds the physical lock of the mapping.
+ * No locks here: the caller holds the physical lock of the mapping. The record of a write is
+ * the caller's alone once the write is lost, and is reported.
  */
 #include "internal.h"
 
@@ -15,7 +16,8 @@
 INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 		     static __maybe_unused, range_tree)
 
-static struct dod_pool range_pool;
+struct dod_pool dod_range_pool, dod_pending_pool;
+static atomic_t nr_pending;
 
 struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
 {
@@ -27,6 +29,63 @@ struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last)
 	return range_tree_iter_next(r, start, last);
 }
 
+/* === Writes that wait for a sync_for_device: rules 4 and 6b =============== */
+
+/* A record of a write, of no range yet; NULL if there is none, which is counted. */
+struct dod_pending *dod_pending_get(void)
+{
+	struct dod_pending *p = dod_pool_get(&dod_pending_pool);
+
+	if (p)
+		atomic_inc(&nr_pending);
+	else
+		dod_count(DOD_C_PENDING_POOL_EMPTY);
+	return p;
+}
+
+/* The same write once more, for a part of its range. */
+struct dod_pending *dod_pending_copy(const struct dod_pending *p)
+{
+	struct dod_pending *copy = dod_pending_get();
+
+	if (copy)
+		*copy = *p;
+	return copy;
+}
+
+/**
+ * dod_pending_put() - a record is not needed any more
+ * @p: the record
+ */
+void dod_pending_put(struct dod_pending *p)
+{
+	atomic_dec(&nr_pending);
+	dod_pool_put(&dod_pending_pool, p);
+}
+
+/**
+ * dod_pending_any() - does any mapping have a pending write?
+ *
+ * Return: whether one has, for a scan that is not worth it otherwise.
+ */
+bool dod_pending_any(void)
+{
+	return atomic_read(&nr_pending);
+}
+
+/* Is all of [start, last] known to have been written? */
+bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last)
+{
+	if (start < p->wrote_first || last > p->wrote_last)
+		return false;
+	if (p->wrote_bytes == ALL_BYTES)
+		return true;
+	for (; start <= last; start++)
+		if (!(p->wrote_bytes & BIT(start % GRANULE)))
+			return false;
+	return true;
+}
+
 /* === One range ============================================================ */
 
 static struct dod_range *range_get(struct dod_mapping *m)
@@ -34,7 +93,7 @@ static struct dod_range *range_get(struct dod_mapping *m)
 	struct dod_range *r = &m->first;
 
 	if (m->first_used) {
-		r = dod_pool_get(&range_pool);
+		r = dod_pool_get(&dod_range_pool);
 		if (!r)
 			dod_count(DOD_C_RANGES_EXHAUSTED);
 	}
@@ -49,24 +108,13 @@ void dod_range_put(struct dod_mapping *m, struct dod_range *r)
 	else if (r == &m->first)
 		m->first_used = false;
 	else
-		dod_pool_put(&range_pool, r);
+		dod_pool_put(&dod_range_pool, r);
 }
 
 void dod_range_remove(struct dod_mapping *m, struct dod_range *r)
 {
 	range_tree_remove(r, &m->ranges);
 	dod_range_put(m, r);
-}
-
-/* For the second half of a range that is split. */
-static struct dod_range *range_like(struct dod_mapping *m, struct dod_range *r)
-{
-	struct dod_pending *p;
-
-	if (r->state != DOD_PENDING)
-		return range_get(m);
-	p = dod_pending_copy(pending_of(r));
-	return p ? &p->range : NULL;
 }
 
 void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -93,11 +141,17 @@ void dod_range_resize(struct dod_range *r, u64 start, u64 last)
 static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
 {
 	struct dod_range *right;
+	struct dod_pending *p;
 	u64 last = r->last;
 
 	if (at <= r->start || at > last)
 		return r;
-	right = range_like(m, r);
+	if (r->state == DOD_PENDING) {
+		p = dod_pending_copy(pending_of(r));
+		right = p ? &p->range : NULL;
+	} else {
+		right = range_get(m);
+	}
 	if (!right)
 		return r;
 	dod_range_resize(r, r->start, at - 1);
@@ -114,13 +168,6 @@ bool dod_has_state(const struct dod_mapping *m, u8 state)
 		if (rb_entry(rb, struct dod_range, rb)->state == state)
 			return true;
 	return false;
-}
-
-/* Pending ranges were removed: is any left? */
-static void update_pending(struct dod_mapping *m)
-{
-	if (!dod_has_state(m, DOD_PENDING))
-		WRITE_ONCE(m->pending, false);
 }
 
 /* The first range of [start, last] that the device owns and may write, NULL if none. */
@@ -199,8 +246,7 @@ static bool leaves_rest(const struct dod_range *r)
 	       next->state == DOD_OWNED && next->dir != DMA_TO_DEVICE;
 }
 
-/* XDP_PACKET_HEADROOM and NET_SKB_PAD. */
-#define MOST_HEADROOM	320
+#define MOST_HEADROOM	320	/* XDP_PACKET_HEADROOM and NET_SKB_PAD */
 
 /*
  * Is what precedes @start in the range the headroom of a network buffer? A driver such as
@@ -216,32 +262,23 @@ static bool is_headroom(const struct dod_mapping *m, const struct dod_range *r, 
 	       start - r->start <= MOST_HEADROOM;
 }
 
-/*
- * The CPU owns [start, to] of a range that begins before @start. *first and *last are
- * those of dod_ranges_to_cpu_from().
- */
+/* A range begins before @start. *first and *last are those of dod_ranges_to_cpu_from(). */
 static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u64 to,
 		       u64 *first, u64 *last, enum keep keep)
 {
 	bool headroom = is_headroom(m, r, start, keep);
-	struct dod_range *right = NULL;
 	u64 r_last = r->last;
+	struct dod_range *right = range_from(m, r, to + 1);
 
 	dod_range_resize(r, r->start, start - 1);
-	if (r_last > to)
-		right = range_like(m, r);
-	if (right) {
-		dod_range_add(m, right, to + 1, r_last, r->dir, r->state);
-		right->rest_synced = r->rest_synced;
-	}
-	if (r_last > to && (headroom || !right))
+	if (r_last > to && (headroom || right == r))
 		*last = r_last;
 	if (!headroom)
 		return;
 	*first = r->start;
-	dod_range_remove(m, r);
-	if (right)
+	if (right != r)
 		finish_range(m, right);
+	dod_range_remove(m, r);
 }
 
 /* The same for a range that begins at @to or before, and ends after it. */
@@ -297,8 +334,8 @@ bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum k
 		rest = leaves_rest(r);
 		finish_range(m, r);
 	}
-	if (unlikely(was_pending))
-		update_pending(m);
+	if (unlikely(was_pending) && !dod_has_state(m, DOD_PENDING))
+		WRITE_ONCE(m->pending, false);
 	return is_poisoned;
 }
 
@@ -334,7 +371,8 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 	last = r->last;
 	was_owned = r->dir == DMA_TO_DEVICE && !r->rest_synced;
 	dod_range_remove(m, r);
-	update_pending(m);
+	if (!dod_has_state(m, DOD_PENDING))
+		WRITE_ONCE(m->pending, false);
 	if (!was_owned)
 		return;
 	r = range_get(m);
@@ -424,14 +462,4 @@ bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		start = next;
 	}
 	return is_poisoned;
-}
-
-int dod_ranges_start(unsigned int reserve, unsigned int max)
-{
-	return dod_pool_init(&range_pool, sizeof(struct dod_range), reserve, max);
-}
-
-void dod_ranges_stop(void)
-{
-	dod_pool_destroy(&range_pool);
 }

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The records of mappings: the pool, a new one for a map call, and a ring for each CPU of
- * those that ended last, which reports name.
- *
- * The lock of a ring nests nothing.
+ * those that ended last, which reports name. The lock of a ring nests nothing.
  */
 #include "internal.h"
 #include "../base/stack.h"
 
 #include <linux/slab.h>
 
-/* Ended mappings that are remembered, for each possible CPU. */
-#define NR_ENDED	64
+#define NR_ENDED	64	/* ended mappings that are remembered, for each possible CPU */
 
 struct history {
 	raw_spinlock_t lock;
@@ -22,7 +19,7 @@ struct history {
 struct dod_pool dod_mapping_pool;
 static struct history *history;
 
-/* Remembers a mapping that has ended; @m->ended and @m->ended_by are set. */
+/* Remembers a mapping that has ended. */
 void dod_history_put(struct dod_mapping *m)
 {
 	struct history *h = &history[raw_smp_processor_id()];
@@ -72,10 +69,8 @@ bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 		for (i = 0; i < NR_ENDED; i++) {
 			struct dod_mapping *m = h->ring[i];
 
-			if (!m || (p->dev && m->dev != p->dev) ||
-			    dod_distance(m, p) > p->near)
-				continue;
-			if (found && m->ended < copy->ended)
+			if (!m || (p->dev && m->dev != p->dev) || dod_distance(m, p) > p->near ||
+			    (found && m->ended < copy->ended))
 				continue;
 			*copy = *m;
 			found = true;
@@ -95,53 +90,37 @@ void dod_note_caller(const struct dod_call *call, struct dod_who *who, unsigned 
 	who->nr_frames = dod_stack_save(&site, frames, depth);
 }
 
-/* All entries of a scatterlist are mapped by the same call. */
-static void note_map(const struct dod_call *call, struct dod_mapping *m)
-{
-	const struct dod_mapping *leader = call->leader;
-
-	if (!leader) {
-		dod_note_caller(call, &m->map, m->map_frames, DOD_MAP_FRAMES);
-		return;
-	}
-	m->map = leader->map;
-	memcpy(m->map_frames, leader->map_frames, leader->map.nr_frames * sizeof(m->map_frames[0]));
-}
-
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */
 struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 				   u64 dma_addr, u64 size)
 {
 	struct dod_mapping *m = dod_pool_get(&dod_mapping_pool) ?: history_pop();
+	const struct dod_mapping *leader = call->leader;
 
 	if (!m)
 		return NULL;
+	/* All from @next up to the stacks, which are large. */
+	memset((void *)m + offsetof(struct dod_mapping, next), 0,
+	       offsetof(struct dod_mapping, map) - offsetof(struct dod_mapping, next));
 	m->dma_addr = dma_addr;
 	m->dma_last = dma_addr + size - 1;
 	m->ranges = RB_ROOT_CACHED;
 	m->dev = call->dev;
 	m->device = device;
 	m->group = call->leader ?: m;
-	m->next = NULL;
-	m->content = NULL;
-	m->ended = 0;
-	m->sync_off = 0;
-	m->sync_len = 0;
-	m->idle_sync = 0;
-	m->pending = false;
 	m->kind = call->kind;
 	m->dir = call->dir;
 	m->owned_at_map = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
-	m->first_used = false;
-	m->freed = false;
-	m->shared = false;
 	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
-	m->suspect = false;
-	m->leaked = false;
-	m->was_owned = false;
-	m->freed_scans = 0;
-	note_map(call, m);
+	if (!leader) {
+		dod_note_caller(call, &m->map, m->map_frames, DOD_MAP_FRAMES);
+	} else {
+		/* All entries of a scatterlist are mapped by the same call. */
+		m->map = leader->map;
+		memcpy(m->map_frames, leader->map_frames,
+		       leader->map.nr_frames * sizeof(m->map_frames[0]));
+	}
 	m->dmabuf = dod_judge_ops.dmabuf_of_current();
 	return m;
 }

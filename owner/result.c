@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a sync or an unmap finds while a lock is held, kept until no lock is held and it can
- * be reported.
- *
- * No locks here; where the physical lock of the mapping must be held, it says so.
+ * be reported. No locks here; where the physical lock must be held, it says so.
  */
 #include "internal.h"
 
@@ -23,8 +21,7 @@ struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m)
 static bool is_same_write(const struct dod_pending *p, const struct dod_pending *lost)
 {
 	return lost && p->write.addr == lost->write.addr &&
-	       p->write.who.when == lost->write.who.when &&
-	       p->write.who.pid == lost->write.who.pid;
+	       p->write.who.when == lost->write.who.when && p->write.who.pid == lost->write.who.pid;
 }
 
 /*
@@ -38,19 +35,18 @@ void dod_result_add_lost(struct dod_content_result *result, struct dod_mapping *
 	struct dod_range *r;
 
 	for_each_range(r, m, start, last) {
-		struct dod_pending *p, *copy;
+		u64 from = max(r->start, start), to = min(r->last, last);
+		struct dod_pending *copy;
 
-		if (r->state != DOD_PENDING || was_owned != (r->dir == DMA_TO_DEVICE))
+		if (r->state != DOD_PENDING || was_owned != (r->dir == DMA_TO_DEVICE) ||
+		    !dod_pending_wrote(pending_of(r), from, to) ||
+		    is_same_write(pending_of(r), result->lost))
 			continue;
-		p = pending_of(r);
-		if (!dod_pending_wrote(p, max(r->start, start), min(r->last, last)) ||
-		    is_same_write(p, result->lost))
-			continue;
-		copy = dod_pending_copy(p);
+		copy = dod_pending_copy(pending_of(r));
 		if (!copy)
 			continue;
-		copy->range.start = max(r->start, start);
-		copy->range.last = min(r->last, last);
+		copy->range.start = from;
+		copy->range.last = to;
 		copy->next = result->lost;
 		result->lost = copy;
 	}
@@ -82,14 +78,14 @@ static void note_unwritten(const struct dod_call *call, struct dod_content_resul
 		return;
 	result->types &= ~BIT(DOD_R_DEVICE_WROTE_NOTHING);
 	u->bytes += result->untouched;
-	if (u->m || !m)
-		return;
-	u->from = result->from;
-	u->m = dod_copy_mapping(m);
+	if (!u->m && m) {
+		u->from = result->from;
+		u->m = dod_copy_mapping(m);
+	}
 }
 
-/* The device wrote nothing to @u->m. */
-static noinline void report_list(const struct dod_call *call, struct dod_unwritten *u)
+/* All entries of a list were compared, and the device wrote nothing to @u->m. No lock is held. */
+noinline void dod_report_list(const struct dod_call *call, struct dod_unwritten *u)
 {
 	struct dod_content_result result = {
 		.types = BIT(DOD_R_DEVICE_WROTE_NOTHING),
@@ -100,13 +96,6 @@ static noinline void report_list(const struct dod_call *call, struct dod_unwritt
 	if (!u->touched)
 		dod_judge_ops.content_report(&result, u->m, call->caller);
 	dod_pool_put(&dod_mapping_pool, u->m);
-}
-
-/* All entries of a list were compared. No lock is held. */
-void dod_report_unwritten(const struct dod_call *call, struct dod_unwritten *u)
-{
-	if (unlikely(u->m))
-		report_list(call, u);
 }
 
 /* What a sync has found. No lock is held. */

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What debugfs shows of owner/: the files mappings and devices, and the gauges in stats.
- * No locks: copies are shown.
- *
- * Context of all functions: process.
+ * No locks: copies are shown. Context: process.
  */
-#include "owner.h"
+#include "internal.h"
 
-#include "../base/pool.h"
-#include "../report/report.h"
-
-#include <linux/sched/clock.h>
 #include <linux/seq_file.h>
+
+/* Exact only while nobody maps or unmaps. */
+static long live(void)
+{
+	unsigned int i;
+	long nr = 0;
+
+	for (i = 0; i <= NR_SHARDS; i++)
+		nr += READ_ONCE(nth_tree(dod_by_dma, i)->nr);
+	return nr;
+}
 
 static long pool_free(void)
 {
@@ -22,8 +27,6 @@ static long pool_records(void)
 {
 	return atomic_long_read(&dod_mapping_pool.total);
 }
-
-/* === mappings ============================================================= */
 
 struct cursor {
 	loff_t pos;
@@ -37,11 +40,10 @@ static void *mappings_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	struct cursor *c = seq->private;
 
-	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->sum)) {
-		++*pos;
+	++*pos;
+	if (!dod_owner_next(&c->shard, &c->start, &c->skip, &c->m, &c->sum))
 		return NULL;
-	}
-	c->pos = ++*pos;
+	c->pos = *pos;
 	return c;
 }
 
@@ -62,42 +64,33 @@ static void mappings_stop(struct seq_file *seq, void *v)
 {
 }
 
-static const char *owner_name(const struct cursor *c)
+static u64 us_ago(u64 when)
 {
-	if (!c->sum.owned)
-		return "cpu";
-	return c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
-}
-
-static u64 us_ago(u64 now, u64 when)
-{
-	return div_u64(dod_ago(now, when), NSEC_PER_USEC);
+	return div_u64(dod_ago(local_clock(), when), NSEC_PER_USEC);
 }
 
 static int mappings_show(struct seq_file *seq, void *v)
 {
 	static const char * const dirs[] = {
 		[DMA_BIDIRECTIONAL] = "bidirectional",
-		[DMA_TO_DEVICE] = "to-device",
-		[DMA_FROM_DEVICE] = "from-device",
+		[DMA_TO_DEVICE] = "to-device", [DMA_FROM_DEVICE] = "from-device",
 	};
 	static const char * const traps[] = {
-		[DOD_TRAP_ALL] = "all",
-		[DOD_TRAP_SOME] = "some",
-		[DOD_TRAP_NONE] = "none",
+		[DOD_TRAP_ALL] = "all", [DOD_TRAP_SOME] = "some", [DOD_TRAP_NONE] = "none",
 	};
 	const struct cursor *c = v;
-	u64 now = local_clock();
+	const char *owner;
 
 	if (v == SEQ_START_TOKEN) {
 		seq_puts(seq, "# driver device direction owner size phys dma trapped age_us pending pending_us mapped_by\n");
 		return 0;
 	}
+	owner = !c->sum.owned ? "cpu" :
+		c->sum.owned == c->m.last - c->m.start + 1 ? "device" : "both";
 	seq_printf(seq, "%s %s %s %s %llu 0x%llx 0x%llx %s %llu %llu %llu %pS\n",
-		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir],
-		   owner_name(c), dod_size(&c->m), c->m.start, c->m.dma_addr,
-		   traps[c->m.trap], us_ago(now, c->m.map.when), c->sum.pending,
-		   c->sum.pending ? us_ago(now, c->sum.since) : 0,
+		   c->m.device->driver_name, c->m.device->name, dirs[c->m.dir], owner,
+		   dod_size(&c->m), c->m.start, c->m.dma_addr, traps[c->m.trap],
+		   us_ago(c->m.map.when), c->sum.pending, c->sum.pending ? us_ago(c->sum.since) : 0,
 		   (void *)dod_report_map_frame(&c->m));
 	return 0;
 }
@@ -121,8 +114,6 @@ static const struct file_operations mappings_fops = {
 	.release = seq_release_private,
 };
 
-/* === devices ============================================================== */
-
 static int devices_show(struct seq_file *seq, void *v)
 {
 	struct dod_device d;
@@ -138,13 +129,11 @@ static int devices_show(struct seq_file *seq, void *v)
 DEFINE_SHOW_ATTRIBUTE(devices);
 
 /**
- * dod_owner_show_start() - add what debugfs shows of owner/
- *
- * After dod_debugfs_start().
+ * dod_owner_show_start() - add what debugfs shows of owner/; after dod_debugfs_start()
  */
 void dod_owner_show_start(void)
 {
-	dod_debugfs_add_gauge("live", dod_owner_live);
+	dod_debugfs_add_gauge("live", live);
 	dod_debugfs_add_gauge("pool_free", pool_free);
 	dod_debugfs_add_gauge("pool_records", pool_records);
 	dod_debugfs_add("mappings", 0400, &mappings_fops);

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sync calls (rules 1, 2 and 6), and others that change the owner of mapped memory: which
- * mapping is meant, and its change as dod_transitions[] has it.
- *
- * No lock is held at entry. A lock of the DMA index, or the physical lock of the mapping,
- * keeps the mapping alive during the change.
+ * mapping is meant, and its change as dod_transitions[] has it. No lock is held at entry. A
+ * lock of the DMA index, or the physical lock of the mapping, keeps the mapping alive.
  */
 #include "internal.h"
 
 #include <linux/scatterlist.h>
 
-/* === Which mapping is meant =============================================== */
-
-/*
- * Of several mappings that hold the address, that is meant which the call would change:
- * two syncs of two equal mappings must reach both.
- */
+/* The best fit: what the call would change, so that syncs of two equal mappings reach both. */
 #define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
 
 /* Does the device own all of [start, last], as it is? */
@@ -38,14 +31,10 @@ static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 start, u64 last)
 {
 	u64 to = min(last, m->last);
-	bool changes;
+	bool changes = call->event->for_device ? !owns_all(m, start, to) :
+						 !!dod_range_first(m, start, to);
 
-	if (call->event->for_device)
-		changes = !owns_all(m, start, to);
-	else
-		changes = dod_range_first(m, start, to);
-	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes +
-	       32 * !m->freed;
+	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes + 32 * !m->freed;
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, u64 dma_addr,
@@ -61,20 +50,16 @@ static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, 
 	return fits;
 }
 
-/*
- * The mapping of a tree at a DMA address that fits a sync better than *best; one of @group,
- * if that is known. The tree is locked.
- */
+/* The mapping of a locked tree that fits a sync better than *best; of @group, if that is known. */
 static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_call *call,
 				     u64 dma_addr, u64 size, const struct dod_mapping *group,
 				     int *best)
 {
 	bool several = READ_ONCE(dod_by_dma->spanning.nr);
 	struct dod_mapping *m, *found = NULL;
+	int fits;
 
 	for_each_dma(m, tree, dma_addr, dma_addr) {
-		int fits;
-
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
 		/* Nearly always there is no other. */
@@ -102,10 +87,9 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 					  u64 start, u64 last, int *best)
 {
 	struct dod_mapping *m, *found = NULL;
+	int fits;
 
 	for_each_in_tree(m, tree, start, start) {
-		int fits;
-
 		if (m->dev != call->dev)
 			continue;
 		fits = sync_fits(m, call, start, last) + 16 * (m->kind == DOD_SG);
@@ -119,39 +103,29 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 	return found;
 }
 
-static bool has_dma(struct index_tree *tree, const struct device *dev, u64 dma_addr)
-{
-	struct dod_mapping *m;
-
-	for_each_dma(m, tree, dma_addr, dma_addr)
-		if (m->dev == dev)
-			return true;
-	return false;
-}
-
 /* Memory that must not be touched is known by its DMA address alone. */
 static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 {
 	struct index_tree *tree;
+	struct dod_mapping *m;
 	struct dod_walk w;
 	bool known = false;
 
 	dod_walk_lock(&w, dod_by_dma, dma_shard(dev, dma_addr));
 	dod_for_each_tree(tree, &w)
-		known = known || has_dma(tree, dev, dma_addr);
+		for_each_dma(m, tree, dma_addr, dma_addr)
+			known |= m->dev == dev;
 	dod_walk_unlock(&w);
 	return known;
 }
 
 static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr)
 {
-	if (!call->event->count_unmatched)
-		return;
-	dod_count(DOD_C_UNMATCHED_SYNCS);
-	dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
+	if (call->event->count_unmatched) {
+		dod_count(DOD_C_UNMATCHED_SYNCS);
+		dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
+	}
 }
-
-/* === One run of memory ==================================================== */
 
 /* The part of a mapping that was synced: @start to @last; @done bytes of the call. */
 struct synced {
@@ -197,10 +171,7 @@ sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u
 	return s;
 }
 
-/*
- * Syncs up to the end of the mapping at a DMA address; @group as in find_sync(), filled in.
- * Returns the number of bytes, 0 if there is no mapping.
- */
+/* Syncs up to the end of the mapping at a DMA address; returns how far, 0 if there is none. */
 static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		    const struct dod_mapping **group)
 {
@@ -267,8 +238,6 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 		note_unmatched_sync(call, sg_dma_address(sg));
 }
 
-/* === Events =============================================================== */
-
 /* Returns false if the event can change nothing. */
 static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_sync *sync)
 {
@@ -299,18 +268,16 @@ void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u
 {
 	const struct dod_mapping *group = NULL;
 	struct dod_sync sync DOD_UNINITIALIZED;
+	u64 done;
 
 	if (!begin_event(call, event, &sync))
 		return;
-	while (size) {
-		u64 done = sync_one(call, dma_addr, size, &group);
-
+	for (; size; dma_addr += done, size -= done) {
+		done = sync_one(call, dma_addr, size, &group);
 		if (!done) {
 			note_unmatched_sync(call, dma_addr);
 			return;
 		}
-		dma_addr += done;
-		size -= done;
 	}
 }
 
@@ -335,7 +302,8 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 	for_each_sg(sg, s, nents, i)
 		if (s->length)
 			sync_entry(call, s);
-	dod_report_unwritten(call, &unwritten);
+	if (unlikely(unwritten.m))
+		dod_report_list(call, &unwritten);
 }
 
 /* The device owns all that is linked in a range of DMA addresses, as it was linked. */

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unmap calls (rule 3): which mapping ends, what is found at its end, and how it ends.
- *
- * No lock is held at entry. A mapping is unlinked from the DMA index first; from then on
- * only the caller that has unlinked it ends it.
+ * Unmap calls (rule 3): which mapping ends, what is found at its end, and how it ends. No
+ * lock is held at entry. A mapping is unlinked from the DMA index first; from then on only
+ * the caller that has unlinked it ends it.
  */
 #include "internal.h"
 
 #include <linux/scatterlist.h>
-
-/* === How a mapping ends =================================================== */
 
 /*
  * Is all that the mapping had of a range poisoned for another mapping just as well? Nearly
@@ -73,17 +70,10 @@ static void end_spanning_ranges(struct dod_mapping *m)
 	atomic_dec(&dod_spanning_changes);
 }
 
-static void forget_leaked(struct dod_mapping *m)
-{
-	if (unlikely(m->leaked))
-		atomic_dec(&dod_nr_leaked);
-}
-
 /*
- * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it. In *freed is
- * what its device owned of memory that was freed unseen; it is empty if there is none.
- *
- * Returns false if the mapping stays in the physical index, because some of it is stale.
+ * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it, and return false
+ * if there is any: it stays in the physical index. In *freed is what its device owned of
+ * memory that was freed unseen; it is empty if there is none.
  */
 bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 {
@@ -105,7 +95,8 @@ bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 	if (m->spanning)
 		dod_spanning_begin();
 	dod_judge_ops.content_end(m);
-	forget_leaked(m);
+	if (unlikely(m->leaked))
+		atomic_dec(&dod_nr_leaked);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
 		if (dod_stale_keep(tree, m)) {
@@ -134,18 +125,19 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call)
 
 	m->ended_by = call ? call->caller : 0;
 	gone = dod_to_cpu_all(m, call && dod_stale_is_left(call, m), &freed);
-	/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
-	if (call && m->dir != DMA_TO_DEVICE && !m->not_ram &&
-	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		dod_stale_forget(m->start, m->last);
-	if (unlikely(freed.start <= freed.last) && call)
-		dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
-	if (call)
+	if (call) {
 		dod_count(DOD_C_UNMAPS);
-	if (!gone)
-		return;
-	m->ended = local_clock();
-	dod_history_put(m);
+		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
+		if (m->dir != DMA_TO_DEVICE && !m->not_ram &&
+		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+			dod_stale_forget(m->start, m->last);
+		if (unlikely(freed.start <= freed.last))
+			dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
+	}
+	if (gone) {
+		m->ended = local_clock();
+		dod_history_put(m);
+	}
 }
 
 /* Ends all mappings of a call, whose leader is unlinked. */
@@ -166,21 +158,12 @@ void dod_end_tree(struct index_tree *tree)
 {
 	struct dod_mapping *m;
 
-	while ((m = dod_dma_first(tree, 0, U64_MAX))) {
+	while ((m = dod_dma_iter_first(&tree->root, 0, U64_MAX))) {
 		if (dod_unlink(m->group))
 			end_group(m->group, NULL);
 		else if (dod_unlink(m))
 			end_one(m, NULL);
 	}
-}
-
-/* === What is found at the end ============================================= */
-
-/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
-static bool unmap_discards(const struct dod_call *call, const struct dod_mapping *m)
-{
-	return call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
-	       !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
@@ -195,7 +178,9 @@ static void check_content(const struct dod_call *call, struct dod_mapping *m)
 		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, &result);
 	if (m->pending) {
 		dod_result_add_lost(&result, m, m->start, m->last, true);
-		if (unmap_discards(call, m))
+		/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
+		if (call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
+		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 			dod_result_add_lost(&result, m, m->start, m->last, false);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
@@ -209,8 +194,6 @@ void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call wha
 	if (device)
 		dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
-
-/* === Which mapping ends =================================================== */
 
 /* Does the group consist of just the entries of this scatterlist? */
 static bool group_matches(const struct dod_mapping *leader, struct scatterlist *sg, int nents)
@@ -253,18 +236,17 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 }
 
 /*
- * The leader in a tree that fits an unmap better than *best. The same memory may be mapped
- * several times at one DMA address; dma-debug chooses by best fit, too. The tree is locked.
+ * The leader in a locked tree that fits an unmap better than *best: the same memory may be
+ * mapped several times at one DMA address. dma-debug chooses by best fit, too.
  */
 static struct dod_mapping *find_unmap(struct index_tree *tree, const struct dod_call *call,
 				      u64 dma_addr, u64 size, struct scatterlist *sg,
 				      int nents, int *best)
 {
 	struct dod_mapping *m, *leader = NULL;
+	int fits;
 
 	for_each_dma(m, tree, dma_addr, dma_addr) {
-		int fits;
-
 		if (m->dev != call->dev || m->dma_addr != dma_addr || m->group != m)
 			continue;
 		fits = unmap_fits(m, call, size, sg, nents);
@@ -309,9 +291,8 @@ static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_
  * @sg: the scatterlist of dma_unmap_sg(), else NULL
  * @nents: its length
  *
- * To be called before the kernel unmaps it: a bounce buffer is copied back then, and the
- * address can be used again. Rule 3. A scatterlist ends with all entries that were mapped
- * together, whatever the driver has made of the list meanwhile.
+ * Before the kernel unmaps it: a bounce buffer is copied back then, and the address can be used
+ * again. A scatterlist ends with all entries that were mapped together, whatever it is now.
  */
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents)
@@ -332,13 +313,12 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 	for (m = leader; m; m = m->next)
 		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
 			check_content(call, m);
-	dod_report_unwritten(call, &unwritten);
+	if (unlikely(unwritten.m))
+		dod_report_list(call, &unwritten);
 	end_group(leader, call);
 }
 
-/* === dma_iova_link() ====================================================== */
-
-/* The first such mapping that begins in a range of DMA addresses. The tree is locked. */
+/* The first mapping of dma_iova_link() that begins in a range. The tree is locked. */
 struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
 				  u64 start, u64 last)
 {

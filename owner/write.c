@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes by the CPU that trap: which of them are legal if a sync_for_device follows (rules
- * 4, 6b and 9), and what is known of the memory no longer.
- *
- * No lock is held at entry. The lock of the shard of each region is taken, and under it that
- * of the tree of spanning mappings.
+ * 4, 6b and 9), and what is known of the memory no longer. No lock is held at entry. The lock
+ * of the shard of each region is taken, and under it that of the tree of spanning mappings.
  */
 #include "internal.h"
 
@@ -17,12 +15,7 @@ struct writing {
 	bool spanning;			/* beyond the region, of a spanning mapping */
 };
 
-/* === Pending writes ======================================================= */
-
-/*
- * The CPU owns [start, last]; and the second half of a range that this splits, if there is
- * no record for it.
- */
+/* The CPU owns [start, last]; and the rest of a range that this splits, if there is no record. */
 static void to_cpu(struct dod_mapping *m, u64 start, u64 last, struct writing *w)
 {
 	u64 to = last;
@@ -46,6 +39,40 @@ static bool is_same_writer(const struct dod_pending *p, const struct dod_write *
 	       !memcmp(p->write.frames, write->frames, who->nr_frames * sizeof(write->frames[0]));
 }
 
+/* The bytes of [start, last] in each of its granules, as bits; 0 if they differ. */
+static u8 bytes_of(u64 start, u64 last)
+{
+	if (start / GRANULE == last / GRANULE)
+		return GENMASK(last % GRANULE, start % GRANULE);
+	return IS_ALIGNED(start, GRANULE) && IS_ALIGNED(last + 1, GRANULE) ? ALL_BYTES : 0;
+}
+
+/*
+ * The same writer writes [start, last], too. One record holds both if they are one piece or
+ * the same bytes of each granule. Of a loop only one write in each granule traps: whether
+ * it wrote the other bytes is not known, and a sync may leave them out. The range may have
+ * become smaller since. Returns whether @p holds both now.
+ */
+static bool join_pending(struct dod_pending *p, u64 start, u64 last)
+{
+	u64 first = max(p->wrote_first, p->range.start);
+	u64 end = min(p->wrote_last, p->range.last);
+	u8 bytes = p->wrote_bytes;
+
+	if (!dod_pending_wrote(p, first, end))
+		return false;
+	if (bytes != ALL_BYTES || start > end + 1 || last + 1 < first) {
+		if (bytes == ALL_BYTES)
+			bytes = bytes_of(first, end);
+		if (!bytes || bytes != bytes_of(start, last))
+			return false;
+	}
+	p->wrote_first = min(first, start);
+	p->wrote_last = max(end, last);
+	p->wrote_bytes = bytes;
+	return true;
+}
+
 /* The pending range beside [start, last] whose record is made to hold that, too. */
 static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 				     unsigned long synced_by, const struct writing *w)
@@ -64,7 +91,7 @@ static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last,
 			continue;
 		p = pending_of(r);
 		if (p->synced_by == synced_by && is_same_writer(p, w->record) &&
-		    dod_pending_join(p, max(start, w->start), min(last, w->last)))
+		    join_pending(p, max(start, w->start), min(last, w->last)))
 			return r;
 	}
 	return NULL;
@@ -74,10 +101,17 @@ static struct dod_range *join_beside(struct dod_mapping *m, u64 start, u64 last,
 static void pend_new(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 		     unsigned long synced_by, const struct writing *w)
 {
-	struct dod_pending *p = dod_pending_get(w->record);
+	const struct dod_write *write = w->record;
+	struct dod_pending *p = dod_pending_get();
 
 	if (!p)
 		return;
+	p->next = NULL;
+	p->write.addr = write->addr;
+	p->write.size = write->size;
+	p->write.who = write->who;
+	memcpy(p->write.frames, write->frames, write->who.nr_frames * sizeof(write->frames[0]));
+	dod_count(DOD_C_PENDING_WRITES);
 	p->synced_by = synced_by;
 	p->wrote_first = max(start, w->start);
 	p->wrote_last = min(last, w->last);
@@ -255,8 +289,7 @@ static void write_region(u64 start, u64 last, struct writing *w)
 		dod_unlock(&spanning->lock);
 	}
 	end = min(max(last, w->far), region_last(start));
-	dod_poison_ops.unpoison(start, end);
-	dod_poison_region(shard, start, end);
+	dod_repoison_region(shard, start, end);
 	dod_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -267,8 +300,7 @@ static void write_region(u64 start, u64 last, struct writing *w)
  *
  * Rule 4: memory that a device only reads may be written, if a sync_for_device follows. Rule
  * 6b: so may memory that the device is done with. Rule 9: a write after a sync for the CPU
- * must be synced, too. All this is not poisoned any more when we return; what still is must
- * not be written.
+ * must be synced, too. What is still poisoned when we return must not be written.
  *
  * Return: whether to call again with a record.
  */
@@ -293,15 +325,12 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	return w.wanted;
 }
 
-/* === What is known of the content ========================================= */
-
 /**
  * dod_owner_seen_write() - the CPU is about to write to memory that a device owns
  * @phys: first byte
  * @size: bytes
  *
- * What is known of its content is not known any more. The write has been reported, or need
- * not be.
+ * Its content is not known any more. The write has been reported, or need not be.
  */
 void dod_owner_seen_write(u64 phys, u64 size)
 {
@@ -328,32 +357,7 @@ void dod_owner_seen_write(u64 phys, u64 size)
  */
 void dod_owner_seen_edge_write(u64 phys, u64 last)
 {
-	u64 from, to;
-
-	for_each_region(from, to, phys, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		forget_edges(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
-}
-
-/* === Known exceptions ===================================================== */
-
-/* The mapping of a byte that @copy is a copy of. The tree is locked. */
-static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
-				       const struct dod_mapping *copy)
-{
-	struct dod_mapping *m;
-
-	for_each_in_tree(m, tree, phys, phys)
-		if (m->dev == copy->dev && m->start == copy->start &&
-		    m->last == copy->last && m->dir == copy->dir &&
-		    m->trap != DOD_TRAP_NONE)
-			break;
-	return m;
+	in_each_region(phys, last, forget_edges);
 }
 
 /**
@@ -361,9 +365,7 @@ static struct dod_mapping *find_copied(struct index_tree *tree, u64 phys,
  * @phys: a byte that was
  * @copy: a copy of the mapping
  *
- * If so, the mapping is not poisoned any more: see dod_judge_ops.is_own_data().
- *
- * Return: whether it was.
+ * Return: whether it was: then the mapping is not poisoned any more.
  */
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 {
@@ -374,15 +376,16 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 	if (likely(!dod_judge_ops.is_own_data(copy)))
 		return false;
 	dod_lock_irqsave(&tree->lock, flags);
-	m = find_copied(tree, phys, copy);
+	for_each_in_tree(m, tree, phys, phys)
+		if (m->dev == copy->dev && m->start == copy->start && m->last == copy->last &&
+		    m->dir == copy->dir && m->trap != DOD_TRAP_NONE)
+			break;
 	if (m) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		dod_judge_ops.content_end(m);
 		m->trap = DOD_TRAP_NONE;
-		if (!copy->spanning) {
-			dod_poison_ops.unpoison(copy->start, copy->last);
-			dod_poison_region(tree, copy->start, copy->last);
-		}
+		if (!copy->spanning)
+			dod_repoison_region(tree, copy->start, copy->last);
 	}
 	dod_unlock_irqrestore(&tree->lock, flags);
 	if (m && copy->spanning)
