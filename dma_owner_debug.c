@@ -176,10 +176,10 @@ static int __init dma_owner_debug_init(void)
 	err = dod_hooks_start(&nr_hooks);
 	if (err)
 		goto err_guard;
-	dod_judge_start();
 	err = dod_tracepoints_start();
 	if (err)
-		goto err_judge;
+		goto err_hooks;
+	dod_judge_start();
 	dod_debugfs_start(dod_guard.name);
 	dod_owner_show_start();
 	dod_lookup_start();
@@ -187,17 +187,17 @@ static int __init dma_owner_debug_init(void)
 	print_banner(nr_hooks, reserve);
 	return 0;
 
-err_judge:
+err_hooks:
 	dod_hooks_stop_to_device();
 	dod_owner_stop_guarding();
 	dod_hooks_stop();
-	dod_judge_stop();
 err_guard:
 	dod_owner_stop_guarding();
 	dod_traps_stop();
 err_stack:
 	dod_orc_stop();
 err_access:
+	dod_report_stop();
 	dod_access_stop();
 err_owner:
 	dod_owner_stop();

@@ -169,23 +169,27 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
 	for ((m) = dod_dma_iter_first(&(tree)->root, start, last); (m);	\
 	     (m) = dod_dma_iter_next(m, start, last))
 
-/* A look-up in the tree of a shard and in that of spanning mappings, NULL if it is empty. */
+/**
+ * struct dod_walk - a look-up in both trees that can have what is looked for
+ *
+ * @index:	by what is looked up
+ * @shard:	its tree of the region, locked
+ * @spanning:	the tree of spanning mappings, locked, or NULL: not before the shard was visited
+ * @flags:	of interrupts, as dod_walk_lock() found them
+ */
 struct dod_walk {
-	struct index_tree *shard, *spanning;	/* locked */
+	struct index *index;
+	struct index_tree *shard, *spanning;
 	unsigned long flags;
 };
 
-/*
- * The caller holds the lock of the shard. A spanning mapping that is indexed right now is
- * missed, and visits each of its regions later: dod_overlap_spanning().
- */
+/* The caller holds the lock of the shard. */
 static __always_inline void dod_walk_begin(struct dod_walk *w, struct index *index,
 					   struct index_tree *shard)
 {
+	w->index = index;
 	w->shard = shard;
-	w->spanning = READ_ONCE(index->spanning.nr) ? &index->spanning : NULL;
-	if (unlikely(w->spanning))
-		dod_lock(&w->spanning->lock);
+	w->spanning = NULL;
 }
 
 static __always_inline void dod_walk_end(struct dod_walk *w)
@@ -207,20 +211,40 @@ static __always_inline void dod_walk_unlock(struct dod_walk *w)
 	dod_unlock_irqrestore(&w->shard->lock, w->flags);
 }
 
-static __always_inline struct dod_mapping *walk_first(const struct dod_walk *w, u64 start, u64 last)
+/*
+ * One lock for the whole machine, so it is taken last, and only if there is a spanning
+ * mapping. One that is indexed right now is missed, and visits each of its regions later:
+ * dod_overlap_spanning().
+ */
+static __always_inline struct index_tree *walk_spanning(struct dod_walk *w)
 {
-	struct dod_mapping *m = first_overlap(w->shard, start, last);
-
-	return m || likely(!w->spanning) ? m : first_overlap(w->spanning, start, last);
+	if (likely(!READ_ONCE(w->index->spanning.nr)))
+		return NULL;
+	if (!w->spanning) {
+		w->spanning = &w->index->spanning;
+		dod_lock(&w->spanning->lock);
+	}
+	return w->spanning;
 }
 
-static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
-						     struct dod_mapping *m, u64 start, u64 last)
+static __always_inline struct dod_mapping *walk_rest(struct dod_walk *w, u64 start, u64 last)
+{
+	struct index_tree *spanning = walk_spanning(w);
+
+	return likely(!spanning) ? NULL : first_overlap(spanning, start, last);
+}
+
+static __always_inline struct dod_mapping *walk_first(struct dod_walk *w, u64 start, u64 last)
+{
+	return first_overlap(w->shard, start, last) ?: walk_rest(w, start, last);
+}
+
+static __always_inline struct dod_mapping *walk_next(struct dod_walk *w, struct dod_mapping *m,
+						     u64 start, u64 last)
 {
 	struct dod_mapping *next = next_overlap(m, start, last);
 
-	return next || likely(!w->spanning) || m->spanning ? next :
-	       first_overlap(w->spanning, start, last);
+	return next || m->spanning ? next : walk_rest(w, start, last);
 }
 
 /* The live mappings that overlap [start, last], which lies in the region of the shard. */
@@ -229,7 +253,7 @@ static __always_inline struct dod_mapping *walk_next(const struct dod_walk *w,
 /* The trees in turn, where that is not enough, or mappings that have ended count. */
 #define dod_for_each_tree(tree, w)					\
 	for ((tree) = (w)->shard; (tree);				\
-	     (tree) = (tree) == (w)->shard ? (w)->spanning : NULL)
+	     (tree) = (tree) == (w)->shard ? walk_spanning(w) : NULL)
 
 /* ranges.c */
 extern struct dod_pool dod_range_pool, dod_pending_pool;

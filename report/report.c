@@ -116,7 +116,7 @@ static void print_text(const struct text *t)
 			t->lost);
 	for (; line < end; line = next + 1) {
 		/* It was slab memory when the text was written. mem_dump_obj() ends the line. */
-		if (t->object && line == t->chars + t->object_at &&
+		if (t->object && line == t->chars + t->object_at && virt_addr_valid(t->object) &&
 		    folio_test_slab(virt_to_folio(t->object))) {
 			pr_err("The object there:");
 			mem_dump_obj((void *)t->object);
