@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What is a fault: what attach/, guard/, report/ and the front door call. owner/ calls
- * through struct dod_judge_ops instead.
+ * What is a fault: what attach/ and dma_owner_debug.c call. owner/ calls through struct
+ * dod_judge_ops instead.
  *
  * Context: any but NMI, no lock of ours held, where nothing else is said.
  */

@@ -12,10 +12,10 @@
 
 /* When a check runs, and so what it may look at. */
 enum stage {
-	NOT_RAM,	/* the DMA address is no RAM of ours: only the address is known */
+	NOT_RAM,	/* it is not in the linear map: only the address is known */
 	MEMORY,		/* before the memory is poisoned */
 	OTHERS,		/* the whole call is in the index: compare with other mappings */
-	ALONE,		/* likewise, if OTHERS found nothing: look at the rest of the lines */
+	ALONE,		/* after OTHERS, if that found nothing: check the rest of the lines */
 	ADVICE,		/* a note once a device, never a report */
 };
 
@@ -127,7 +127,7 @@ void dod_finding_add(struct dod_finding *f, const char *fmt, ...)
 	dod_quiet_end(flags);
 }
 
-/* The mapping ends at its first byte that is not allocated, or not to it. */
+/* Cuts the mapping before its first byte outside its own allocation. */
 static bool end_at_bad_byte(struct dod_mapping *m, const struct dod_finding *f)
 {
 	u64 end;

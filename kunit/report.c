@@ -39,7 +39,7 @@ KT_DIRECTIONS;
 #define OWNS " owns %d bytes, %s"
 #define WHERE " \\[%lx, %lx), dma 0x%llx; the access is %d bytes into the buffer"
 #define HINT \
-	"Hint: wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write; if the transfer is over, the unmap is missing."
+	"Hint: wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write; if the transfer is over, unmap the buffer before this write."
 #define COHERENCE " The device is *cache-coherent, its mask is 0xffffffffffffffff."
 #define WHO_AND_WHEN "by task %s/%d on cpu * at *.??????s (*.??????s ago):"
 
@@ -498,7 +498,9 @@ static void access_hint_names_missing_unmap(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, kt_has("Hint: *; if the transfer is over, the unmap is missing."));
 	}
 	EXPECT_WRITE_TRAPS(test, buf, 1);
-	KUNIT_EXPECT_TRUE(test, kt_has("Hint: *; if the transfer is over, the unmap is missing."));
+	KUNIT_EXPECT_TRUE(test, kt_has(dir == DMA_TO_DEVICE ?
+				       "Hint: *; if the transfer is over, unmap the buffer before this write." :
+				       "Hint: *; if the transfer is over, the unmap is missing."));
 	KUNIT_EXPECT_EQ(test, kt_has("Hint: wait until the device is done *, or use a second buffer; *"),
 			dir == DMA_TO_DEVICE);
 	dma_unmap_single(kt_dev, dma, SIZE, dir);

@@ -15,7 +15,7 @@ static bool forbids_all(const struct dod_range *r)
 
 /*
  * Copies a mapping of a tree that owns a byte, or to which the byte is stale, ended mappings
- * included; of several one that forbids the access whatever comes later. @found: there is one
+ * included. If there are several, prefers one whose device may write the byte. @found: there is one
  * in the other tree. The tree is locked.
  */
 static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,

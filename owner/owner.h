@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who owns which byte. attach/ calls the events, as the kernel calls the DMA API. guard/
- * calls the look-ups from a trap; judge/ from its checks and scans, without a lock. Context:
- * any but NMI, where nothing else is said. No lock of ours is held.
+ * Who owns which byte. attach/ calls the events, as the kernel calls the DMA API; judge/ calls
+ * the look-ups, from a trap, from its checks and from its scans. Context: any but NMI, where
+ * nothing else is said. No lock of ours is held.
  */
 #ifndef DOD_OWNER_H
 #define DOD_OWNER_H

@@ -236,7 +236,7 @@ static bool is_finished(const struct dod_range *r, enum keep keep)
 	return (keep & FINISH) && r->leads && r->state == DOD_OWNED && r->dir != DMA_TO_DEVICE;
 }
 
-/* Is the next range the rest of an earlier map or sync, as a pool leaves one? It is no packet. */
+/* Is the next range left from an earlier, wider sync, as page_pool makes them? It is no packet. */
 static bool leaves_rest(const struct dod_range *r)
 {
 	const struct rb_node *rb = rb_next(&r->rb);

@@ -65,7 +65,7 @@ static void report_lost(const struct dod_call *call, struct dod_content_result *
 	}
 }
 
-/* That the device wrote nothing to one entry of a list says nothing: sum it up. */
+/* One untouched entry of a list is no fault: count over the whole list. */
 static void note_unwritten(const struct dod_call *call, struct dod_content_result *result,
 			   const struct dod_mapping *m)
 {

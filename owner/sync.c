@@ -8,8 +8,19 @@
 
 #include <linux/scatterlist.h>
 
-/* The best fit: what the call would change, so that syncs of two equal mappings reach both. */
-#define SYNC_FITS	(1 + 32 + 8 + 4 + 2)
+/*
+ * How well a mapping fits a sync: the sum of what is true of it. If several hold the address,
+ * the one is chosen whose owner the call changes, so that syncs of two equal ones reach both.
+ */
+enum {
+	FITS		= 1,
+	FITS_CHANGES	= 2,
+	FITS_DIR	= 4,
+	FITS_SIZE	= 8,
+	FITS_LIST	= 16,	/* an entry of a list, for a sync of a list */
+	FITS_ALLOCATED	= 32,
+	SYNC_FITS	= FITS + FITS_CHANGES + FITS_DIR + FITS_SIZE + FITS_ALLOCATED,
+};
 
 /* Does the device own all of [start, last], as it is? */
 static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
@@ -34,7 +45,8 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 sta
 	bool changes = call->event->for_device ? !owns_all(m, start, to) :
 						 !!dod_range_first(m, start, to);
 
-	return 1 + 8 * (last <= m->last) + 4 * (m->dir == call->dir) + 2 * changes + 32 * !m->freed;
+	return FITS + FITS_SIZE * (last <= m->last) + FITS_DIR * (m->dir == call->dir) +
+	       FITS_CHANGES * changes + FITS_ALLOCATED * !m->freed;
 }
 
 static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, u64 dma_addr,
@@ -92,12 +104,12 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 	for_each_in_tree(m, tree, start, start) {
 		if (m->dev != call->dev)
 			continue;
-		fits = sync_fits(m, call, start, last) + 16 * (m->kind == DOD_SG);
+		fits = sync_fits(m, call, start, last) + FITS_LIST * (m->kind == DOD_SG);
 		if (fits > *best) {
 			found = m;
 			*best = fits;
 		}
-		if (fits == SYNC_FITS + 16)
+		if (fits == SYNC_FITS + FITS_LIST)
 			break;
 	}
 	return found;

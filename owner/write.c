@@ -147,7 +147,7 @@ static void pend(struct dod_mapping *m, u64 start, u64 last, u8 dir, unsigned lo
 
 /*
  * A pending range is written once more; that trapped because of another mapping, or of
- * bytes beside it. What was not known to have been written is so now.
+ * bytes beside it. Adds the newly written bytes to the record.
  */
 static void pend_again(struct dod_mapping *m, struct dod_pending *p, u64 start, u64 last,
 		       struct writing *w)

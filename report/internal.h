@@ -10,10 +10,10 @@
 /* On which machines a fault of a type loses data. */
 enum loses {
 	ADVICE,			/* it is no fault */
-	LOSES_EARLY,		/* copies, and everywhere while the transfer runs */
-	LOSES_CHANGE,		/* so, too, or an IOMMU stops the device */
+	LOSES_EARLY,		/* bounces, caches; on every machine while the transfer runs */
+	LOSES_CHANGE,		/* on every machine, or an IOMMU stops the device */
 	LOSES_LINES,		/* caches that are not coherent */
-	LOSES_COPIES,		/* these, or bounce buffers */
+	LOSES_COPIES,		/* bounce buffers, caches that are not coherent */
 	LOSES_STATIC,		/* caches, or everywhere if it is not in the linear map */
 	LOSES_EVERYWHERE,
 	LOSES_UNSTOPPED,

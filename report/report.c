@@ -45,7 +45,7 @@ long dod_report_count(enum dod_report_type type)
 	return atomic_long_read(&type_counts[type]);
 }
 
-/* The task of the last race; its test, if it runs one, is its own alone to fail. */
+/* The task of the last race: only it may fail its own KUnit test. */
 static int raced_test = -1;
 
 static void fail_kunit_test(void)

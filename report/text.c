@@ -26,7 +26,7 @@ const struct report_type dod_types[] = {
 
 /* === Pieces =============================================================== */
 
-/* What does not fit is left out, up to the end, for which there is TEXT_END. */
+/* Text that does not fit is dropped; TEXT_END bytes are kept free for the last lines. */
 void dod_put(struct text *t, const char *fmt, ...)
 {
 	unsigned int room = TEXT_SIZE - TEXT_END - t->len;

@@ -24,8 +24,8 @@ DOD_TYPE(CPU_WRITE, "cpu-write", LOSES_EARLY,
 	 HINT_OVER, .hint_receiving =
 	 "the device writes here until it is done: wait for that, and call dma_sync_%s_for_cpu() before this access, or access it after the unmap"
 	 HINT_OVER, .hint_sending =
-	 "wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write"
-	 HINT_OVER, .hint_linked = HINT_LINKED, .hint_dma_buf = HINT_DMA_BUF)
+	 "wait until the device is done with what was there, or use a second buffer; call dma_sync_%s_for_device() after this write; if the transfer is over, unmap the buffer before this write.",
+	 .hint_linked = HINT_LINKED, .hint_dma_buf = HINT_DMA_BUF)
 DOD_TYPE(SHARED_LINE_WRITE, "shared-line-write", LOSES_LINES,
 	 "allocate the buffer separately, or align it and its size to dma_get_cache_alignment(): where caches are not coherent, one of the two writes is lost.",
 )
