@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DMA owner debug: the types that all floors share. For more info see
- * Documentation/design.rst.
+ * DMA owner debug: the types that all floors share. For more info see Documentation/design.rst.
  *
  * Locks, outermost first. All are raw spinlocks, taken with interrupts off (base/lock.h):
  *

@@ -346,8 +346,7 @@ static int set_filter(struct hook *hook, bool first)
 		return 0;
 	}
 	if (err == -EINVAL)
-		pr_err("cannot load: this kernel has no function %s() to hook\n",
-		       hook->function);
+		pr_err("cannot load: this kernel has no function %s() to hook\n", hook->function);
 	else if (err)
 		pr_err("cannot load: function %s() cannot be hooked, error %d\n",
 		       hook->function, err);

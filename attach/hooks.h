@@ -97,8 +97,7 @@ static inline struct dma_iova_state *arg_iova(struct ftrace_regs *fregs)
 
 /* Of all functions of the DMA API the first argument is the device. */
 static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
-						  unsigned long caller,
-						  struct ftrace_regs *fregs)
+						  unsigned long caller, struct ftrace_regs *fregs)
 {
 	return (struct dod_call) {
 		.dev = arg_dev(fregs),

@@ -175,8 +175,7 @@ static void on_console(void *data, const char *text, size_t len)
 	while (len && text[len - 1] == '\n')
 		len--;
 	/* Others print without waiting for one another. */
-	if (likely(READ_ONCE(seen.reporter) != current &&
-		   !starts_with(text, len, "=====") &&
+	if (likely(READ_ONCE(seen.reporter) != current && !starts_with(text, len, "=====") &&
 		   !starts_with(text, len, "BUG: KCSAN: ")))
 		return;
 	if (current == READ_ONCE(watcher) && is_bar(text, len))
@@ -197,8 +196,7 @@ static struct dod_race race;
 /* Did a device own the memory when KCSAN began to report the access? */
 static bool was_owned(u64 phys)
 {
-	if (!dod_owner_find_mapping(phys, 0, &mapping) ||
-	    mapping.map.when > race.when ||
+	if (!dod_owner_find_mapping(phys, 0, &mapping) || mapping.map.when > race.when ||
 	    (mapping.sync_len && mapping.sync.when > race.when) ||
 	    (mapping.ended && mapping.ended < race.when) ||
 	    (mapping.dir == DMA_TO_DEVICE && !race.write))
@@ -334,8 +332,7 @@ static void leave_granules(u64 *start, u64 *last)
 static bool is_filtered(const struct dod_device *device, u8 dir)
 {
 	return dod_report_is_filtered(DOD_R_CPU_WRITE, device) ||
-	       (dir != DMA_TO_DEVICE &&
-		dod_report_is_filtered(DOD_R_CPU_READ, device));
+	       (dir != DMA_TO_DEVICE && dod_report_is_filtered(DOD_R_CPU_READ, device));
 }
 
 /* May what a device owns be watched, and how much of it? */

@@ -48,8 +48,7 @@ static u64 leading_ram(u64 phys, u64 size)
 	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
 		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
 
-		if (!page || !is_in_linear_map(page) ||
-		    (pfn != PHYS_PFN(phys) && PageBuddy(page)))
+		if (!page || !is_in_linear_map(page) || (pfn != PHYS_PFN(phys) && PageBuddy(page)))
 			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
 		/* Memory, too, and what precedes it may be mapped with it. */
 		if (is_zone_device_page(page) || PageHighMem(page))

@@ -173,8 +173,7 @@ static void test_single(struct test *t)
 	if (!map_single(t, dir, DMA_ATTR_SKIP_CPU_SYNC, &dma_addr))
 		return;
 	expect_guarded(t, "dma_map_single_attrs(DMA_ATTR_SKIP_CPU_SYNC)", false);
-	dma_unmap_single_attrs(t->dev, dma_addr, TEST_SIZE, dir,
-			       DMA_ATTR_SKIP_CPU_SYNC);
+	dma_unmap_single_attrs(t->dev, dma_addr, TEST_SIZE, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	expect_unmap(t, dma_addr, dir);
 }
 

@@ -30,8 +30,7 @@ static void on_mm_page_free(void *data, struct page *page, unsigned int order)
 	dod_free_pages(page, order, _RET_IP_);
 }
 
-static void on_io_page_fault(void *data, struct device *dev, unsigned long iova,
-			     int flags)
+static void on_io_page_fault(void *data, struct device *dev, unsigned long iova, int flags)
 {
 	dod_iommu_fault(dev, iova);
 }

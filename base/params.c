@@ -168,8 +168,7 @@ int dma_owner_debug_param_set(const char *name, const char *val)
 	for (kp = DOD_FIRST_PARAM; kp < DOD_END_OF_PARAMS; kp++) {
 		size_t prefix = strlen(DOD_PARAM_PREFIX);
 
-		if (strncmp(kp->name, DOD_PARAM_PREFIX, prefix) ||
-		    strcmp(kp->name + prefix, name))
+		if (strncmp(kp->name, DOD_PARAM_PREFIX, prefix) || strcmp(kp->name + prefix, name))
 			continue;
 		err = kp->perm & 0200 ? kp->ops->set(val, kp) : -EPERM;
 		break;

@@ -227,8 +227,7 @@ long dod_pool_nr_free(const struct dod_pool *pool)
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
-		  unsigned int max)
+int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max)
 {
 	unsigned int i;
 
@@ -243,11 +242,9 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 	pool->size = ALIGN(size, __alignof__(u64));
 	pool->nr_uncut = 0;
 	INIT_LIST_HEAD(&pool->blocks);
-	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
-			       GFP_KERNEL);
+	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards), GFP_KERNEL);
 	/* Unbound: the CPU that maps so much may run nothing else. */
-	pool->refill.queue = alloc_workqueue("dma_owner_debug",
-					     WQ_UNBOUND | WQ_HIGHPRI, 0);
+	pool->refill.queue = alloc_workqueue("dma_owner_debug", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!pool->shards || !pool->refill.queue)
 		goto err;
 	for (i = 0; i < pool->nr_shards; i++)

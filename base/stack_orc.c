@@ -2,11 +2,10 @@
 /*
  * The stack of a call on x86, by rules that are learnt from the kernel's ORC unwinder.
  *
- * Nearly all of what the unwinder costs is finding the ORC entry of each return address,
- * and starting inside our own functions. So we start at the caller, whose registers
- * ftrace has saved, and remember what ORC says of a return address: where its function's
- * caller left its return address and its frame pointer, as offsets from the stack pointer
- * or the frame pointer.
+ * Nearly all of what the unwinder costs is finding the ORC entry of each return address, and
+ * starting inside our own functions. So we start at the caller, whose registers ftrace has
+ * saved, and remember what ORC says of a return address: where its function's caller left its
+ * return address and its frame pointer, as offsets from the stack pointer or the frame pointer.
  *
  * Why the frames are those that the unwinder finds:
  *
@@ -141,8 +140,7 @@ static void forget_rules(void)
 			WRITE_ONCE(rules[i][way], 0);
 }
 
-static bool read_stack(const struct bounds *stack, unsigned long addr,
-		       unsigned long *value)
+static bool read_stack(const struct bounds *stack, unsigned long addr, unsigned long *value)
 {
 	if (addr < stack->begin || addr > stack->end - WORD || addr % WORD)
 		return false;
@@ -168,8 +166,7 @@ static enum step step_regs(const struct bounds *stack, unsigned long addr)
 }
 
 /* Moves @site from a function to its caller, if the rule of its return address can. */
-static enum step step(const struct bounds *stack, union rule rule,
-		      struct dod_site *site)
+static enum step step(const struct bounds *stack, union rule rule, struct dod_site *site)
 {
 	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
 	unsigned long base = by_bp ? site->bp : site->sp;
@@ -185,11 +182,9 @@ static enum step step(const struct bounds *stack, union rule rule,
 		return UNKNOWN;
 	if (at <= sp || !read_stack(stack, at - WORD, &ip))
 		return UNKNOWN;
-	if (rule.bp_kind == BP_FROM_BASE &&
-	    !read_stack(stack, base + rule.bp_off * WORD, &bp))
+	if (rule.bp_kind == BP_FROM_BASE && !read_stack(stack, base + rule.bp_off * WORD, &bp))
 		return UNKNOWN;
-	if (rule.bp_kind == BP_FROM_OTHER &&
-	    !read_stack(stack, other + rule.bp_off * WORD, &bp))
+	if (rule.bp_kind == BP_FROM_OTHER && !read_stack(stack, other + rule.bp_off * WORD, &bp))
 		return UNKNOWN;
 	site->ip = ip;
 	site->sp = at;
@@ -212,8 +207,7 @@ static noinline bool is_lasting_text(unsigned long ip)
 }
 
 /* Where does the unwinder go from a return address, on the stack of @words? */
-static bool ask(const struct unwind_state *at, unsigned long bp,
-		struct unwind_state *answer)
+static bool ask(const struct unwind_state *at, unsigned long bp, struct unwind_state *answer)
 {
 	*answer = *at;
 	answer->stack_info.begin = words;
@@ -233,8 +227,7 @@ static bool where(unsigned long value, unsigned long from, long *off)
 }
 
 static bool rule_of_frame(const struct unwind_state *a, unsigned long bp_a,
-			  const struct unwind_state *b, unsigned long bp_b,
-			  union rule *rule)
+			  const struct unwind_state *b, unsigned long bp_b, union rule *rule)
 {
 	unsigned long sp = (unsigned long)&words[SP_AT];
 	unsigned long shift = bp_b - bp_a;
@@ -287,8 +280,7 @@ static noinline void learn(const struct unwind_state *from, const struct unwind_
 	struct unwind_state a DOD_UNINITIALIZED, b DOD_UNINITIALIZED;
 
 	if (from->regs || from->signal || from->error || to->error ||
-	    from->ip >> 32 != U32_MAX || find_rule(from->ip, &known) ||
-	    !is_lasting_text(from->ip))
+	    from->ip >> 32 != U32_MAX || find_rule(from->ip, &known) || !is_lasting_text(from->ip))
 		return;
 	if (unwind_done((struct unwind_state *)to)) {
 		rule.bp_kind = OTHER;
@@ -299,8 +291,7 @@ static noinline void learn(const struct unwind_state *from, const struct unwind_
 	asked = ask(from, bp_a, &a) && ask(from, bp_b, &b);
 	if (asked && to->regs && a.regs == b.regs) {
 		rule.kind = REGS;
-		rule.off = (long)((unsigned long)a.regs -
-				  (unsigned long)&words[SP_AT]) / WORD;
+		rule.off = (long)((unsigned long)a.regs - (unsigned long)&words[SP_AT]) / WORD;
 		if ((unsigned long)to->regs == from->sp + rule.off * WORD)
 			add_rule(rule);
 	} else if (asked && !a.regs && !b.regs && !to->signal &&
@@ -421,8 +412,7 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
 	struct unwind_state state DOD_UNINITIALIZED, from DOD_UNINITIALIZED;
 
 	unwind_start(&state, current, NULL, NULL);
-	if (unwind_done(&state) ||
-	    !on_stack(&state.stack_info, (void *)site->sp, WORD))
+	if (unwind_done(&state) || !on_stack(&state.stack_info, (void *)site->sp, WORD))
 		return nr;
 	note_bounds(&state.stack_info);
 	state.ip = site->ip;
@@ -458,8 +448,7 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
  *
  * Return: how many there are, 0 if they cannot be had in this way.
  */
-unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames,
-			  unsigned int depth)
+unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames, unsigned int depth)
 {
 	struct dod_site site = *caller;
 	unsigned long flags;

@@ -66,8 +66,7 @@ void dod_count_wait(u64 ns)
 	s64 longest = atomic64_read(&longest_wait);
 
 	dod_count(DOD_C_WATCH_WAITS);
-	while (longest < (s64)ns &&
-	       !atomic64_try_cmpxchg(&longest_wait, &longest, ns))
+	while (longest < (s64)ns && !atomic64_try_cmpxchg(&longest_wait, &longest, ns))
 		;
 }
 

@@ -84,8 +84,7 @@ struct dod_mem_ops {
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
 	u64 (*object_size)(const void *addr);
 	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
-	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most,
-				      u64 *start);
+	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
 };

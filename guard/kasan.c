@@ -73,8 +73,7 @@ static bool poison_tail(u8 *shadow, u8 whole, u8 bytes)
 {
 	u8 value = tail_value(whole, bytes), old = READ_ONCE(*shadow);
 
-	while (old == bytes ||
-	       (is_tail(old) && tail_bytes(old) == bytes && old < value))
+	while (old == bytes || (is_tail(old) && tail_bytes(old) == bytes && old < value))
 		if (try_cmpxchg(shadow, &old, value))
 			return true;
 	return is_tail(old) && tail_bytes(old) == bytes;

@@ -47,8 +47,7 @@ static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 		return true;
 	if (dir == DMA_NONE && caller)
 		dod_function_name(caller, caller_name, sizeof(caller_name));
-	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir,
-			      strict);
+	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir, strict);
 	WRITE_ONCE(known[strict][legal][dir][slot], key);
 	return legal;
 }
@@ -89,8 +88,7 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 		bool known, watchable;
 	} cache[64];
 	bool strict = READ_ONCE(dod_params.strict);
-	u32 key = jhash(m->map_frames,
-			m->map.nr_frames * sizeof(m->map_frames[0]),
+	u32 key = jhash(m->map_frames, m->map.nr_frames * sizeof(m->map_frames[0]),
 			dir << 1 | strict);
 	typeof(cache[0]) *c = &cache[key % ARRAY_SIZE(cache)];
 
@@ -99,8 +97,7 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 	c->known = true;
 	c->key = key;
 	c->watchable = strict ||
-		(!dod_mapped_by_idiom(m, dir) &&
-		 !dod_map_permitted(DOD_R_CPU_READ, m) &&
+		(!dod_mapped_by_idiom(m, dir) && !dod_map_permitted(DOD_R_CPU_READ, m) &&
 		 !dod_map_permitted(DOD_R_CPU_WRITE, m));
 	return c->watchable;
 }
