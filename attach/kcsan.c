@@ -340,10 +340,7 @@ static bool is_fit(u64 start, u64 *last)
 {
 	u64 phys;
 
-	if (start > *last)
-		return false;
-
-	if (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start))
+	if (start > *last || (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start)))
 		return false;
 	for (phys = start; phys <= *last; phys = dod_page_end(phys, *last) + 1) {
 		if (dod_memory_can_trap(phys))
@@ -358,8 +355,7 @@ static bool is_fit(u64 start, u64 *last)
 	 */
 	if (*last - start + 1 == 4 || *last - start + 1 == 8)
 		--*last;
-	return *last - start + 1 > 2 &&
-	       dod_access_is_watchable(&mapping, range.dir);
+	return *last - start + 1 > 2 && dod_access_is_watchable(&mapping, range.dir);
 }
 
 /* === The thread =========================================================== */
@@ -520,8 +516,7 @@ int dod_traps_start(void)
 	}
 	task = kthread_run(watch_main, NULL, "dma_owner_watch");
 	if (IS_ERR(task)) {
-		pr_err("cannot load: no thread to act for the devices, error %ld\n",
-		       PTR_ERR(task));
+		pr_err("cannot load: cannot start thread dma_owner_watch, error %ld\n", PTR_ERR(task));
 		tracepoint_probe_unregister(console, on_console, NULL);
 		tracepoint_synchronize_unregister();
 		return PTR_ERR(task);
@@ -531,9 +526,7 @@ int dod_traps_start(void)
 	return 0;
 }
 
-/**
- * dod_traps_stop() - watch no more; nothing runs here afterwards
- */
+/* Watch no more. Nothing runs here afterwards. */
 void dod_traps_stop(void)
 {
 	kthread_stop(watcher);

@@ -20,8 +20,6 @@
 
 #define TEST_SIZE 256
 
-static bool rmw_is_write;
-
 struct test {
 	struct platform_device *pdev;
 	struct device *dev;
@@ -134,7 +132,7 @@ static void test_rmw(struct test *t)
 	if (t->wrong || !dod_guard.traps)
 		return;
 	__bitmap_set((unsigned long *)t->buf, 0, 4);
-	rmw_is_write = READ_ONCE(dod_selftest.write_traps) != before;
+	dod_selftest.rmw_is_write = READ_ONCE(dod_selftest.write_traps) != before;
 }
 
 /* Maps @t->buf and checks the two hooks of dma_map_single(). */
@@ -333,16 +331,4 @@ out:
 		platform_device_unregister(t.pdev);
 	free_page((unsigned long)buf);
 	return err;
-}
-
-/**
- * dod_hooks_rmw_is_write() - does the kernel's compiler check the write of x |= y?
- *
- * Known after dod_hooks_start(), where accesses trap.
- *
- * Return: whether it does.
- */
-bool dod_hooks_rmw_is_write(void)
-{
-	return rmw_is_write;
 }

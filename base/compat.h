@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every difference between kernels, and nothing else. The rest of the code reads as if written
- * for the newest kernel. Detect by header or symbol where possible: distributions back-port.
+ * Differences between kernels, compilers and architectures. The rest of the code reads as if
+ * written for the newest kernel; attach/ftrace.c's table says which hooks some kernels lack.
+ * Detect by header or symbol where possible: distributions back-port.
  */
 #ifndef DMA_OWNER_DEBUG_COMPAT_H
 #define DMA_OWNER_DEBUG_COMPAT_H
@@ -157,8 +158,8 @@ static inline bool dod_maps_directly(struct device *dev)
 }
 
 /*
- * Memory of module images, which is not in the linear map; v6.1 does not export
- * is_vmalloc_or_module_addr().
+ * Memory of module images, which is not in the linear map; dma_map_single() itself refuses
+ * vmalloc space. v6.1 does not export is_vmalloc_or_module_addr().
  */
 static inline bool dod_is_module_addr(const void *addr)
 {
@@ -362,7 +363,7 @@ static inline unsigned int stack_trace_save(unsigned long *store, unsigned int s
 }
 #endif
 
-/* Nor without TRACEPOINTS. */
+/* The same without TRACEPOINTS. */
 #ifndef CONFIG_TRACEPOINTS
 #include <linux/tracepoint.h>
 #define for_each_kernel_tracepoint(fn, data)		((void)(fn))

@@ -9,22 +9,23 @@
  *
  * Why the frames are those that the unwinder finds:
  *
- * - A rule is not a guess from one stack. The unwinder is called with a stack of ours on
- *   which each word says where it lies, and with the frame pointer in two places: so we
- *   see which word it reads, and relative to which register. A rule that does not lead
- *   from the present frame to just where the unwinder goes from there is not kept.
- * - ORC is a function of the return address, as long as the same code is there. Only
- *   code of the kernel and of modules has rules, and when a module comes or goes, all
- *   are forgotten: before its first instruction runs, and after its last one. Of
- *   memory that the kernel itself writes code to (trampolines, BPF) there are none.
- * - Every step reads the return address from the stack as it is now. Of a chain of
- *   callers nothing is remembered.
- * - The unwinder goes on where there is no rule: in interrupted code, from one stack to
- *   another, at return addresses that the function graph tracer or a kretprobe has
- *   replaced (the unwinder never continues from those, so they never have a rule).
+ * - A rule is not a guess from one stack. The unwinder is called with a stack of ours on which
+ *   each word says where it lies, and with the frame pointer in two places: so we see which word
+ *   it reads, and relative to which register. A rule that does not lead from the present frame
+ *   to just where the unwinder goes from there is not kept.
+ * - ORC is a function of the return address, as long as the same code is there. Only code of the
+ *   kernel and of modules has rules, and when a module comes or goes, all are forgotten: before
+ *   its first instruction runs, and after its last one. Of memory that the kernel itself writes
+ *   code to (trampolines, BPF) there are none.
+ * - Every step reads the return address from the stack as it is now. Of a chain of callers
+ *   nothing is remembered.
+ * - The unwinder goes on where there is no rule: in interrupted code, from one stack to another,
+ *   at return addresses that the function graph tracer or a kretprobe has replaced (the unwinder
+ *   never continues from those, so they never have a rule).
  *
- * No locks here: a rule is one word, so that all CPUs may look up and add rules at any
- * time. Of two that are added at once one can be lost, and is learnt again.
+ * No locks here: a rule is one word, so that all CPUs may look up and add rules at any time. Of two
+ * that are added at once one can be lost, and is learnt again. dod_orc_save() is called in any
+ * context but NMI.
  */
 #include "compat.h"
 #include "lock.h"
@@ -250,11 +251,9 @@ static bool rule_of_frame(const struct unwind_state *a, unsigned long bp_a,
 		rule->bp_kind = SAME_BP;
 		off = 0;
 	} else if (a->bp == b->bp && where(a->bp, sp, &off)) {
-		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_BASE :
-						      BP_FROM_OTHER;
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_BASE : BP_FROM_OTHER;
 	} else if (b->bp - a->bp == shift && where(a->bp, bp_a, &off)) {
-		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_OTHER :
-						      BP_FROM_BASE;
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_OTHER : BP_FROM_BASE;
 	} else {
 		return false;
 	}
@@ -444,8 +443,6 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
  * @frames: filled in: return addresses, from the caller outwards
  * @depth: how many at most
  *
- * Context: any but NMI.
- *
  * Return: how many there are, 0 if they cannot be had in this way.
  */
 unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames, unsigned int depth)
@@ -480,8 +477,6 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
 /**
  * dod_orc_start() - get ready for dod_orc_save()
  *
- * Context: process, may sleep.
- *
  * Return: 0 or an error.
  */
 int dod_orc_start(void)
@@ -494,11 +489,7 @@ int dod_orc_start(void)
 	return register_module_notifier(&module_nb);
 }
 
-/**
- * dod_orc_stop() - after the last dod_orc_save()
- *
- * Context: process, may sleep.
- */
+/* After the last dod_orc_save(). */
 void dod_orc_stop(void)
 {
 	unregister_module_notifier(&module_nb);

@@ -30,7 +30,7 @@
 #define KNOWN_BITS	4
 static unsigned long known[2][2][DMA_NONE + 1][1 << KNOWN_BITS];
 
-/* The caller only matters for stale bytes: no other row has one. */
+/* Only the rows of permissive_rows.h for stale bytes name a caller. */
 static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 {
 	bool strict = READ_ONCE(dod_params.strict), legal;
@@ -75,9 +75,8 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
  * @dir: how the device owns it
  *
  * A guard whose reports come before anybody is asked (KCSAN prints its own) cannot go by who
- * accesses. It must leave memory alone to which permissive.h allows somebody an access.
- *
- * Context: one thread.
+ * accesses. It must leave memory alone to which permissive.h allows somebody an access. Called by
+ * one thread only.
  *
  * Return: whether it would.
  */
@@ -182,10 +181,9 @@ static bool record_write(const struct dod_access *access, const struct dod_acces
 	return true;
 }
 
-/* So often another CPU may sync the bytes for the device while a write is recorded. */
 #define RECORD_TRIES	4
 
-/* Then the write is to be recorded once more: it happens after that sync. */
+/* Retry if another CPU syncs the bytes meanwhile: the write happens after that sync. */
 static void record_write_until_kept(const struct dod_access *access,
 				    struct dod_access_verdict *v, struct owner *o)
 {
@@ -199,7 +197,7 @@ static void record_write_until_kept(const struct dod_access *access,
 		if (!recorded || !v->owned || !v->sent)
 			break;
 	}
-	/* What KASAN found is as it was before. */
+	/* The rescan must not lose what KASAN found first. */
 	if (foreign) {
 		v->foreign = foreign;
 		v->tail = tail;
@@ -246,14 +244,7 @@ static void report_edge(struct dod_access *access, struct owner *o)
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 }
 
-/**
- * dod_access_allow_read() - let a read of what the device only reads go ahead
- * @addr: first byte
- * @size: bytes
- * @ip: return address of the access
- *
- * Context: as dod_access_trapped().
- */
+/* Let a read of what the device only reads go ahead. Called as dod_access_trapped(). */
 void dod_access_allow_read(unsigned long addr, size_t size, unsigned long ip)
 {
 	dod_reads_note(phys_of(addr), size, ip);
@@ -325,9 +316,7 @@ int dod_access_start(void)
 	return register_module_notifier(&module_nb);
 }
 
-/**
- * dod_access_stop() - no access traps any more
- */
+/* Called when no access traps any more. */
 void dod_access_stop(void)
 {
 	unregister_module_notifier(&module_nb);
