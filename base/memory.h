@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Facts about pages and devices. No locks here; all may be called in any context, if not
- * said otherwise.
+ * Facts about pages and devices. No locks here; all may be called in any context,
+ * dod_is_bounced() not in NMI.
  */
 #ifndef DOD_MEMORY_H
 #define DOD_MEMORY_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The stack of a call of the DMA API from its caller outwards, who called, and the names
- * of functions. No locks here; all may be called in any context but NMI.
+ * of functions. No locks here; all may be called in any context, dod_stack_save() not in NMI.
  */
 #include "stack.h"
 #include "compat.h"

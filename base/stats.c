@@ -34,7 +34,7 @@ const char *dod_counter_name(enum dod_counter counter)
 	return names[counter];
 }
 
-/* Forget what the self-test counted. Called before anything else is. */
+/* Forget what the self-test counted. Called before anything else counts. */
 void dod_counters_reset(void)
 {
 	unsigned int cpu;
