@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The front door: parameters, prerequisites, order of start and stop. For more
- * info see Documentation/usage.rst. No locks here.
+ * The module: parameters, prerequisites, order of start and stop. For more info see
+ * Documentation/usage.rst. No locks here.
  */
 #include "dma_owner_debug.h"
 #include "attach/attach.h"
@@ -19,37 +19,26 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
-/* === Parameters =========================================================== */
+/* Parameters whose change concerns another file. The list is base/params_list.h. */
 
-/* Parameters whose change concerns a room. The list is base/params_list.h. */
-
-static int dedup_set(const char *val, const struct kernel_param *kp)
-{
-	int err = param_set_bool(val, kp);
-
-	if (!err)
-		dod_report_forget();
-	return err;
+/* A value, after whose change @then is called. */
+#define DEFINE_VALUE_OPS(name, type, then)					\
+static int name##_set(const char *val, const struct kernel_param *kp)		\
+{										\
+	int err = param_set_##type(val, kp);					\
+										\
+	if (!err)								\
+		then();								\
+	return err;								\
+}										\
+										\
+static const struct kernel_param_ops name##_ops = {				\
+	.set = name##_set,							\
+	.get = param_get_##type,						\
 }
 
-static const struct kernel_param_ops dedup_ops = {
-	.set = dedup_set,
-	.get = param_get_bool,
-};
-
-static int pending_after_set(const char *val, const struct kernel_param *kp)
-{
-	int err = param_set_uint(val, kp);
-
-	if (!err)
-		dod_scan_writes_now();
-	return err;
-}
-
-static const struct kernel_param_ops pending_after_ops = {
-	.set = pending_after_set,
-	.get = param_get_uint,
-};
+DEFINE_VALUE_OPS(dedup, bool, dod_report_forget);
+DEFINE_VALUE_OPS(pending_after, uint, dod_scan_writes_now);
 
 /* A list that @apply puts in force. */
 #define DEFINE_LIST_OPS(name, apply)						\
@@ -86,8 +75,6 @@ DEFINE_LIST_OPS(wires, set_wires(text));
 	module_param_cb(name, &ops, &dod_params.name, mode);		\
 	MODULE_PARM_DESC(name, text);
 #include "base/params_list.h"
-
-/* === Start and stop ======================================================= */
 
 /* What the module cannot do without. The text is what a user can act on. */
 static const struct {
@@ -136,7 +123,7 @@ static void __init print_banner(unsigned int nr_hooks, unsigned int nr_records)
 	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s\n",
 		dod_guard.name, nr_hooks, nr_records, sizeof(struct dod_mapping),
 		dod_guard.means ? "; " : "", dod_guard.means ?: "",
-		dod_guard.traps && !dod_hooks_rmw_is_write() ? RMW_NOTE : "",
+		dod_guard.traps && !dod_selftest.rmw_is_write ? RMW_NOTE : "",
 		dod_pagemarks_known() ? "" : MARKS_NOTE);
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");

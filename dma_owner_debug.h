@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DMA owner debug: the types that all floors share. For more info see
- * Documentation/design.rst.
+ * DMA owner debug: the types that all folders share. For more info see Documentation/design.rst.
  *
  * Locks, outermost first. All are raw spinlocks, taken with interrupts off (base/lock.h):
  *
@@ -16,7 +15,7 @@
  *     wires_lock            the parameter wires
  *     pool list
  *
- * Rooms have locks of their own, inside of which no other is taken. None of ours is held
+ * Files have locks of their own, inside of which no other is taken. None of ours is held
  * while anything is printed, and none is taken in a panic or an NMI.
  */
 #ifndef DMA_OWNER_DEBUG_H
@@ -358,8 +357,7 @@ struct dod_sync {
  * @kind:	the family the call belongs to
  * @attrs:	DMA_ATTR_* of a map or unmap call
  * @to_device:	a map call after which the device owns the memory
- * @allocated:	a map call of the memory's allocation, which has a mask of its own: see
- *		judge/map.c
+ * @allocated:	a map call of the memory's allocation: see judge/map_mask.c for its mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
@@ -369,7 +367,7 @@ struct dod_sync {
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
  * @dropped:	there were too few records: nothing of this call is tracked
- * @event:	what it does to mapped memory, unless it is a map or unmap call
+ * @event:	the row of what it does to mapped memory, unless it is a map or unmap call
  * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where the kernel calls the tool, and nothing else. The front door calls these in this order:
+ * Where the kernel calls the tool, and nothing else. dma_owner_debug.c calls these in this order:
  *
  *	dod_traps_start()		before anything can be poisoned: poison that nobody
  *					expects is a report of KASAN's
@@ -35,7 +35,6 @@ static inline void dod_traps_stop(void) {}
 int dod_hooks_start(unsigned int *nr);
 void dod_hooks_stop_to_device(void);
 void dod_hooks_stop(void);
-bool dod_hooks_rmw_is_write(void);
 #else
 static inline int dod_hooks_start(unsigned int *nr)
 {
@@ -44,11 +43,6 @@ static inline int dod_hooks_start(unsigned int *nr)
 
 static inline void dod_hooks_stop_to_device(void) {}
 static inline void dod_hooks_stop(void) {}
-
-static inline bool dod_hooks_rmw_is_write(void)
-{
-	return false;
-}
 #endif
 
 int dod_tracepoints_start(void);

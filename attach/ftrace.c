@@ -29,7 +29,7 @@
 /* === Frees that have no tracepoint ======================================== */
 
 /* kmem_cache_free_bulk(cache, nr, objects): also kfree_bulk(), and so kfree_rcu() */
-static HOOK_EVENT(on_free_bulk)
+static HOOK_HANDLER(on_free_bulk)
 {
 	void **objects = (void **)dod_arg(fregs, 2);
 	size_t nr = dod_arg(fregs, 1), i;
@@ -39,19 +39,19 @@ static HOOK_EVENT(on_free_bulk)
 }
 
 /* kfree_nolock(object) */
-static HOOK_EVENT(on_free_nolock)
+static HOOK_HANDLER(on_free_nolock)
 {
 	dod_free_object((void *)dod_arg(fregs, 0), caller);
 }
 
 /* mempool_free(element, pool) */
-static HOOK_EVENT(on_pool_free)
+static HOOK_HANDLER(on_pool_free)
 {
 	dod_free_to_pool((void *)dod_arg(fregs, 0), (mempool_t *)dod_arg(fregs, 1), caller);
 }
 
 /* mempool_free_bulk(pool, elements, nr) */
-static HOOK_EVENT(on_pool_free_bulk)
+static HOOK_HANDLER(on_pool_free_bulk)
 {
 	void **elements = (void **)dod_arg(fregs, 1);
 	unsigned int nr = dod_arg(fregs, 2), i;
@@ -64,7 +64,7 @@ static HOOK_EVENT(on_pool_free_bulk)
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 /* dma_buf_map_attachment(attachment, direction), and _unlocked() with a copy of it in it */
-static HOOK_EVENT(on_dmabuf_map)
+static HOOK_HANDLER(on_dmabuf_map)
 {
 	const struct dma_buf_attachment *attachment = (void *)dod_arg(fregs, 0);
 
@@ -73,7 +73,7 @@ static HOOK_EVENT(on_dmabuf_map)
 }
 
 /* dma_buf_mmap(dmabuf, vma, pgoff): through another file */
-static HOOK_EVENT(on_dmabuf_mmap)
+static HOOK_HANDLER(on_dmabuf_mmap)
 {
 	const struct dma_buf *buf = (void *)dod_arg(fregs, 0);
 
@@ -82,7 +82,7 @@ static HOOK_EVENT(on_dmabuf_mmap)
 }
 
 /* dma_buf_mmap_internal(file, vma): through its own */
-static HOOK_EVENT(on_dmabuf_mmap_internal)
+static HOOK_HANDLER(on_dmabuf_mmap_internal)
 {
 	const struct file *file = (void *)dod_arg(fregs, 0);
 
@@ -112,7 +112,7 @@ static bool memory_lives_on(void)
  * shutdown() has run, through migrate_to_reboot_cpu(), which compilers inline. Others call it,
  * too.
  */
-static HOOK_EVENT(on_shutdown)
+static HOOK_HANDLER(on_shutdown)
 {
 	static const char * const callers[] = {
 		"migrate_to_reboot_cpu", "kernel_restart", "kernel_halt",
@@ -128,7 +128,7 @@ static HOOK_EVENT(on_shutdown)
 }
 
 /* panic(): before it stops the other CPUs and prints anything. Also in NMI. */
-static HOOK_EVENT(on_panic)
+static HOOK_HANDLER(on_panic)
 {
 	WRITE_ONCE(dod_panicking, true);
 }
@@ -151,6 +151,7 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[UNMAP_SG] = { "dma_unmap_sg_attrs", dod_on_unmap_sg },
 	[UNMAP_SG_LIST] = { "debug_dma_unmap_sg", dod_on_unmap_sg_list },
 	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync, .sync = DOD_SYNC_FOR_CPU },
+	/* The entry of dma_sync_*_for_device(), before the kernel copies to a bounce buffer. */
 	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_sync, .sync = DOD_SYNC_PREPARE },
 	[SYNC_DEVICE] = { "debug_dma_sync_single_for_device", dod_on_sync, .to_device = true,
 			  .sync = DOD_SYNC_FOR_DEVICE },
@@ -163,12 +164,9 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL },
 	[API_FREE_PAGES] = { "dma_free_pages", dod_on_api_free_pages, .presence = FALLBACK },
 	[NEED_SYNC] = { DOD_NEED_SYNC, dod_on_need_sync },
-	[MAP_RESOURCE] = { "debug_dma_map_resource", dod_on_map_resource,
-			   .presence = ON_RESOURCE },
-	[IOVA_LINK] = { "dma_iova_link", dod_on_iova_link, .to_device = true,
-			.presence = ON_IOVA },
-	[IOVA_SYNC] = { "dma_iova_sync", dod_on_iova_sync, .to_device = true,
-			.presence = ON_IOVA },
+	[MAP_RESOURCE] = { "debug_dma_map_resource", dod_on_map_resource, .presence = ON_RESOURCE },
+	[IOVA_LINK] = { "dma_iova_link", dod_on_iova_link, .to_device = true, .presence = ON_IOVA },
+	[IOVA_SYNC] = { "dma_iova_sync", dod_on_iova_sync, .to_device = true, .presence = ON_IOVA },
 	[IOVA_UNLINK] = { "dma_iova_unlink", dod_on_iova_unlink, .presence = ON_IOVA },
 	[IOVA_DESTROY] = { "dma_iova_destroy", dod_on_iova_destroy, .presence = ON_IOVA },
 	[IOVA_FREE] = { "dma_iova_free", dod_on_iova_free, .presence = ON_IOVA },
@@ -190,8 +188,8 @@ struct hook dod_hooks[NR_HOOKS] = {
 /* === A call =============================================================== */
 
 /*
- * Which events count. A mapping must not be known longer than its unmap can be seen: the first
- * map counts when all hooks are in place, and they stay until no device owns anything.
+ * Which calls count. Never track a mapping whose unmap might be missed: the first map counts when
+ * all hooks are in place, and they stay until no device owns anything.
  */
 static enum {
 	SELFTEST,	/* those of one device */
@@ -211,7 +209,7 @@ static bool wanted(const struct hook *hook, const struct device *dev)
 	}
 }
 
-/* The self-test calls all that are called often: none of those is looked up here later. */
+/* The self-test already resolved every frequently called hook, so this is slow-path only. */
 static struct hook *hook_by_name(unsigned long ip)
 {
 	char name[KSYM_SYMBOL_LEN];
@@ -258,7 +256,7 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 {
 	struct hook *hook;
 
-	/* A console's driver: nothing is judged any more. */
+	/* Panic: a console driver may still call us; ignore it. */
 	if (dod_in_panic())
 		return;
 	hook = find_hook(ip);
@@ -266,7 +264,7 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 		return;
 	if (unlikely(dod_kasan_is_off()))
 		dod_owner_note_unseen();
-	hook->event(hook, parent_ip, fregs);
+	hook->handler(hook, parent_ip, fregs);
 }
 
 /*
@@ -283,9 +281,8 @@ static struct ftrace_ops ops = {
 /* === When ftrace stops ==================================================== */
 
 /*
- * After a bug of its own, or of whoever patches code beside it, ftrace stops: hooks stay in
- * place and cannot be removed, so this module must stay. Whoever unloads it can be refused only
- * before that: ask from time to time.
+ * ftrace stops after a bug of its own, or of another that patches code. Once ftrace has failed,
+ * the hooks cannot be removed, so pin the module; poll, because exit cannot refuse.
  */
 static bool are_stuck(void)
 {
@@ -346,8 +343,7 @@ static int set_filter(struct hook *hook, bool first)
 		return 0;
 	}
 	if (err == -EINVAL)
-		pr_err("cannot load: this kernel has no function %s() to hook\n",
-		       hook->function);
+		pr_err("cannot load: this kernel has no function %s() to hook\n", hook->function);
 	else if (err)
 		pr_err("cannot load: function %s() cannot be hooked, error %d\n",
 		       hook->function, err);

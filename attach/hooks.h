@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of hooks share. ftrace.c has the table and calls a row's event when the kernel
- * calls its function; map.c and sync.c have most events; selftest.c proves the rows.
+ * What the files of hooks share. ftrace.c has the table and calls a row's handler when the kernel
+ * calls its function; map.c and sync.c have most handlers; selftest.c proves the rows.
  *
- * Context of the events: that of the caller, which is any but NMI.
+ * Handlers run in the context of the caller, which is any but NMI.
  */
 #ifndef DOD_HOOKS_H
 #define DOD_HOOKS_H
@@ -13,11 +13,10 @@
 
 enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
-	SYNC_CPU,
-	SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
+	SYNC_CPU, SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
-	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE, SHUTDOWN,
-	PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
+	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE,
+	SHUTDOWN, PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
 	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
 	NR_HOOKS
 };
@@ -41,16 +40,13 @@ struct seen {
 /* A row of the table. */
 struct hook {
 	const char *function;
-	void (*event)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
+	void (*handler)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
 	bool to_device;		/* a device may own more after it */
 	u8 presence;		/* enum presence */
 	u8 sync;		/* enum dod_event, of a sync */
 	bool missing;		/* not hooked; set at load */
 	unsigned long ip;	/* of the hooked function, once it was called */
-	/*
-	 * Return address into another hooked function that calls this one for the same event;
-	 * constant after load.
-	 */
+	/* Return address into a hooked function that calls this one as well; set at load. */
 	unsigned long nested;
 	struct seen seen;
 };
@@ -59,31 +55,29 @@ extern struct hook dod_hooks[NR_HOOKS];
 
 int dod_hooks_selftest(void);
 
-#define HOOK_EVENT(name) \
+#define HOOK_HANDLER(name) \
 	void name(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs)
 
-HOOK_EVENT(dod_on_map_single);
-HOOK_EVENT(dod_on_map_page);
-HOOK_EVENT(dod_on_map_phys);
-HOOK_EVENT(dod_on_alloc_pages);
-HOOK_EVENT(dod_on_map_resource);
-HOOK_EVENT(dod_on_map_sg);
-HOOK_EVENT(dod_on_iova_link);
-HOOK_EVENT(dod_on_iova_sync);
+HOOK_HANDLER(dod_on_map_single);
+HOOK_HANDLER(dod_on_map_page);
+HOOK_HANDLER(dod_on_map_phys);
+HOOK_HANDLER(dod_on_alloc_pages);
+HOOK_HANDLER(dod_on_map_resource);
+HOOK_HANDLER(dod_on_map_sg);
+HOOK_HANDLER(dod_on_iova_link);
+HOOK_HANDLER(dod_on_iova_sync);
 
-HOOK_EVENT(dod_on_unmap_page);
-HOOK_EVENT(dod_on_free_pages);
-HOOK_EVENT(dod_on_api_free_pages);
-HOOK_EVENT(dod_on_unmap_sg);
-HOOK_EVENT(dod_on_unmap_sg_list);
-HOOK_EVENT(dod_on_iova_unlink);
-HOOK_EVENT(dod_on_iova_destroy);
-HOOK_EVENT(dod_on_iova_free);
-HOOK_EVENT(dod_on_sync);
-HOOK_EVENT(dod_on_sync_sg);
-HOOK_EVENT(dod_on_need_sync);
-
-/* === Arguments ============================================================ */
+HOOK_HANDLER(dod_on_unmap_page);
+HOOK_HANDLER(dod_on_free_pages);
+HOOK_HANDLER(dod_on_api_free_pages);
+HOOK_HANDLER(dod_on_unmap_sg);
+HOOK_HANDLER(dod_on_unmap_sg_list);
+HOOK_HANDLER(dod_on_iova_unlink);
+HOOK_HANDLER(dod_on_iova_destroy);
+HOOK_HANDLER(dod_on_iova_free);
+HOOK_HANDLER(dod_on_sync);
+HOOK_HANDLER(dod_on_sync_sg);
+HOOK_HANDLER(dod_on_need_sync);
 
 static inline struct device *arg_dev(struct ftrace_regs *fregs)
 {
@@ -97,8 +91,7 @@ static inline struct dma_iova_state *arg_iova(struct ftrace_regs *fregs)
 
 /* Of all functions of the DMA API the first argument is the device. */
 static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
-						  unsigned long caller,
-						  struct ftrace_regs *fregs)
+						  unsigned long caller, struct ftrace_regs *fregs)
 {
 	return (struct dod_call) {
 		.dev = arg_dev(fregs),

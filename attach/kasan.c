@@ -26,7 +26,7 @@
 #include <linux/rcupdate.h>
 #include <trace/events/error_report.h>
 
-/* So near to a mapping, in bytes, KASAN's report may have to do with it. */
+/* Annotate KASAN reports up to this many bytes from a mapping. */
 #define NEAR		64ULL
 
 /* KASAN is also asked about user addresses and wild ones. */
@@ -272,7 +272,7 @@ static void __kprobes decide_or_push(struct kprobe *p, struct pt_regs *regs)
 
 	while (i < NR_PROBES - 1 && p->addr != probes[i].addr)
 		i++;
-	/* The second time, where the pre_handler was called and left it to KASAN. */
+	/* Called a second time if the pre_handler already passed it on. */
 	if (probed[i].handler(p, regs))
 		return;
 	int3_emulate_push(regs, values[pushed_register(p)]);
@@ -416,9 +416,7 @@ int dod_traps_start(void)
 	return err;
 }
 
-/**
- * dod_traps_stop() - trap no more, once nothing is poisoned; nothing runs here afterwards
- */
+/* Trap no more, once nothing is poisoned. Nothing runs here afterwards. */
 void dod_traps_stop(void)
 {
 	unregister_trace_error_report_end(on_error_report_end, NULL);

@@ -175,8 +175,7 @@ static void on_console(void *data, const char *text, size_t len)
 	while (len && text[len - 1] == '\n')
 		len--;
 	/* Others print without waiting for one another. */
-	if (likely(READ_ONCE(seen.reporter) != current &&
-		   !starts_with(text, len, "=====") &&
+	if (likely(READ_ONCE(seen.reporter) != current && !starts_with(text, len, "=====") &&
 		   !starts_with(text, len, "BUG: KCSAN: ")))
 		return;
 	if (current == READ_ONCE(watcher) && is_bar(text, len))
@@ -197,8 +196,7 @@ static struct dod_race race;
 /* Did a device own the memory when KCSAN began to report the access? */
 static bool was_owned(u64 phys)
 {
-	if (!dod_owner_find_mapping(NULL, phys, 0, &mapping) ||
-	    mapping.map.when > race.when ||
+	if (!dod_owner_find_mapping(NULL, phys, 0, &mapping) || mapping.map.when > race.when ||
 	    (mapping.sync_len && mapping.sync.when > race.when) ||
 	    (mapping.ended && mapping.ended < race.when) ||
 	    (mapping.dir == DMA_TO_DEVICE && !race.write))
@@ -334,8 +332,7 @@ static void leave_granules(u64 *start, u64 *last)
 static bool is_filtered(const struct dod_device *device, u8 dir)
 {
 	return dod_report_is_filtered(DOD_R_CPU_WRITE, device) ||
-	       (dir != DMA_TO_DEVICE &&
-		dod_report_is_filtered(DOD_R_CPU_READ, device));
+	       (dir != DMA_TO_DEVICE && dod_report_is_filtered(DOD_R_CPU_READ, device));
 }
 
 /* May what a device owns be watched, and how much of it? */
@@ -343,10 +340,7 @@ static bool is_fit(u64 start, u64 *last)
 {
 	u64 phys;
 
-	if (start > *last)
-		return false;
-
-	if (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start))
+	if (start > *last || (range.dir == DMA_TO_DEVICE && dod_memory_may_change(start)))
 		return false;
 	for (phys = start; phys <= *last; phys = dod_page_end(phys, *last) + 1) {
 		if (dod_memory_can_trap(phys))
@@ -361,8 +355,7 @@ static bool is_fit(u64 start, u64 *last)
 	 */
 	if (*last - start + 1 == 4 || *last - start + 1 == 8)
 		--*last;
-	return *last - start + 1 > 2 &&
-	       dod_access_is_watchable(&mapping, range.dir);
+	return *last - start + 1 > 2 && dod_access_is_watchable(&mapping, range.dir);
 }
 
 /* === The thread =========================================================== */
@@ -523,8 +516,7 @@ int dod_traps_start(void)
 	}
 	task = kthread_run(watch_main, NULL, "dma_owner_watch");
 	if (IS_ERR(task)) {
-		pr_err("cannot load: no thread to act for the devices, error %ld\n",
-		       PTR_ERR(task));
+		pr_err("cannot load: cannot start thread dma_owner_watch, error %ld\n", PTR_ERR(task));
 		tracepoint_probe_unregister(console, on_console, NULL);
 		tracepoint_synchronize_unregister();
 		return PTR_ERR(task);
@@ -534,9 +526,7 @@ int dod_traps_start(void)
 	return 0;
 }
 
-/**
- * dod_traps_stop() - watch no more; nothing runs here afterwards
- */
+/* Watch no more. Nothing runs here afterwards. */
 void dod_traps_stop(void)
 {
 	kthread_stop(watcher);

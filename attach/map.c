@@ -48,8 +48,7 @@ static u64 leading_ram(u64 phys, u64 size)
 	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
 		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
 
-		if (!page || !is_in_linear_map(page) ||
-		    (pfn != PHYS_PFN(phys) && PageBuddy(page)))
+		if (!page || !is_in_linear_map(page) || (pfn != PHYS_PFN(phys) && PageBuddy(page)))
 			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
 		/* Memory, too, and what precedes it may be mapped with it. */
 		if (is_zone_device_page(page) || PageHighMem(page))
@@ -68,8 +67,7 @@ static bool may_bounce(struct device *dev, u64 phys, u64 dma_addr)
 
 static void count_ignored(unsigned long attrs)
 {
-	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO :
-					  DOD_C_UNTRACKED_COHERENT);
+	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO : DOD_C_UNTRACKED_COHERENT);
 }
 
 static void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
@@ -143,7 +141,7 @@ static bool end_wrong(u64 phys, bool any)
 }
 
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
-HOOK_EVENT(dod_on_map_single)
+HOOK_HANDLER(dod_on_map_single)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
 	const void *addr = (const void *)dod_arg(fregs, 1);
@@ -229,7 +227,7 @@ static __always_inline void map_one(struct hook *hook, unsigned long caller,
 }
 
 /* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
-HOOK_EVENT(dod_on_map_page)
+HOOK_HANDLER(dod_on_map_page)
 {
 	struct page *page = (struct page *)dod_arg(fregs, 1);
 	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
@@ -239,14 +237,14 @@ HOOK_EVENT(dod_on_map_page)
 }
 
 /* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
-HOOK_EVENT(dod_on_map_phys)
+HOOK_HANDLER(dod_on_map_phys)
 {
 	map_one(hook, caller, fregs, dod_arg(fregs, 1), dod_arg(fregs, 2),
 		(int)dod_arg(fregs, 3), dod_arg(fregs, 4), dod_arg(fregs, 5));
 }
 
 /* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
-HOOK_EVENT(dod_on_alloc_pages)
+HOOK_HANDLER(dod_on_alloc_pages)
 {
 	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
@@ -260,7 +258,7 @@ HOOK_EVENT(dod_on_alloc_pages)
 }
 
 /* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
-HOOK_EVENT(dod_on_map_resource)
+HOOK_HANDLER(dod_on_map_resource)
 {
 	note_seen(hook, arg_dev(fregs), dod_arg(fregs, 1), dod_arg(fregs, 4),
 		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
@@ -303,7 +301,7 @@ static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
 }
 
 /* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
-HOOK_EVENT(dod_on_map_sg)
+HOOK_HANDLER(dod_on_map_sg)
 {
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *run;
 	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3), i;
@@ -335,7 +333,7 @@ HOOK_EVENT(dod_on_map_sg)
  * Memory is linked piece by piece, and the device owns all of it after dma_iova_sync(): only
  * then is it known that the links worked.
  */
-HOOK_EVENT(dod_on_iova_link)
+HOOK_HANDLER(dod_on_iova_link)
 {
 	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 5), caller, fregs);
 
@@ -351,7 +349,7 @@ HOOK_EVENT(dod_on_iova_link)
 }
 
 /* dma_iova_sync(dev, state, offset, size) */
-HOOK_EVENT(dod_on_iova_sync)
+HOOK_HANDLER(dod_on_iova_sync)
 {
 	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
 

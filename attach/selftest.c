@@ -20,8 +20,6 @@
 
 #define TEST_SIZE 256
 
-static bool rmw_is_write;
-
 struct test {
 	struct platform_device *pdev;
 	struct device *dev;
@@ -134,7 +132,7 @@ static void test_rmw(struct test *t)
 	if (t->wrong || !dod_guard.traps)
 		return;
 	__bitmap_set((unsigned long *)t->buf, 0, 4);
-	rmw_is_write = READ_ONCE(dod_selftest.write_traps) != before;
+	dod_selftest.rmw_is_write = READ_ONCE(dod_selftest.write_traps) != before;
 }
 
 /* Maps @t->buf and checks the two hooks of dma_map_single(). */
@@ -173,8 +171,7 @@ static void test_single(struct test *t)
 	if (!map_single(t, dir, DMA_ATTR_SKIP_CPU_SYNC, &dma_addr))
 		return;
 	expect_guarded(t, "dma_map_single_attrs(DMA_ATTR_SKIP_CPU_SYNC)", false);
-	dma_unmap_single_attrs(t->dev, dma_addr, TEST_SIZE, dir,
-			       DMA_ATTR_SKIP_CPU_SYNC);
+	dma_unmap_single_attrs(t->dev, dma_addr, TEST_SIZE, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	expect_unmap(t, dma_addr, dir);
 }
 
@@ -334,16 +331,4 @@ out:
 		platform_device_unregister(t.pdev);
 	free_page((unsigned long)buf);
 	return err;
-}
-
-/**
- * dod_hooks_rmw_is_write() - does the kernel's compiler check the write of x |= y?
- *
- * Known after dod_hooks_start(), where accesses trap.
- *
- * Return: whether it does.
- */
-bool dod_hooks_rmw_is_write(void)
-{
-	return rmw_is_write;
 }

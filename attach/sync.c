@@ -11,10 +11,8 @@
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 
-/* === Unmap ================================================================ */
-
 /* dma_unmap_page_attrs(dev, dma_addr, size, dir, attrs), and dma_unmap_phys() */
-HOOK_EVENT(dod_on_unmap_page)
+HOOK_HANDLER(dod_on_unmap_page)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
@@ -31,7 +29,7 @@ HOOK_EVENT(dod_on_unmap_page)
 }
 
 /* debug_dma_free_pages(dev, page, size, dir, dma_addr) */
-HOOK_EVENT(dod_on_free_pages)
+HOOK_HANDLER(dod_on_free_pages)
 {
 	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
@@ -43,7 +41,7 @@ HOOK_EVENT(dod_on_free_pages)
 }
 
 /* dma_free_pages(dev, size, page, dma_addr, dir), where only it can be seen */
-HOOK_EVENT(dod_on_api_free_pages)
+HOOK_HANDLER(dod_on_api_free_pages)
 {
 	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 4), caller, fregs);
 	size_t size = dod_arg(fregs, 1);
@@ -79,7 +77,7 @@ static void unmap_list(struct hook *hook, unsigned long caller, unsigned long at
 }
 
 /* dma_unmap_sg_attrs(dev, sg, nents, dir, attrs) */
-HOOK_EVENT(dod_on_unmap_sg)
+HOOK_HANDLER(dod_on_unmap_sg)
 {
 	unmap_list(hook, caller, dod_arg(fregs, 4), false, fregs);
 }
@@ -88,7 +86,7 @@ HOOK_EVENT(dod_on_unmap_sg)
  * debug_dma_unmap_sg(dev, sg, nelems, dir), which the former calls, too. Called by itself it is
  * dma_free_noncontiguous().
  */
-HOOK_EVENT(dod_on_unmap_sg_list)
+HOOK_HANDLER(dod_on_unmap_sg_list)
 {
 	if (caller == READ_ONCE(hook->nested))
 		return;
@@ -98,7 +96,7 @@ HOOK_EVENT(dod_on_unmap_sg_list)
 }
 
 /* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
-HOOK_EVENT(dod_on_iova_unlink)
+HOOK_HANDLER(dod_on_iova_unlink)
 {
 	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 4), caller, fregs);
 
@@ -111,7 +109,7 @@ HOOK_EVENT(dod_on_iova_unlink)
  * dma_iova_destroy(dev, state, mapped_len, dir, attrs): what is still linked ends with the
  * addresses, and so does what could not be linked.
  */
-HOOK_EVENT(dod_on_iova_destroy)
+HOOK_HANDLER(dod_on_iova_destroy)
 {
 	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 3), caller, fregs);
 
@@ -120,17 +118,15 @@ HOOK_EVENT(dod_on_iova_destroy)
 }
 
 /* dma_iova_free(dev, state): likewise, after a link that failed */
-HOOK_EVENT(dod_on_iova_free)
+HOOK_HANDLER(dod_on_iova_free)
 {
 	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
 
 	dod_owner_iova_end(&call, arg_iova(fregs)->addr, dma_iova_size(arg_iova(fregs)));
 }
 
-/* === Sync ================================================================= */
-
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
-HOOK_EVENT(dod_on_sync)
+HOOK_HANDLER(dod_on_sync)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
@@ -141,7 +137,7 @@ HOOK_EVENT(dod_on_sync)
 }
 
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
-HOOK_EVENT(dod_on_sync_sg)
+HOOK_HANDLER(dod_on_sync_sg)
 {
 	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
@@ -158,7 +154,7 @@ HOOK_EVENT(dod_on_sync_sg)
  * dma_need_sync(dev, dma_addr): where the answer is no, syncs may be skipped, and nobody can
  * tell who owns such memory.
  */
-HOOK_EVENT(dod_on_need_sync)
+HOOK_HANDLER(dod_on_need_sync)
 {
 	struct dod_call call = call_begin(DOD_SINGLE, DMA_BIDIRECTIONAL, caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);

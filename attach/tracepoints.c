@@ -2,7 +2,7 @@
 /*
  * The kernel's tracepoints: frees, and accesses that an IOMMU has stopped.
  *
- * Takes no locks. Probes run in any context.
+ * Takes no locks. Probes run in any context. Start and stop may sleep.
  */
 #include "attach.h"
 #include "../judge/judge.h"
@@ -30,8 +30,7 @@ static void on_mm_page_free(void *data, struct page *page, unsigned int order)
 	dod_free_pages(page, order, _RET_IP_);
 }
 
-static void on_io_page_fault(void *data, struct device *dev, unsigned long iova,
-			     int flags)
+static void on_io_page_fault(void *data, struct device *dev, unsigned long iova, int flags)
 {
 	dod_iommu_fault(dev, iova);
 }
@@ -76,9 +75,7 @@ static void detach(unsigned int nr)
 }
 
 /**
- * dod_tracepoints_start() - see frees and the faults of IOMMUs from now on
- *
- * Context: process, may sleep; after dod_judge_start().
+ * dod_tracepoints_start() - see frees and IOMMU faults; called after dod_judge_start()
  *
  * Return: 0, or an error after a line that says what is missing.
  */
@@ -104,11 +101,7 @@ int dod_tracepoints_start(void)
 	return 0;
 }
 
-/**
- * dod_tracepoints_stop() - and no more
- *
- * Context: process, may sleep; no probe runs any more afterwards.
- */
+/* No probe runs any more afterwards. */
 void dod_tracepoints_stop(void)
 {
 	detach(ARRAY_SIZE(probes));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every difference between kernels, and nothing else. The rest of the code
- * reads as if written for the newest kernel. Detect by header or symbol where
- * possible: distributions back-port.
+ * Differences between kernels, compilers and architectures. The rest of the code reads as if
+ * written for the newest kernel; attach/ftrace.c's table says which hooks some kernels lack.
+ * Detect by header or symbol where possible: distributions back-port.
  */
 #ifndef DMA_OWNER_DEBUG_COMPAT_H
 #define DMA_OWNER_DEBUG_COMPAT_H
@@ -145,9 +145,8 @@ struct dma_iova_state {
 #endif
 
 /*
- * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit
- * b5c58b2fdc42 ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs have no
- * dma_map_ops.
+ * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit b5c58b2fdc42
+ * ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs have no dma_map_ops.
  */
 static inline bool dod_maps_directly(struct device *dev)
 {
@@ -159,8 +158,8 @@ static inline bool dod_maps_directly(struct device *dev)
 }
 
 /*
- * Memory of module images, which is not in the linear map; v6.1 does not export
- * is_vmalloc_or_module_addr().
+ * Memory of module images, which is not in the linear map; dma_map_single() itself refuses
+ * vmalloc space. v6.1 does not export is_vmalloc_or_module_addr().
  */
 static inline bool dod_is_module_addr(const void *addr)
 {
@@ -261,10 +260,9 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
- * Before "entry, kasan, x86: Disallow overriding mem*() functions" in v6.3 KASAN's
- * own memcpy() checked whatever the compiler did. Since then, on x86_64, compilers
- * without the prefix option leave memcpy() and memset() unchecked (select GENERIC_ENTRY
- * in arch/x86/Kconfig).
+ * Before "entry, kasan, x86: Disallow overriding mem*() functions" in v6.3 KASAN's own memcpy()
+ * checked whatever the compiler did. Since then, on x86_64, compilers without the prefix option
+ * leave memcpy() and memset() unchecked (select GENERIC_ENTRY in arch/x86/Kconfig).
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define DOD_MEMCPY_CHECKED	1
@@ -358,15 +356,14 @@ static const typeof(DOD_ALIGNF(name)) name = DOD_ALIGNF(name)
 
 /* Without STACKTRACE the module still builds, and refuses to load. */
 #ifndef CONFIG_STACKTRACE
-static inline unsigned int stack_trace_save(unsigned long *store,
-					    unsigned int size,
+static inline unsigned int stack_trace_save(unsigned long *store, unsigned int size,
 					    unsigned int skipnr)
 {
 	return 0;
 }
 #endif
 
-/* Nor without TRACEPOINTS. */
+/* The same without TRACEPOINTS. */
 #ifndef CONFIG_TRACEPOINTS
 #include <linux/tracepoint.h>
 #define for_each_kernel_tracepoint(fn, data)		((void)(fn))

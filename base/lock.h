@@ -23,23 +23,7 @@
  */
 DECLARE_PER_CPU(unsigned int, dod_quiet);
 
-static inline void dod_quiet_inc(void)
-{
-	raw_cpu_inc(dod_quiet);
-}
-
-static inline void dod_quiet_dec(void)
-{
-	raw_cpu_dec(dod_quiet);
-}
-
-/**
- * dod_kasan_is_off() - is KASAN off for the current task?
- *
- * Context: any.
- *
- * Return: true if it is.
- */
+/* Is KASAN off for the current task? */
 static inline bool dod_kasan_is_off(void)
 {
 #ifdef CONFIG_KASAN_GENERIC
@@ -56,9 +40,7 @@ static inline bool dod_kasan_is_off(void)
  * of other tasks would be missed. As local_irq_save(), but what traces interrupts is
  * instrumented, too: it is called after KASAN is off. Nests.
  *
- * Context: any.
- *
- * Return: for dod_quiet_end().
+ * Return: for dod_quiet_end(), which is called as this left the CPU.
  */
 static inline unsigned long dod_quiet_begin(void)
 {
@@ -66,7 +48,7 @@ static inline unsigned long dod_quiet_begin(void)
 
 	raw_local_irq_save(flags);
 	kasan_disable_current();
-	dod_quiet_inc();
+	raw_cpu_inc(dod_quiet);
 	if (!raw_irqs_disabled_flags(flags))
 		trace_hardirqs_off();
 	return flags;
@@ -75,14 +57,12 @@ static inline unsigned long dod_quiet_begin(void)
 /**
  * dod_quiet_end() - this CPU leaves the tool
  * @flags: what dod_quiet_begin() returned
- *
- * Context: as dod_quiet_begin() left it.
  */
 static inline void dod_quiet_end(unsigned long flags)
 {
 	if (!raw_irqs_disabled_flags(flags))
 		trace_hardirqs_on();
-	dod_quiet_dec();
+	raw_cpu_dec(dod_quiet);
 	kasan_enable_current();
 	raw_local_irq_restore(flags);
 }
@@ -103,13 +83,13 @@ static inline void dod_quiet_end(unsigned long flags)
 /* An access of a lock's holder must not be checked: the check would wait for that lock. */
 #define dod_lock(lock)							\
 do {									\
-	dod_quiet_inc();						\
+	raw_cpu_inc(dod_quiet);						\
 	dod_lock_raw(lock);						\
 } while (0)
 #define dod_unlock(lock)						\
 do {									\
 	dod_unlock_raw(lock);						\
-	dod_quiet_dec();						\
+	raw_cpu_dec(dod_quiet);						\
 } while (0)
 #define dod_lock_irqsave(lock, flags)					\
 do {									\

@@ -31,10 +31,7 @@ static void count(const struct dod_mapping *m, int by)
 			atomic_add(by, &dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
 }
 
-/**
- * dod_mapped_pages_add() - memory is mapped: its free must be seen from now on
- * @m: the mapping, of RAM
- */
+/* Memory is mapped: its free must be seen from now on. @m is of RAM. */
 void dod_mapped_pages_add(struct dod_mapping *m)
 {
 	unsigned long first = PHYS_PFN(m->start), last = PHYS_PFN(m->last);
@@ -50,10 +47,7 @@ void dod_mapped_pages_add(struct dod_mapping *m)
 	count(m, 1);
 }
 
-/**
- * dod_mapped_pages_del() - memory is not mapped any more
- * @m: the mapping, whose folio may have been freed or split since
- */
+/* It is not mapped any more. The folio may have been freed or split since. */
 void dod_mapped_pages_del(const struct dod_mapping *m)
 {
 	count(m, -1);

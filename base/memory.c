@@ -14,8 +14,6 @@
 #include <linux/magic.h>
 #include <linux/sched/task_stack.h>
 
-/* === Which memory may be poisoned ========================================= */
-
 /* Can user space or the page cache reach it, without the driver? Rule 8. */
 static bool is_user_reachable(struct folio *folio)
 {
@@ -53,12 +51,7 @@ static enum no_trap no_trap_reason(u64 phys, bool near_stack)
 	return MAY_TRAP;
 }
 
-/**
- * dod_memory_can_trap() - may the page at an address be poisoned?
- * @phys: the address, of RAM
- *
- * Return: true if it may.
- */
+/* May the page at an address of RAM be poisoned? */
 bool dod_memory_can_trap(u64 phys)
 {
 	return no_trap_reason(phys, true) == MAY_TRAP;
@@ -108,11 +101,9 @@ bool dod_memory_may_change(u64 phys)
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
 }
 
-/* === KFENCE's pool ======================================================== */
-
 /*
- * Each object has a page of its own, which is mapped while the object is allocated. The
- * pages of freed objects, and the guard pages between objects, are not mapped.
+ * Each object of KFENCE's has a page of its own, which is mapped while the object is allocated.
+ * The pages of freed objects, and the guard pages between objects, are not mapped.
  */
 
 /**
@@ -166,8 +157,6 @@ const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
 	}
 	return NULL;
 }
-
-/* === Stacks =============================================================== */
 
 /**
  * dod_memory_on_stack() - is a page part of a task's stack?
@@ -230,8 +219,6 @@ bool dod_memory_near_stack(u64 start, u64 last)
 #endif
 }
 
-/* === Devices ============================================================== */
-
 /**
  * dod_device_line() - the cache lines that a device shares with the CPU
  * @dev: the device
@@ -253,8 +240,6 @@ u16 dod_device_line(struct device *dev)
  * @dev: the device
  * @phys: first byte of the memory
  * @dma_addr: its address as the device sees it
- *
- * Context: any but NMI.
  *
  * Return: true if it does, as far as is known.
  */

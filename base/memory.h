@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Facts about pages and devices. No locks here; all may be called in any context, if not
- * said otherwise.
+ * Facts about pages and devices. No locks here; all may be called in any context,
+ * dod_is_bounced() not in NMI.
  */
 #ifndef DOD_MEMORY_H
 #define DOD_MEMORY_H
@@ -14,26 +14,18 @@
 #include "../dma_owner_debug.h"
 #include "compat.h"
 
-/**
- * dod_memory_goes_on() - is there a struct page, if there is one for the page before?
- * @pfn: the page
- *
- * Memory has them in pieces of 2 MiB at least (SUBSECTION_SIZE in linux/mmzone.h).
- *
- * Return: true if there is one.
+/*
+ * Is there a struct page, if there is one for the page before? Memory has them in pieces of 2 MiB
+ * at least (SUBSECTION_SIZE in linux/mmzone.h).
  */
 static inline bool dod_memory_goes_on(unsigned long pfn)
 {
 	return pfn % (SZ_2M / PAGE_SIZE) || pfn_valid(pfn);
 }
 
-/**
- * dod_folio_last() - the last page of what a page was allocated with
- * @pfn: the page, of memory
- *
- * Pages without __GFP_COMP are each one of their own.
- *
- * Return: the page frame number; of memory that was freed any, but not less than @pfn.
+/*
+ * The last page of what a page of memory was allocated with; pages without __GFP_COMP are each one
+ * of their own. Of memory that was freed it is any page, but none before @pfn.
  */
 static inline unsigned long dod_folio_last(unsigned long pfn)
 {
@@ -44,25 +36,13 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
 }
 
-/**
- * dod_page_end() - the last byte of a page, or of a range in it
- * @phys: a byte of the page
- * @last: last byte of the range
- *
- * Return: its physical address.
- */
+/* The last byte of the page of @phys, or of a range that ends in it at @last. */
 static inline u64 dod_page_end(u64 phys, u64 last)
 {
 	return min(phys | (PAGE_SIZE - 1), last);
 }
 
-/**
- * dod_read_word() - read a word that may not be there, without a fault
- * @at: where, aligned
- * @word: for the word
- *
- * Return: false if it is not there.
- */
+/* Read an aligned word that may not be there, without a fault; false if it is not there. */
 static inline bool dod_read_word(const void *at, unsigned long *word)
 {
 	pagefault_disable();
@@ -83,13 +63,7 @@ static inline u8 *dod_kfence_pool(void)
 #endif
 }
 
-/**
- * dod_is_kfence() - is some of a range in KFENCE's pool?
- * @start: first byte, physical
- * @last: last byte
- *
- * Return: true if it is: then it is to be read by dod_memory_read().
- */
+/* Is some of a range in KFENCE's pool? Then it is to be read by dod_memory_read(). */
 static inline bool dod_is_kfence(u64 start, u64 last)
 {
 #ifdef CONFIG_KFENCE
@@ -99,17 +73,6 @@ static inline bool dod_is_kfence(u64 start, u64 last)
 #else
 	return false;
 #endif
-}
-
-/**
- * dod_is_linear() - is an address one that virt_to_page() understands?
- * @addr: as a driver passed it to dma_map_single(), which refuses vmalloc space
- *
- * Return: true if it is.
- */
-static inline bool dod_is_linear(const void *addr)
-{
-	return !dod_is_module_addr(addr);
 }
 
 /* Pages */

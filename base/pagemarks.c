@@ -9,7 +9,8 @@
  * How long a record is depends on what else the kernel keeps there. It is found with
  * pages that have a mark of our own, which also proves that what is read are marks.
  *
- * No locks here. Marks of mapped pages do not change.
+ * No locks here. Marks of mapped pages do not change. dod_pagemarks_start() and _check() may sleep,
+ * the others are called in any context.
  */
 #include "../dma_owner_debug.h"
 #include "memory.h"
@@ -63,11 +64,7 @@ static bool all_are(const void *mark, struct page **page, unsigned int nr, unsig
 	return true;
 }
 
-/**
- * dod_pagemarks_start() - find out whether the kernel keeps marks, and where
- *
- * Context: process, may sleep.
- */
+/* Find out whether the kernel keeps marks, and where. */
 void dod_pagemarks_start(void)
 {
 	unsigned int nr, step, found = 0;
@@ -90,13 +87,10 @@ void dod_pagemarks_start(void)
 	WRITE_ONCE(stride, found);
 }
 
-/**
- * dod_pagemarks_check() - are there still marks?
- *
- * They can be switched off (vm.mem_profiling). Pages then keep the marks they have, also
- * when they are allocated anew, so that marks mean nothing from then on.
- *
- * Context: process, may sleep; from time to time.
+/*
+ * Called from time to time: are there still marks? They can be switched off (vm.mem_profiling).
+ * Pages then keep the marks they have, also when they are allocated anew, so that marks mean
+ * nothing from then on.
  */
 void dod_pagemarks_check(void)
 {
@@ -115,13 +109,7 @@ void dod_pagemarks_check(void)
 		__free_page(page);
 }
 
-/**
- * dod_pagemarks_known() - does the kernel say who allocated a page?
- *
- * Context: any.
- *
- * Return: true if it does.
- */
+/* Does the kernel say who allocated a page? */
 bool dod_pagemarks_known(void)
 {
 	return READ_ONCE(stride);
@@ -130,8 +118,6 @@ bool dod_pagemarks_known(void)
 /**
  * dod_pagemark() - which call allocated a page?
  * @pfn: the page, which exists
- *
- * Context: any.
  *
  * Return: something to compare, NULL if it is not known.
  */

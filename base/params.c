@@ -3,6 +3,7 @@
  * The values of the module parameters, and how they are written and read.
  *
  * param_lock serialises writers and readers of lists; wires_lock and devices_lock nest in it.
+ * All functions are called in process context, and may sleep.
  */
 #include "../dma_owner_debug.h"
 #include "compat.h"
@@ -101,8 +102,6 @@ DEFINE_UINT_OPS(content_max, 2 * DOD_BLOCK, DOD_BLOCKS * DOD_BLOCK);
  * @kp: the parameter
  * @apply: puts a text in force, or returns an error; called with param_lock held
  *
- * Context: process, may sleep.
- *
  * Return: 0 or an error, which leaves everything as it was.
  */
 int dod_param_set_list(const char *val, const struct kernel_param *kp,
@@ -132,8 +131,6 @@ int dod_param_set_list(const char *val, const struct kernel_param *kp,
  * @buf: a page for the text
  * @kp: the parameter
  *
- * Context: process, may sleep.
- *
  * Return: the length of the text.
  */
 int dod_param_get_list(char *buf, const struct kernel_param *kp)
@@ -154,8 +151,6 @@ int dod_param_get_list(char *buf, const struct kernel_param *kp)
  *
  * For the KUnit suites, which run without a file system.
  *
- * Context: process, may sleep.
- *
  * Return: 0, -ENOENT if there is no such parameter, -EPERM if it cannot be
  * changed at run time, or what the parameter says to the value.
  */
@@ -168,8 +163,7 @@ int dma_owner_debug_param_set(const char *name, const char *val)
 	for (kp = DOD_FIRST_PARAM; kp < DOD_END_OF_PARAMS; kp++) {
 		size_t prefix = strlen(DOD_PARAM_PREFIX);
 
-		if (strncmp(kp->name, DOD_PARAM_PREFIX, prefix) ||
-		    strcmp(kp->name + prefix, name))
+		if (strncmp(kp->name, DOD_PARAM_PREFIX, prefix) || strcmp(kp->name + prefix, name))
 			continue;
 		err = kp->perm & 0200 ? kp->ops->set(val, kp) : -EPERM;
 		break;

@@ -3,8 +3,8 @@
  * The parameters: DOD_PARAM(name, type, value at load, operations, permissions, description).
  * Included wherever something is made of them. No include guard.
  *
- * Operations are the kernel's, those of params.c, or, where a change concerns other rooms,
- * those of dma_owner_debug.c, which makes the parameters out of this list.
+ * Operations are the kernel's, those of params.c, or, where a change concerns other files, those
+ * of dma_owner_debug.c, which makes the parameters out of this list.
  */
 DOD_PARAM(fault, u8, DOD_FAULT_REPORT, dod_fault_ops, 0600,
 	  "after a report: \"report\" goes on, \"panic\" panics (default: report)")

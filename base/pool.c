@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Objects for the hooks, which run in any context and may not allocate. They come from a
- * list for each CPU, and a worker keeps enough of them free. No list lock nests in
- * another; any lock may be held around them.
+ * list for each CPU, and a worker keeps enough of them free. No list lock nests in another; any
+ * lock may be held around them.
  *
- * Objects are cut out of pages. A slab cache would add a quarter to a record with
- * KASAN, whose redzones are of no use: the tool's own code is not instrumented.
+ * Objects are cut out of pages. A slab cache would add a quarter to a record with KASAN, whose
+ * redzones are of no use: the tool's own code is not instrumented.
+ *
+ * dod_pool_init() and dod_pool_destroy() may sleep. The others are called in any context but NMI,
+ * with interrupts off and raw locks held.
  */
 #include "pool.h"
 #include "lock.h"
@@ -25,7 +28,7 @@ struct dod_pool_shard {
 	unsigned int nr;		/* length of free; lock, read without */
 } ____cacheline_aligned_in_smp;
 
-/* So many objects are moved from list to list at once, and looked for at most. */
+/* The most objects that are moved from one list to another at once. */
 #define BATCH	64U
 
 /* Takes up to @nr objects, linked; *nr says how many there are. */
@@ -138,9 +141,8 @@ static int fill(struct dod_pool *pool)
 {
 	while (dod_pool_nr_free(pool) < pool->reserve &&
 	       atomic_long_read(&pool->total) < pool->max) {
-		struct dod_pool_object *obj;
+		struct dod_pool_object *obj = new_object(pool);
 
-		obj = new_object(pool);
 		if (!obj)
 			return -ENOMEM;
 		atomic_long_inc(&pool->total);
@@ -159,8 +161,6 @@ static void refill(struct work_struct *work)
 /**
  * dod_pool_get() - take an object
  * @pool: the pool
- *
- * Context: any but NMI; may be called with interrupts off and raw locks held.
  *
  * Return: an object with undefined content, NULL if none is left.
  */
@@ -190,22 +190,13 @@ void *dod_pool_get(struct dod_pool *pool)
  * dod_pool_put() - return an object
  * @pool: the pool it was taken from
  * @obj: the object
- *
- * Context: as dod_pool_get().
  */
 void dod_pool_put(struct dod_pool *pool, void *obj)
 {
 	shard_add(&pool->shards[raw_smp_processor_id() % pool->nr_shards], obj, obj, 1);
 }
 
-/**
- * dod_pool_nr_free() - count the objects that are free
- * @pool: the pool
- *
- * Context: any.
- *
- * Return: how many; exact only while nobody takes or returns one.
- */
+/* How many objects are free; exact only while nobody takes or returns one. */
 long dod_pool_nr_free(const struct dod_pool *pool)
 {
 	unsigned int i;
@@ -223,12 +214,9 @@ long dod_pool_nr_free(const struct dod_pool *pool)
  * @reserve: how many to keep free
  * @max: how many to allocate at most
  *
- * Context: process, may sleep.
- *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
-int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
-		  unsigned int max)
+int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max)
 {
 	unsigned int i;
 
@@ -243,11 +231,9 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
 	pool->size = ALIGN(size, __alignof__(u64));
 	pool->nr_uncut = 0;
 	INIT_LIST_HEAD(&pool->blocks);
-	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards),
-			       GFP_KERNEL);
+	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards), GFP_KERNEL);
 	/* Unbound: the CPU that maps so much may run nothing else. */
-	pool->refill.queue = alloc_workqueue("dma_owner_debug",
-					     WQ_UNBOUND | WQ_HIGHPRI, 0);
+	pool->refill.queue = alloc_workqueue("dma_owner_debug", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!pool->shards || !pool->refill.queue)
 		goto err;
 	for (i = 0; i < pool->nr_shards; i++)
@@ -262,8 +248,6 @@ err:
 /**
  * dod_pool_destroy() - free a pool
  * @pool: the pool, with every object back; or one that was never set up
- *
- * Context: process, may sleep.
  */
 void dod_pool_destroy(struct dod_pool *pool)
 {

@@ -38,8 +38,7 @@ struct dod_pool {
 	struct dod_worker refill;
 };
 
-int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve,
-		  unsigned int max);
+int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max);
 void dod_pool_destroy(struct dod_pool *pool);
 void *dod_pool_get(struct dod_pool *pool);
 void dod_pool_put(struct dod_pool *pool, void *obj);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The stack of a call of the DMA API from its caller outwards, who called, and the names
- * of functions. No locks here.
+ * of functions. No locks here; all may be called in any context, dod_stack_save() not in NMI.
  */
 #include "stack.h"
 #include "compat.h"
@@ -40,8 +40,6 @@ static noinline unsigned int save_all(const struct dod_site *caller, unsigned lo
  * @frames: filled in: return addresses, from the caller outwards
  * @depth: how many at most, up to DOD_MAP_FRAMES
  *
- * Context: any but NMI.
- *
  * Return: how many there are, at least 1.
  */
 unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames,
@@ -52,12 +50,7 @@ unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames
 	return likely(nr) ? nr : save_all(caller, frames, depth);
 }
 
-/**
- * dod_note_who() - who does something now
- * @who: filled in, but for the number of frames
- *
- * Context: any.
- */
+/* Fills in who does something now, but for the number of frames. */
 void dod_note_who(struct dod_who *who)
 {
 	who->when = local_clock();
@@ -72,8 +65,6 @@ void dod_note_who(struct dod_who *who)
  * @ip: the address
  * @buf: for the name
  * @size: its size
- *
- * Context: any.
  *
  * Return: @buf.
  */

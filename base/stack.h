@@ -18,8 +18,7 @@ const char *dod_function_name(unsigned long ip, char *buf, size_t size);
 
 /* stack_orc.c. dma_owner_debug.c starts and stops it. */
 #ifdef DOD_UNWINDS_ORC
-unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames,
-			  unsigned int depth);
+unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames, unsigned int depth);
 int dod_orc_start(void);
 void dod_orc_stop(void);
 #else

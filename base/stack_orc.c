@@ -2,30 +2,30 @@
 /*
  * The stack of a call on x86, by rules that are learnt from the kernel's ORC unwinder.
  *
- * Nearly all of what the unwinder costs is finding the ORC entry of each return address,
- * and starting inside our own functions. So we start at the caller, whose registers
- * ftrace has saved, and remember what ORC says of a return address: where its function's
- * caller left its return address and its frame pointer, as offsets from the stack pointer
- * or the frame pointer.
+ * Nearly all of what the unwinder costs is finding the ORC entry of each return address, and
+ * starting inside our own functions. So we start at the caller, whose registers ftrace has
+ * saved, and remember what ORC says of a return address: where its function's caller left its
+ * return address and its frame pointer, as offsets from the stack pointer or the frame pointer.
  *
  * Why the frames are those that the unwinder finds:
  *
- * - A rule is not a guess from one stack. The unwinder is called with a stack of ours on
- *   which each word says where it lies, and with the frame pointer in two places: so we
- *   see which word it reads, and relative to which register. A rule that does not lead
- *   from the present frame to just where the unwinder goes from there is not kept.
- * - ORC is a function of the return address, as long as the same code is there. Only
- *   code of the kernel and of modules has rules, and when a module comes or goes, all
- *   are forgotten: before its first instruction runs, and after its last one. Of
- *   memory that the kernel itself writes code to (trampolines, BPF) there are none.
- * - Every step reads the return address from the stack as it is now. Of a chain of
- *   callers nothing is remembered.
- * - The unwinder goes on where there is no rule: in interrupted code, from one stack to
- *   another, at return addresses that the function graph tracer or a kretprobe has
- *   replaced (the unwinder never continues from those, so they never have a rule).
+ * - A rule is not a guess from one stack. The unwinder is called with a stack of ours on which
+ *   each word says where it lies, and with the frame pointer in two places: so we see which word
+ *   it reads, and relative to which register. A rule that does not lead from the present frame
+ *   to just where the unwinder goes from there is not kept.
+ * - ORC is a function of the return address, as long as the same code is there. Only code of the
+ *   kernel and of modules has rules, and when a module comes or goes, all are forgotten: before
+ *   its first instruction runs, and after its last one. Of memory that the kernel itself writes
+ *   code to (trampolines, BPF) there are none.
+ * - Every step reads the return address from the stack as it is now. Of a chain of callers
+ *   nothing is remembered.
+ * - The unwinder goes on where there is no rule: in interrupted code, from one stack to another,
+ *   at return addresses that the function graph tracer or a kretprobe has replaced (the unwinder
+ *   never continues from those, so they never have a rule).
  *
- * No locks here: a rule is one word, so that all CPUs may look up and add rules at any
- * time. Of two that are added at once one can be lost, and is learnt again.
+ * No locks here: a rule is one word, so that all CPUs may look up and add rules at any time. Of two
+ * that are added at once one can be lost, and is learnt again. dod_orc_save() is called in any
+ * context but NMI.
  */
 #include "compat.h"
 #include "lock.h"
@@ -141,8 +141,7 @@ static void forget_rules(void)
 			WRITE_ONCE(rules[i][way], 0);
 }
 
-static bool read_stack(const struct bounds *stack, unsigned long addr,
-		       unsigned long *value)
+static bool read_stack(const struct bounds *stack, unsigned long addr, unsigned long *value)
 {
 	if (addr < stack->begin || addr > stack->end - WORD || addr % WORD)
 		return false;
@@ -168,8 +167,7 @@ static enum step step_regs(const struct bounds *stack, unsigned long addr)
 }
 
 /* Moves @site from a function to its caller, if the rule of its return address can. */
-static enum step step(const struct bounds *stack, union rule rule,
-		      struct dod_site *site)
+static enum step step(const struct bounds *stack, union rule rule, struct dod_site *site)
 {
 	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
 	unsigned long base = by_bp ? site->bp : site->sp;
@@ -185,11 +183,9 @@ static enum step step(const struct bounds *stack, union rule rule,
 		return UNKNOWN;
 	if (at <= sp || !read_stack(stack, at - WORD, &ip))
 		return UNKNOWN;
-	if (rule.bp_kind == BP_FROM_BASE &&
-	    !read_stack(stack, base + rule.bp_off * WORD, &bp))
+	if (rule.bp_kind == BP_FROM_BASE && !read_stack(stack, base + rule.bp_off * WORD, &bp))
 		return UNKNOWN;
-	if (rule.bp_kind == BP_FROM_OTHER &&
-	    !read_stack(stack, other + rule.bp_off * WORD, &bp))
+	if (rule.bp_kind == BP_FROM_OTHER && !read_stack(stack, other + rule.bp_off * WORD, &bp))
 		return UNKNOWN;
 	site->ip = ip;
 	site->sp = at;
@@ -212,8 +208,7 @@ static noinline bool is_lasting_text(unsigned long ip)
 }
 
 /* Where does the unwinder go from a return address, on the stack of @words? */
-static bool ask(const struct unwind_state *at, unsigned long bp,
-		struct unwind_state *answer)
+static bool ask(const struct unwind_state *at, unsigned long bp, struct unwind_state *answer)
 {
 	*answer = *at;
 	answer->stack_info.begin = words;
@@ -233,8 +228,7 @@ static bool where(unsigned long value, unsigned long from, long *off)
 }
 
 static bool rule_of_frame(const struct unwind_state *a, unsigned long bp_a,
-			  const struct unwind_state *b, unsigned long bp_b,
-			  union rule *rule)
+			  const struct unwind_state *b, unsigned long bp_b, union rule *rule)
 {
 	unsigned long sp = (unsigned long)&words[SP_AT];
 	unsigned long shift = bp_b - bp_a;
@@ -257,11 +251,9 @@ static bool rule_of_frame(const struct unwind_state *a, unsigned long bp_a,
 		rule->bp_kind = SAME_BP;
 		off = 0;
 	} else if (a->bp == b->bp && where(a->bp, sp, &off)) {
-		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_BASE :
-						      BP_FROM_OTHER;
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_BASE : BP_FROM_OTHER;
 	} else if (b->bp - a->bp == shift && where(a->bp, bp_a, &off)) {
-		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_OTHER :
-						      BP_FROM_BASE;
+		rule->bp_kind = rule->kind == AT_SP ? BP_FROM_OTHER : BP_FROM_BASE;
 	} else {
 		return false;
 	}
@@ -287,8 +279,7 @@ static noinline void learn(const struct unwind_state *from, const struct unwind_
 	struct unwind_state a DOD_UNINITIALIZED, b DOD_UNINITIALIZED;
 
 	if (from->regs || from->signal || from->error || to->error ||
-	    from->ip >> 32 != U32_MAX || find_rule(from->ip, &known) ||
-	    !is_lasting_text(from->ip))
+	    from->ip >> 32 != U32_MAX || find_rule(from->ip, &known) || !is_lasting_text(from->ip))
 		return;
 	if (unwind_done((struct unwind_state *)to)) {
 		rule.bp_kind = OTHER;
@@ -299,8 +290,7 @@ static noinline void learn(const struct unwind_state *from, const struct unwind_
 	asked = ask(from, bp_a, &a) && ask(from, bp_b, &b);
 	if (asked && to->regs && a.regs == b.regs) {
 		rule.kind = REGS;
-		rule.off = (long)((unsigned long)a.regs -
-				  (unsigned long)&words[SP_AT]) / WORD;
+		rule.off = (long)((unsigned long)a.regs - (unsigned long)&words[SP_AT]) / WORD;
 		if ((unsigned long)to->regs == from->sp + rule.off * WORD)
 			add_rule(rule);
 	} else if (asked && !a.regs && !b.regs && !to->signal &&
@@ -421,8 +411,7 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
 	struct unwind_state state DOD_UNINITIALIZED, from DOD_UNINITIALIZED;
 
 	unwind_start(&state, current, NULL, NULL);
-	if (unwind_done(&state) ||
-	    !on_stack(&state.stack_info, (void *)site->sp, WORD))
+	if (unwind_done(&state) || !on_stack(&state.stack_info, (void *)site->sp, WORD))
 		return nr;
 	note_bounds(&state.stack_info);
 	state.ip = site->ip;
@@ -454,12 +443,9 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
  * @frames: filled in: return addresses, from the caller outwards
  * @depth: how many at most
  *
- * Context: any but NMI.
- *
  * Return: how many there are, 0 if they cannot be had in this way.
  */
-unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames,
-			  unsigned int depth)
+unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames, unsigned int depth)
 {
 	struct dod_site site = *caller;
 	unsigned long flags;
@@ -491,8 +477,6 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
 /**
  * dod_orc_start() - get ready for dod_orc_save()
  *
- * Context: process, may sleep.
- *
  * Return: 0 or an error.
  */
 int dod_orc_start(void)
@@ -505,11 +489,7 @@ int dod_orc_start(void)
 	return register_module_notifier(&module_nb);
 }
 
-/**
- * dod_orc_stop() - after the last dod_orc_save()
- *
- * Context: process, may sleep.
- */
+/* After the last dod_orc_save(). */
 void dod_orc_stop(void)
 {
 	unregister_module_notifier(&module_nb);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is the tool at work? After the first event that it cannot cope with, nothing is poisoned
+ * Is the tool at work? After the first thing that it cannot cope with, nothing is poisoned
  * and nothing is reported any more. The system goes on, and the module can be unloaded.
  * No locks here: the one that changes dod_armed describes the reason.
  */
@@ -36,9 +36,7 @@ static DEFINE_DOD_WORKER(stop_worker, stop_now);
  * dod_stop() - something that the tool needs is gone: stop
  * @why: what is gone
  *
- * Says so once, and later, because locks may be held here.
- *
- * Context: any but NMI.
+ * Says so once, and later, because locks may be held here. Called in any context but NMI.
  */
 void dod_stop(const char *why)
 {
@@ -53,8 +51,6 @@ void dod_stop(const char *why)
  * @what: what was found
  *
  * A mistake of the tool must not be reported as a driver's. As dod_stop() otherwise.
- *
- * Context: any but NMI.
  */
 void dod_broken(const char *what)
 {
@@ -66,11 +62,7 @@ void dod_broken(const char *what)
 	dod_worker_wake(&stop_worker);
 }
 
-/**
- * dod_state_explain() - print why the tool has stopped
- *
- * Context: process, called by @stop of dod_state_start().
- */
+/* Print why the tool has stopped. Called in process context, by @stop of dod_state_start(). */
 void dod_state_explain(void)
 {
 	unsigned int i;
@@ -86,20 +78,13 @@ void dod_state_explain(void)
 	     stopped.what);
 }
 
-/**
- * dod_state_start() - before dod_armed is set for the first time
- * @stop: removes all poison in process context, once the tool must not go on
- */
+/* Called first. @stop removes all poison in process context, once the tool must not go on. */
 void dod_state_start(void (*stop)(bool broken))
 {
 	stopped.stop = stop;
 }
 
-/**
- * dod_state_stop() - return when @stop of dod_state_start() does not run
- *
- * Context: process, may sleep.
- */
+/* Return when @stop of dod_state_start() does not run any more. May sleep. */
 void dod_state_stop(void)
 {
 	dod_worker_cancel(&stop_worker);

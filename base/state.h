@@ -12,34 +12,22 @@ extern bool dod_armed;
 /* From the moment the kernel panics; set by attach/ and report/. */
 extern bool dod_panicking;
 
-/**
- * dod_in_panic() - is the kernel dying?
- *
- * Then other CPUs were stopped wherever they were, maybe with a lock of ours held. A
- * console's driver may still map memory.
- *
- * Context: any.
- *
- * Return: true if it is.
+/*
+ * Is the kernel dying? Then other CPUs were stopped wherever they were, maybe with a lock of ours
+ * held. A console's driver may still map memory.
  */
 static inline bool dod_in_panic(void)
 {
 	return unlikely(READ_ONCE(dod_panicking));
 }
 
-/**
- * dod_may_lock() - may a lock of ours be taken here?
- *
- * Context: any.
- *
- * Return: true if it may.
- */
+/* May a lock of ours be taken here? */
 static inline bool dod_may_lock(void)
 {
 	return !in_nmi() && !dod_in_panic();
 }
 
-/* Any floor calls these when the tool must not go on. */
+/* Called from any folder when the tool must not go on. */
 void dod_broken(const char *what);
 void dod_stop(const char *why);
 

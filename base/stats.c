@@ -11,12 +11,7 @@ DEFINE_PER_CPU(long [DOD_COUNTER_COUNT], dod_counters);
 
 static atomic64_t longest_wait;
 
-/**
- * dod_counter_read() - sum of a counter over the CPUs
- * @counter: which
- *
- * Return: the sum; exact only while nobody counts.
- */
+/* A counter, summed over the CPUs; exact only while nobody counts. */
 long dod_counter_read(enum dod_counter counter)
 {
 	unsigned int cpu;
@@ -27,12 +22,7 @@ long dod_counter_read(enum dod_counter counter)
 	return sum;
 }
 
-/**
- * dod_counter_name() - the name of a counter in debugfs
- * @counter: which
- *
- * Return: the name.
- */
+/* The name of a counter in debugfs. */
 const char *dod_counter_name(enum dod_counter counter)
 {
 	static const char * const names[] = {
@@ -44,11 +34,7 @@ const char *dod_counter_name(enum dod_counter counter)
 	return names[counter];
 }
 
-/**
- * dod_counters_reset() - forget the events of the self-test
- *
- * Called before any others.
- */
+/* Forget what the self-test counted. Called before anything else counts. */
 void dod_counters_reset(void)
 {
 	unsigned int cpu;
@@ -57,25 +43,17 @@ void dod_counters_reset(void)
 		memset(per_cpu(dod_counters, cpu), 0, sizeof(dod_counters));
 }
 
-/**
- * dod_count_wait() - count that a hook has waited until a watch was over
- * @ns: how long
- */
+/* Count that a hook has waited @ns until a watch was over. */
 void dod_count_wait(u64 ns)
 {
 	s64 longest = atomic64_read(&longest_wait);
 
 	dod_count(DOD_C_WATCH_WAITS);
-	while (longest < (s64)ns &&
-	       !atomic64_try_cmpxchg(&longest_wait, &longest, ns))
+	while (longest < (s64)ns && !atomic64_try_cmpxchg(&longest_wait, &longest, ns))
 		;
 }
 
-/**
- * dod_longest_wait_us() - the longest of these waits
- *
- * Return: microseconds.
- */
+/* The longest of these waits, in microseconds. */
 long dod_longest_wait_us(void)
 {
 	return div_u64(atomic64_read(&longest_wait), NSEC_PER_USEC);

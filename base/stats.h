@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters: every event, and every reason for which memory is not tracked, not trapped or
- * not checked. Silence must be countable. No locks here; all may be called in any context.
+ * Counters of what happened, and of every reason for which memory is not tracked, not trapped or
+ * not checked. A user must be able to see why nothing was reported. No locks here; all may be
+ * called in any context.
  */
 #ifndef DOD_STATS_H
 #define DOD_STATS_H
@@ -17,10 +18,6 @@ enum dod_counter {
 
 DECLARE_PER_CPU(long [DOD_COUNTER_COUNT], dod_counters);
 
-/**
- * dod_count() - count an event
- * @counter: which
- */
 static inline void dod_count(enum dod_counter counter)
 {
 	this_cpu_inc(dod_counters[counter]);

@@ -44,8 +44,8 @@ struct dod_access_verdict {
  * @is_poisoned: whether accesses to the granule of a linear-map address are noticed
  * @poison_line_edge: let nobody write the accessible bytes of [start, last], which touches
  *		the mapping on one side, from the mapping outwards. Phys lock held
- * @watch:	call dod_owner_write() for writes to the whole granules of [start, last] that
- *		are not poisoned; or no longer. Phys lock held
+ * @watch:	make writes to the whole granules of [start, last] that are not poisoned trap, or
+ *		no longer; judge/access.c records them. Phys lock held
  * @scan_shadow: what is wrong with an access to [addr, last]. Takes no lock: what was
  *		unpoisoned since it trapped is not wrong any more
  */
@@ -84,8 +84,7 @@ struct dod_mem_ops {
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
 	u64 (*object_size)(const void *addr);
 	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
-	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most,
-				      u64 *start);
+	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
 };

@@ -73,8 +73,7 @@ static bool poison_tail(u8 *shadow, u8 whole, u8 bytes)
 {
 	u8 value = tail_value(whole, bytes), old = READ_ONCE(*shadow);
 
-	while (old == bytes ||
-	       (is_tail(old) && tail_bytes(old) == bytes && old < value))
+	while (old == bytes || (is_tail(old) && tail_bytes(old) == bytes && old < value))
 		if (try_cmpxchg(shadow, &old, value))
 			return true;
 	return is_tail(old) && tail_bytes(old) == bytes;
@@ -323,10 +322,8 @@ static void watch(u64 start, u64 last, bool on)
 /* Is a granule bad without us for an access that ends at @last? */
 static bool is_foreign(u8 value, unsigned long granule, unsigned long last)
 {
-	if (value >= 0x80)
-		return true;
-	/* The first value bytes of the granule are accessible. */
-	return value && last >= granule + value;
+	/* Below 0x80, the first @value bytes of the granule are accessible. */
+	return value >= 0x80 || (value && last >= granule + value);
 }
 
 /* Does a whole word of shadow allow the access? */
@@ -445,13 +442,10 @@ const struct dod_poison_ops dod_poison_ops = {
 	.scan_shadow = scan_shadow,
 };
 
-/* Where the compiler leaves memcpy() and memset() unchecked: see compat.h. */
-#define MEMCPY_NOTE \
-	"memcpy() is not checked: build the kernel with gcc 13 or clang 15"
-
 const struct dod_guard dod_guard = {
 	.name = "KASAN",
-	.means = DOD_MEMCPY_CHECKED ? NULL : MEMCPY_NOTE,
+	.means = DOD_MEMCPY_CHECKED ? NULL :
+		 "memcpy() is not checked: build the kernel with gcc 13 or clang 15",
 	.unseen = "No CPU write was seen: the device wrote there, or code that KASAN does not check.\n"
 		  "That is assembler, another alias, or x++ where the compiler checks only the read.",
 	.traps = true,

@@ -30,7 +30,7 @@
 #define KNOWN_BITS	4
 static unsigned long known[2][2][DMA_NONE + 1][1 << KNOWN_BITS];
 
-/* The caller only matters for stale bytes: no other row has one. */
+/* Only the rows of permissive_rows.h for stale bytes name a caller. */
 static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 {
 	bool strict = READ_ONCE(dod_params.strict), legal;
@@ -47,8 +47,7 @@ static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 		return true;
 	if (dir == DMA_NONE && caller)
 		dod_function_name(caller, caller_name, sizeof(caller_name));
-	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir,
-			      strict);
+	legal = dod_permitted(dod_function_name(ip, name, sizeof(name)), caller_name, dir, strict);
 	WRITE_ONCE(known[strict][legal][dir][slot], key);
 	return legal;
 }
@@ -76,9 +75,8 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
  * @dir: how the device owns it
  *
  * A guard whose reports come before anybody is asked (KCSAN prints its own) cannot go by who
- * accesses. It must leave memory alone to which permissive.h allows somebody an access.
- *
- * Context: one thread.
+ * accesses. It must leave memory alone to which permissive.h allows somebody an access. Called by
+ * one thread only.
  *
  * Return: whether it would.
  */
@@ -89,8 +87,7 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 		bool known, watchable;
 	} cache[64];
 	bool strict = READ_ONCE(dod_params.strict);
-	u32 key = jhash(m->map_frames,
-			m->map.nr_frames * sizeof(m->map_frames[0]),
+	u32 key = jhash(m->map_frames, m->map.nr_frames * sizeof(m->map_frames[0]),
 			dir << 1 | strict);
 	typeof(cache[0]) *c = &cache[key % ARRAY_SIZE(cache)];
 
@@ -99,8 +96,7 @@ bool dod_access_is_watchable(const struct dod_mapping *m, u8 dir)
 	c->known = true;
 	c->key = key;
 	c->watchable = strict ||
-		(!dod_mapped_by_idiom(m, dir) &&
-		 !dod_map_permitted(DOD_R_CPU_READ, m) &&
+		(!dod_mapped_by_idiom(m, dir) && !dod_map_permitted(DOD_R_CPU_READ, m) &&
 		 !dod_map_permitted(DOD_R_CPU_WRITE, m));
 	return c->watchable;
 }
@@ -185,10 +181,9 @@ static bool record_write(const struct dod_access *access, const struct dod_acces
 	return true;
 }
 
-/* So often another CPU may sync the bytes for the device while a write is recorded. */
 #define RECORD_TRIES	4
 
-/* Then the write is to be recorded once more: it happens after that sync. */
+/* Retry if another CPU syncs the bytes meanwhile: the write happens after that sync. */
 static void record_write_until_kept(const struct dod_access *access,
 				    struct dod_access_verdict *v, struct owner *o)
 {
@@ -202,7 +197,7 @@ static void record_write_until_kept(const struct dod_access *access,
 		if (!recorded || !v->owned || !v->sent)
 			break;
 	}
-	/* What KASAN found is as it was before. */
+	/* The rescan must not lose what KASAN found first. */
 	if (foreign) {
 		v->foreign = foreign;
 		v->tail = tail;
@@ -249,14 +244,7 @@ static void report_edge(struct dod_access *access, struct owner *o)
 		dod_count(DOD_C_TRAPS_TOO_LATE);
 }
 
-/**
- * dod_access_allow_read() - let a read of what the device only reads go ahead
- * @addr: first byte
- * @size: bytes
- * @ip: return address of the access
- *
- * Context: as dod_access_trapped().
- */
+/* Let a read of what the device only reads go ahead. Called as dod_access_trapped(). */
 void dod_access_allow_read(unsigned long addr, size_t size, unsigned long ip)
 {
 	dod_reads_note(phys_of(addr), size, ip);
@@ -328,9 +316,7 @@ int dod_access_start(void)
 	return register_module_notifier(&module_nb);
 }
 
-/**
- * dod_access_stop() - no access traps any more
- */
+/* Called when no access traps any more. */
 void dod_access_stop(void)
 {
 	unregister_module_notifier(&module_nb);

@@ -25,10 +25,12 @@ void dod_access_race(const struct dod_race *race, const struct dod_mapping *m,
  * @dev:	the device, while the self-test runs; else NULL
  * @traps:	how many of its accesses have trapped
  * @write_traps: how many of these were writes
+ * @rmw_is_write: the kernel's compiler checks the write of x |= y; known once accesses trapped
  */
 struct dod_selftest {
 	const struct device *dev;
 	unsigned int traps, write_traps;
+	bool rmw_is_write;
 };
 
 extern struct dod_selftest dod_selftest;

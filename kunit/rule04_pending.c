@@ -347,10 +347,9 @@ static void write_then_sync_for_cpu_reported(struct kunit *test)
 
 static void write_then_free_reported(struct kunit *test)
 {
-	u8 *buf = kmalloc(SIZE, GFP_KERNEL);
+	u8 *buf = kt_own_buf(test, SIZE);
 	dma_addr_t dma;
 
-	KUNIT_ASSERT_NOT_NULL(test, buf);
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	test_dma_write(buf + 64, 8);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);

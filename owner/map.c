@@ -64,7 +64,7 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
  */
 bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
 {
-	if (likely(dod_is_linear(addr)))
+	if (likely(!dod_is_module_addr(addr)))
 		return false;
 	if (size && checks_enabled())
 		check_single(call, addr, size);
