@@ -46,6 +46,8 @@ kt_noinline void test_dma_write(void *p, size_t size)
 /**
  * kt_peek() - Read a byte of a buffer without the sanitizer's checks.
  * @p: where
+ *
+ * Return: the byte.
  */
 kt_noinline kt_unchecked u8 kt_peek(const void *p)
 {
@@ -55,6 +57,8 @@ kt_noinline kt_unchecked u8 kt_peek(const void *p)
 /**
  * kt_shadow() - KASAN's shadow byte of an address, 0 if there is no shadow.
  * @p: the address
+ *
+ * Return: the value.
  */
 kt_noinline kt_unchecked u8 kt_shadow(const void *p)
 {
@@ -68,6 +72,8 @@ kt_noinline kt_unchecked u8 kt_shadow(const void *p)
 /**
  * kt_is_poisoned() - Does the shadow byte of an address carry a value of the tool?
  * @p: the address
+ *
+ * Return: true if it does.
  */
 bool kt_is_poisoned(const void *p)
 {
@@ -126,6 +132,8 @@ kt_noinline kt_unchecked void kt_device_changes(u8 *p)
  *
  * KFENCE takes over some kmalloc() calls and the tool leaves its objects alone,
  * so a test that expects a trap would fail now and then.
+ *
+ * Return: the buffer; the test has failed if there is no memory.
  */
 void *kt_buf(struct kunit *test, size_t size)
 {
@@ -142,6 +150,8 @@ void *kt_buf(struct kunit *test, size_t size)
  * kt_own_buf() - As kt_buf(), but the test frees it itself.
  * @test: the test
  * @size: its size
+ *
+ * Return: the buffer.
  */
 void *kt_own_buf(struct kunit *test, size_t size)
 {
@@ -162,6 +172,8 @@ void *kt_own_buf(struct kunit *test, size_t size)
  * @size: its size
  *
  * KFENCE takes an allocation now and then: this allocates until it does.
+ *
+ * Return: the object.
  */
 u8 *kt_kfence_buf(struct kunit *test, size_t size)
 {
@@ -195,6 +207,8 @@ static void page_free(struct kunit_resource *res)
  * kt_page() - A zeroed page that is neither slab nor page cache.
  * @test: the test that owns it; it is freed after the test
  * @order: its order
+ *
+ * Return: the first page.
  */
 struct page *kt_page(struct kunit *test, unsigned int order)
 {
@@ -208,6 +222,8 @@ struct page *kt_page(struct kunit *test, unsigned int order)
 /**
  * kt_page_buf() - The memory of one page of kt_page().
  * @test: the test
+ *
+ * Return: its first byte.
  */
 u8 *kt_page_buf(struct kunit *test)
 {
@@ -220,6 +236,8 @@ u8 *kt_page_buf(struct kunit *test)
  *
  * The tool divides memory into regions of 2 MiB, and keeps mappings that span two of them in
  * a tree of their own.
+ *
+ * Return: that byte.
  */
 u8 *kt_boundary(struct kunit *test)
 {
@@ -234,6 +252,8 @@ u8 *kt_boundary(struct kunit *test)
  * @test: the test; it is skipped if there are none
  * @gfp: flags besides GFP_KERNEL
  * @order: their order
+ *
+ * Return: the first page.
  */
 struct page *kt_own_pages(struct kunit *test, gfp_t gfp, unsigned int order)
 {
@@ -486,6 +506,8 @@ void kt_late_unmap(struct kunit *test, dma_addr_t dma, size_t size, enum dma_dat
 /**
  * kt_object() - An object of KT_OBJECT bytes that begins with a cache line.
  * @test: the test that owns it
+ *
+ * Return: the object.
  */
 u8 *kt_object(struct kunit *test)
 {
@@ -604,6 +626,8 @@ static void find_dma_debug(void)
 
 /**
  * kt_can_quiet_dma_debug() - Can dma-debug be kept from warning?
+ *
+ * Return: true if it can.
  */
 bool kt_can_quiet_dma_debug(void)
 {

@@ -191,6 +191,8 @@ int kt_take_all(void)
 
 /**
  * kt_pending() - Has there been a report since the last check?
+ *
+ * Return: true if there has.
  */
 bool kt_pending(void)
 {
@@ -200,6 +202,8 @@ bool kt_pending(void)
 
 /**
  * kt_lines() - Number of lines of the report taken last, from its title to its closing bar.
+ *
+ * Return: the number, 0 if no report was taken.
  */
 int kt_lines(void)
 {
@@ -220,6 +224,8 @@ const char *kt_line(int n)
 /**
  * kt_has() - Does a line of the report taken last match a glob?
  * @pattern: the glob, for the whole line
+ *
+ * Return: true if one does.
  */
 bool kt_has(const char *pattern)
 {
@@ -233,6 +239,8 @@ bool kt_has(const char *pattern)
 
 /**
  * kt_note() - The tool's last line in the log that was not part of a report.
+ *
+ * Return: the line.
  */
 const char *kt_note(void)
 {

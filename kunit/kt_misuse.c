@@ -132,6 +132,8 @@ void kt_target_unmap(struct kt_target *t)
  * @offset: where in it the buffer begins
  * @size: its size
  * @dir: the direction
+ *
+ * Return: the target.
  */
 struct kt_target kt_target_of(struct kunit *test, struct page *page, size_t offset,
 			      size_t size, enum dma_data_direction dir)
@@ -157,6 +159,8 @@ struct kt_target kt_target_of(struct kunit *test, struct page *page, size_t offs
  * @buf: the buffer
  * @size: its size
  * @dir: the direction
+ *
+ * Return: the target.
  */
 struct kt_target kt_target_of_buf(struct kunit *test, void *buf, size_t size,
 				  enum dma_data_direction dir)

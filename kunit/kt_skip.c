@@ -129,6 +129,8 @@ void kt_skip_unable(struct kunit *test)
 /**
  * kt_traps() - Does an access to what a device owns trap at once?
  * @test: the test that asks; if not, it counts as skipped, though it goes on
+ *
+ * Return: true if it does.
  */
 bool kt_traps(struct kunit *test)
 {
