@@ -75,7 +75,7 @@ static void detach(unsigned int nr)
 }
 
 /**
- * dod_tracepoints_start() - see frees and IOMMU faults; called after dod_judge_start()
+ * dod_tracepoints_start() - see frees and IOMMU faults; called before dod_judge_start()
  *
  * Return: 0, or an error after a line that says what is missing.
  */

@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-static bool started;
-
 /*
  * Slab pages are freed long after their objects, by somebody who never used those. And what
  * was found to be too long may run into what is freed.
@@ -68,8 +66,6 @@ void dod_free_mapped_object(const void *ptr, unsigned long ip)
 {
 	u64 start = virt_to_phys((void *)ptr), size;
 
-	if (!READ_ONCE(started))
-		return;
 	if (!dod_may_lock()) {
 		dod_count(DOD_C_UNJUDGED_FREE);
 		return;
@@ -93,7 +89,7 @@ void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long 
  */
 void dod_free_to_pool(void *element, const mempool_t *pool, unsigned long ip)
 {
-	if (!READ_ONCE(started) || !element)
+	if (!element)
 		return;
 	/* A full pool passes it to its own free function, which may unmap it first. */
 	if (READ_ONCE(pool->curr_nr) >= pool->min_nr && pool->free != mempool_free_slab &&
@@ -132,7 +128,6 @@ static DECLARE_DEFERRABLE_WORK(scan_work, scan_frees);
 
 void dod_free_start(void)
 {
-	WRITE_ONCE(started, true);
 	schedule_delayed_work(&scan_work, SCAN_PERIOD);
 }
 
