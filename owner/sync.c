@@ -74,10 +74,10 @@ static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_c
 	for_each_dma(m, tree, dma_addr, dma_addr) {
 		if (m->dev != call->dev || (group && m->group != group))
 			continue;
-		/* Nearly always there is no other. */
+		/* Nearly always there is no other. One that spans regions comes too late now. */
 		if (!found && !several) {
 			found = m;
-			*best = 1;
+			*best = SYNC_FITS;
 			continue;
 		}
 		if (!several)
