@@ -418,8 +418,8 @@ static void bytes_shown(struct kunit *test)
 	EXPECT_MAP_REPORT(test, "device-overrun", test_dma_map, 100);
 	snprintf(from, sizeof(from), "Bytes from %lx on:", ADDR(buf + 101));
 	KUNIT_EXPECT_TRUE(test, kt_has(from));
-	KUNIT_EXPECT_TRUE(test, kt_has(" was: ?? ?? ?? *"));
-	KUNIT_EXPECT_TRUE(test, kt_has(" is:  ee ee ee *"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" was: ?? ?? ??*"));
+	KUNIT_EXPECT_TRUE(test, kt_has(" is:  ee ee ee*"));
 
 	kt_set(test, "noncoherent", "64");
 	dma = test_dma_map(test, kt_dev, object + 24, 200, DMA_FROM_DEVICE);
