@@ -4,13 +4,14 @@
  *
  * Locks, outermost first. All are raw spinlocks, taken with interrupts off (base/lock.h):
  *
- *   DMA shard               mappings by DMA address
- *     DMA spanning          those whose DMA addresses cross a region boundary
- *       physical shard      mappings by physical address, and the shadow of the regions
- *                           that hash to the shard
- *         physical spanning those that cross a region boundary
- *           ended ring      a CPU's ended mappings
- *           pool list       a CPU's free objects
+ *   DMA page                mappings by DMA address, of devices that memory is translated for
+ *     DMA region            those of several pages
+ *       DMA spanning        those of several regions
+ *         page              mappings by physical address, and the shadow of the page
+ *           region          those of several pages, and the shadow of these pages
+ *             spanning      those of several regions
+ *               ended ring  a CPU's ended mappings
+ *               pool list   a CPU's free objects
  *   devices_lock            names of devices
  *     wires_lock            the parameter wires
  *     pool list
@@ -147,9 +148,9 @@ enum dod_mapping_kind {
  * struct dod_mapping - one mapping: a physically contiguous run of memory that a device can
  * reach at one DMA address
  *
- * "Physical lock" is that of the tree of the physical index that the mapping is in, "DMA
- * lock" likewise: see owner/internal.h. A field without a lock is constant once the mapping
- * is indexed.
+ * "Physical lock" is the area of the mapping, "DMA lock" the lock of its tree in the index by
+ * DMA address: see owner/index.h. A field without a lock is constant once the mapping is
+ * indexed.
  *
  * @phys_rb:	node of the physical index (physical lock)
  * @start:	first byte, physical
@@ -168,7 +169,7 @@ enum dod_mapping_kind {
  * @dev:	identity of the device, never dereferenced
  * @device:	its names
  * @group:	the leader, which is the first entry of the same dma_map_sg() call; may be itself
- * @next:	the next entry of the same call; constant once the leader is in the DMA index
+ * @next:	the next entry of the same call; constant once the leader is linked
  * @content:	what is known of its content, NULL if nothing is; not to be followed in a copy
  *		(physical lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live. If it is indexed all the
@@ -183,7 +184,9 @@ enum dod_mapping_kind {
  * @dir:	enum dma_data_direction of the map call
  * @trap:	enum dod_trap: whether the guard may poison it (physical lock)
  * @kinds:	bits of enum dod_mapping_kind (physical lock)
- * @spanning:	it crosses a region boundary: see owner/internal.h
+ * @spanning:	it crosses a region boundary: see owner/index.h
+ * @in_page:	it is in one page, and so are its lines
+ * @direct:	its DMA address tells where its memory is: not in the index by DMA address
  * @not_ram:	memory that the tool must not touch; not in the physical index
  * @bounced:	the kernel may copy to and from a bounce buffer
  * @owned_at_map: mapped without DMA_ATTR_SKIP_CPU_SYNC
@@ -192,7 +195,8 @@ enum dod_mapping_kind {
  * @near_stack: some of its memory may be of a task's stack
  * @own_lines:	its cache lines are counted from its first byte: rule 10
  * @edges:	it begins or ends inside a cache line that is shared with the CPU
- * @in_dma_index: whether @dma_rb is in its index (DMA lock)
+ * @linked:	unmaps and syncs find it by its DMA address (physical lock if @direct, else DMA
+ *		lock)
  * @first_used:	whether @first is in @ranges (physical lock)
  * @freed:	its memory was freed, so that nobody owns any of it whatever is called; or it was
  *		not allocated when it was mapped (physical lock)
@@ -235,7 +239,7 @@ struct dod_mapping {
 	u16 line;
 	u8 kind, dir, trap, kinds;
 	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
-	bool in_dma_index, first_used, freed, shared, pending;
+	bool in_page, direct, linked, first_used, freed, shared, pending;
 	/* One byte: all change under the physical lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory that is freed while it is mapped, and mappings that a driver has left when it was
- * unbound. No lock is held at entry, unless a function says otherwise. Trees are locked one at
- * a time, because dod_spanning_end() needs all of them: no walk here.
+ * unbound. No lock is held at entry, unless a function says otherwise. Spanning mappings have a
+ * turn of their own, because dod_spanning_end() needs all areas of their memory: no walk here.
  */
 #include "internal.h"
 
@@ -25,9 +25,9 @@ struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
 
 /*
  * The memory of a mapping was freed: the CPU owns all of it, for good, because its next user
- * knows nothing of the mapping. The tree is locked; a spanning one needs dod_spanning_end().
+ * knows nothing of the mapping. Its area is locked; a spanning one needs dod_spanning_end().
  */
-static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
+static void end_ownership(struct dod_area *a, struct dod_mapping *m)
 {
 	struct dod_range *r;
 	u64 to = m->last;
@@ -39,12 +39,13 @@ static void end_ownership(struct index_tree *tree, struct dod_mapping *m)
 		dod_ranges_to_cpu(m, m->start, &to, KEEP_NONE);
 	}
 	while ((r = dod_range_first(m, m->start, m->last)))
-		dod_to_cpu_single(tree, m, r->start, r->last, KEEP_NONE);
+		dod_to_cpu_single(a, m, r->start, r->last, KEEP_NONE);
 	m->trap = DOD_TRAP_NONE;
 }
 
 /* A sync says that the memory is in use. Was it freed unseen? The physical lock is held. */
-bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last, struct dod_content_result *result)
+bool dod_find_freed(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
+		    struct dod_content_result *result)
 {
 	struct dod_range *r = dod_freed_range(m, start, last);
 
@@ -54,12 +55,12 @@ bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last, struct dod_conte
 	result->types = BIT(DOD_R_FREE_WHILE_MAPPED);
 	result->m = dod_copy_mapping(m);
 	m->was_owned = true;
-	end_ownership(tree_of(m), m);
+	end_ownership(a, m);
 	return true;
 }
 
-/* Returns whether there is something to report of [start, last]. The tree is locked. */
-static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, u64 last,
+/* Returns whether there is something to report of [start, last]. Its area is locked. */
+static bool free_one(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 		     struct dod_freed *freed)
 {
 	struct dod_content_result result DOD_UNINITIALIZED;
@@ -77,31 +78,48 @@ static bool free_one(struct index_tree *tree, struct dod_mapping *m, u64 start, 
 	dod_result_add_lost(&result, m, start, last, true);
 	freed->lost = result.lost;
 	m->was_owned = freed->owned;
-	end_ownership(tree, m);
+	end_ownership(a, m);
 	return freed->owned || freed->lost;
 }
 
-/* [start, to] is in one region. Mappings before @first are left out. Is there one to report? */
-static bool free_in_tree(struct index_tree *tree, u64 start, u64 to, u64 last, u64 first,
-			 struct dod_freed *freed)
+/* A mapping of the area, and not before @first, that is not known to be freed. */
+static struct dod_mapping *find_unfreed(struct dod_area *a, u64 start, u64 to, u64 first)
 {
+	struct index_tree *tree = a->spanning;
 	struct dod_mapping *m;
-	unsigned long flags;
-	bool found = false;
+	u64 at = start;
 
-	while (!found && READ_ONCE(tree->nr)) {
-		dod_lock_irqsave(&tree->lock, flags);
+	while (tree || (tree = next_tree(a, &at, to))) {
 		for_each_in_tree(m, tree, start, to)
 			if (!m->freed && m->start >= first)
-				break;
-		if (m)
-			found = free_one(tree, m, start, last, freed);
-		dod_unlock_irqrestore(&tree->lock, flags);
-		if (!m)
-			break;
-		if (freed->m.spanning)
-			dod_spanning_end(freed->m.start, freed->m.last);
+				return m;
+		tree = NULL;
 	}
+	return NULL;
+}
+
+/* [start, to] is in one region. Mappings before @first are left out. Is there one to report? */
+static bool free_part(bool spanning, u64 start, u64 to, u64 last, u64 first,
+		      struct dod_freed *freed)
+{
+	struct dod_mapping *m;
+	struct dod_area a;
+	bool found = false;
+
+	if (spanning && !READ_ONCE(dod_by_phys->spanning.nr))
+		return false;
+	do {
+		if (spanning)
+			dod_area_lock_spanning(&a);
+		else
+			dod_area_lock(&a, start, to);
+		m = find_unfreed(&a, start, to, first);
+		if (m)
+			found = free_one(&a, m, start, last, freed);
+		dod_area_unlock(&a);
+		if (m && freed->m.spanning)
+			dod_spanning_end(freed->m.start, freed->m.last);
+	} while (m && !found);
 	return found;
 }
 
@@ -123,8 +141,8 @@ bool dod_owner_free(u64 *start, u64 last, bool object, struct dod_freed *freed)
 	dod_stale_forget(*start, last);
 	for (; *start <= last; *start = to + 1) {
 		to = min(region_last(*start), last);
-		if (free_in_tree(phys_shard(*start), *start, to, last, first, freed) ||
-		    free_in_tree(&dod_by_phys->spanning, *start, to, last, first, freed)) {
+		if (free_part(false, *start, to, last, first, freed) ||
+		    free_part(true, *start, to, last, first, freed)) {
 			wait_unwatched(freed->m.start, freed->m.last);
 			return true;
 		}
@@ -166,12 +184,15 @@ static void free_end_spanning(u64 start, u64 last)
 	atomic_dec(&dod_spanning_changes);
 }
 
-static void free_end_region(struct index_tree *shard, u64 start, u64 last)
+static void free_end_region(struct dod_area *a, u64 start, u64 last)
 {
+	struct index_tree *tree;
 	struct dod_mapping *m;
+	u64 at;
 
-	while ((m = find_earlier(shard, start, last)))
-		dod_to_cpu_single(shard, m, start, min(m->last, last), KEEP_NONE);
+	for_each_area_tree(tree, at, a, start, last)
+		while ((m = find_earlier(tree, start, last)))
+			dod_to_cpu_single(a, m, start, min(m->last, last), KEEP_NONE);
 	dod_poison_ops.unpoison(start, last);
 }
 
@@ -248,27 +269,27 @@ static struct dod_mapping *scan(struct index_tree *tree, u64 start, struct dod_r
 bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *copy,
 			  struct dod_range *range)
 {
-	struct index_tree *tree;
 	struct dod_mapping *m;
 	struct dod_range *r;
-	unsigned long flags;
+	struct dod_area a;
 
 	range->start = 1;
 	range->last = 0;
-	if (*shard > NR_SHARDS)
+	for (; *shard < NR_TREES && !READ_ONCE(nth_tree(*shard)->nr); (*shard)++)
+		*start = 0;
+	if (*shard == NR_TREES)
 		return false;
-	tree = nth_tree(dod_by_phys, *shard);
-	dod_lock_irqsave(&tree->lock, flags);
-	m = scan(tree, *start, &r);
+	dod_area_lock_nth(&a, *shard);
+	m = scan(nth_tree(*shard), *start, &r);
 	*start = m ? m->start : 0;
 	*shard += !m;
 	if (r) {
 		*copy = *m;
 		*range = *r;
 		m->was_owned = true;
-		end_ownership(tree, m);
+		end_ownership(&a, m);
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 	if (r && copy->spanning)
 		dod_spanning_end(copy->start, copy->last);
 	return true;
@@ -280,18 +301,17 @@ bool dod_owner_next_freed(unsigned int *shard, u64 *start, struct dod_mapping *c
  */
 void dod_owner_mark_leaked(const struct dod_mapping *copy)
 {
-	struct index_tree *tree = tree_of(copy);
 	struct dod_mapping *m;
-	unsigned long flags;
+	struct dod_area a;
 
-	dod_lock_irqsave(&tree->lock, flags);
-	for_each_in_tree(m, tree, copy->start, copy->start)
+	dod_area_lock_mapping(&a, copy);
+	for_each_in_tree(m, tree_of(copy), copy->start, copy->start)
 		if (m->dev == copy->dev && m->dma_addr == copy->dma_addr && !m->leaked &&
 		    m->map.when == copy->map.when) {
 			set_leaked(m);
 			break;
 		}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 }
 
 /* A mapping whose device can still access what somebody else maps now: *range. */
@@ -318,24 +338,44 @@ static struct dod_mapping *find_leaked(struct index_tree *tree, u64 start, u64 l
 	return NULL;
 }
 
+static struct dod_mapping *find_leaked_in_area(struct dod_area *a, u64 start, u64 last,
+					       struct dod_range *range)
+{
+	struct dod_mapping *m = NULL;
+	struct index_tree *tree;
+	u64 at;
+
+	if (a->spanning)
+		return find_leaked(a->spanning, start, last, range);
+	for_each_area_tree(tree, at, a, start, last) {
+		m = find_leaked(tree, start, last, range);
+		if (m)
+			break;
+	}
+	return m;
+}
+
 /* It is reported once, and its device owns nothing of it any more: the next user is not. */
-static bool check_leaked(const struct dod_mapping *by, struct index_tree *tree, u64 start, u64 last)
+static bool check_leaked(const struct dod_mapping *by, bool spanning, u64 start, u64 last)
 {
 	struct dod_range range DOD_UNINITIALIZED;
 	struct dod_mapping leak DOD_UNINITIALIZED;
 	struct dod_mapping *m;
-	unsigned long flags;
+	struct dod_area a;
 
-	dod_lock_irqsave(&tree->lock, flags);
-	m = find_leaked(tree, start, last, &range);
+	if (spanning)
+		dod_area_lock_spanning(&a);
+	else
+		dod_area_lock(&a, start, last);
+	m = find_leaked_in_area(&a, start, last, &range);
 	if (m) {
 		leak = *m;
 		m->leaked = false;
 		atomic_dec(&dod_nr_leaked);
 		if (!leak.freed)
-			end_ownership(tree, m);
+			end_ownership(&a, m);
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 	if (!m)
 		return false;
 	if (leak.spanning && !leak.freed)
@@ -349,9 +389,9 @@ noinline void dod_check_reuse(const struct dod_mapping *m)
 {
 	u64 from, to;
 
-	while (check_leaked(m, &dod_by_phys->spanning, m->start, m->last))
+	while (check_leaked(m, true, m->start, m->last))
 		;
 	for_each_region(from, to, m->start, m->last)
-		while (check_leaked(m, phys_shard(from), from, to))
+		while (check_leaked(m, false, from, to))
 			;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The two indexes of mappings: by physical address, which also knows which kinds of
- * mappings a subtree has, and by DMA address. Each tree has a lock of its own. Functions
- * that change a tree and take one need its lock, unless they say otherwise.
+ * mappings a subtree has, and by DMA address. Functions that change a tree or look into it need
+ * its lock, or an area that has it, unless they say otherwise: see index.h.
  */
 #include "internal.h"
 
@@ -10,7 +10,9 @@
 #include <linux/lockdep.h>
 #include <linux/slab.h>
 
-struct index *dod_by_phys, *dod_by_dma;
+struct phys_index *dod_by_phys;
+struct dma_index *dod_by_dma;
+atomic_t dod_nr_not_ram;
 
 #define DMA_START(node)	((node)->dma_addr)
 #define DMA_LAST(node)	dod_dma_last(node)
@@ -18,47 +20,162 @@ struct index *dod_by_phys, *dod_by_dma;
 INTERVAL_TREE_DEFINE(struct dod_mapping, dma_rb, u64, dma_max, DMA_START, DMA_LAST,
 		     __owner, dod_dma)
 
-static struct index_tree *dma_tree_of(const struct dod_mapping *m)
+static struct dma_tree *dma_tree_of(const struct dod_mapping *m)
 {
-	return crosses_region(m->dma_addr, dod_dma_last(m)) ? &dod_by_dma->spanning :
-							       dma_shard(m->dev, m->dma_addr);
+	u64 last = dod_dma_last(m);
+
+	if (!crosses_page(m->dma_addr, last))
+		return dma_page(m->dev, m->dma_addr);
+	return crosses_region(m->dma_addr, last) ? &dod_by_dma->spanning :
+						   dma_region(m->dev, m->dma_addr);
 }
 
-/* Unmaps and syncs find the mapping from now on. No lock is held. */
-void dod_index_dma(struct dod_mapping *m)
+/*
+ * Unmaps and syncs find the mapping from now on. No lock is held. Another CPU may end a direct
+ * mapping as soon as it is linked.
+ */
+void dod_link(struct dod_mapping *m)
 {
-	struct index_tree *tree = dma_tree_of(m);
+	struct dma_tree *tree;
 	unsigned long flags;
 
 	dod_count(DOD_C_MAPS);
+	if (likely(m->direct)) {
+		/* Pairs with smp_load_acquire() in is_direct_at() and dod_unlink(). */
+		smp_store_release(&m->linked, true);
+		return;
+	}
+	if (m->not_ram)
+		atomic_inc(&dod_nr_not_ram);
+	tree = dma_tree_of(m);
 	dod_lock_irqsave(&tree->lock, flags);
 	dod_dma_insert(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr + 1);
-	m->in_dma_index = true;
+	m->linked = true;
 	dod_unlock_irqrestore(&tree->lock, flags);
 }
 
 /* Nobody else finds the mapping by its DMA address any more: the caller is to end it. */
-void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m)
+void dod_unlink_locked(struct dma_tree *tree, struct dod_mapping *m)
 {
 	dod_dma_remove(m, &tree->root);
 	WRITE_ONCE(tree->nr, tree->nr - 1);
-	m->in_dma_index = false;
+	m->linked = false;
+	if (m->not_ram)
+		atomic_dec(&dod_nr_not_ram);
 }
 
 /* The same, if nobody has done so. No lock is held. Returns true to one caller only. */
 bool dod_unlink(struct dod_mapping *m)
 {
-	struct index_tree *tree = dma_tree_of(m);
+	struct dma_tree *tree;
 	unsigned long flags;
+	struct dod_area a;
 	bool unlinked;
 
+	if (likely(m->direct)) {
+		dod_area_lock_mapping(&a, m);
+		unlinked = smp_load_acquire(&m->linked);
+		m->linked = false;
+		dod_area_unlock(&a);
+		return unlinked;
+	}
+	tree = dma_tree_of(m);
 	dod_lock_irqsave(&tree->lock, flags);
-	unlinked = m->in_dma_index;
+	unlinked = m->linked;
 	if (unlinked)
 		dod_unlink_locked(tree, m);
 	dod_unlock_irqrestore(&tree->lock, flags);
 	return unlinked;
+}
+
+/* No lock of ours is held. Trees without a mapping are left out. */
+void dod_dma_lock(struct dod_dma_walk *w, const struct device *dev, u64 dma_addr)
+{
+	struct dma_tree *tree;
+	unsigned int i;
+
+	w->tree[0] = dma_page(dev, dma_addr);
+	w->tree[1] = dma_region(dev, dma_addr);
+	w->tree[2] = &dod_by_dma->spanning;
+	local_irq_save(w->flags);
+	for_each_dma_tree(tree, i, w) {
+		if (READ_ONCE(tree->nr))
+			dod_lock(&tree->lock);
+		else
+			w->tree[i] = NULL;
+	}
+}
+
+void dod_dma_unlock(struct dod_dma_walk *w)
+{
+	unsigned int i = ARRAY_SIZE(w->tree);
+
+	while (i--)
+		if (w->tree[i])
+			dod_unlock(&w->tree[i]->lock);
+	local_irq_restore(w->flags);
+}
+
+/* === Areas ================================================================ */
+
+/*
+ * The region has a user from now on. Whoever has locked one of these pages and has not seen
+ * that is waited for; such a CPU waits for nobody who waits for us, who hold no lock of this
+ * index. Neighbours of a hash share trees, so the lock can be taken just now: by another page's.
+ */
+static void raise(struct dod_area *a, u64 start, u64 last)
+{
+	atomic_inc(&a->region->users);
+	a->raised = 1;
+	/* Pairs with smp_mb__after_spinlock() in lock_page_tree(). */
+	smp_mb__after_atomic();
+	for (; start <= last; start = (start | ~PAGE_MASK) + 1) {
+		struct index_tree *page = page_in_region(a->nr, start);
+
+		if (unlikely(raw_spin_is_locked(&page->lock))) {
+			dod_lock(&page->lock);
+			dod_unlock(&page->lock);
+		}
+	}
+	/* What was changed under these locks is seen. */
+	smp_acquire__after_ctrl_dep();
+}
+
+/* dod_area_lock() for several pages. */
+void dod_area_lock_pages(struct dod_area *a, u64 start, u64 last)
+{
+	a->nr = region_nr(start);
+	a->page = NULL;
+	a->region = &dod_by_phys->region[a->nr];
+	a->spanning = NULL;
+	local_irq_save(a->flags);
+	raise(a, start, last);
+	dod_lock(&a->region->tree.lock);
+}
+
+/* The tree nth_tree(n), to do something with each mapping that is in it. */
+void dod_area_lock_nth(struct dod_area *a, unsigned int n)
+{
+	if (n < NR_PAGES) {
+		a->nr = n >> PAGE_BITS;
+		lock_page_tree(a, nth_tree(n));
+		return;
+	}
+	if (n - NR_PAGES == NR_REGIONS) {
+		dod_area_lock_spanning(a);
+		return;
+	}
+	/* Each mapping there is a user. */
+	lock_region(a, n - NR_PAGES);
+}
+
+/* After the last change of what was locked. */
+void dod_area_lower(struct dod_area *a)
+{
+	/* Pairs with atomic_read_acquire() in lock_page_tree(). */
+	smp_mb__before_atomic();
+	atomic_sub(a->raised, &a->region->users);
 }
 
 /*
@@ -104,12 +221,20 @@ static __always_inline bool may_have(const struct rb_node *rb, u64 start, u8 kin
 	return m && m->phys_sum >= start << 8 && (!kinds || (m->phys_sum & kinds));
 }
 
-/* Returns whether any other mapping of the tree may overlap it. */
-bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m)
+/*
+ * The area of dod_area_lock_new(). A mapping of several pages is the user of its region in place
+ * of the area. Returns whether any other mapping of the tree may overlap it.
+ */
+bool dod_index_phys(struct dod_area *a, struct dod_mapping *m)
 {
-	struct rb_node **link = &tree->root.rb_root.rb_node, *parent = NULL;
+	struct index_tree *tree = a->spanning ?: a->page ?: &a->region->tree;
+	struct rb_node **link = &tree->root.rb_node, *parent = NULL;
 	const struct dod_mapping *next = NULL;
-	bool leftmost = true, overlaps = false;
+	bool overlaps = false;
+
+	if (!m->in_page && !m->spanning)
+		a->raised--;
+	WRITE_ONCE(tree->nr, tree->nr + 1);
 
 	m->phys_sum = own_sum(m);
 	while (*link) {
@@ -124,19 +249,30 @@ bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m)
 		} else {
 			overlaps |= at->last >= m->start || may_have(parent->rb_left, m->start, 0);
 			link = &parent->rb_right;
-			leftmost = false;
 		}
 	}
 	rb_link_node(&m->phys_rb, parent, link);
-	rb_insert_augmented_cached(&m->phys_rb, &tree->root, leftmost, &phys_augment);
-	WRITE_ONCE(tree->nr, tree->nr + 1);
+	/* Nearly always there is nothing to balance: the kernel's function is instrumented. */
+	if (!parent)
+		rb_set_parent_color(&m->phys_rb, NULL, RB_BLACK);
+	else if (!rb_is_black(parent))
+		rb_insert_augmented(&m->phys_rb, &tree->root, &phys_augment);
 	return overlaps || (next && next->start <= m->last);
 }
 
-void dod_unindex_phys(struct index_tree *tree, struct dod_mapping *m)
+/* The area becomes the user of the region, if the mapping is one: its pages may be changed yet. */
+void dod_unindex_phys(struct dod_area *a, struct dod_mapping *m)
 {
-	rb_erase_augmented_cached(&m->phys_rb, &tree->root, &phys_augment);
+	struct index_tree *tree = tree_of(m);
+	struct rb_node *rb = &m->phys_rb;
+
+	if (!m->in_page && !m->spanning)
+		a->raised++;
 	WRITE_ONCE(tree->nr, tree->nr - 1);
+	if (tree->root.rb_node == rb && !rb->rb_left && !rb->rb_right)
+		tree->root.rb_node = NULL;
+	else
+		rb_erase_augmented(rb, &tree->root, &phys_augment);
 }
 
 /* In the order of their start. @left: the left subtree of @rb, and @rb, were not visited. */
@@ -176,7 +312,7 @@ static __always_inline struct dod_mapping *phys_search(struct rb_node *rb, u64 s
 static __always_inline struct dod_mapping *phys_first(struct index_tree *tree, u64 start,
 						      u64 last, u8 kinds)
 {
-	struct rb_node *rb = tree->root.rb_root.rb_node;
+	struct rb_node *rb = tree->root.rb_node;
 
 	return may_have(rb, start, kinds) ? phys_search(rb, start, last, kinds, true) : NULL;
 }
@@ -217,29 +353,33 @@ void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with)
 	phys_augment.propagate(&m->phys_rb, NULL);
 }
 
-/* To lockdep, the trees of the two indexes are four kinds of locks. */
-static struct lock_class_key by_dma_keys[2], by_phys_keys[2];
-
-static struct index *index_new(struct lock_class_key *keys)
-{
-	struct index *index = kvzalloc(sizeof(*index), GFP_KERNEL);
-	unsigned int i;
-
-	for (i = 0; index && i <= NR_SHARDS; i++) {
-		struct index_tree *tree = nth_tree(index, i);
-
-		raw_spin_lock_init(&tree->lock);
-		lockdep_set_class(&tree->lock, &keys[i == NR_SHARDS]);
-		tree->root = RB_ROOT_CACHED;
-	}
-	return index;
-}
+/* To lockdep, each kind of tree has one kind of lock. */
+static struct lock_class_key page_key, region_key, spanning_key, dma_keys[3];
 
 int dod_index_start(void)
 {
-	dod_by_phys = index_new(by_phys_keys);
-	dod_by_dma = index_new(by_dma_keys);
-	return dod_by_phys && dod_by_dma ? 0 : -ENOMEM;
+	unsigned int i;
+
+	dod_by_phys = kvzalloc(sizeof(*dod_by_phys), GFP_KERNEL);
+	dod_by_dma = kvzalloc(sizeof(*dod_by_dma), GFP_KERNEL);
+	if (!dod_by_phys || !dod_by_dma)
+		return -ENOMEM;
+	for (i = 0; i < NR_TREES; i++) {
+		struct index_tree *tree = nth_tree(i);
+
+		raw_spin_lock_init(&tree->lock);
+		lockdep_set_class(&tree->lock, i < NR_PAGES ? &page_key :
+				  i < NR_TREES - 1 ? &region_key : &spanning_key);
+	}
+	for (i = 0; i < NR_DMA_TREES; i++) {
+		struct dma_tree *tree = nth_dma_tree(i);
+
+		raw_spin_lock_init(&tree->lock);
+		lockdep_set_class(&tree->lock, &dma_keys[tree == &dod_by_dma->spanning ? 2 :
+							 tree >= dod_by_dma->region]);
+		tree->root = RB_ROOT_CACHED;
+	}
+	return 0;
 }
 
 void dod_index_stop(void)

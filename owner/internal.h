@@ -2,15 +2,11 @@
 /*
  * What the files of owner/ share; nobody else includes this.
  *
- * Memory is divided into regions. A mapping inside one region is in the tree of the shard
- * that the region hashes to. A mapping that crosses a boundary is in the tree of spanning
- * mappings, which every look-up visits, too, unless it is empty. There are two such
- * indexes: by physical address and by DMA address.
- *
- * Locks nest: DMA shard -> DMA spanning -> physical shard -> physical spanning -> pool.
- * A mapping stays alive while the lock of a tree that it is in is held. Its physical lock,
- * that of tree_of(), guards what the device owns. The shadow of a region changes only under
- * the lock of its physical shard. Context: any but NMI, where nothing else is said.
+ * Locks nest: DMA page -> DMA region -> DMA spanning -> page -> region -> spanning -> pool. What
+ * they guard is in index.h. A mapping stays alive while a tree that it is in is locked. Its
+ * physical lock is the area that dod_area_lock_mapping() locks: it guards what the device owns
+ * of it and, unless the mapping is a spanning one, the shadow of its memory. Context: any but
+ * NMI, where nothing else is said.
  */
 #ifndef DOD_OWNER_INTERNAL_H
 #define DOD_OWNER_INTERNAL_H
@@ -39,221 +35,11 @@
 #define __owner
 #endif
 
-#define REGION_SHIFT	21
-#define SHARD_BITS	6
-#define NR_SHARDS	((unsigned int)BIT(SHARD_BITS))
 #define GRANULE		((u64)DOD_GRANULE)
 #define ALL_BYTES	0xff	/* of a granule, as bits */
 #define MAX_DEVICES	16384
 
-struct index_tree {
-	raw_spinlock_t lock;
-	struct rb_root_cached root;	/* lock */
-	unsigned int nr;		/* lock, read without */
-} ____cacheline_aligned_in_smp;
-
-struct index {
-	struct index_tree shard[NR_SHARDS];
-	struct index_tree spanning;
-};
-
-/* index.c */
-extern struct index *dod_by_phys, *dod_by_dma;
-
-__owner int dod_index_start(void);
-__owner void dod_index_stop(void);
-
-static inline bool crosses_region(u64 start, u64 last)
-{
-	return (start ^ last) >> REGION_SHIFT;
-}
-
-static inline u64 region_last(u64 addr)
-{
-	return addr | ((1ULL << REGION_SHIFT) - 1);
-}
-
-/* Each [from, to] of [start, last] that lies in one region. */
-#define for_each_region(from, to, start, last)				\
-	for ((from) = (start), (to) = min(region_last(from), last);	\
-	     (from) <= (last);						\
-	     (from) = (to) + 1, (to) = min(region_last(from), last))
-
-static inline struct index_tree *phys_shard(u64 phys)
-{
-	return &dod_by_phys->shard[hash_64(phys >> REGION_SHIFT, SHARD_BITS)];
-}
-
-/* Calls @fn for the part of [start, last] in each region, with the lock of its shard held. */
-static __always_inline void in_each_region(u64 start, u64 last,
-					   void (*fn)(struct index_tree *shard, u64 from, u64 to))
-{
-	u64 from, to;
-
-	for_each_region(from, to, start, last) {
-		struct index_tree *shard = phys_shard(from);
-		unsigned long flags;
-
-		dod_lock_irqsave(&shard->lock, flags);
-		fn(shard, from, to);
-		dod_unlock_irqrestore(&shard->lock, flags);
-	}
-}
-
-/* The tree by physical address that a mapping is in, and so its physical lock. */
-static inline struct index_tree *tree_of(const struct dod_mapping *m)
-{
-	return m->spanning ? &dod_by_phys->spanning : phys_shard(m->start);
-}
-
-static inline struct index_tree *dma_shard(const struct device *dev, u64 dma_addr)
-{
-	return &dod_by_dma->shard[hash_64((dma_addr >> REGION_SHIFT) ^ (unsigned long)dev,
-					  SHARD_BITS)];
-}
-
-/* The trees of an index in turn: the shards, and last that of spanning mappings. */
-static inline struct index_tree *nth_tree(struct index *index, unsigned int n)
-{
-	return n == NR_SHARDS ? &index->spanning : &index->shard[n];
-}
-
-__owner bool dod_index_phys(struct index_tree *tree, struct dod_mapping *m);
-__owner void dod_unindex_phys(struct index_tree *tree, struct dod_mapping *m);
-__owner void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with);
-__owner struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last);
-__owner struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last);
-__owner struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last, u8 kinds);
-__owner struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
-__owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
-
-__owner void dod_index_dma(struct dod_mapping *m);
-__owner bool dod_unlink(struct dod_mapping *m);
-__owner void dod_unlink_locked(struct index_tree *tree, struct dod_mapping *m);
-__owner void dod_dma_insert(struct dod_mapping *m, struct rb_root_cached *root);
-__owner void dod_dma_remove(struct dod_mapping *m, struct rb_root_cached *root);
-__owner struct dod_mapping *dod_dma_iter_first(struct rb_root_cached *root, u64 start, u64 last);
-__owner struct dod_mapping *dod_dma_iter_next(struct dod_mapping *m, u64 start, u64 last);
-
-static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
-{
-	struct dod_mapping *m = dod_phys_first(tree, start, last);
-
-	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
-}
-
-static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start, u64 last)
-{
-	m = dod_phys_next(m, start, last);
-	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
-}
-
-/*
- * The mappings of a tree that overlap [start, last], in the order of their start; its lock is
- * held. Mappings that have ended, and are there for their stale bytes (rule 3b), are left out.
- */
-#define for_each_in_tree(m, tree, start, last)				\
-	for ((m) = first_overlap(tree, start, last); (m);		\
-	     (m) = next_overlap(m, start, last))
-/* Only those of some kinds: enum dod_mapping_kind, as bits. 0 is any. */
-#define for_each_in_tree_of(m, tree, start, last, kinds)		\
-	for ((m) = dod_kind_first(tree, start, last, kinds); (m);	\
-	     (m) = dod_kind_next(m, start, last, kinds))
-/* Those that have ended, too; @m may be removed. */
-#define for_each_indexed_safe(m, next, tree, start, last)		\
-	for ((m) = dod_phys_first(tree, start, last);			\
-	     (m) && ((next) = dod_phys_next(m, start, last), true);	\
-	     (m) = (next))
-/* By DMA address; devices share a tree. */
-#define for_each_dma(m, tree, start, last)				\
-	for ((m) = dod_dma_iter_first(&(tree)->root, start, last); (m);	\
-	     (m) = dod_dma_iter_next(m, start, last))
-
-/**
- * struct dod_walk - a look-up in both trees that can have what is looked for
- *
- * @index:	by what is looked up
- * @shard:	its tree of the region, locked
- * @spanning:	the tree of spanning mappings, locked, or NULL: not before the shard was visited
- * @flags:	of interrupts, as dod_walk_lock() found them
- */
-struct dod_walk {
-	struct index *index;
-	struct index_tree *shard, *spanning;
-	unsigned long flags;
-};
-
-/* The caller holds the lock of the shard. */
-static __always_inline void dod_walk_begin(struct dod_walk *w, struct index *index,
-					   struct index_tree *shard)
-{
-	w->index = index;
-	w->shard = shard;
-	w->spanning = NULL;
-}
-
-static __always_inline void dod_walk_end(struct dod_walk *w)
-{
-	if (unlikely(w->spanning))
-		dod_unlock(&w->spanning->lock);
-}
-
-static __always_inline void dod_walk_lock(struct dod_walk *w, struct index *index,
-					  struct index_tree *shard)
-{
-	dod_lock_irqsave(&shard->lock, w->flags);
-	dod_walk_begin(w, index, shard);
-}
-
-static __always_inline void dod_walk_unlock(struct dod_walk *w)
-{
-	dod_walk_end(w);
-	dod_unlock_irqrestore(&w->shard->lock, w->flags);
-}
-
-/*
- * One lock for the whole machine, so it is taken last, and only if there is a spanning
- * mapping. One that is indexed right now is missed, and visits each of its regions later:
- * dod_overlap_spanning().
- */
-static __always_inline struct index_tree *walk_spanning(struct dod_walk *w)
-{
-	if (likely(!READ_ONCE(w->index->spanning.nr)))
-		return NULL;
-	if (!w->spanning) {
-		w->spanning = &w->index->spanning;
-		dod_lock(&w->spanning->lock);
-	}
-	return w->spanning;
-}
-
-static __always_inline struct dod_mapping *walk_rest(struct dod_walk *w, u64 start, u64 last)
-{
-	struct index_tree *spanning = walk_spanning(w);
-
-	return likely(!spanning) ? NULL : first_overlap(spanning, start, last);
-}
-
-static __always_inline struct dod_mapping *walk_first(struct dod_walk *w, u64 start, u64 last)
-{
-	return first_overlap(w->shard, start, last) ?: walk_rest(w, start, last);
-}
-
-static __always_inline struct dod_mapping *walk_next(struct dod_walk *w, struct dod_mapping *m,
-						     u64 start, u64 last)
-{
-	struct dod_mapping *next = next_overlap(m, start, last);
-
-	return next || m->spanning ? next : walk_rest(w, start, last);
-}
-
-/* The live mappings that overlap [start, last], which lies in the region of the shard. */
-#define dod_for_each_overlap(m, w, start, last)				\
-	for ((m) = walk_first(w, start, last); (m); (m) = walk_next(w, m, start, last))
-/* The trees in turn, where that is not enough, or mappings that have ended count. */
-#define dod_for_each_tree(tree, w)					\
-	for ((tree) = (w)->shard; (tree);				\
-	     (tree) = (tree) == (w)->shard ? walk_spanning(w) : NULL)
+#include "index.h"
 
 /* ranges.c */
 extern struct dod_pool dod_range_pool, dod_pending_pool;
@@ -330,10 +116,10 @@ extern atomic_t dod_spanning_changes, dod_nr_stale;
 
 __owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
 __owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
-__owner void dod_poison_region(struct index_tree *shard, u64 start, u64 last);
-__owner void dod_repoison_region(struct index_tree *shard, u64 start, u64 last);
+__owner void dod_poison_region(struct dod_area *a, u64 start, u64 last);
+__owner void dod_repoison_region(struct dod_area *a, u64 start, u64 last);
 __owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
-__owner void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_repoison(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_spanning_begin(void);
 __owner void dod_poison_spanning(u64 start, u64 last);
 __owner void dod_spanning_end(u64 start, u64 last);
@@ -350,31 +136,31 @@ static inline void wait_unwatched(u64 start, u64 last)
 }
 
 __owner void dod_stale_begin(struct dod_mapping *m);
-__owner void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last);
+__owner void __dod_stale_drop(struct dod_area *a, u64 start, u64 last);
 __owner void dod_stale_forget(u64 start, u64 last);
-__owner bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte);
+__owner bool dod_stale_drop_uncertain(struct dod_area *a, u64 byte);
 __owner bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
-__owner bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m);
+__owner bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m);
 
-static inline void stale_drop(struct index_tree *shard, u64 start, u64 last)
+static inline void stale_drop(struct dod_area *a, u64 start, u64 last)
 {
 	if (unlikely(atomic_read(&dod_nr_stale)))
-		__dod_stale_drop(shard, start, last);
+		__dod_stale_drop(a, start, last);
 }
 
 /* overlap.c */
-__owner void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin);
-__owner void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
+__owner void __dod_forget_edges(struct dod_area *a, u64 start, u64 last, u64 margin);
+__owner void dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
 				   u64 last, bool fresh, bool lone);
-__owner void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m);
+__owner void dod_copy_edges(struct dod_area *a, struct dod_mapping *m);
 __owner void dod_overlap_spanning(u64 start, u64 last);
 
-static inline void forget_edges(struct index_tree *tree, u64 start, u64 last)
+static inline void forget_edges(struct dod_area *a, u64 start, u64 last)
 {
 	u64 margin = READ_ONCE(dod_widest_line);
 
 	if (unlikely(margin))
-		__dod_forget_edges(tree, start, last, margin);
+		__dod_forget_edges(a, start, last, margin);
 }
 
 /* record.c */
@@ -455,26 +241,28 @@ struct dod_transition {
 extern const struct dod_transition dod_transitions[];
 extern bool dod_any_bounced;
 
-__owner u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+__owner u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			      enum keep keep);
-__owner void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start,
+__owner void dod_to_device_single(struct dod_area *a, struct dod_mapping *m, u64 start,
 				  u64 last, u8 dir, bool lone);
-__owner bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start,
-			      u64 *to, struct dod_content_result *result);
+__owner bool dod_change_owner(struct dod_area *a, const struct dod_call *call,
+			      struct dod_mapping *m, u64 start, u64 *to,
+			      struct dod_content_result *result);
 
 /* unmap.c */
-__owner bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed);
+__owner void dod_end_unlinked(struct dod_mapping *m);
+__owner void dod_end_dma_tree(struct dma_tree *tree);
 __owner void dod_end_tree(struct index_tree *tree);
 __owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
 				u64 dma_addr);
-__owner struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
+__owner struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct dod_call *call,
 					  u64 start, u64 last);
 
 /* free.c */
 extern atomic_t dod_nr_leaked;
 
 __owner struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);
-__owner bool dod_find_freed(struct dod_mapping *m, u64 start, u64 last,
+__owner bool dod_find_freed(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			    struct dod_content_result *result);
 __owner void dod_check_reuse(const struct dod_mapping *m);
 

@@ -16,7 +16,7 @@ static bool forbids_all(const struct dod_range *r)
 /*
  * Copies a mapping of a tree that owns a byte, or to which the byte is stale, ended mappings
  * included. If there are several, prefers one whose device may write the byte. @found: there is one
- * in the other tree. The tree is locked.
+ * in another tree.
  */
 static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found,
 		       struct dod_mapping *copy, struct dod_range *range)
@@ -39,15 +39,15 @@ static bool find_owner(struct index_tree *tree, u64 phys, bool write, bool found
 	return found;
 }
 
-/* The same in both trees; the lock of the shard is held. */
-static bool find_any_owner(struct index_tree *shard, u64 phys, bool write,
+/* The same in all trees; the area of the byte is locked. */
+static bool find_any_owner(struct dod_area *a, u64 phys, bool write,
 			   struct dod_mapping *copy, struct dod_range *range)
 {
 	struct index_tree *tree;
 	struct dod_walk w;
 	bool found = false;
 
-	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_walk_begin(&w, a, phys, phys);
 	dod_for_each_tree(tree, &w)
 		if (!found || !forbids_all(range))
 			found = find_owner(tree, phys, write, found, copy, range);
@@ -69,8 +69,8 @@ static struct dod_range *writes_beside(struct dod_mapping *m, u64 phys)
 	return NULL;
 }
 
-/* Does a device write the rest of the line of a byte? @copy may be NULL. The shard is locked. */
-static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *copy,
+/* Does a device write the rest of the line of a byte? @copy may be NULL. The area is locked. */
+static bool find_edge(struct dod_area *a, u64 phys, struct dod_mapping *copy,
 		      struct dod_range *range)
 {
 	u64 margin = READ_ONCE(dod_widest_line), from = phys - min(phys, margin);
@@ -78,7 +78,7 @@ static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *co
 	struct dod_mapping *m;
 	struct dod_walk w;
 
-	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_walk_begin(&w, a, phys, phys);
 	dod_for_each_overlap(m, &w, from, phys + margin) {
 		r = writes_beside(m, phys);
 		if (!r)
@@ -103,13 +103,12 @@ static bool find_edge(struct index_tree *shard, u64 phys, struct dod_mapping *co
  */
 bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *range)
 {
-	struct index_tree *shard = phys_shard(phys);
-	unsigned long flags;
+	struct dod_area a;
 	bool found;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	found = find_edge(shard, phys, copy, range);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	dod_area_lock_page(&a, phys);
+	found = find_edge(&a, phys, copy, range);
+	dod_area_unlock(&a);
 	return found;
 }
 
@@ -124,29 +123,28 @@ bool dod_owner_find_edge(u64 phys, struct dod_mapping *copy, struct dod_range *r
  */
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_range *range)
 {
-	struct index_tree *shard = phys_shard(phys);
 	bool found, broken = false;
-	unsigned long flags;
+	struct dod_area a;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	found = find_any_owner(shard, phys, write, copy, range);
-	if (unlikely(found && range->state == DOD_STALE) && dod_stale_drop_uncertain(shard, phys))
-		found = find_any_owner(shard, phys, write, copy, range);
+	dod_area_lock_page(&a, phys);
+	found = find_any_owner(&a, phys, write, copy, range);
+	if (unlikely(found && range->state == DOD_STALE) && dod_stale_drop_uncertain(&a, phys))
+		found = find_any_owner(&a, phys, write, copy, range);
 	/*
-	 * Owner and shadow change under this lock, except those of spanning mappings. Poison
+	 * Owner and shadow change in this area, except those of spanning mappings. Poison
 	 * that no mapping accounts for is a bug of the tool, not of the driver. But a byte may
 	 * have become stale since a write to it trapped: it is poisoned, and may be written.
 	 */
 	if (!found && dod_poison_ops.is_poisoned &&
 	    dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
-	    !(write && find_any_owner(shard, phys, false, copy, range)) &&
-	    !find_edge(shard, phys, NULL, NULL)) {
+	    !(write && find_any_owner(&a, phys, false, copy, range)) &&
+	    !find_edge(&a, phys, NULL, NULL)) {
 		dod_poison_ops.unpoison(phys, phys);
 		/* Pairs with smp_mb__after_atomic() in dod_spanning_begin(). */
 		smp_rmb();
 		broken = !atomic_read(&dod_spanning_changes);
 	}
-	dod_unlock_irqrestore(&shard->lock, flags);
+	dod_area_unlock(&a);
 	if (broken)
 		dod_broken("poison without an owner");
 	/* If the access is allowed, the mapping that forbade it has ended meanwhile. */
@@ -169,15 +167,18 @@ bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,
 			      struct dod_range *range)
 {
 	struct index_tree *tree;
-	struct dod_walk w;
 	bool found = false;
+	struct dod_area a;
+	struct dod_walk w;
 
-	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
+	dod_area_lock_page(&a, start);
+	dod_walk_begin(&w, &a, start, start);
 	dod_for_each_tree(tree, &w)
 		found = found || (find_owner(tree, start, false, false, copy, range) &&
 				  range->state == DOD_OWNED && copy->trap != DOD_TRAP_NONE &&
 				  !copy->shared);
-	dod_walk_unlock(&w);
+	dod_walk_end(&w);
+	dod_area_unlock(&a);
 	if (found)
 		*last = min(*last, range->last);
 	return found;
@@ -209,6 +210,7 @@ static bool is_in_place(const struct dod_mapping *m, struct dod_mapping *other)
 /*
  * Rule 10: a TO_DEVICE mapping inside another mapping of the same memory, such as a part of
  * a received page that is forwarded, is checked by its bytes, not by the rest of their lines.
+ * The tree is locked.
  */
 static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64 start,
 		       u64 last, bool writable, struct dod_mapping *copy)
@@ -217,9 +219,7 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 	u8 kinds = writable ? DOD_KIND_WRITABLE : 0;
 	struct dod_mapping *other;
 	struct dod_range *r;
-	unsigned long flags;
 
-	dod_lock_irqsave(&tree->lock, flags);
 	/* Of memory that many devices read, all mappings are skipped at once. */
 	for_each_in_tree_of(other, tree, start, last, kinds) {
 		if (other->group == m->group || !has_whole_lines(other) ||
@@ -231,10 +231,21 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 		if (!r || is_in_place(m, other))
 			continue;
 		*copy = *other;
-		break;
+		return true;
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
-	return other;
+	return false;
+}
+
+static bool find_other_in_area(struct dod_area *a, const struct dod_mapping *m, u64 start,
+			       u64 last, bool writable, struct dod_mapping *copy)
+{
+	struct index_tree *tree;
+	u64 at;
+
+	for_each_area_tree(tree, at, a, start, last)
+		if (find_other(tree, m, start, last, writable, copy))
+			return true;
+	return false;
 }
 
 /**
@@ -253,15 +264,25 @@ static bool find_other(struct index_tree *tree, const struct dod_mapping *m, u64
 bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool writable,
 			  struct dod_mapping *copy)
 {
-	struct index_tree *spanning = &dod_by_phys->spanning;
+	bool found = false;
+	struct dod_area a;
 	u64 from, to;
 
-	if (READ_ONCE(spanning->nr) && find_other(spanning, m, start, last, writable, copy))
+	if (READ_ONCE(dod_by_phys->spanning.nr)) {
+		dod_area_lock_spanning(&a);
+		found = find_other(a.spanning, m, start, last, writable, copy);
+		dod_area_unlock(&a);
+	}
+	if (found)
 		return true;
-	for_each_region(from, to, start, last)
-		if (find_other(phys_shard(from), m, from, to, writable, copy))
-			return true;
-	return false;
+	for_each_region(from, to, start, last) {
+		dod_area_lock(&a, from, to);
+		found = find_other_in_area(&a, m, from, to, writable, copy);
+		dod_area_unlock(&a);
+		if (found)
+			break;
+	}
+	return found;
 }
 
 /**
@@ -277,14 +298,17 @@ u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool
 {
 	u64 nr = last - start + 1;
 	struct dod_mapping *other;
+	struct dod_area a;
 	struct dod_walk w;
 
-	dod_walk_lock(&w, dod_by_phys, phys_shard(start));
+	dod_area_lock(&a, start, min(last, region_last(start)));
+	dod_walk_begin(&w, &a, start, min(last, region_last(start)));
 	dod_for_each_overlap(other, &w, start, last)
 		if (other->group == m->group)
 			nr = min(nr, after ? max(other->start, start) - start :
 					     last - min(other->last, last));
-	dod_walk_unlock(&w);
+	dod_walk_end(&w);
+	dod_area_unlock(&a);
 	return nr;
 }
 
@@ -298,30 +322,78 @@ static bool copy_nearer(const struct dod_mapping *m, const struct dod_place *p,
 	return true;
 }
 
-static bool copy_nearest(struct index_tree *tree, const struct dod_place *p,
-			 struct dod_mapping *copy, bool found)
+/* By physical address. */
+static bool nearest_phys(const struct dod_place *p, u64 first, u64 last, struct dod_mapping *copy)
 {
-	u64 start = p->at - min(p->at, p->near);
-	u64 last = p->at + min(U64_MAX - p->at, p->near);
+	struct dod_mapping *m;
+	bool found = false;
+	struct dod_area a;
+	struct dod_walk w;
+	u64 at;
+
+	for (at = first; at >= first && at <= last; at = (at | ~PAGE_MASK) + 1) {
+		dod_area_lock_page(&a, at);
+		dod_walk_begin(&w, &a, at, at);
+		dod_for_each_overlap(m, &w, first, last)
+			found = copy_nearer(m, p, copy, found);
+		dod_walk_end(&w);
+		dod_area_unlock(&a);
+	}
+	return found;
+}
+
+/* Only the device could tell where the memory of a direct mapping is: all are asked. */
+static bool nearest_direct(const struct dod_place *p, struct dod_mapping *copy, bool found)
+{
+	struct dod_mapping *m;
+	struct dod_area a;
+	unsigned int i;
+
+	for (i = 0; i < NR_TREES; i++) {
+		if (!READ_ONCE(nth_tree(i)->nr))
+			continue;
+		dod_area_lock_nth(&a, i);
+		for_each_in_tree(m, nth_tree(i), 0, U64_MAX)
+			if (m->direct && m->linked && dod_distance(m, p) <= p->near)
+				found = copy_nearer(m, p, copy, found);
+		dod_area_unlock(&a);
+	}
+	return found;
+}
+
+static bool nearest_in(struct dma_tree *tree, const struct dod_place *p, u64 first, u64 last,
+		       struct dod_mapping *copy, bool found)
+{
 	struct dod_mapping *m;
 	unsigned long flags;
 
+	if (!READ_ONCE(tree->nr))
+		return found;
 	dod_lock_irqsave(&tree->lock, flags);
-	if (p->dev)
-		for_each_dma(m, tree, start, last)
-			found = copy_nearer(m, p, copy, found);
-	else
-		for_each_in_tree(m, tree, start, last)
-			found = copy_nearer(m, p, copy, found);
+	for_each_dma(m, tree, first, last)
+		found = copy_nearer(m, p, copy, found);
 	dod_unlock_irqrestore(&tree->lock, flags);
 	return found;
+}
+
+/* By DMA address. */
+static bool nearest_dma(const struct dod_place *p, u64 first, u64 last, struct dod_mapping *copy)
+{
+	bool found = nearest_in(&dod_by_dma->spanning, p, first, last, copy, false);
+	u64 at;
+
+	found = nearest_in(dma_region(p->dev, first), p, first, last, copy, found);
+	found = nearest_in(dma_region(p->dev, last), p, first, last, copy, found);
+	for (at = first; at >= first && at <= last; at = (at | ~PAGE_MASK) + 1)
+		found = nearest_in(dma_page(p->dev, at), p, first, last, copy, found);
+	return nearest_direct(p, copy, found);
 }
 
 /**
  * dod_owner_find_mapping() - which mapping holds, or lately held, an address?
  * @dev: whose DMA address it is, identity only; NULL for a physical address
  * @at: the address
- * @near: as good if it is so many bytes away; the nearest wins, then the one that ended last
+ * @near: as good if it is so many bytes away, few pages; the nearest wins, then the one that ended last
  * @copy: filled in if there is one; copy->ended tells which. What the device owns of it, and
  *	  the last sync, may change meanwhile if @dev is set
  *
@@ -333,9 +405,10 @@ bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct d
 	u64 first = at - min(at, near), last = at + min(U64_MAX - at, near);
 	bool found;
 
-	found = copy_nearest(dev ? dma_shard(dev, first) : phys_shard(first), &p, copy, false);
-	found = copy_nearest(dev ? dma_shard(dev, last) : phys_shard(last), &p, copy, found);
-	found = copy_nearest(dev ? &dod_by_dma->spanning : &dod_by_phys->spanning, &p, copy, found);
+	if (dev)
+		found = nearest_dma(&p, first, last, copy);
+	else
+		found = nearest_phys(&p, first, last, copy);
 	return found || dod_history_find(&p, copy);
 }
 
@@ -376,13 +449,15 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum)
 {
-	for (; *shard <= NR_SHARDS; (*shard)++, *start = 0, *skip = 0) {
-		struct index_tree *tree = nth_tree(dod_by_phys, *shard);
+	for (; *shard < NR_TREES; (*shard)++, *start = 0, *skip = 0) {
+		struct index_tree *tree = nth_tree(*shard);
 		unsigned int skipped = 0;
 		struct dod_mapping *m;
-		unsigned long flags;
+		struct dod_area a;
 
-		dod_lock_irqsave(&tree->lock, flags);
+		if (!READ_ONCE(tree->nr))
+			continue;
+		dod_area_lock_nth(&a, *shard);
 		for_each_in_tree(m, tree, *start, U64_MAX) {
 			if (m->start < *start)
 				continue;
@@ -394,10 +469,10 @@ bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 			*start = m->start;
 			*copy = *m;
 			add_up(m, sum);
-			dod_unlock_irqrestore(&tree->lock, flags);
+			dod_area_unlock(&a);
 			return true;
 		}
-		dod_unlock_irqrestore(&tree->lock, flags);
+		dod_area_unlock(&a);
 	}
 	return false;
 }
@@ -430,21 +505,21 @@ unsigned int dod_owner_note_suspects(const struct device *dev, u16 binding,
 {
 	struct dod_mapping *m;
 	unsigned int i, nr = 0;
-	unsigned long flags;
+	struct dod_area a;
 
-	for (i = 0; i <= NR_SHARDS; i++) {
-		struct index_tree *tree = nth_tree(dod_by_phys, i);
+	for (i = 0; i < NR_TREES; i++) {
+		struct index_tree *tree = nth_tree(i);
 
 		if (!READ_ONCE(tree->nr))
 			continue;
-		dod_lock_irqsave(&tree->lock, flags);
+		dod_area_lock_nth(&a, i);
 		for_each_in_tree(m, tree, 0, U64_MAX) {
 			if (m->dev != dev || m->binding != binding)
 				continue;
 			m->suspect = is_suspect(m, driver);
 			nr += m->suspect;
 		}
-		dod_unlock_irqrestore(&tree->lock, flags);
+		dod_area_unlock(&a);
 	}
 	return nr;
 }

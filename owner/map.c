@@ -2,7 +2,7 @@
 /*
  * Map calls (rule 1). One call may map several runs of memory: it makes a mapping of each,
  * and an unmap finds none of them before all are there. No lock is held at entry; the
- * physical lock of the new mapping is taken last.
+ * area of the new mapping is locked last.
  */
 #include "internal.h"
 
@@ -10,14 +10,13 @@
 static void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
-	struct dod_range freed;
 
 	/* Nobody knows what the device writes there. */
 	if (call->dir != DMA_TO_DEVICE)
 		dod_judge_ops.content_invalidate_all();
 	for (m = call->leader; m; m = next) {
 		next = m->next;
-		dod_to_cpu_all(m, false, &freed);
+		dod_end_unlinked(m);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
 	call->leader = NULL;
@@ -101,7 +100,11 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	/* What the checks found good is accessible. */
 	m->unfit = !m->not_ram && !(checked && good) && dod_mem_ops.freed &&
 		   dod_mem_ops.freed(m->start, m->last);
+	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
+	/* Not where some of it is nobody's: then its DMA addresses do not tell its memory. */
+	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
+		    dma_to_phys(call->dev, m->dma_last) == m->last;
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
@@ -136,8 +139,7 @@ static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 {
 	bool to_device = call->to_device && !m->freed, lone;
-	struct index_tree *tree = tree_of(m);
-	unsigned long flags;
+	struct dod_area a;
 	u64 last = m->last;
 
 	if (unlikely(atomic_read(&dod_nr_leaked)) && checks_enabled())
@@ -145,17 +147,17 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	dod_mapped_pages_add(m);
 	if (!call->to_device || m->spanning)
 		dod_stale_forget(m->start, m->last);
-	dod_lock_irqsave(&tree->lock, flags);
-	lone = !dod_index_phys(tree, m);
+	dod_area_lock_new(&a, m);
+	lone = !dod_index_phys(&a, m);
 	if (to_device && m->spanning) {
 		dod_ranges_to_device(m, m->start, &last, m->dir);
-		dod_overlap_to_device(tree, m, m->start, m->last, false, lone);
+		dod_overlap_to_device(&a, m, m->start, m->last, false, lone);
 	} else if (to_device) {
-		dod_to_device_single(tree, m, m->start, last, m->dir, lone);
+		dod_to_device_single(&a, m, m->start, last, m->dir, lone);
 		if (unlikely(m->edges))
-			dod_copy_edges(tree, m);
+			dod_copy_edges(&a, m);
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 	/* Nobody can end it yet. */
 	if (to_device && m->spanning) {
 		dod_overlap_spanning(m->start, m->last);
@@ -210,14 +212,16 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
  */
 void dod_owner_map_end(struct dod_call *call)
 {
-	struct dod_mapping *m, *leader = call->leader;
+	struct dod_mapping *m, *next, *leader = call->leader;
 
 	if (!leader)
 		return;
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);
-	for (m = leader->next; m; m = m->next)
-		dod_index_dma(m);
-	dod_index_dma(leader);
+	for (m = leader->next; m; m = next) {
+		next = m->next;
+		dod_link(m);
+	}
+	dod_link(leader);
 }

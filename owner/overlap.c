@@ -2,8 +2,7 @@
 /*
  * Several mappings of the same memory: what the device of one writes changes what is known
  * of the content of the others, of their line edges and of the writes pending to them. The
- * caller holds the lock of the shard, or that of the tree of spanning mappings if the mapping
- * is in it, unless a function says otherwise.
+ * caller holds the area of the mapping, unless a function says otherwise.
  */
 #include "internal.h"
 
@@ -72,31 +71,39 @@ static bool tell_others(struct index_tree *tree, struct dod_mapping *m, u64 star
 }
 
 /* A device or the CPU writes [start, last]: forget it as a line edge of other mappings. */
-void __dod_forget_edges(struct index_tree *tree, u64 start, u64 last, u64 margin)
+void __dod_forget_edges(struct dod_area *a, u64 start, u64 last, u64 margin)
 {
-	u64 from = start - min(start, margin);
+	u64 from = start - min(start, margin), at;
+	struct index_tree *tree;
 	struct dod_mapping *m;
 
-	for_each_in_tree(m, tree, from, last + margin)
-		dod_judge_ops.edges_forget(m, start, last);
+	/* Spanning mappings have none. */
+	for_each_area_tree(tree, at, a, start, last)
+		for_each_in_tree(m, tree, from, last + margin)
+			dod_judge_ops.edges_forget(m, start, last);
 }
 
 /*
  * The device of @m owns [start, last] since dod_ranges_to_device(). @fresh: it owned nothing
- * of that before. @lone: no other mapping of the tree overlaps @m. No walk: each tree must
- * be asked for several kinds in turn, and the lock held may be that of spanning mappings.
+ * of that before. @lone: no other mapping of its tree overlaps @m. No walk: each tree must
+ * be asked for several kinds in turn, and @m may be a spanning mapping.
  */
-void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 start,
+void dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
 			   u64 last, bool fresh, bool lone)
 {
-	struct index_tree *spanning = &dod_by_phys->spanning;
-	bool writable = false, shared;
+	struct index_tree *spanning = &dod_by_phys->spanning, *own = lone ? tree_of(m) : NULL, *tree;
+	bool writable = false, shared = false;
+	u64 at;
 
-	shared = !lone && tell_others(tree, m, start, last, &writable);
+	for_each_area_tree(tree, at, a, start, last)
+		if (tree != own)
+			shared |= tell_others(tree, m, start, last, &writable);
 	if (m->dir != DMA_TO_DEVICE)
-		forget_edges(tree, start, last);
+		forget_edges(a, start, last);
 
-	if (tree != spanning && READ_ONCE(spanning->nr)) {
+	if (m->spanning) {
+		shared = !lone && tell_others(spanning, m, start, last, &writable);
+	} else if (READ_ONCE(spanning->nr)) {
 		dod_lock(&spanning->lock);
 		shared |= tell_others(spanning, m, start, last, &writable);
 		dod_unlock(&spanning->lock);
@@ -106,14 +113,14 @@ void dod_overlap_to_device(struct index_tree *tree, struct dod_mapping *m, u64 s
 						fresh, shared, writable);
 }
 
-/* Does the device of another mapping write there? The lock of the shard is held. */
-static bool others_write(struct index_tree *shard, const struct dod_mapping *m, u64 start, u64 last)
+/* Does the device of another mapping write there? */
+static bool others_write(struct dod_area *a, const struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_mapping *other;
 	struct dod_walk w;
 	bool found = false;
 
-	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_walk_begin(&w, a, start, last);
 	dod_for_each_overlap(other, &w, start, last) {
 		found = other != m && dod_device_writes(other, start, last);
 		if (found)
@@ -123,7 +130,7 @@ static bool others_write(struct index_tree *shard, const struct dod_mapping *m, 
 	return found;
 }
 
-static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool after)
+static void copy_edge(struct dod_area *a, struct dod_mapping *m, bool after)
 {
 	u64 start, last, nr;
 
@@ -143,7 +150,7 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
 		last = start + nr - 1;
 	else
 		start = last + 1 - nr;
-	if (!others_write(shard, m, start, last))
+	if (!others_write(a, m, start, last))
 		dod_judge_ops.edge_copy(m, after, start, last);
 }
 
@@ -153,39 +160,45 @@ static void copy_edge(struct index_tree *shard, struct dod_mapping *m, bool afte
  * a line that a device writes brings it into the cache. That is harmless where the CPU may do
  * so by itself: there the kernel invalidates such lines at a sync for the CPU.
  */
-void dod_copy_edges(struct index_tree *shard, struct dod_mapping *m)
+void dod_copy_edges(struct dod_area *a, struct dod_mapping *m)
 {
 	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
 	    !dod_poison_ops.poison_line_edge ||
 	    !(m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU)) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;
-	copy_edge(shard, m, false);
-	copy_edge(shard, m, true);
+	copy_edge(a, m, false);
+	copy_edge(a, m, true);
 }
 
-/* No walk: each spanning mapping is compared with each one of the shard. */
-static void overlap_region(struct index_tree *shard, u64 start, u64 last)
+/* The device of each of the two owns some of the memory of both. */
+static void tell_both(struct dod_mapping *m, struct dod_mapping *s, u64 start, u64 last)
 {
-	struct index_tree *spanning = &dod_by_phys->spanning;
+	set_shared(m);
+	set_shared(s);
+	tell(m, s, start, last);
+	if (unlikely(s->pending))
+		drop(s, start, last, DOD_PENDING);
+	if (s->content)
+		dod_judge_ops.content_overlap(s, m->start, m->last, m->dir != DMA_TO_DEVICE);
+}
+
+/* No walk: each spanning mapping is compared with each other one. */
+static void overlap_region(struct dod_area *a, u64 start, u64 last)
+{
+	struct index_tree *spanning = &dod_by_phys->spanning, *tree;
 	struct dod_mapping *m, *s;
+	u64 at;
 
 	dod_lock(&spanning->lock);
 	for_each_in_tree(s, spanning, start, last) {
 		u64 from = max(start, s->start), to = min(last, s->last);
 
 		if (s->dir != DMA_TO_DEVICE)
-			forget_edges(shard, from, to);
-		for_each_in_tree(m, shard, from, to) {
-			set_shared(m);
-			set_shared(s);
-			tell(m, s, from, to);
-			if (unlikely(s->pending))
-				drop(s, from, to, DOD_PENDING);
-			if (s->content)
-				dod_judge_ops.content_overlap(s, m->start, m->last,
-							      m->dir != DMA_TO_DEVICE);
-		}
+			forget_edges(a, from, to);
+		for_each_area_tree(tree, at, a, from, to)
+			for_each_in_tree(m, tree, from, to)
+				tell_both(m, s, from, to);
 	}
 	dod_unlock(&spanning->lock);
 }

@@ -2,7 +2,7 @@
 /*
  * What each event of the DMA API changes: the table of transitions, and one change of the
  * owner of a range. The rules are those of Documentation/design.rst. The caller holds the
- * physical lock of the mapping. That of a spanning mapping does not guard any shadow:
+ * area of the mapping. That of a spanning mapping does not guard any shadow:
  * dod_spanning_end() poisons its regions later.
  */
 #include "internal.h"
@@ -25,36 +25,36 @@ const struct dod_transition dod_transitions[] = {
 };
 
 /* Returns the last byte that it changed. */
-u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 		      enum keep keep)
 {
 	u64 to;
 
-	stale_drop(shard, start, last);
+	stale_drop(a, start, last);
 	if (!dod_ranges_to_cpu_from(m, &start, &last, keep) || m->trap == DOD_TRAP_NONE)
 		return last;
 	to = last;
 	dod_add_edges(m, &start, &last);
-	dod_repoison(shard, m, start, last);
+	dod_repoison(a, m, start, last);
 	return to;
 }
 
-/* @lone: no other mapping of the shard overlaps it. */
-void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+/* @lone: no other mapping of its tree overlaps it. */
+void dod_to_device_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			  u8 dir, bool lone)
 {
 	u64 to = last;
 	bool owned;
 
-	stale_drop(shard, start, last);
+	stale_drop(a, start, last);
 	owned = dod_ranges_to_device(m, start, &last, dir);
-	dod_overlap_to_device(shard, m, start, to, !owned, lone);
+	dod_overlap_to_device(a, m, start, to, !owned, lone);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	dod_add_edges(m, &start, &last);
 	/* A weaker direction may replace a stronger one. */
 	if (owned)
-		dod_repoison(shard, m, start, last);
+		dod_repoison(a, m, start, last);
 	else
 		dod_poison_new(m, start, last);
 }
@@ -100,16 +100,15 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
  * caller passes @result to dod_report_sync(), and, if the return value is true, the range,
  * which may have grown, to dod_spanning_end().
  */
-bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 start, u64 *to,
-		      struct dod_content_result *result)
+bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct dod_mapping *m,
+		      u64 start, u64 *to, struct dod_content_result *result)
 {
 	const struct dod_transition *event = call->event;
-	struct index_tree *tree = tree_of(m);
 	enum keep keep = what_to_keep(call);
 	u64 last = *to;
 	bool idle;
 
-	lockdep_assert_held(&tree->lock);
+	assert_area_held(a);
 	if (m->not_ram || m->freed || (event->bounced_only && !m->bounced))
 		return false;
 	idle = is_idle(call, m, start, last);
@@ -143,17 +142,17 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 		dod_spanning_begin();
 		if (event->to_device) {
 			dod_ranges_to_device(m, start, to, call->dir);
-			dod_overlap_to_device(tree, m, start, last, false, false);
+			dod_overlap_to_device(a, m, start, last, false, false);
 		} else {
 			dod_ranges_to_cpu_from(m, &start, to, keep);
 		}
 	} else {
 		if (event->to_device)
-			dod_to_device_single(tree, m, start, last, call->dir, false);
+			dod_to_device_single(a, m, start, last, call->dir, false);
 		else
-			last = dod_to_cpu_single(tree, m, start, last, keep);
+			last = dod_to_cpu_single(a, m, start, last, keep);
 		if (unlikely(m->edges))
-			dod_copy_edges(tree, m);
+			dod_copy_edges(a, m);
 		if (event->watch_writes)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}
@@ -208,7 +207,9 @@ void dod_owner_stop(void)
 {
 	unsigned int i;
 
-	for (i = 0; i <= NR_SHARDS; i++)
-		dod_end_tree(nth_tree(dod_by_dma, i));
+	for (i = 0; i < NR_DMA_TREES; i++)
+		dod_end_dma_tree(nth_dma_tree(i));
+	for (i = 0; i < NR_TREES; i++)
+		dod_end_tree(nth_tree(i));
 	free_all();
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which bytes of a region must be poisoned: those that a device owns through any mapping
+ * Which bytes of memory must be poisoned: those that a device owns through any mapping
  * (rule 5), stale bytes, and the rest of cache lines that a device writes (rule 10). Bytes are
  * stale that the device is done with, but that were not synced for the CPU: rule 6b leaves
  * them in a live mapping, rule 3b in one that has ended and stays in the index for them. No
- * spanning mapping has any. The caller holds the lock of the shard of the region, unless a
- * function says otherwise; under it, that of the tree of spanning mappings is taken.
+ * spanning mapping has any. The caller holds the area of the memory, unless a function says
+ * otherwise; in it, the tree of spanning mappings is locked.
  */
 #include "internal.h"
 
@@ -93,8 +93,8 @@ void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
 	poison_mapping(m, start, last);
 }
 
-/* Poisons the granules of [start, last], which lies in one region and was cleared. */
-void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
+/* Poisons the granules of [start, last], which lies in the area and was cleared. */
+void dod_poison_region(struct dod_area *a, u64 start, u64 last)
 {
 	u64 margin = READ_ONCE(dod_widest_line), from, to;
 	struct dod_mapping *m;
@@ -106,16 +106,16 @@ void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
 	to = last + margin;
 
 	/* Without mappings that have ended: see dod_stale_keep(). */
-	dod_walk_begin(&w, dod_by_phys, shard);
+	dod_walk_begin(&w, a, start, last);
 	dod_for_each_overlap(m, &w, from, to)
 		poison_mapping(m, start, last);
 	dod_walk_end(&w);
 }
 
-void dod_repoison_region(struct index_tree *shard, u64 start, u64 last)
+void dod_repoison_region(struct dod_area *a, u64 start, u64 last)
 {
 	dod_poison_ops.unpoison(start, last);
-	dod_poison_region(shard, start, last);
+	dod_poison_region(a, start, last);
 }
 
 /*
@@ -133,13 +133,13 @@ bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last)
 }
 
 /* What this mapping's device owned of [start, last] has changed. */
-void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last)
+void dod_repoison(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last)
 {
 	dod_poison_ops.unpoison(start, last);
 	if (dod_is_alone(m, start, last))
 		dod_poison_new(m, start, last);
 	else
-		dod_poison_region(shard, start, last);
+		dod_poison_region(a, start, last);
 }
 
 /**
@@ -163,10 +163,10 @@ void dod_spanning_begin(void)
 	smp_mb__after_atomic();
 }
 
-static void repoison_region(struct index_tree *shard, u64 start, u64 last)
+static void repoison_region(struct dod_area *a, u64 start, u64 last)
 {
-	stale_drop(shard, start, last);
-	dod_repoison_region(shard, start, last);
+	stale_drop(a, start, last);
+	dod_repoison_region(a, start, last);
 }
 
 /*
@@ -207,27 +207,31 @@ void dod_stale_begin(struct dod_mapping *m)
 }
 
 /* Nothing of an ended mapping is stale any more. */
-static void stale_end(struct index_tree *shard, struct dod_mapping *m)
+static void stale_end(struct dod_area *a, struct dod_mapping *m)
 {
-	dod_unindex_phys(shard, m);
+	dod_unindex_phys(a, m);
 	atomic_dec(&dod_nr_stale);
 	dod_mapped_pages_del(m);
 	dod_history_put(m);
 }
 
 /* A part of a region is written, mapped, synced or freed: no ended mapping's is stale any more. */
-void __dod_stale_drop(struct index_tree *shard, u64 start, u64 last)
+void __dod_stale_drop(struct dod_area *a, u64 start, u64 last)
 {
 	struct dod_mapping *m, *next;
+	struct index_tree *tree;
+	u64 at;
 
-	for_each_indexed_safe(m, next, shard, start, last) {
-		u64 from = max(start, m->start), to = min(last, m->last);
+	for_each_area_tree(tree, at, a, start, last) {
+		for_each_indexed_safe(m, next, tree, start, last) {
+			u64 from = max(start, m->start), to = min(last, m->last);
 
-		if (!m->ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
-			continue;
-		dod_repoison_region(shard, from, to);
-		if (RB_EMPTY_ROOT(&m->ranges.rb_root))
-			stale_end(shard, m);
+			if (!m->ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
+				continue;
+			dod_repoison_region(a, from, to);
+			if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+				stale_end(a, m);
+		}
 	}
 }
 
@@ -238,13 +242,12 @@ void dod_stale_forget(u64 start, u64 last)
 		in_each_region(start, last, stale_drop);
 }
 
-/* Drops the stale ranges at a byte that writes may have changed unseen; returns if any. */
-bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte)
+static bool drop_uncertain(struct dod_area *a, struct index_tree *tree, u64 byte)
 {
 	struct dod_mapping *m, *next;
 	bool dropped = false;
 
-	for_each_indexed_safe(m, next, shard, byte, byte) {
+	for_each_indexed_safe(m, next, tree, byte, byte) {
 		struct dod_range *r = dod_range_first(m, byte, byte);
 		u64 from, to;
 
@@ -253,12 +256,24 @@ bool dod_stale_drop_uncertain(struct index_tree *shard, u64 byte)
 		from = r->start;
 		to = r->last;
 		dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
-		dod_repoison_region(shard, from, to);
+		dod_repoison_region(a, from, to);
 		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
-			stale_end(shard, m);
+			stale_end(a, m);
 		dod_count(DOD_C_STALE_DOUBTED);
 		dropped = true;
 	}
+	return dropped;
+}
+
+/* Drops the stale ranges at a byte that writes may have changed unseen; returns if any. */
+bool dod_stale_drop_uncertain(struct dod_area *a, u64 byte)
+{
+	struct index_tree *tree;
+	bool dropped = false;
+	u64 at;
+
+	for_each_area_tree(tree, at, a, byte, byte)
+		dropped |= drop_uncertain(a, tree, byte);
 	return dropped;
 }
 
@@ -280,7 +295,7 @@ bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m)
 }
 
 /* The mapping has ended, and stays indexed if any of it is stale: returns whether. */
-bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
+bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
@@ -296,7 +311,7 @@ bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
 		if (was_pending)
 			continue;
 		dod_add_edges(m, &start, &last);
-		dod_repoison_region(shard, start, last);
+		dod_repoison_region(a, start, last);
 	}
 	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
 		return false;
@@ -308,14 +323,14 @@ bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
 }
 
 /* Leaves the mappings mapped: an unmap that comes meanwhile finds its memory not poisoned. */
-static void unpoison_tree(struct index_tree *tree)
+static void unpoison_tree(unsigned int n)
 {
 	struct dod_mapping *m, *next;
 	struct dod_range *r;
-	unsigned long flags;
+	struct dod_area a;
 
-	dod_lock_irqsave(&tree->lock, flags);
-	for_each_indexed_safe(m, next, tree, 0, U64_MAX) {
+	dod_area_lock_nth(&a, n);
+	for_each_indexed_safe(m, next, nth_tree(n), 0, U64_MAX) {
 		dod_judge_ops.content_end(m);
 		while ((r = dod_range_first(m, 0, U64_MAX))) {
 			u64 start = r->start, last = r->last;
@@ -326,23 +341,24 @@ static void unpoison_tree(struct index_tree *tree)
 			dod_range_remove(m, r);
 		}
 		if (m->ended)
-			stale_end(tree, m);
+			stale_end(&a, m);
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 }
 
 /**
  * dod_owner_stop_guarding() - the CPU owns all memory: clear all poison
  *
  * To be called when the hooks do not make a device the owner any more; unmaps, syncs for the
- * CPU and look-ups may go on. As nothing is poisoned meanwhile, the lock of the region is not
- * needed.
+ * CPU and look-ups may go on. As nothing is poisoned meanwhile, the area of a spanning mapping's
+ * memory is not needed.
  */
 void dod_owner_stop_guarding(void)
 {
-	unsigned int i = NR_SHARDS + 1;
+	unsigned int i = NR_TREES;
 
 	while (i--)
-		unpoison_tree(nth_tree(dod_by_phys, i));
+		if (READ_ONCE(nth_tree(i)->nr))
+			unpoison_tree(i);
 	wait_unwatched(0, U64_MAX);
 }

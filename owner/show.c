@@ -10,11 +10,11 @@
 /* Exact only while nobody maps or unmaps. */
 static long live(void)
 {
+	long nr = atomic_read(&dod_nr_not_ram) - atomic_read(&dod_nr_stale);
 	unsigned int i;
-	long nr = 0;
 
-	for (i = 0; i <= NR_SHARDS; i++)
-		nr += READ_ONCE(nth_tree(dod_by_dma, i)->nr);
+	for (i = 0; i < NR_TREES; i++)
+		nr += READ_ONCE(nth_tree(i)->nr);
 	return nr;
 }
 

@@ -2,7 +2,7 @@
 /*
  * Sync calls (rules 1, 2 and 6), and others that change the owner of mapped memory: which
  * mapping is meant, and its change as dod_transitions[] has it. No lock is held at entry. A
- * lock of the DMA index, or the physical lock of the mapping, keeps the mapping alive.
+ * lock of the DMA index, or the area of the mapping, keeps the mapping alive.
  */
 #include "internal.h"
 
@@ -49,47 +49,84 @@ static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 sta
 	       FITS_CHANGES * changes + FITS_ALLOCATED * !m->freed;
 }
 
-static int sync_fits_locked(struct dod_mapping *m, const struct dod_call *call, u64 dma_addr,
-			    u64 size)
+/* What is looked for, and how well the best mapping yet fits. */
+struct sync_search {
+	const struct dod_call *call;
+	u64 dma_addr, size, phys;
+	const struct dod_mapping *group;	/* it is of this one, if that is known */
+	bool several;				/* @best is known: there may be another one */
+	int best;
+};
+
+/* @locked: the area of the mapping is. */
+static int search_fits(const struct sync_search *s, struct dod_mapping *m, bool locked)
 {
-	struct index_tree *phys = tree_of(m);
-	u64 start = m->start + (dma_addr - m->dma_addr);
+	u64 start = m->start + (s->dma_addr - m->dma_addr), last = start + s->size - 1;
+	struct dod_area a;
 	int fits;
 
-	dod_lock(&phys->lock);
-	fits = sync_fits(m, call, start, start + size - 1);
-	dod_unlock(&phys->lock);
+	if (locked)
+		return sync_fits(m, s->call, start, last);
+	dod_area_lock_mapping(&a, m);
+	fits = sync_fits(m, s->call, start, last);
+	dod_area_unlock(&a);
 	return fits;
 }
 
-/* The mapping of a locked tree that fits a sync better than *best; of @group, if that is known. */
-static struct dod_mapping *find_sync(struct index_tree *tree, const struct dod_call *call,
-				     u64 dma_addr, u64 size, const struct dod_mapping *group,
-				     int *best)
+/* The better one of @found, if there is one, and @m. Nearly always there is no other. */
+static __always_inline struct dod_mapping *better_sync(struct sync_search *s, struct dod_mapping *found,
+						  struct dod_mapping *m, bool locked)
 {
-	bool several = READ_ONCE(dod_by_dma->spanning.nr);
-	struct dod_mapping *m, *found = NULL;
 	int fits;
 
-	for_each_dma(m, tree, dma_addr, dma_addr) {
-		if (m->dev != call->dev || (group && m->group != group))
-			continue;
-		/* Nearly always there is no other. One that spans regions comes too late now. */
-		if (!found && !several) {
-			found = m;
-			*best = SYNC_FITS;
-			continue;
+	if (s->group && m->group != s->group)
+		return found;
+	if (!found && !s->several)
+		return m;
+	if (!s->several)
+		s->best = search_fits(s, found, locked);
+	s->several = true;
+	fits = search_fits(s, m, locked);
+	if (fits <= s->best)
+		return found;
+	s->best = fits;
+	return m;
+}
+
+/* There is none that fits better. */
+static bool is_sync_found(const struct sync_search *s)
+{
+	return s->several && s->best == SYNC_FITS;
+}
+
+/* By DMA address. */
+static struct dod_mapping *find_sync_indexed(struct sync_search *s, struct dod_dma_walk *w)
+{
+	struct dod_mapping *m, *found = NULL;
+	struct dma_tree *tree;
+	unsigned int i;
+
+	for_each_dma_tree(tree, i, w)
+		for_each_dma(m, tree, s->dma_addr, s->dma_addr) {
+			if (m->dev == s->call->dev)
+				found = better_sync(s, found, m, false);
+			if (is_sync_found(s))
+				return found;
 		}
-		if (!several)
-			*best = sync_fits_locked(found, call, dma_addr, size);
-		several = true;
-		if (*best == SYNC_FITS)
+	return found;
+}
+
+/* A direct mapping in a tree of the area that is locked. */
+static __always_inline struct dod_mapping *find_sync_direct(struct sync_search *s, struct index_tree *tree,
+						       struct dod_mapping *found)
+{
+	struct dod_mapping *m;
+
+	for_each_in_tree(m, tree, s->phys, s->phys) {
+		if (is_direct_at(m, s->call->dev, s->dma_addr, s->phys))
+			found = better_sync(s, found, m, true);
+		if (is_sync_found(s))
 			break;
-		fits = sync_fits_locked(m, call, dma_addr, size);
-		if (fits > *best) {
-			found = m;
-			*best = fits;
-		}
 	}
 	return found;
 }
@@ -118,16 +155,17 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 /* Memory that must not be touched is known by its DMA address alone. */
 static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 {
-	struct index_tree *tree;
+	struct dod_dma_walk w;
+	struct dma_tree *tree;
 	struct dod_mapping *m;
-	struct dod_walk w;
 	bool known = false;
+	unsigned int i;
 
-	dod_walk_lock(&w, dod_by_dma, dma_shard(dev, dma_addr));
-	dod_for_each_tree(tree, &w)
+	dod_dma_lock(&w, dev, dma_addr);
+	for_each_dma_tree(tree, i, &w)
 		for_each_dma(m, tree, dma_addr, dma_addr)
 			known |= m->dev == dev;
-	dod_walk_unlock(&w);
+	dod_dma_unlock(&w);
 	return known;
 }
 
@@ -145,26 +183,26 @@ struct synced {
 	bool spanning;
 };
 
-/* The physical lock of the mapping is held; @s says which part, and then what has changed. */
-static __always_inline void sync_locked(const struct dod_call *call, struct dod_mapping *m,
-					struct synced *s, struct dod_content_result *result)
+/* The area of the mapping is locked; @s says which part, and then what has changed. */
+static __always_inline void sync_locked(struct dod_area *a, const struct dod_call *call,
+					struct dod_mapping *m, struct synced *s,
+					struct dod_content_result *result)
 {
 	/* Memory that a sync for the device covers is the CPU's until then: it may be freed. */
-	if (call->event->compare && unlikely(dod_find_freed(m, s->start, s->last, result))) {
+	if (call->event->compare && unlikely(dod_find_freed(a, m, s->start, s->last, result))) {
 		s->start = m->start;
 		s->last = m->last;
 		s->spanning = m->spanning;
 	} else {
-		s->spanning = dod_change_owner(call, m, s->start, &s->last, result);
+		s->spanning = dod_change_owner(a, call, m, s->start, &s->last, result);
 	}
 }
 
-/* A lock of the DMA index keeps the mapping alive; interrupts are off. */
+/* The area of the mapping is locked. */
 static __always_inline struct synced
-sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u64 size,
-	     struct dod_content_result *result)
+sync_in_area(struct dod_area *a, const struct dod_call *call, struct dod_mapping *m, u64 dma_addr,
+	     u64 size, struct dod_content_result *result)
 {
-	struct index_tree *phys = tree_of(m);
 	struct synced s = { .start = m->start + (dma_addr - m->dma_addr) };
 
 	/* Lengths that drivers compute can be any, also negative ones. */
@@ -177,32 +215,95 @@ sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr, u
 		s.start = m->start;
 		s.last = m->last;
 	}
-	dod_lock(&phys->lock);
-	sync_locked(call, m, &s, result);
-	dod_unlock(&phys->lock);
+	sync_locked(a, call, m, &s, result);
 	return s;
+}
+
+/* A lock of the DMA index keeps the mapping alive. */
+static struct synced sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr,
+				  u64 size, struct dod_content_result *result)
+{
+	struct dod_area a;
+	struct synced s;
+
+	dod_area_lock_mapping(&a, m);
+	s = sync_in_area(&a, call, m, dma_addr, size, result);
+	dod_area_unlock(&a);
+	return s;
+}
+
+/* Syncs a direct mapping, if one fits better than what was found before. Sets the group then. */
+static struct synced sync_direct(struct sync_search *s, struct dod_content_result *result)
+{
+	struct dod_mapping *m = NULL, *found;
+	struct synced synced = {};
+	struct dod_area a, all;
+	struct index_tree *tree;
+	u64 at;
+
+	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
+	dod_area_lock_page(&a, s->phys);
+	for_each_area_tree(tree, at, &a, s->phys, s->phys)
+		m = find_sync_direct(s, tree, m);
+	if (READ_ONCE(dod_by_phys->spanning.nr)) {
+		dod_area_lock_spanning(&all);
+		found = find_sync_direct(s, all.spanning, m);
+		if (found != m) {
+			s->group = found->group;
+			synced = sync_in_area(&all, s->call, found, s->dma_addr, s->size, result);
+			m = NULL;
+		}
+		dod_area_unlock(&all);
+	}
+	if (m) {
+		s->group = m->group;
+		synced = sync_in_area(&a, s->call, m, s->dma_addr, s->size, result);
+	}
+	dod_area_unlock(&a);
+	return synced;
+}
+
+/* The same for one in the index by DMA address, or a direct one that fits better. */
+static noinline struct synced sync_indexed(struct sync_search *s, bool direct,
+					   struct dod_content_result *result)
+{
+	struct synced synced = {};
+	struct dod_dma_walk w;
+	struct dod_mapping *m;
+
+	dod_dma_lock(&w, s->call->dev, s->dma_addr);
+	/* How well it fits must be known, to be compared with the others. */
+	s->several = direct;
+	m = find_sync_indexed(s, &w);
+	s->several = m;
+	/* The device may have been behind an IOMMU, or not, only since the map. */
+	if (direct || !m)
+		synced = sync_direct(s, result);
+	if (m && !synced.done) {
+		s->group = m->group;
+		synced = sync_mapping(s->call, m, s->dma_addr, s->size, result);
+	}
+	dod_dma_unlock(&w);
+	return synced;
 }
 
 /* Syncs up to the end of the mapping at a DMA address; returns how far, 0 if there is none. */
 static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		    const struct dod_mapping **group)
 {
+	struct sync_search search = {
+		.call = call, .dma_addr = dma_addr, .size = size, .group = *group,
+	};
 	struct dod_content_result result DOD_UNINITIALIZED;
-	struct dod_mapping *m = NULL;
-	struct synced s = {};
-	struct index_tree *tree;
-	struct dod_walk w;
-	int best = 0;
+	bool direct = dod_maps_directly(call->dev);
+	struct synced s;
 
 	result_init(&result);
-	dod_walk_lock(&w, dod_by_dma, dma_shard(call->dev, dma_addr));
-	dod_for_each_tree(tree, &w)
-		m = find_sync(tree, call, dma_addr, size, *group, &best) ?: m;
-	if (m) {
-		s = sync_mapping(call, m, dma_addr, size, &result);
-		*group = m->group;
-	}
-	dod_walk_unlock(&w);
+	if (unlikely(!direct || dod_dma_may_have(call->dev, dma_addr)))
+		s = sync_indexed(&search, direct, &result);
+	else
+		s = sync_direct(&search, &result);
+	*group = search.group;
 	if (s.spanning)
 		dod_spanning_end(s.start, s.last);
 	if (s.last)
@@ -213,40 +314,42 @@ static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 
 /*
  * An IOMMU merges the DMA addresses of a list, so entries are found by their memory. No
- * walk: the change of a mapping of the shard takes the lock of spanning mappings itself.
+ * walk: the change of a mapping takes the lock of spanning mappings itself.
  */
 static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 {
 	u64 start = sg_phys(sg), last = start + sg->length - 1;
-	struct index_tree *shard = phys_shard(start), *spanning = &dod_by_phys->spanning;
 	struct synced s = { .start = start, .last = last };
 	struct dod_content_result result DOD_UNINITIALIZED;
-	struct dod_mapping *m, *better = NULL;
-	unsigned long flags;
+	struct dod_mapping *m = NULL, *spanning = NULL;
+	struct dod_area a, all;
+	struct index_tree *tree;
 	int best = 0;
+	u64 at;
 
 	result_init(&result);
-	dod_lock_irqsave(&shard->lock, flags);
-	m = find_sync_phys(shard, call, start, last, &best);
-	if (READ_ONCE(spanning->nr)) {
-		dod_lock(&spanning->lock);
-		better = find_sync_phys(spanning, call, start, last, &best);
-		if (better) {
-			s.last = min(last, better->last);
-			sync_locked(call, better, &s, &result);
+	dod_area_lock_page(&a, start);
+	for_each_area_tree(tree, at, &a, start, start)
+		m = find_sync_phys(tree, call, start, last, &best) ?: m;
+	if (READ_ONCE(dod_by_phys->spanning.nr)) {
+		dod_area_lock_spanning(&all);
+		spanning = find_sync_phys(all.spanning, call, start, last, &best);
+		if (spanning) {
+			s.last = min(last, spanning->last);
+			sync_locked(&all, call, spanning, &s, &result);
 		}
-		dod_unlock(&spanning->lock);
+		dod_area_unlock(&all);
 	}
-	if (m && !better) {
+	if (m && !spanning) {
 		s.last = min(last, m->last);
-		sync_locked(call, m, &s, &result);
+		sync_locked(&a, call, m, &s, &result);
 	}
-	dod_unlock_irqrestore(&shard->lock, flags);
+	dod_area_unlock(&a);
 	if (s.spanning)
 		dod_spanning_end(s.start, s.last);
 	wait_unwatched(s.start, s.last);
 	dod_report_sync(call, &result);
-	if (!m && !better && !is_known_by_dma(call->dev, sg_dma_address(sg)))
+	if (!m && !spanning && !is_known_by_dma(call->dev, sg_dma_address(sg)))
 		note_unmatched_sync(call, sg_dma_address(sg));
 }
 
@@ -319,7 +422,7 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 }
 
 /* The device owns all that is linked in a range of DMA addresses, as it was linked. */
-static void iova_to_device(struct index_tree *tree, struct dod_call *call, u64 dma_addr, u64 last)
+static void iova_to_device(struct dma_tree *tree, struct dod_call *call, u64 dma_addr, u64 last)
 {
 	struct dod_content_result result = {};
 	struct dod_mapping *m;
@@ -359,6 +462,10 @@ void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size)
 		return;
 	call->event = &dod_transitions[DOD_SYNC_IOVA];
 	iova_to_device(&dod_by_dma->spanning, call, dma_addr, last);
-	for_each_region(from, to, dma_addr, last)
-		iova_to_device(dma_shard(call->dev, from), call, from, to);
+	for_each_region(from, to, dma_addr, last) {
+		iova_to_device(dma_region(call->dev, from), call, from, to);
+		for (; from <= to; from = (from | ~PAGE_MASK) + 1)
+			iova_to_device(dma_page(call->dev, from), call, from,
+				       min(from | ~PAGE_MASK, to));
+	}
 }

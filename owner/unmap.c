@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Unmap calls (rule 3): which mapping ends, what is found at its end, and how it ends. No
- * lock is held at entry. A mapping is unlinked from the DMA index first; from then on only
- * the caller that has unlinked it ends it.
+ * lock is held at entry. A mapping is unlinked first, so that nobody else finds it by its DMA
+ * address; from then on only the caller that has unlinked it ends it.
  */
 #include "internal.h"
 
@@ -12,30 +12,35 @@
  * Is all that the mapping had of a range poisoned for another mapping just as well? Nearly
  * always so among thousands of equal mappings: then nothing is to be cleared or looked up.
  */
-static bool stays_poisoned(struct index_tree *shard, const struct dod_mapping *m,
+static bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
 			   const struct dod_range *range)
 {
+	struct index_tree *tree;
 	struct dod_mapping *other;
 	struct dod_range *r;
 	int tries = 4;
+	u64 at;
 
 	if (!m->shared || (has_edges(m) && range->dir != DMA_TO_DEVICE) ||
 	    range->state != DOD_OWNED)
 		return false;
-	for (other = first_overlap(shard, range->start, range->last); other && tries--;
-	     other = next_overlap(other, range->start, range->last)) {
-		if (other->trap != DOD_TRAP_ALL)
-			continue;
-		r = dod_range_first(other, range->start, range->start);
-		if (r && r->state == DOD_OWNED && r->dir == range->dir &&
-		    r->start <= range->start && r->last >= range->last)
-			return true;
+	for_each_area_tree(tree, at, a, range->start, range->last) {
+		for_each_in_tree(other, tree, range->start, range->last) {
+			if (!tries--)
+				return false;
+			if (other->trap != DOD_TRAP_ALL)
+				continue;
+			r = dod_range_first(other, range->start, range->start);
+			if (r && r->state == DOD_OWNED && r->dir == range->dir &&
+			    r->start <= range->start && r->last >= range->last)
+				return true;
+		}
 	}
 	return false;
 }
 
-/* Removes all ranges of a mapping that is not indexed any more. The shard's lock is held. */
-static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
+/* Removes all ranges of a mapping that is not indexed any more. Its area is locked. */
+static void end_ranges(struct dod_area *a, struct dod_mapping *m)
 {
 	struct dod_range *r, *next;
 
@@ -45,12 +50,12 @@ static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 
 		dod_range_put(m, r);
 		if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
-		    stays_poisoned(shard, m, &was))
+		    stays_poisoned(a, m, &was))
 			continue;
 		dod_add_edges(m, &start, &last);
 		dod_poison_ops.unpoison(start, last);
 		if (!dod_is_alone(m, start, last))
-			dod_poison_region(shard, start, last);
+			dod_poison_region(a, start, last);
 	}
 	m->ranges = RB_ROOT_CACHED;
 }
@@ -70,26 +75,41 @@ static void end_spanning_ranges(struct dod_mapping *m)
 	atomic_dec(&dod_spanning_changes);
 }
 
-/*
- * The CPU owns all of an unlinked mapping. @stale: keep what is stale of it, and return false
- * if there is any: it stays in the physical index. In *freed is what its device owned of
- * memory that was freed unseen; it is empty if there is none.
- */
-bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
+/* What was found when a mapping ended. */
+struct ending {
+	struct dod_content_result result;
+	struct dod_range freed;		/* what the device owned of freed memory; may be empty */
+	bool gone;			/* not kept for what is stale of it */
+};
+
+/* The content of a mapping at its end, and writes that are lost. Its area is locked. */
+static void compare_at_end(const struct dod_call *call, struct dod_mapping *m,
+		    struct dod_content_result *result)
 {
-	struct index_tree *tree = tree_of(m);
-	struct dod_range *r;
-	unsigned long flags;
+	if (m->content)
+		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, result);
+	if (likely(!m->pending))
+		return;
+	dod_result_add_lost(result, m, m->start, m->last, true);
+	/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
+	if (call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
+	    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		dod_result_add_lost(result, m, m->start, m->last, false);
+}
 
-	freed->start = 1;
-	freed->last = 0;
-	if (m->not_ram)
-		return true;
+/*
+ * The CPU owns all of an unlinked mapping, whose area is locked. @stale: keep what is stale of
+ * it: if there is any, it stays in the physical index, and is somebody else's then.
+ */
+static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, struct ending *e)
+{
+	struct dod_range *r = dod_freed_range(m, m->start, m->last);
 
-	dod_lock_irqsave(&tree->lock, flags);
-	r = dod_freed_range(m, m->start, m->last);
+	e->gone = true;
+	e->freed.start = 1;
+	e->freed.last = 0;
 	if (unlikely(r)) {
-		*freed = *r;
+		e->freed = *r;
 		stale = false;
 	}
 	if (m->spanning)
@@ -99,92 +119,155 @@ bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 		atomic_dec(&dod_nr_leaked);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
-		if (dod_stale_keep(tree, m)) {
+		if (dod_stale_keep(a, m)) {
 			m->leaked = false;
-			dod_unlock_irqrestore(&tree->lock, flags);
-			wait_unwatched(m->start, m->last);
-			return false;
+			e->gone = false;
+			return;
 		}
 	}
-	dod_unindex_phys(tree, m);
+	dod_unindex_phys(a, m);
 	if (!m->spanning)
-		end_ranges(tree, m);
-	dod_unlock_irqrestore(&tree->lock, flags);
+		end_ranges(a, m);
+}
+
+/* After end_in_area(), of a mapping that is gone. No lock is held. */
+static __always_inline void end_beyond(struct dod_mapping *m)
+{
 	dod_mapped_pages_del(m);
 	if (m->spanning)
 		end_spanning_ranges(m);
 	wait_unwatched(m->start, m->last);
-	return true;
 }
 
-/* Ends an unlinked mapping, for an unmap call or, if @call is NULL, because the tool stops. */
-static void end_one(struct dod_mapping *m, const struct dod_call *call)
+/* A mapping that was never linked ends. */
+void dod_end_unlinked(struct dod_mapping *m)
 {
-	struct dod_range freed DOD_UNINITIALIZED;
-	bool gone;
+	struct ending e DOD_UNINITIALIZED;
+	struct dod_area a;
 
-	m->ended_by = call ? call->caller : 0;
-	gone = dod_to_cpu_all(m, call && dod_stale_is_left(call, m), &freed);
+	if (m->not_ram)
+		return;
+	dod_area_lock_mapping(&a, m);
+	end_in_area(&a, m, false, &e);
+	dod_area_unlock(&a);
+	end_beyond(m);
+}
+
+/* It has ended, for an unmap call or, if @call is NULL, because the tool stops. */
+static void finish(struct dod_mapping *m, const struct dod_call *call, struct ending *e)
+{
+	if (!m->not_ram)
+		end_beyond(m);
 	if (call) {
+		dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
 		if (m->dir != DMA_TO_DEVICE && !m->not_ram &&
 		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 			dod_stale_forget(m->start, m->last);
-		if (unlikely(freed.start <= freed.last))
-			dod_judge_ops.memory_freed(m, &freed, "when it was unmapped");
+		if (unlikely(e->freed.start <= e->freed.last))
+			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
 	}
-	if (gone) {
-		m->ended = local_clock();
-		dod_history_put(m);
-	}
-}
-
-/* Ends all mappings of a call, whose leader is unlinked. */
-static void end_group(struct dod_mapping *leader, const struct dod_call *call)
-{
-	struct dod_mapping *m, *next;
-
-	for (m = leader->next; m; m = next) {
-		next = m->next;
-		if (dod_unlink(m))
-			end_one(m, call);
-	}
-	end_one(leader, call);
-}
-
-/* Ends every mapping of a tree of the DMA index; no hook runs any more. */
-void dod_end_tree(struct index_tree *tree)
-{
-	struct dod_mapping *m;
-
-	while ((m = dod_dma_iter_first(&tree->root, 0, U64_MAX))) {
-		if (dod_unlink(m->group))
-			end_group(m->group, NULL);
-		else if (dod_unlink(m))
-			end_one(m, NULL);
-	}
+	m->ended = local_clock();
+	dod_history_put(m);
 }
 
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_content_result result DOD_UNINITIALIZED;
-	struct index_tree *tree = tree_of(m);
-	unsigned long flags;
+	struct dod_area a;
 
 	result_init(&result);
-	dod_lock_irqsave(&tree->lock, flags);
-	if (m->content)
-		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, &result);
-	if (m->pending) {
-		dod_result_add_lost(&result, m, m->start, m->last, true);
-		/* On a device with lines, does the unmap discard what the CPU wrote after a sync? */
-		if (call->dir != DMA_TO_DEVICE && !call->frees && m->kind != DOD_PAGES &&
-		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
-			dod_result_add_lost(&result, m, m->start, m->last, false);
-	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_lock_mapping(&a, m);
+	compare_at_end(call, m, &result);
+	dod_area_unlock(&a);
 	dod_report_unmap(call, &result, m);
+}
+
+static bool has_content(const struct dod_mapping *m)
+{
+	return READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending));
+}
+
+/* Some of the mapping may be stale, and what is kept can go at once: it is compared before. */
+static void end_stale(struct dod_mapping *m, const struct dod_call *call)
+{
+	u64 start = m->start, last = m->last;
+	struct ending e DOD_UNINITIALIZED;
+	struct dod_area a;
+
+	dod_area_lock_mapping(&a, m);
+	end_in_area(&a, m, true, &e);
+	dod_area_unlock(&a);
+	result_init(&e.result);
+	if (e.gone) {
+		finish(m, call, &e);
+		return;
+	}
+	wait_unwatched(start, last);
+	dod_count(DOD_C_UNMAPS);
+}
+
+/* Ends an unlinked mapping. @compared: what it contains was compared. */
+static void end_one(struct dod_mapping *m, const struct dod_call *call, bool compared)
+{
+	struct ending e DOD_UNINITIALIZED;
+	struct dod_area a;
+
+	m->ended_by = call ? call->caller : 0;
+	result_init(&e.result);
+	e.freed.start = 1;
+	e.freed.last = 0;
+	if (call && unlikely(dod_stale_is_left(call, m))) {
+		if (!compared && has_content(m))
+			check_content(call, m);
+		end_stale(m, call);
+		return;
+	}
+	if (!m->not_ram) {
+		dod_area_lock_mapping(&a, m);
+		if (call && !compared)
+			compare_at_end(call, m, &e.result);
+		end_in_area(&a, m, false, &e);
+		dod_area_unlock(&a);
+	}
+	finish(m, call, &e);
+}
+
+/* The tool stops, and no hook runs any more. The leader, which others name, comes last. */
+static void end_linked(struct dod_mapping *m)
+{
+	struct dod_mapping *leader = m->group, *next;
+
+	if (!dod_unlink(leader)) {
+		if (dod_unlink(m))
+			end_one(m, NULL, true);
+		return;
+	}
+	for (m = leader->next; m; m = next) {
+		next = m->next;
+		if (dod_unlink(m))
+			end_one(m, NULL, true);
+	}
+	end_one(leader, NULL, true);
+}
+
+/* Ends every mapping of a tree of the index by DMA address. */
+void dod_end_dma_tree(struct dma_tree *tree)
+{
+	struct dod_mapping *m;
+
+	while ((m = dod_dma_iter_first(&tree->root, 0, U64_MAX)))
+		end_linked(m);
+}
+
+/* After that, the direct ones. */
+void dod_end_tree(struct index_tree *tree)
+{
+	struct dod_mapping *m;
+
+	while ((m = dod_phys_first(tree, 0, U64_MAX)) && !WARN_ON(!m->linked))
+		end_linked(m);
 }
 
 void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr)
@@ -235,52 +318,145 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	       2 * !READ_ONCE(m->pending);
 }
 
+/* What is unmapped, and how well the best mapping yet fits. */
+struct unmap_search {
+	const struct dod_call *call;
+	u64 dma_addr, size, phys;
+	struct scatterlist *sg;
+	int nents, best;
+};
+
+/* Does a mapping fit better than the best yet? */
+static bool is_better_unmap(struct unmap_search *s, const struct dod_mapping *m)
+{
+	int fits = unmap_fits(m, s->call, s->size, s->sg, s->nents);
+
+	if (fits <= s->best)
+		return false;
+	s->best = fits;
+	return true;
+}
+
 /*
- * The leader in a locked tree that fits an unmap better than *best: the same memory may be
- * mapped several times at one DMA address. dma-debug chooses by best fit, too.
+ * The best leader in the index by DMA address, and its tree: the same memory may be mapped
+ * several times at one DMA address. dma-debug chooses by best fit, too.
  */
-static struct dod_mapping *find_unmap(struct index_tree *tree, const struct dod_call *call,
-				      u64 dma_addr, u64 size, struct scatterlist *sg,
-				      int nents, int *best)
+static struct dod_mapping *find_unmap_indexed(struct unmap_search *s, struct dod_dma_walk *w,
+					struct dma_tree **in)
 {
 	struct dod_mapping *m, *leader = NULL;
-	int fits;
+	struct dma_tree *tree;
+	unsigned int i;
 
-	for_each_dma(m, tree, dma_addr, dma_addr) {
-		if (m->dev != call->dev || m->dma_addr != dma_addr || m->group != m)
-			continue;
-		fits = unmap_fits(m, call, size, sg, nents);
-		if (fits > *best) {
-			leader = m;
-			*best = fits;
+	for_each_dma_tree(tree, i, w)
+		for_each_dma(m, tree, s->dma_addr, s->dma_addr) {
+			if (m->dev != s->call->dev || m->dma_addr != s->dma_addr || m->group != m)
+				continue;
+			if (is_better_unmap(s, m)) {
+				leader = m;
+				*in = tree;
+			}
+			if (s->best == UNMAP_FITS)
+				return leader;
 		}
-		if (fits == UNMAP_FITS)
+	return leader;
+}
+
+/* A direct leader in a tree of the area that is locked. */
+static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct index_tree *tree)
+{
+	struct dod_mapping *m, *leader = NULL;
+
+	for_each_in_tree(m, tree, s->phys, s->phys) {
+		if (m->dma_addr != s->dma_addr || m->group != m ||
+		    !is_direct_at(m, s->call->dev, s->dma_addr, s->phys))
+			continue;
+		if (is_better_unmap(s, m))
+			leader = m;
+		if (s->best == UNMAP_FITS)
 			break;
 	}
 	return leader;
 }
 
-/* Finds and unlinks it under one lock: other CPUs may unmap equal mappings. */
-static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_addr, u64 size,
-					   struct scatterlist *sg, int nents)
+/*
+ * Unlinks a leader in its area, and ends it at once, if it is all of the call, and none of it
+ * stays stale.
+ */
+static bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const struct dod_call *call,
+			   struct ending *e)
 {
-	struct dod_mapping *leader = NULL, *m;
-	struct index_tree *tree, *in = NULL;
-	struct dod_walk w;
-	int best = 0;
+	m->linked = false;
+	if (m->next || (call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		return false;
+	m->ended_by = call->caller;
+	compare_at_end(call, m, &e->result);
+	end_in_area(a, m, false, e);
+	return true;
+}
 
-	dod_walk_lock(&w, dod_by_dma, dma_shard(call->dev, dma_addr));
-	dod_for_each_tree(tree, &w) {
-		m = find_unmap(tree, call, dma_addr, size, sg, nents, &best);
-		if (m) {
-			leader = m;
-			in = tree;
-		}
+/* Unlinks the best direct leader, if it is better than the best yet. *ended: it has ended. */
+static struct dod_mapping *unlink_direct(struct unmap_search *s, struct ending *e, bool *ended)
+{
+	struct dod_mapping *m = NULL, *spanning = NULL;
+	struct dod_area a, all;
+	struct index_tree *tree;
+	u64 at;
+
+	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
+	dod_area_lock_page(&a, s->phys);
+	for_each_area_tree(tree, at, &a, s->phys, s->phys)
+		m = find_unmap_direct(s, tree) ?: m;
+	if (READ_ONCE(dod_by_phys->spanning.nr)) {
+		dod_area_lock_spanning(&all);
+		spanning = find_unmap_direct(s, all.spanning);
+		if (spanning)
+			*ended = unlink_in_area(&all, spanning, s->call, e);
+		dod_area_unlock(&all);
 	}
-	if (leader)
-		dod_unlink_locked(in, leader);
-	dod_walk_unlock(&w);
-	return leader;
+	if (m && !spanning)
+		*ended = unlink_in_area(&a, m, s->call, e);
+	dod_area_unlock(&a);
+	return spanning ?: m;
+}
+
+/* Finds and unlinks in one go: other CPUs may unmap equal mappings. */
+static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool direct,
+						   struct ending *e, bool *ended)
+{
+	struct dod_mapping *leader, *m = NULL;
+	struct dma_tree *tree = NULL;
+	struct dod_dma_walk w;
+
+	dod_dma_lock(&w, s->call->dev, s->dma_addr);
+	leader = find_unmap_indexed(s, &w, &tree);
+	/* The device may have been behind an IOMMU, or not, only since the map. */
+	if (direct || !leader)
+		m = unlink_direct(s, e, ended);
+	if (leader && !m)
+		dod_unlink_locked(tree, leader);
+	dod_dma_unlock(&w);
+	return m ?: leader;
+}
+
+/* A list of mappings ends, or one that was not ended at once. */
+static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
+{
+	struct dod_unwritten unwritten = {};
+	struct dod_mapping *m, *next;
+
+	if (leader->next)
+		call->unwritten = &unwritten;
+	if (has_content(leader))
+		check_content(call, leader);
+	for (m = leader->next; m; m = next) {
+		next = m->next;
+		if (dod_unlink(m))
+			end_one(m, call, false);
+	}
+	if (unlikely(unwritten.m))
+		dod_report_list(call, &unwritten);
+	end_one(leader, call, true);
 }
 
 /**
@@ -297,29 +473,32 @@ static struct dod_mapping *unlink_unmapped(const struct dod_call *call, u64 dma_
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		     struct scatterlist *sg, int nents)
 {
-	struct dod_unwritten unwritten = {};
-	struct dod_mapping *leader, *m;
+	struct unmap_search s = {
+		.call = call, .dma_addr = dma_addr, .size = size, .sg = sg, .nents = nents,
+	};
+	bool direct = dod_maps_directly(call->dev), ended = false;
+	struct ending e DOD_UNINITIALIZED;
+	struct dod_mapping *leader;
 
 	if (!size && !sg)
 		return;
-	leader = unlink_unmapped(call, dma_addr, size, sg, nents);
-	if (!leader) {
+	result_init(&e.result);
+	if (unlikely(!direct || dod_dma_may_have(call->dev, dma_addr)))
+		leader = unlink_indexed(&s, direct, &e, &ended);
+	else
+		leader = unlink_direct(&s, &e, &ended);
+	if (likely(ended)) {
+		finish(leader, call, &e);
+	} else if (leader) {
+		end_call(leader, call);
+	} else {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
 		dod_note_unmatched(call, DOD_UNMAP, dma_addr);
-		return;
 	}
-	if (leader->next)
-		call->unwritten = &unwritten;
-	for (m = leader; m; m = m->next)
-		if (READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending)))
-			check_content(call, m);
-	if (unlikely(unwritten.m))
-		dod_report_list(call, &unwritten);
-	end_group(leader, call);
 }
 
 /* The first mapping of dma_iova_link() that begins in a range. The tree is locked. */
-struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call *call,
+struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct dod_call *call,
 				  u64 start, u64 last)
 {
 	struct dod_mapping *m;
@@ -330,7 +509,7 @@ struct dod_mapping *dod_find_iova(struct index_tree *tree, const struct dod_call
 	return NULL;
 }
 
-static bool end_iova(struct index_tree *tree, const struct dod_call *call, u64 start, u64 last)
+static bool end_iova(struct dma_tree *tree, const struct dod_call *call, u64 start, u64 last)
 {
 	struct dod_mapping *m;
 	unsigned long flags;
@@ -344,8 +523,7 @@ static bool end_iova(struct index_tree *tree, const struct dod_call *call, u64 s
 	dod_unlock_irqrestore(&tree->lock, flags);
 	if (!m)
 		return false;
-	check_content(call, m);
-	end_one(m, call);
+	end_one(m, call, false);
 	return true;
 }
 
@@ -363,7 +541,12 @@ void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size)
 		return;
 	while (end_iova(&dod_by_dma->spanning, call, dma_addr, last))
 		;
-	for_each_region(from, to, dma_addr, last)
-		while (end_iova(dma_shard(call->dev, from), call, from, to))
+	for_each_region(from, to, dma_addr, last) {
+		while (end_iova(dma_region(call->dev, from), call, from, to))
 			;
+		for (; from <= to; from = (from | ~PAGE_MASK) + 1)
+			while (end_iova(dma_page(call->dev, from), call, from,
+					min(from | ~PAGE_MASK, to)))
+				;
+	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes by the CPU that trap: which of them are legal if a sync_for_device follows (rules
- * 4, 6b and 9), and what is known of the memory no longer. No lock is held at entry. The lock
- * of the shard of each region is taken, and under it that of the tree of spanning mappings.
+ * 4, 6b and 9), and what is known of the memory no longer. No lock is held at entry. The area
+ * of each region's part is locked, and in it the tree of spanning mappings.
  */
 #include "internal.h"
 
@@ -12,7 +12,7 @@ struct writing {
 	const struct dod_write *record;	/* NULL: none has been made */
 	bool strict, wanted;		/* a record is to be made */
 	u64 far;			/* last byte that the CPU owns now */
-	bool spanning;			/* beyond the region, of a spanning mapping */
+	u64 far_spanning;		/* the same of spanning mappings, 0 if not beyond @last */
 };
 
 /* The CPU owns [start, last]; and the rest of a range that this splits, if there is no record. */
@@ -23,11 +23,13 @@ static void to_cpu(struct dod_mapping *m, u64 start, u64 last, struct writing *w
 	dod_ranges_to_cpu(m, start, &to, KEEP_NONE);
 	if (likely(to == last))
 		return;
-	w->far = max(w->far, to);
-	if (m->spanning && !w->spanning) {
-		w->spanning = true;
-		dod_spanning_begin();
+	if (!m->spanning) {
+		w->far = max(w->far, to);
+		return;
 	}
+	if (!w->far_spanning)
+		dod_spanning_begin();
+	w->far_spanning = max(w->far_spanning, to);
 }
 
 /* The same code, called in the same way by the same task: a loop. It has one record. */
@@ -200,15 +202,17 @@ static bool find_writable(struct index_tree *tree, u64 start, u64 *from, u64 *to
  * The device reads [start, last]: the write is pending where no other device may write. No
  * walk: the lock of spanning mappings is held if @m is one.
  */
-static void pend_sent(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+static void pend_sent(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 		      struct writing *w)
 {
-	struct index_tree *spanning = &dod_by_phys->spanning;
+	struct index_tree *spanning = &dod_by_phys->spanning, *tree;
 
 	while (start <= last) {
-		u64 from = last, to;
-		bool found = find_writable(shard, start, &from, &to);
+		u64 from = last, to, at;
+		bool found = false;
 
+		for_each_area_tree(tree, at, a, start, last)
+			found |= find_writable(tree, start, &from, &to);
 		if (READ_ONCE(spanning->nr)) {
 			if (!m->spanning)
 				dod_lock(&spanning->lock);
@@ -244,7 +248,7 @@ static void pend_watched(struct dod_mapping *m, u64 start, u64 last, struct writ
 	}
 }
 
-static void write_mapping(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
+static void write_mapping(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			  struct writing *w)
 {
 	struct dod_range *r, *next;
@@ -258,39 +262,41 @@ static void write_mapping(struct index_tree *shard, struct dod_mapping *m, u64 s
 		if (r->state == DOD_STALE)
 			to_cpu(m, from, to, w);
 		else if (!w->strict && (r->state == DOD_PENDING || r->dir == DMA_TO_DEVICE))
-			pend_sent(shard, m, from, to, w);
+			pend_sent(a, m, from, to, w);
 	}
 	pend_watched(m, start, last, w);
 }
 
-static void write_tree(struct index_tree *shard, struct index_tree *tree, u64 start, u64 last,
+static void write_tree(struct dod_area *a, struct index_tree *tree, u64 start, u64 last,
 		       struct writing *w)
 {
 	struct dod_mapping *m, *next;
 
 	for_each_indexed_safe(m, next, tree, start, last)
 		if (!m->ended)
-			write_mapping(shard, m, start, last, w);
+			write_mapping(a, m, start, last, w);
 }
 
-/* No walk: a mapping of the shard takes the lock of spanning mappings itself. */
+/* No walk: a mapping that is not a spanning one takes the lock of those itself. */
 static void write_region(u64 start, u64 last, struct writing *w)
 {
-	struct index_tree *shard = phys_shard(start), *spanning = &dod_by_phys->spanning;
-	unsigned long flags;
-	u64 end;
+	struct index_tree *spanning = &dod_by_phys->spanning, *tree;
+	struct dod_area a;
+	u64 end, at;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	stale_drop(shard, start, last);
-	write_tree(shard, shard, start, last, w);
+	dod_area_lock(&a, start, last);
+	stale_drop(&a, start, last);
+	for_each_area_tree(tree, at, &a, start, last)
+		write_tree(&a, tree, start, last, w);
 	if (READ_ONCE(spanning->nr)) {
 		dod_lock(&spanning->lock);
-		write_tree(shard, spanning, start, last, w);
+		write_tree(&a, spanning, start, last, w);
 		dod_unlock(&spanning->lock);
 	}
+	/* What is beyond is of a mapping of several pages, and so in the area, too. */
 	end = min(max(last, w->far), region_last(start));
-	dod_repoison_region(shard, start, end);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	dod_repoison_region(&a, start, end);
+	dod_area_unlock(&a);
 }
 
 /**
@@ -318,8 +324,8 @@ bool dod_owner_write(const struct dod_access *access, const struct dod_write *re
 	last = round_up(w.last + 1, GRANULE) - 1;
 	for_each_region(from, to, start, last)
 		write_region(from, to, &w);
-	if (unlikely(w.spanning)) {
-		dod_poison_spanning(last, w.far);
+	if (unlikely(w.far_spanning)) {
+		dod_poison_spanning(last, w.far_spanning);
 		atomic_dec(&dod_spanning_changes);
 	}
 	return w.wanted;
@@ -336,15 +342,18 @@ void dod_owner_seen_write(u64 phys, u64 size)
 {
 	u64 last = phys + size - 1, from, to;
 	struct dod_mapping *m;
+	struct dod_area a;
 	struct dod_walk w;
 
 	for_each_region(from, to, phys, last) {
-		dod_walk_lock(&w, dod_by_phys, phys_shard(from));
+		dod_area_lock(&a, from, to);
+		dod_walk_begin(&w, &a, from, to);
 		dod_for_each_overlap(m, &w, from, to)
 			if (m->content)
 				dod_judge_ops.content_written(m, from, to);
-		forget_edges(w.shard, from, to);
-		dod_walk_unlock(&w);
+		dod_walk_end(&w);
+		forget_edges(&a, from, to);
+		dod_area_unlock(&a);
 	}
 }
 
@@ -369,14 +378,13 @@ void dod_owner_seen_edge_write(u64 phys, u64 last)
  */
 bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 {
-	struct index_tree *tree = tree_of(copy);
 	struct dod_mapping *m;
-	unsigned long flags;
+	struct dod_area a;
 
 	if (likely(!dod_judge_ops.is_own_data(copy)))
 		return false;
-	dod_lock_irqsave(&tree->lock, flags);
-	for_each_in_tree(m, tree, phys, phys)
+	dod_area_lock_mapping(&a, copy);
+	for_each_in_tree(m, tree_of(copy), phys, phys)
 		if (m->dev == copy->dev && m->start == copy->start && m->last == copy->last &&
 		    m->dir == copy->dir && m->trap != DOD_TRAP_NONE)
 			break;
@@ -385,9 +393,9 @@ bool dod_owner_excuse(u64 phys, const struct dod_mapping *copy)
 		dod_judge_ops.content_end(m);
 		m->trap = DOD_TRAP_NONE;
 		if (!copy->spanning)
-			dod_repoison_region(tree, copy->start, copy->last);
+			dod_repoison_region(&a, copy->start, copy->last);
 	}
-	dod_unlock_irqrestore(&tree->lock, flags);
+	dod_area_unlock(&a);
 	if (m && copy->spanning)
 		dod_poison_spanning(copy->start, copy->last);
 	return true;
