@@ -13,6 +13,7 @@
 struct phys_index *dod_by_phys;
 struct dma_index *dod_by_dma;
 atomic_t dod_nr_not_ram;
+bool dod_dma_used;
 
 #define DMA_START(node)	((node)->dma_addr)
 #define DMA_LAST(node)	dod_dma_last(node)
@@ -47,6 +48,8 @@ void dod_link(struct dod_mapping *m)
 	}
 	if (m->not_ram)
 		atomic_inc(&dod_nr_not_ram);
+	if (!READ_ONCE(dod_dma_used))
+		WRITE_ONCE(dod_dma_used, true);
 	tree = dma_tree_of(m);
 	dod_lock_irqsave(&tree->lock, flags);
 	dod_dma_insert(m, &tree->root);
@@ -170,6 +173,21 @@ void dod_area_lock_nth(struct dod_area *a, unsigned int n)
 	lock_region(a, n - NR_PAGES);
 }
 
+struct index_tree *dod_next_in_region(const struct dod_area *a, u64 *at, u64 last)
+{
+	while (*at <= last) {
+		struct index_tree *tree = page_in_region(a->nr, *at);
+
+		*at = (*at | ~PAGE_MASK) + 1;
+		if (tree->root.rb_node)
+			return tree;
+	}
+	if (*at == U64_MAX)
+		return NULL;
+	*at = U64_MAX;
+	return &a->region->tree;
+}
+
 /* After the last change of what was locked. */
 void dod_area_lower(struct dod_area *a)
 {
@@ -260,16 +278,18 @@ bool dod_index_phys(struct dod_area *a, struct dod_mapping *m)
 	return overlaps || (next && next->start <= m->last);
 }
 
-/* The area becomes the user of the region, if the mapping is one: its pages may be changed yet. */
-void dod_unindex_phys(struct dod_area *a, struct dod_mapping *m)
+/*
+ * @tree is tree_of(m). The area becomes the user of the region, if the mapping is one: its pages
+ * may be changed yet.
+ */
+void dod_unindex_phys(struct dod_area *a, struct index_tree *tree, struct dod_mapping *m)
 {
-	struct index_tree *tree = tree_of(m);
 	struct rb_node *rb = &m->phys_rb;
 
 	if (!m->in_page && !m->spanning)
 		a->raised++;
 	WRITE_ONCE(tree->nr, tree->nr - 1);
-	if (tree->root.rb_node == rb && !rb->rb_left && !rb->rb_right)
+	if (likely(m == only_mapping(tree)))
 		tree->root.rb_node = NULL;
 	else
 		rb_erase_augmented(rb, &tree->root, &phys_augment);

@@ -251,6 +251,9 @@ static inline void assert_area_held(const struct dod_area *a)
 			    a->page ? &a->page->lock : &a->region->tree.lock);
 }
 
+/* The next tree, where the area has the lock of a region. */
+__owner struct index_tree *dod_next_in_region(const struct dod_area *a, u64 *at, u64 last);
+
 /*
  * The next tree, but that of spanning mappings, that can have mappings of a range up to @last:
  * those of its pages, then that of the region. *at is its first byte to begin with. NULL at the
@@ -259,19 +262,12 @@ static inline void assert_area_held(const struct dod_area *a)
  */
 static __always_inline struct index_tree *next_tree(const struct dod_area *a, u64 *at, u64 last)
 {
-	if (unlikely(!a->page && !a->region))
-		return NULL;
-	while (*at <= last) {
-		struct index_tree *tree = page_in_region(a->nr, *at);
-
-		*at = (*at | ~PAGE_MASK) + 1;
-		if (tree->root.rb_node)
-			return tree;
-	}
-	if (likely(!a->region) || *at == U64_MAX)
+	if (unlikely(a->region))
+		return dod_next_in_region(a, at, last);
+	if (*at == U64_MAX)
 		return NULL;
 	*at = U64_MAX;
-	return &a->region->tree;
+	return a->page;
 }
 
 #define for_each_area_tree(tree, at, a, start, last)			\
@@ -281,7 +277,7 @@ static __always_inline struct index_tree *next_tree(const struct dod_area *a, u6
 static __always_inline void in_each_region(u64 start, u64 last,
 					   void (*fn)(struct dod_area *a, u64 from, u64 to))
 {
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 	u64 from, to;
 
 	for_each_region(from, to, start, last) {
@@ -294,13 +290,22 @@ static __always_inline void in_each_region(u64 start, u64 last,
 /* === Mappings by physical address ========================================= */
 
 __owner bool dod_index_phys(struct dod_area *a, struct dod_mapping *m);
-__owner void dod_unindex_phys(struct dod_area *a, struct dod_mapping *m);
+__owner void dod_unindex_phys(struct dod_area *a, struct index_tree *tree, struct dod_mapping *m);
 __owner void dod_change_kinds(struct dod_mapping *m, u8 without, u8 with);
 __owner struct dod_mapping *dod_phys_first(struct index_tree *tree, u64 start, u64 last);
 __owner struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64 last);
 __owner struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u64 last, u8 kinds);
 __owner struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
 __owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
+
+/* The mapping of a tree that has no other; NULL if it has none, or several. */
+static __always_inline struct dod_mapping *only_mapping(const struct index_tree *tree)
+{
+	struct rb_node *rb = tree->root.rb_node;
+
+	return rb && !rb->rb_left && !rb->rb_right ?
+	       rb_entry(rb, struct dod_mapping, phys_rb) : NULL;
+}
 
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
 {
@@ -429,6 +434,8 @@ struct dma_index {
 extern struct dma_index *dod_by_dma;
 /* How many linked mappings are not in the index by physical address. */
 extern atomic_t dod_nr_not_ram;
+/* It has, or had, a mapping. Where nothing is translated or bounced, it never has. */
+extern bool dod_dma_used;
 
 static inline struct dma_tree *dma_page(const struct device *dev, u64 dma_addr)
 {
@@ -482,9 +489,10 @@ __owner void dod_dma_unlock(struct dod_dma_walk *w);
  */
 static inline bool dod_dma_may_have(const struct device *dev, u64 dma_addr)
 {
-	return READ_ONCE(dma_page(dev, dma_addr)->nr) ||
-	       READ_ONCE(dma_region(dev, dma_addr)->nr) ||
-	       READ_ONCE(dod_by_dma->spanning.nr);
+	return unlikely(READ_ONCE(dod_dma_used)) &&
+	       (READ_ONCE(dma_page(dev, dma_addr)->nr) ||
+		READ_ONCE(dma_region(dev, dma_addr)->nr) ||
+		READ_ONCE(dod_by_dma->spanning.nr));
 }
 
 /* The memory at a DMA address, if the device reaches it directly; otherwise anything. */

@@ -150,10 +150,24 @@ static inline void stale_drop(struct dod_area *a, u64 start, u64 last)
 
 /* overlap.c */
 __owner void __dod_forget_edges(struct dod_area *a, u64 start, u64 last, u64 margin);
-__owner void dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
-				   u64 last, bool fresh, bool lone);
+__owner void __dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
+				     u64 last, bool fresh, bool lone);
 __owner void dod_copy_edges(struct dod_area *a, struct dod_mapping *m);
 __owner void dod_overlap_spanning(u64 start, u64 last);
+
+/*
+ * The device of @m owns [start, last] since dod_ranges_to_device(). @fresh: it owned nothing
+ * of that before. @lone: no other mapping of its tree overlaps @m.
+ */
+static __always_inline void overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
+					      u64 last, bool fresh, bool lone)
+{
+	/* Nearly always there is no other mapping, and no line of any. */
+	if (likely(lone && !m->content && !a->region && !READ_ONCE(dod_by_phys->spanning.nr)) &&
+	    (m->dir == DMA_TO_DEVICE || !READ_ONCE(dod_widest_line)))
+		return;
+	__dod_overlap_to_device(a, m, start, last, fresh, lone);
+}
 
 static inline void forget_edges(struct dod_area *a, u64 start, u64 last)
 {

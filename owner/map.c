@@ -139,7 +139,7 @@ static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 {
 	bool to_device = call->to_device && !m->freed, lone;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 	u64 last = m->last;
 
 	if (unlikely(atomic_read(&dod_nr_leaked)) && checks_enabled())
@@ -151,7 +151,7 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	lone = !dod_index_phys(&a, m);
 	if (to_device && m->spanning) {
 		dod_ranges_to_device(m, m->start, &last, m->dir);
-		dod_overlap_to_device(&a, m, m->start, m->last, false, lone);
+		overlap_to_device(&a, m, m->start, m->last, false, lone);
 	} else if (to_device) {
 		dod_to_device_single(&a, m, m->start, last, m->dir, lone);
 		if (unlikely(m->edges))

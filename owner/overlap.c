@@ -84,12 +84,11 @@ void __dod_forget_edges(struct dod_area *a, u64 start, u64 last, u64 margin)
 }
 
 /*
- * The device of @m owns [start, last] since dod_ranges_to_device(). @fresh: it owned nothing
- * of that before. @lone: no other mapping of its tree overlaps @m. No walk: each tree must
- * be asked for several kinds in turn, and @m may be a spanning mapping.
+ * overlap_to_device() where it matters. No walk: each tree must be asked for several kinds in turn,
+ * and @m may be a spanning mapping.
  */
-void dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
-			   u64 last, bool fresh, bool lone)
+void __dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
+			     u64 last, bool fresh, bool lone)
 {
 	struct index_tree *spanning = &dod_by_phys->spanning, *own = lone ? tree_of(m) : NULL, *tree;
 	bool writable = false, shared = false;

@@ -48,7 +48,7 @@ void dod_to_device_single(struct dod_area *a, struct dod_mapping *m, u64 start, 
 
 	stale_drop(a, start, last);
 	owned = dod_ranges_to_device(m, start, &last, dir);
-	dod_overlap_to_device(a, m, start, to, !owned, lone);
+	overlap_to_device(a, m, start, to, !owned, lone);
 	if (m->trap == DOD_TRAP_NONE)
 		return;
 	dod_add_edges(m, &start, &last);
@@ -142,7 +142,7 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		dod_spanning_begin();
 		if (event->to_device) {
 			dod_ranges_to_device(m, start, to, call->dir);
-			dod_overlap_to_device(a, m, start, last, false, false);
+			overlap_to_device(a, m, start, last, false, false);
 		} else {
 			dod_ranges_to_cpu_from(m, &start, to, keep);
 		}

@@ -209,7 +209,7 @@ void dod_stale_begin(struct dod_mapping *m)
 /* Nothing of an ended mapping is stale any more. */
 static void stale_end(struct dod_area *a, struct dod_mapping *m)
 {
-	dod_unindex_phys(a, m);
+	dod_unindex_phys(a, tree_of(m), m);
 	atomic_dec(&dod_nr_stale);
 	dod_mapped_pages_del(m);
 	dod_history_put(m);

@@ -62,7 +62,7 @@ struct sync_search {
 static int search_fits(const struct sync_search *s, struct dod_mapping *m, bool locked)
 {
 	u64 start = m->start + (s->dma_addr - m->dma_addr), last = start + s->size - 1;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 	int fits;
 
 	if (locked)
@@ -223,7 +223,7 @@ sync_in_area(struct dod_area *a, const struct dod_call *call, struct dod_mapping
 static struct synced sync_mapping(const struct dod_call *call, struct dod_mapping *m, u64 dma_addr,
 				  u64 size, struct dod_content_result *result)
 {
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 	struct synced s;
 
 	dod_area_lock_mapping(&a, m);
@@ -232,18 +232,17 @@ static struct synced sync_mapping(const struct dod_call *call, struct dod_mappin
 	return s;
 }
 
-/* Syncs a direct mapping, if one fits better than what was found before. Sets the group then. */
-static struct synced sync_direct(struct sync_search *s, struct dod_content_result *result)
+/* The best of all direct mappings that are there; the area of the page is locked. */
+static noinline struct synced sync_best(struct sync_search *s, struct dod_area *a,
+					struct dod_content_result *result)
 {
 	struct dod_mapping *m = NULL, *found;
 	struct synced synced = {};
-	struct dod_area a, all;
 	struct index_tree *tree;
+	struct dod_area all;
 	u64 at;
 
-	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
-	dod_area_lock_page(&a, s->phys);
-	for_each_area_tree(tree, at, &a, s->phys, s->phys)
+	for_each_area_tree(tree, at, a, s->phys, s->phys)
 		m = find_sync_direct(s, tree, m);
 	if (READ_ONCE(dod_by_phys->spanning.nr)) {
 		dod_area_lock_spanning(&all);
@@ -257,7 +256,30 @@ static struct synced sync_direct(struct sync_search *s, struct dod_content_resul
 	}
 	if (m) {
 		s->group = m->group;
+		synced = sync_in_area(a, s->call, m, s->dma_addr, s->size, result);
+	}
+	return synced;
+}
+
+/* Syncs a direct mapping, if one fits better than what was found before. Sets the group then. */
+static __always_inline struct synced sync_direct(struct sync_search *s,
+						 struct dod_content_result *result)
+{
+	struct dod_area a DOD_UNINITIALIZED;
+	struct dod_mapping *m;
+	struct synced synced;
+
+	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
+	dod_area_lock_page(&a, s->phys);
+	m = only_mapping(a.page);
+	/* Nearly always there is no other. */
+	if (likely(m && m->start <= s->phys && m->last >= s->phys && !s->group && !s->several &&
+		   is_direct_at(m, s->call->dev, s->dma_addr, s->phys) && !a.region &&
+		   !READ_ONCE(dod_by_phys->spanning.nr))) {
+		s->group = m->group;
 		synced = sync_in_area(&a, s->call, m, s->dma_addr, s->size, result);
+	} else {
+		synced = sync_best(s, &a, result);
 	}
 	dod_area_unlock(&a);
 	return synced;
@@ -322,7 +344,7 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 	struct synced s = { .start = start, .last = last };
 	struct dod_content_result result DOD_UNINITIALIZED;
 	struct dod_mapping *m = NULL, *spanning = NULL;
-	struct dod_area a, all;
+	struct dod_area a DOD_UNINITIALIZED, all;
 	struct index_tree *tree;
 	int best = 0;
 	u64 at;

@@ -39,24 +39,33 @@ static bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
 	return false;
 }
 
-/* Removes all ranges of a mapping that is not indexed any more. Its area is locked. */
-static void end_ranges(struct dod_area *a, struct dod_mapping *m)
+/* A range of a mapping that is not indexed any more. Its area is locked. */
+static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
+				      struct dod_range *r)
 {
+	struct dod_range was = *r;
+	u64 start = was.start, last = was.last;
+
+	dod_range_put(m, r);
+	if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING || stays_poisoned(a, m, &was))
+		return;
+	dod_add_edges(m, &start, &last);
+	dod_poison_ops.unpoison(start, last);
+	if (!dod_is_alone(m, start, last))
+		dod_poison_region(a, start, last);
+}
+
+/* All ranges. Nearly always there is one. */
+static __always_inline void end_ranges(struct dod_area *a, struct dod_mapping *m)
+{
+	struct rb_node *rb = m->ranges.rb_root.rb_node;
 	struct dod_range *r, *next;
 
-	rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb) {
-		struct dod_range was = *r;
-		u64 start = was.start, last = was.last;
-
-		dod_range_put(m, r);
-		if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
-		    stays_poisoned(a, m, &was))
-			continue;
-		dod_add_edges(m, &start, &last);
-		dod_poison_ops.unpoison(start, last);
-		if (!dod_is_alone(m, start, last))
-			dod_poison_region(a, start, last);
-	}
+	if (likely(rb && !rb->rb_left && !rb->rb_right))
+		end_range(a, m, rb_entry(rb, struct dod_range, rb));
+	else
+		rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb)
+			end_range(a, m, r);
 	m->ranges = RB_ROOT_CACHED;
 }
 
@@ -125,7 +134,7 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 			return;
 		}
 	}
-	dod_unindex_phys(a, m);
+	dod_unindex_phys(a, tree_of(m), m);
 	if (!m->spanning)
 		end_ranges(a, m);
 }
@@ -143,7 +152,7 @@ static __always_inline void end_beyond(struct dod_mapping *m)
 void dod_end_unlinked(struct dod_mapping *m)
 {
 	struct ending e DOD_UNINITIALIZED;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 
 	if (m->not_ram)
 		return;
@@ -159,7 +168,8 @@ static void finish(struct dod_mapping *m, const struct dod_call *call, struct en
 	if (!m->not_ram)
 		end_beyond(m);
 	if (call) {
-		dod_report_unmap(call, &e->result, m);
+		if (unlikely(call->unwritten || result_any(&e->result)))
+			dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
 		if (m->dir != DMA_TO_DEVICE && !m->not_ram &&
@@ -175,7 +185,7 @@ static void finish(struct dod_mapping *m, const struct dod_call *call, struct en
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_content_result result DOD_UNINITIALIZED;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 
 	result_init(&result);
 	dod_area_lock_mapping(&a, m);
@@ -194,7 +204,7 @@ static void end_stale(struct dod_mapping *m, const struct dod_call *call)
 {
 	u64 start = m->start, last = m->last;
 	struct ending e DOD_UNINITIALIZED;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 
 	dod_area_lock_mapping(&a, m);
 	end_in_area(&a, m, true, &e);
@@ -212,7 +222,7 @@ static void end_stale(struct dod_mapping *m, const struct dod_call *call)
 static void end_one(struct dod_mapping *m, const struct dod_call *call, bool compared)
 {
 	struct ending e DOD_UNINITIALIZED;
-	struct dod_area a;
+	struct dod_area a DOD_UNINITIALIZED;
 
 	m->ended_by = call ? call->caller : 0;
 	result_init(&e.result);
@@ -362,16 +372,21 @@ static struct dod_mapping *find_unmap_indexed(struct unmap_search *s, struct dod
 	return leader;
 }
 
+/* Is it direct, and does it begin at the address? */
+static __always_inline bool is_unmap_leader(const struct unmap_search *s,
+					    const struct dod_mapping *m)
+{
+	return m->dma_addr == s->dma_addr && m->group == m &&
+	       is_direct_at(m, s->call->dev, s->dma_addr, s->phys);
+}
+
 /* A direct leader in a tree of the area that is locked. */
 static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct index_tree *tree)
 {
 	struct dod_mapping *m, *leader = NULL;
 
 	for_each_in_tree(m, tree, s->phys, s->phys) {
-		if (m->dma_addr != s->dma_addr || m->group != m ||
-		    !is_direct_at(m, s->call->dev, s->dma_addr, s->phys))
-			continue;
-		if (is_better_unmap(s, m))
+		if (is_unmap_leader(s, m) && is_better_unmap(s, m))
 			leader = m;
 		if (s->best == UNMAP_FITS)
 			break;
@@ -383,7 +398,7 @@ static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct inde
  * Unlinks a leader in its area, and ends it at once, if it is all of the call, and none of it
  * stays stale.
  */
-static bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const struct dod_call *call,
+static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const struct dod_call *call,
 			   struct ending *e)
 {
 	m->linked = false;
@@ -395,17 +410,16 @@ static bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const stru
 	return true;
 }
 
-/* Unlinks the best direct leader, if it is better than the best yet. *ended: it has ended. */
-static struct dod_mapping *unlink_direct(struct unmap_search *s, struct ending *e, bool *ended)
+/* The best direct leader of all that are there; the area of its first page is locked. */
+static noinline struct dod_mapping *unlink_best(struct unmap_search *s, struct dod_area *a,
+						struct ending *e, bool *ended)
 {
 	struct dod_mapping *m = NULL, *spanning = NULL;
-	struct dod_area a, all;
 	struct index_tree *tree;
+	struct dod_area all;
 	u64 at;
 
-	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
-	dod_area_lock_page(&a, s->phys);
-	for_each_area_tree(tree, at, &a, s->phys, s->phys)
+	for_each_area_tree(tree, at, a, s->phys, s->phys)
 		m = find_unmap_direct(s, tree) ?: m;
 	if (READ_ONCE(dod_by_phys->spanning.nr)) {
 		dod_area_lock_spanning(&all);
@@ -415,9 +429,28 @@ static struct dod_mapping *unlink_direct(struct unmap_search *s, struct ending *
 		dod_area_unlock(&all);
 	}
 	if (m && !spanning)
-		*ended = unlink_in_area(&a, m, s->call, e);
-	dod_area_unlock(&a);
+		*ended = unlink_in_area(a, m, s->call, e);
 	return spanning ?: m;
+}
+
+/* Unlinks the best direct leader, if it is better than the best yet. *ended: it has ended. */
+static __always_inline struct dod_mapping *unlink_direct(struct unmap_search *s,
+							 struct ending *e, bool *ended)
+{
+	struct dod_area a DOD_UNINITIALIZED;
+	struct dod_mapping *m;
+
+	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
+	dod_area_lock_page(&a, s->phys);
+	m = only_mapping(a.page);
+	/* Nearly always there is no other. */
+	if (likely(m && is_unmap_leader(s, m) && !s->best && !a.region &&
+		   !READ_ONCE(dod_by_phys->spanning.nr)))
+		*ended = unlink_in_area(&a, m, s->call, e);
+	else
+		m = unlink_best(s, &a, e, ended);
+	dod_area_unlock(&a);
+	return m;
 }
 
 /* Finds and unlinks in one go: other CPUs may unmap equal mappings. */
