@@ -12,7 +12,7 @@
  * Is all that the mapping had of a range poisoned for another mapping just as well? Nearly
  * always so among thousands of equal mappings: then nothing is to be cleared or looked up.
  */
-static bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
+static noinline bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
 			   const struct dod_range *range)
 {
 	struct index_tree *tree;
@@ -21,8 +21,7 @@ static bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
 	int tries = 4;
 	u64 at;
 
-	if (!m->shared || (has_edges(m) && range->dir != DMA_TO_DEVICE) ||
-	    range->state != DOD_OWNED)
+	if ((has_edges(m) && range->dir != DMA_TO_DEVICE) || range->state != DOD_OWNED)
 		return false;
 	for_each_area_tree(tree, at, a, range->start, range->last) {
 		for_each_in_tree(other, tree, range->start, range->last) {
@@ -47,7 +46,8 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 	u64 start = was.start, last = was.last;
 
 	dod_range_put(m, r);
-	if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING || stays_poisoned(a, m, &was))
+	if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
+	    (m->shared && stays_poisoned(a, m, &was)))
 		return;
 	dod_add_edges(m, &start, &last);
 	dod_poison_ops.unpoison(start, last);
@@ -123,7 +123,8 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 	}
 	if (m->spanning)
 		dod_spanning_begin();
-	dod_judge_ops.content_end(m);
+	if (m->content)
+		dod_judge_ops.content_end(m);
 	if (unlikely(m->leaked))
 		atomic_dec(&dod_nr_leaked);
 	if (unlikely(stale)) {
@@ -134,7 +135,7 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 			return;
 		}
 	}
-	dod_unindex_phys(a, tree_of(m), m);
+	dod_unindex_phys(a, a->page && !a->region ? a->page : tree_of(m), m);
 	if (!m->spanning)
 		end_ranges(a, m);
 }
@@ -395,14 +396,14 @@ static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct inde
 }
 
 /*
- * Unlinks a leader in its area, and ends it at once, if it is all of the call, and none of it
- * stays stale.
+ * Unlinks a direct mapping in its area, and ends it at once if it is not the leader of others and
+ * nothing of it can stay stale. Returns whether it has ended.
  */
 static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const struct dod_call *call,
 			   struct ending *e)
 {
 	m->linked = false;
-	if (m->next || (call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+	if ((m->next && m->group == m) || (call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		return false;
 	m->ended_by = call->caller;
 	compare_at_end(call, m, &e->result);
@@ -472,6 +473,30 @@ static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool 
 	return m ?: leader;
 }
 
+/* Ends an entry of a list, if nobody has done so. */
+static void end_entry(struct dod_mapping *m, const struct dod_call *call)
+{
+	struct dod_area a DOD_UNINITIALIZED;
+	struct ending e DOD_UNINITIALIZED;
+	bool linked, ended = false;
+
+	if (!m->direct) {
+		if (dod_unlink(m))
+			end_one(m, call, false);
+		return;
+	}
+	result_init(&e.result);
+	dod_area_lock_mapping(&a, m);
+	linked = smp_load_acquire(&m->linked);
+	if (linked)
+		ended = unlink_in_area(&a, m, call, &e);
+	dod_area_unlock(&a);
+	if (ended)
+		finish(m, call, &e);
+	else if (linked)
+		end_one(m, call, false);
+}
+
 /* A list of mappings ends, or one that was not ended at once. */
 static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
 {
@@ -484,8 +509,7 @@ static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
 		check_content(call, leader);
 	for (m = leader->next; m; m = next) {
 		next = m->next;
-		if (dod_unlink(m))
-			end_one(m, call, false);
+		end_entry(m, call);
 	}
 	if (unlikely(unwritten.m))
 		dod_report_list(call, &unwritten);
