@@ -3,7 +3,7 @@
  * The guard on generic KASAN: poisons the shadow of memory that a device owns, and reads the
  * shadow of an access that KASAN found bad. What that means is judge/access.c's to decide.
  *
- * The shadow of a region changes under the phys lock of its shard, and by cmpxchg where an
+ * The shadow of a page changes in an area of owner/'s that has it, and by cmpxchg where an
  * allocator may change it at the same time: see poison_words(). Only accessible granules are
  * poisoned, and only our own values are cleared: redzones and freed memory stay KASAN's.
  */
@@ -105,7 +105,7 @@ static void store_words(unsigned long *w, unsigned long value)
  * Nearly always all of a word is accessible, or all of it has one value of ours. Then it is
  * stored, not exchanged. A word to be poisoned is inside the range. A word with our values,
  * except line edges, belongs to a live mapping, which cannot end and whose memory cannot be
- * freed legally without the lock of the region. So KASAN changes the word at the same time
+ * freed legally without the lock of its page. So KASAN changes the word at the same time
  * only if somebody frees mapped memory, and then that free may be lost in the shadow. Line
  * edges are other people's memory, and are exchanged.
  */

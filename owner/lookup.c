@@ -393,7 +393,8 @@ static bool nearest_dma(const struct dod_place *p, u64 first, u64 last, struct d
  * dod_owner_find_mapping() - which mapping holds, or lately held, an address?
  * @dev: whose DMA address it is, identity only; NULL for a physical address
  * @at: the address
- * @near: as good if it is so many bytes away, few pages; the nearest wins, then the one that ended last
+ * @near: as good if it is so many bytes away, a page or so; the nearest wins, then the one that
+ *	  ended last
  * @copy: filled in if there is one; copy->ended tells which. What the device owns of it, and
  *	  the last sync, may change meanwhile if @dev is set
  *

@@ -74,8 +74,8 @@ static int search_fits(const struct sync_search *s, struct dod_mapping *m, bool 
 }
 
 /* The better one of @found, if there is one, and @m. Nearly always there is no other. */
-static __always_inline struct dod_mapping *better_sync(struct sync_search *s, struct dod_mapping *found,
-						  struct dod_mapping *m, bool locked)
+static __always_inline struct dod_mapping *
+better_sync(struct sync_search *s, struct dod_mapping *found, struct dod_mapping *m, bool locked)
 {
 	int fits;
 
@@ -117,8 +117,8 @@ static struct dod_mapping *find_sync_indexed(struct sync_search *s, struct dod_d
 }
 
 /* A direct mapping in a tree of the area that is locked. */
-static __always_inline struct dod_mapping *find_sync_direct(struct sync_search *s, struct index_tree *tree,
-						       struct dod_mapping *found)
+static __always_inline struct dod_mapping *
+find_sync_direct(struct sync_search *s, struct index_tree *tree, struct dod_mapping *found)
 {
 	struct dod_mapping *m;
 

@@ -13,10 +13,10 @@
  * always so among thousands of equal mappings: then nothing is to be cleared or looked up.
  */
 static noinline bool stays_poisoned(struct dod_area *a, const struct dod_mapping *m,
-			   const struct dod_range *range)
+				    const struct dod_range *range)
 {
-	struct index_tree *tree;
 	struct dod_mapping *other;
+	struct index_tree *tree;
 	struct dod_range *r;
 	int tries = 4;
 	u64 at;
@@ -320,8 +320,8 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	bool matches = sg ? group_matches(m, sg, nents) : dod_size(m) == size;
 
 	/*
-	 * Better to lose a mapping with poison than to keep one whose memory was freed. Ranges
-	 * are read without their lock: if they change just now, this is not what is unmapped.
+	 * Better to lose a mapping with poison than to keep one whose memory was freed. Ranges may
+	 * be read without their lock: if they change just now, this is not what is unmapped.
 	 */
 	return 1 + 128 * !m->freed + 64 * (m->kind == call->kind) + 32 * matches +
 	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_root.rb_node) +
@@ -399,8 +399,8 @@ static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct inde
  * Unlinks a direct mapping in its area, and ends it at once if it is not the leader of others and
  * nothing of it can stay stale. Returns whether it has ended.
  */
-static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mapping *m, const struct dod_call *call,
-			   struct ending *e)
+static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mapping *m,
+					   const struct dod_call *call, struct ending *e)
 {
 	m->linked = false;
 	if ((m->next && m->group == m) || (call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
