@@ -7,7 +7,6 @@
  */
 #include "internal.h"
 
-/* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */
 bool dod_any_bounced;
 
 const struct dod_transition dod_transitions[] = {
@@ -28,11 +27,19 @@ const struct dod_transition dod_transitions[] = {
 u64 dod_to_cpu_single(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last,
 		      enum keep keep)
 {
-	u64 to;
+	bool keeps = keep & (KEEP_PENDING | KEEP_WRITABLE) &&
+		     m->kinds & (DOD_KIND_PENDING | DOD_KIND_WRITABLE);
+	u64 to = last;
 
 	stale_drop(shard, start, last);
 	if (!dod_ranges_to_cpu_from(m, &start, &last, keep) || m->trap == DOD_TRAP_NONE)
 		return last;
+	/* Whole granules, in which nothing is left: there is nothing to poison anew. */
+	if (!keeps && last == to && IS_ALIGNED(last + 1, GRANULE) && !m->edges &&
+	    dod_is_alone(m, start, last)) {
+		dod_poison_ops.unpoison(start, last);
+		return last;
+	}
 	to = last;
 	dod_add_edges(m, &start, &last);
 	dod_repoison(shard, m, start, last);
@@ -105,7 +112,6 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 {
 	const struct dod_transition *event = call->event;
 	struct index_tree *tree = tree_of(m);
-	enum keep keep = what_to_keep(call);
 	u64 last = *to;
 	bool idle;
 
@@ -145,16 +151,16 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 			dod_ranges_to_device(m, start, to, call->dir);
 			dod_overlap_to_device(tree, m, start, last, false, false);
 		} else {
-			dod_ranges_to_cpu_from(m, &start, to, keep);
+			dod_ranges_to_cpu_from(m, &start, to, what_to_keep(call));
 		}
 	} else {
 		if (event->to_device)
 			dod_to_device_single(tree, m, start, last, call->dir, false);
 		else
-			last = dod_to_cpu_single(tree, m, start, last, keep);
+			last = dod_to_cpu_single(tree, m, start, last, what_to_keep(call));
 		if (unlikely(m->edges))
 			dod_copy_edges(tree, m);
-		if (event->watch_writes)
+		if (event->watch_writes && m->line)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}
 	if (event->untrap)

@@ -37,13 +37,11 @@ static bool stays_poisoned(struct index_tree *shard, const struct dod_mapping *m
 /* Removes all ranges of a mapping that is not indexed any more. The shard's lock is held. */
 static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 {
-	struct dod_range *r, *next;
-
-	rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb) {
-		struct dod_range was = *r;
+	while (!RB_EMPTY_ROOT(&m->ranges)) {
+		struct dod_range *r = rb_entry(m->ranges.rb_node, struct dod_range, rb), was = *r;
 		u64 start = was.start, last = was.last;
 
-		dod_range_put(m, r);
+		dod_range_remove(m, r);
 		if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
 		    stays_poisoned(shard, m, &was))
 			continue;
@@ -52,7 +50,6 @@ static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 		if (!dod_is_alone(m, start, last))
 			dod_poison_region(shard, start, last);
 	}
-	m->ranges = RB_ROOT_CACHED;
 }
 
 /* The same for a spanning mapping; as nobody can reach it, no lock is needed for its ranges. */
@@ -113,6 +110,7 @@ bool dod_to_cpu_all(struct dod_mapping *m, bool stale, struct dod_range *freed)
 	dod_mapped_pages_del(m);
 	if (m->spanning)
 		end_spanning_ranges(m);
+	dod_range_put_spare(m);
 	wait_unwatched(m->start, m->last);
 	return true;
 }
@@ -230,7 +228,7 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	 * are read without their lock: if they change just now, this is not what is unmapped.
 	 */
 	return 1 + 128 * !m->freed + 64 * (m->kind == call->kind) + 32 * matches +
-	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_root.rb_node) +
+	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_node) +
 	       4 * (m->owned_at_map == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) +
 	       2 * !READ_ONCE(m->pending);
 }
