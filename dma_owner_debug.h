@@ -116,7 +116,6 @@ enum dod_state {
  * @rb:		its place there
  * @start:	first byte, physical
  * @last:	last byte, physical
- * @subtree_last: greatest @last in the subtree
  * @dir:	direction of the call that made the device the owner
  * @state:	enum dod_state
  * @leads:	its first byte is the first one of that call (rule 6b)
@@ -126,7 +125,6 @@ enum dod_state {
 struct dod_range {
 	struct rb_node rb;
 	u64 start, last;
-	u64 subtree_last;
 	u8 dir, state;
 	bool leads, rest_synced;
 };
@@ -170,6 +168,8 @@ enum dod_mapping_kind {
  * @device:	its names
  * @group:	the leader, which is the first entry of the same dma_map_sg() call; may be itself
  * @next:	the next entry of the same call; constant once the leader is linked
+ * @spare:	a range that is not in @ranges, but is kept for the next one, or NULL (physical
+ *		lock)
  * @content:	what is known of its content, NULL if nothing is; not to be followed in a copy
  *		(physical lock)
  * @ended:	local_clock() when it was unmapped, 0 while it is live. If it is indexed all the
@@ -226,12 +226,13 @@ struct dod_mapping {
 		u64 dma_max;
 		unsigned long ended_by;
 	};
-	struct rb_root_cached ranges;
+	struct rb_root ranges;
 	struct dod_range first;
 
 	const struct device *dev;
 	struct dod_device *device;
 	struct dod_mapping *group, *next;
+	struct dod_range *spare;
 	struct dod_content *content;
 	u64 ended;
 	unsigned long idle_sync;

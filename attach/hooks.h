@@ -77,6 +77,8 @@ HOOK_HANDLER(dod_on_iova_destroy);
 HOOK_HANDLER(dod_on_iova_free);
 HOOK_HANDLER(dod_on_sync);
 HOOK_HANDLER(dod_on_sync_sg);
+HOOK_HANDLER(dod_on_prepare);
+HOOK_HANDLER(dod_on_prepare_sg);
 HOOK_HANDLER(dod_on_need_sync);
 
 static inline struct device *arg_dev(struct ftrace_regs *fregs)

@@ -150,6 +150,26 @@ HOOK_HANDLER(dod_on_sync_sg)
 	dod_owner_sync_sg(&call, hook->sync, sg, nents);
 }
 
+/* DOD_SYNC_PREPARE is about memory that is bounced: mostly there is none. */
+static bool prepares_nothing(struct ftrace_regs *fregs)
+{
+	return likely(!READ_ONCE(dod_any_bounced)) && !is_test_dev(arg_dev(fregs));
+}
+
+/* dma_sync_single_for_device(dev, dma_addr, size, dir), before its copy */
+HOOK_HANDLER(dod_on_prepare)
+{
+	if (!prepares_nothing(fregs))
+		dod_on_sync(hook, caller, fregs);
+}
+
+/* dma_sync_sg_for_device(dev, sg, nelems, dir), before its copies */
+HOOK_HANDLER(dod_on_prepare_sg)
+{
+	if (!prepares_nothing(fregs))
+		dod_on_sync_sg(hook, caller, fregs);
+}
+
 /*
  * dma_need_sync(dev, dma_addr): where the answer is no, syncs may be skipped, and nobody can
  * tell who owns such memory.

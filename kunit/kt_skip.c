@@ -95,6 +95,7 @@ static const struct {
 	{ "context.write_with_irqs_off_reported", NO_TRAPS },
 	{ "legal.many_live_mappings_silent", NO_SHADOW },
 	{ "regions.content_of_two_regions_reported", NO_TRAPS },
+	{ "ranges.*", NO_SHADOW },
 	{ "bounced.*", NO_TRAPS },
 };
 

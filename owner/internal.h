@@ -53,15 +53,15 @@ enum keep {
 };
 
 __owner struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last);
-__owner struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last);
+__owner struct dod_range *dod_range_next(struct dod_range *r, u64 last);
 
 #define for_each_range(r, m, start, last)				\
 	for ((r) = dod_range_first(m, start, last); (r);		\
-	     (r) = dod_range_next(r, start, last))
+	     (r) = dod_range_next(r, last))
 /* The same, where @r may be removed, but not the range after it. */
 #define for_each_range_safe(r, next, m, start, last)			\
 	for ((r) = dod_range_first(m, start, last);			\
-	     (r) && ((next) = dod_range_next(r, start, last), true);	\
+	     (r) && ((next) = dod_range_next(r, last), true);		\
 	     (r) = (next))
 
 static inline struct dod_pending *pending_of(struct dod_range *r)
@@ -72,12 +72,12 @@ static inline struct dod_pending *pending_of(struct dod_range *r)
 __owner struct dod_pending *dod_pending_get(void);
 __owner struct dod_pending *dod_pending_copy(const struct dod_pending *p);
 __owner bool dod_pending_wrote_all(const struct dod_pending *p, u64 start, u64 last);
-__owner void dod_range_put(struct dod_mapping *m, struct dod_range *r);
+__owner void dod_range_put_spare(struct dod_mapping *m);
 __owner void dod_range_remove(struct dod_mapping *m, struct dod_range *r);
 __owner void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
 			   enum dod_state state);
 __owner void dod_range_resize(struct dod_range *r, u64 start, u64 last);
-__owner bool dod_has_state(const struct dod_mapping *m, u8 state);
+__owner bool dod_has_state(struct dod_mapping *m, u8 state);
 __owner bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep keep);
 __owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last, enum keep keep);
 __owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
@@ -253,7 +253,6 @@ struct dod_transition {
 };
 
 extern const struct dod_transition dod_transitions[];
-extern bool dod_any_bounced;
 
 __owner u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			      enum keep keep);

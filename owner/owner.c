@@ -7,7 +7,6 @@
  */
 #include "internal.h"
 
-/* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */
 bool dod_any_bounced;
 
 const struct dod_transition dod_transitions[] = {
@@ -28,11 +27,19 @@ const struct dod_transition dod_transitions[] = {
 u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 		      enum keep keep)
 {
-	u64 to;
+	bool keeps = keep & (KEEP_PENDING | KEEP_WRITABLE) &&
+		     m->kinds & (DOD_KIND_PENDING | DOD_KIND_WRITABLE);
+	u64 to = last;
 
 	stale_drop(a, start, last);
 	if (!dod_ranges_to_cpu_from(m, &start, &last, keep) || m->trap == DOD_TRAP_NONE)
 		return last;
+	/* Whole granules, in which nothing is left: there is nothing to poison anew. */
+	if (!keeps && last == to && IS_ALIGNED(last + 1, GRANULE) && !m->edges &&
+	    dod_is_alone(m, start, last)) {
+		dod_poison_ops.unpoison(start, last);
+		return last;
+	}
 	to = last;
 	dod_add_edges(m, &start, &last);
 	dod_repoison(a, m, start, last);
@@ -104,7 +111,6 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		      u64 start, u64 *to, struct dod_content_result *result)
 {
 	const struct dod_transition *event = call->event;
-	enum keep keep = what_to_keep(call);
 	u64 last = *to;
 	bool idle;
 
@@ -144,16 +150,16 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 			dod_ranges_to_device(m, start, to, call->dir);
 			overlap_to_device(a, m, start, last, false, false);
 		} else {
-			dod_ranges_to_cpu_from(m, &start, to, keep);
+			dod_ranges_to_cpu_from(m, &start, to, what_to_keep(call));
 		}
 	} else {
 		if (event->to_device)
 			dod_to_device_single(a, m, start, last, call->dir, false);
 		else
-			last = dod_to_cpu_single(a, m, start, last, keep);
+			last = dod_to_cpu_single(a, m, start, last, what_to_keep(call));
 		if (unlikely(m->edges))
 			dod_copy_edges(a, m);
-		if (event->watch_writes)
+		if (event->watch_writes && m->line)
 			dod_judge_ops.content_watch(call, m, start, last);
 	}
 	if (event->untrap)

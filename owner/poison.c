@@ -22,24 +22,35 @@ atomic_t dod_spanning_changes, dod_nr_stale;
  */
 static atomic_t nr_unseen;
 
-/* Poisons what its ranges have of [start, last]. */
-static void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+/* @r is the first that has some of [start, last]. */
+static void poison_from(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last)
 {
-	struct dod_range *r, *next;
+	struct dod_range *next;
 
-	if (m->trap == DOD_TRAP_NONE)
-		return;
-	for (r = dod_range_first(m, start, last); r; r = next) {
+	for (; r; r = next) {
 		u64 from = max(r->start, start);
 
 		/* Two ranges that meet inside a granule have all of it together. */
-		while ((next = dod_range_next(r, start, last)) && next->start == r->last + 1 &&
+		while ((next = dod_range_next(r, last)) && next->start == r->last + 1 &&
 		       next->dir == r->dir && next->state == r->state)
 			r = next;
 		if (r->state != DOD_PENDING)
 			dod_poison_ops.poison(m, from, min(r->last, last),
 				      r->state == DOD_STALE ? DMA_NONE : r->dir);
 	}
+}
+
+/* Poisons what its ranges have of [start, last]. */
+static __always_inline void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_range *r = dod_range_first(m, start, last);
+
+	if (!r || m->trap == DOD_TRAP_NONE)
+		return;
+	if (r->start <= start && r->last >= last && r->state == DOD_OWNED)
+		dod_poison_ops.poison(m, start, last, r->dir);
+	else
+		poison_from(m, r, start, last);
 }
 
 /*
@@ -62,9 +73,9 @@ static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
 
 static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
 {
-	poison_ranges(m, start, last);
-	if (m->edges)
+	if (unlikely(m->edges))
 		poison_edges(m, start, last);
+	poison_ranges(m, start, last);
 }
 
 /* Where the owner of [start, last] changes, the rest of their lines may change, too. */
@@ -212,6 +223,7 @@ static void stale_end(struct dod_area *a, struct dod_mapping *m)
 	dod_unindex_phys(a, tree_of(m), m);
 	atomic_dec(&dod_nr_stale);
 	dod_mapped_pages_del(m);
+	dod_range_put_spare(m);
 	dod_history_put(m);
 }
 
@@ -229,7 +241,7 @@ void __dod_stale_drop(struct dod_area *a, u64 start, u64 last)
 			if (!m->ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
 				continue;
 			dod_repoison_region(a, from, to);
-			if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+			if (RB_EMPTY_ROOT(&m->ranges))
 				stale_end(a, m);
 		}
 	}
@@ -257,7 +269,7 @@ static bool drop_uncertain(struct dod_area *a, struct index_tree *tree, u64 byte
 		to = r->last;
 		dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
 		dod_repoison_region(a, from, to);
-		if (m->ended && RB_EMPTY_ROOT(&m->ranges.rb_root))
+		if (m->ended && RB_EMPTY_ROOT(&m->ranges))
 			stale_end(a, m);
 		dod_count(DOD_C_STALE_DOUBTED);
 		dropped = true;
@@ -313,7 +325,7 @@ bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m)
 		dod_add_edges(m, &start, &last);
 		dod_repoison_region(a, start, last);
 	}
-	if (RB_EMPTY_ROOT(&m->ranges.rb_root))
+	if (RB_EMPTY_ROOT(&m->ranges))
 		return false;
 	atomic_inc(&dod_nr_stale);
 	dod_count(DOD_C_STALE_MAPPINGS);

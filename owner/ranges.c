@@ -8,25 +8,119 @@
  */
 #include "internal.h"
 
-#include <linux/interval_tree_generic.h>
-
-#define START(node)	((node)->start)
-#define LAST(node)	((node)->last)
-
-INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
-		     static __maybe_unused, range_tree)
+#include <linux/rbtree_augmented.h>
 
 struct dod_pool dod_range_pool, dod_pending_pool;
 static atomic_t nr_pending;
 
-struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
+/* === The tree ============================================================= */
+
+/*
+ * Most mappings have one range, and two or three while the CPU owns a part of them. Trees so
+ * small are changed here: the kernel's functions are instrumented.
+ */
+
+static void make_tree(struct rb_root *root, struct rb_node *left, struct rb_node *mid,
+		      struct rb_node *right)
 {
-	return range_tree_iter_first(&m->ranges, start, last);
+	left->rb_left = NULL;
+	left->rb_right = NULL;
+	rb_set_parent_color(left, mid, RB_RED);
+	right->rb_left = NULL;
+	right->rb_right = NULL;
+	rb_set_parent_color(right, mid, RB_RED);
+	mid->rb_left = left;
+	mid->rb_right = right;
+	rb_set_parent_color(mid, NULL, RB_BLACK);
+	root->rb_node = mid;
 }
 
-struct dod_range *dod_range_next(struct dod_range *r, u64 start, u64 last)
+/* A red node was added below a red one. Of three nodes, the middle one becomes the root. */
+static void balance_tree(struct rb_root *root, struct rb_node *node, struct rb_node *parent)
 {
-	return range_tree_iter_next(r, start, last);
+	struct rb_node *top = root->rb_node;
+	bool left = node == parent->rb_left;
+
+	if (top != rb_parent(parent) || (top->rb_left && top->rb_right))
+		rb_insert_color(node, root);
+	else if (parent == top->rb_left)
+		make_tree(root, left ? node : parent, left ? parent : node, top);
+	else
+		make_tree(root, top, left ? node : parent, left ? parent : node);
+}
+
+static void link_range(struct rb_root *root, struct dod_range *r)
+{
+	struct rb_node **link = &root->rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		link = r->start < rb_entry(parent, struct dod_range, rb)->start ?
+		       &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(&r->rb, parent, link);
+	/* A new node is red: below a black one, nothing is out of balance. */
+	if (!parent)
+		rb_set_parent_color(&r->rb, NULL, RB_BLACK);
+	else if (rb_is_red(parent))
+		balance_tree(root, &r->rb, parent);
+}
+
+static void no_propagate(struct rb_node *rb, struct rb_node *stop) { }
+static void no_copy(struct rb_node *old, struct rb_node *new) { }
+
+/* With callbacks of our own, what only takes a node out is in line. */
+static void unlink_range(struct rb_root *root, struct dod_range *r)
+{
+	static const struct rb_augment_callbacks none = {
+		.propagate = no_propagate, .copy = no_copy, .rotate = no_copy,
+	};
+
+	rb_erase_augmented(&r->rb, root, &none);
+}
+
+/* As rb_next(). */
+static struct dod_range *range_after(struct dod_range *r)
+{
+	struct rb_node *rb = r->rb.rb_right, *child = &r->rb;
+
+	if (rb) {
+		while (rb->rb_left)
+			rb = rb->rb_left;
+	} else {
+		while ((rb = rb_parent(child)) && child == rb->rb_right)
+			child = rb;
+	}
+	return rb_entry_safe(rb, struct dod_range, rb);
+}
+
+/* The first range that has bytes of [start, last], NULL if none. */
+struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct rb_node *rb = m->ranges.rb_node;
+	struct dod_range *r, *found = NULL;
+
+	while (rb) {
+		r = rb_entry(rb, struct dod_range, rb);
+		if (r->last < start) {
+			rb = rb->rb_right;
+			continue;
+		}
+		found = r;
+		if (r->start <= start)
+			break;
+		rb = rb->rb_left;
+	}
+	return found && found->start <= last ? found : NULL;
+}
+
+/* The next one; ranges are disjoint. */
+struct dod_range *dod_range_next(struct dod_range *r, u64 last)
+{
+	if (r->last >= last)
+		return NULL;
+	r = range_after(r);
+	return r && r->start <= last ? r : NULL;
 }
 
 /* === Writes that wait for a sync_for_device: rules 4 and 6b =============== */
@@ -92,29 +186,44 @@ static struct dod_range *range_get(struct dod_mapping *m)
 {
 	struct dod_range *r = &m->first;
 
-	if (m->first_used) {
+	if (!m->first_used) {
+		m->first_used = true;
+	} else if (m->spare) {
+		r = m->spare;
+		m->spare = NULL;
+	} else {
 		r = dod_pool_get(&dod_range_pool);
 		if (!r)
 			dod_count(DOD_C_RANGES_EXHAUSTED);
 	}
-	m->first_used = true;
 	return r;
 }
 
-void dod_range_put(struct dod_mapping *m, struct dod_range *r)
+/* A part of a mapping that is synced for the CPU mostly comes to the device again: keep one. */
+static void range_put(struct dod_mapping *m, struct dod_range *r)
 {
 	if (r->state == DOD_PENDING)
 		dod_pending_put(pending_of(r));
 	else if (r == &m->first)
 		m->first_used = false;
+	else if (!m->spare)
+		m->spare = r;
 	else
 		dod_pool_put(&dod_range_pool, r);
 }
 
+/* The mapping has ended, and has no range. */
+void dod_range_put_spare(struct dod_mapping *m)
+{
+	if (m->spare)
+		dod_pool_put(&dod_range_pool, m->spare);
+	m->spare = NULL;
+}
+
 void dod_range_remove(struct dod_mapping *m, struct dod_range *r)
 {
-	range_tree_remove(r, &m->ranges);
-	dod_range_put(m, r);
+	unlink_range(&m->ranges, r);
+	range_put(m, r);
 }
 
 void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 last, u8 dir,
@@ -126,7 +235,7 @@ void dod_range_add(struct dod_mapping *m, struct dod_range *r, u64 start, u64 la
 	r->state = state;
 	r->leads = false;
 	r->rest_synced = false;
-	range_tree_insert(r, &m->ranges);
+	link_range(&m->ranges, r);
 }
 
 /* The ranges before and after it stay so: its place in the tree does not change. */
@@ -134,7 +243,6 @@ void dod_range_resize(struct dod_range *r, u64 start, u64 last)
 {
 	r->start = start;
 	r->last = last;
-	range_tree_augment.propagate(&r->rb, NULL);
 }
 
 /* The part of a range from @at on, as a range of its own; all of it if there is no record. */
@@ -160,14 +268,14 @@ static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, 
 	return right;
 }
 
-bool dod_has_state(const struct dod_mapping *m, u8 state)
+bool dod_has_state(struct dod_mapping *m, u8 state)
 {
-	struct rb_node *rb;
+	struct dod_range *r;
 
-	for (rb = rb_first_cached(&m->ranges); rb; rb = rb_next(rb))
-		if (rb_entry(rb, struct dod_range, rb)->state == state)
-			return true;
-	return false;
+	for_each_range(r, m, m->start, m->last)
+		if (r->state == state)
+			break;
+	return r;
 }
 
 /* The first range of [start, last] that the device owns and may write, NULL if none. */
@@ -199,11 +307,9 @@ static void finish_range(struct dod_mapping *m, struct dod_range *r)
 		return;
 	}
 	dod_stale_begin(m);
-	if (start != r->start || end - 1 != r->last) {
-		range_tree_remove(r, &m->ranges);
-		dod_range_add(m, r, start, end - 1, r->dir, DOD_STALE);
-	}
+	dod_range_resize(r, start, end - 1);
 	r->state = DOD_STALE;
+	r->leads = false;
 	if (!(m->kinds & DOD_KIND_STALE))
 		dod_change_kinds(m, 0, DOD_KIND_STALE);
 }
@@ -237,10 +343,9 @@ static bool is_finished(const struct dod_range *r, enum keep keep)
 }
 
 /* Is the next range left from an earlier, wider sync, as page_pool makes them? It is no packet. */
-static bool leaves_rest(const struct dod_range *r)
+static bool leaves_rest(struct dod_range *r)
 {
-	const struct rb_node *rb = rb_next(&r->rb);
-	const struct dod_range *next = rb_entry_safe(rb, struct dod_range, rb);
+	const struct dod_range *next = range_after(r);
 
 	return next && next->start == r->last + 1 && !next->leads &&
 	       next->state == DOD_OWNED && next->dir != DMA_TO_DEVICE;
@@ -296,22 +401,16 @@ static bool cut_head(struct dod_mapping *m, struct dod_range *r, u64 to, u64 *la
 	return rest;
 }
 
-/*
- * The CPU owns [*first, *last] from now on, but for what @keep says. Where that splits a
- * range and there is no record for the second half, the CPU owns that half, too, and *last
- * grows: rather trap too little than too much. Both also say how far FINISH changed what is
- * beside the range.
- *
- * Returns whether any of it can have been poisoned.
- */
-bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum keep keep)
+/* As dod_ranges_to_cpu_from(), with the first range that has some of it. */
+static noinline bool all_to_cpu(struct dod_mapping *m, struct dod_range *r, u64 *first, u64 *last,
+				enum keep keep)
 {
 	bool is_poisoned = false, was_pending = false, rest = false;
-	struct dod_range *r, *next;
 	u64 start = *first, to = *last;
+	struct dod_range *next;
 
-	for (r = range_tree_iter_first(&m->ranges, start, to); r; r = next) {
-		next = range_tree_iter_next(r, start, to);
+	for (; r; r = next) {
+		next = dod_range_next(r, to);
 		if (is_kept(r, keep)) {
 			if (r->state == DOD_PENDING && keep != KEEP_PENDING)
 				mark_rest_synced(m, r, start, to);
@@ -329,7 +428,7 @@ bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum k
 		}
 	}
 	while (unlikely(rest)) {
-		r = range_tree_iter_first(&m->ranges, *last + 1, *last + 1);
+		r = dod_range_first(m, *last + 1, *last + 1);
 		*last = r->last;
 		rest = leaves_rest(r);
 		finish_range(m, r);
@@ -337,6 +436,35 @@ bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum k
 	if (unlikely(was_pending) && !dod_has_state(m, DOD_PENDING))
 		WRITE_ONCE(m->pending, false);
 	return is_poisoned;
+}
+
+/*
+ * The CPU owns [*first, *last] from now on, but for what @keep says. Where that splits a
+ * range and there is no record for the second half, the CPU owns that half, too, and *last
+ * grows: rather trap too little than too much. Both also say how far FINISH changed what is
+ * beside the range.
+ *
+ * Returns whether any of it can have been poisoned.
+ */
+bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *first, u64 *last, enum keep keep)
+{
+	struct dod_range *r = dod_range_first(m, *first, *last);
+
+	if (!r)
+		return false;
+	/* A sync of a part is mostly in the middle of one range, or it is one. */
+	if (r->state != DOD_PENDING && !is_kept(r, keep)) {
+		if (r->start < *first && r->last > *last) {
+			cut_middle(m, r, *first, *last, first, last, keep);
+			return true;
+		}
+		if (r->start == *first && r->last == *last &&
+		    !(is_finished(r, keep) && leaves_rest(r))) {
+			dod_range_remove(m, r);
+			return true;
+		}
+	}
+	return all_to_cpu(m, r, first, last, keep);
 }
 
 /* The same, where nothing before @start can change. */
@@ -347,12 +475,22 @@ bool dod_ranges_to_cpu(struct dod_mapping *m, u64 start, u64 *last, enum keep ke
 
 /* === To the device ======================================================== */
 
-/* The range at a byte, if a TO_DEVICE range beside it can be merged with it. */
-static struct dod_range *mergeable_at(struct dod_mapping *m, u64 byte)
+/*
+ * The ranges before and after [start, last], as far as the mapping goes. Returns false if
+ * there are some in it, too: then *@right is the first of them.
+ */
+static bool find_gap(struct dod_mapping *m, u64 start, u64 last, struct dod_range **left,
+		     struct dod_range **right)
 {
-	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+	struct dod_range *r = dod_range_first(m, start > m->start ? start - 1 : start, m->last);
 
-	return r && r->dir == DMA_TO_DEVICE && r->state == DOD_OWNED ? r : NULL;
+	*left = NULL;
+	if (r && r->last < start) {
+		*left = r;
+		r = range_after(r);
+	}
+	*right = r;
+	return !r || r->start > last;
 }
 
 /*
@@ -361,7 +499,7 @@ static struct dod_range *mergeable_at(struct dod_mapping *m, u64 byte)
  */
 static void unpend_rest(struct dod_mapping *m, u64 byte)
 {
-	struct dod_range *r = range_tree_iter_first(&m->ranges, byte, byte);
+	struct dod_range *r = dod_range_first(m, byte, byte);
 	bool was_owned;
 	u64 start, last;
 
@@ -380,49 +518,56 @@ static void unpend_rest(struct dod_mapping *m, u64 byte)
 		dod_range_add(m, r, start, last, DMA_TO_DEVICE, DOD_OWNED);
 }
 
-/* Adds [start, last], of which nothing is in a range. Returns false if there is no record. */
-static bool add_owned(struct dod_mapping *m, u64 start, u64 last, u8 dir)
+static bool can_merge(const struct dod_range *r)
 {
-	struct dod_range *before = NULL, *after = NULL, *r;
+	return r && r->dir == DMA_TO_DEVICE && r->state == DOD_OWNED;
+}
 
-	if (dir == DMA_TO_DEVICE && start > m->start)
-		before = mergeable_at(m, start - 1);
-	if (dir == DMA_TO_DEVICE && last < m->last)
-		after = mergeable_at(m, last + 1);
-	if (before && after) {
-		last = after->last;
-		dod_range_remove(m, after);
+/* Adds [start, last], between *@left and *@right. Returns false if there is no record. */
+static bool add_owned(struct dod_mapping *m, u64 start, u64 last, u8 dir,
+		      struct dod_range *left, struct dod_range *right)
+{
+	struct dod_range *r;
+
+	if (dir == DMA_TO_DEVICE) {
+		bool before = can_merge(left);	/* it ends at @start - 1: see find_gap() */
+		bool behind = can_merge(right) && right->start == last + 1;
+
+		if (before && behind) {
+			last = right->last;
+			dod_range_remove(m, right);
+		}
+		if (before || behind) {
+			r = before ? left : right;
+			dod_range_resize(r, before ? r->start : start, before ? last : r->last);
+			return true;
+		}
 	}
-	if (before) {
-		dod_range_resize(before, before->start, last);
-	} else if (after) {
-		dod_range_resize(after, start, after->last);
-	} else {
-		r = range_get(m);
-		if (!r)
-			return false;
-		dod_range_add(m, r, start, last, dir, DOD_OWNED);
-		r->leads = true;
-	}
+	r = range_get(m);
+	if (!r)
+		return false;
+	dod_range_add(m, r, start, last, dir, DOD_OWNED);
+	r->leads = true;
 	return true;
 }
 
 static bool all_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
+	struct dod_range *left, *right;
 	bool is_poisoned = false;
 	u64 to = *last;
 
-	if (!RB_EMPTY_ROOT(&m->ranges.rb_root))
+	if (unlikely(!find_gap(m, start, to, &left, &right) || m->pending)) {
 		is_poisoned = dod_ranges_to_cpu(m, start, last, KEEP_NONE);
-	if (unlikely(m->pending)) {
-		if (start > m->start)
+		if (m->pending && start > m->start)
 			unpend_rest(m, start - 1);
-		if (to < m->last)
+		if (m->pending && to < m->last)
 			unpend_rest(m, to + 1);
+		find_gap(m, start, to, &left, &right);
 	}
 	if (unlikely(dir != DMA_TO_DEVICE && m->dir == DMA_TO_DEVICE))
 		dod_change_kinds(m, 0, DOD_KIND_WRITABLE);
-	return !add_owned(m, start, to, dir) || is_poisoned;
+	return !add_owned(m, start, to, dir, left, right) || is_poisoned;
 }
 
 /* The first range of [start, last] with a write that waits for a sync_for_device. */

@@ -104,7 +104,7 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	       offsetof(struct dod_mapping, map) - offsetof(struct dod_mapping, next));
 	m->dma_addr = dma_addr;
 	m->dma_last = dma_addr + size - 1;
-	m->ranges = RB_ROOT_CACHED;
+	m->ranges = RB_ROOT;
 	m->dev = call->dev;
 	m->device = device;
 	m->group = call->leader ?: m;

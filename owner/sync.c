@@ -28,7 +28,7 @@ static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
 	struct dod_range *r;
 
 	for (r = dod_range_first(m, start, last); r && r->start <= start;
-	     r = dod_range_next(r, start, last)) {
+	     r = dod_range_next(r, last)) {
 		/* A pending write is what a sync is for. */
 		if (r->state != DOD_OWNED)
 			return false;
@@ -330,7 +330,8 @@ static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
 		dod_spanning_end(s.start, s.last);
 	if (s.last)
 		wait_unwatched(s.start, s.last);
-	dod_report_sync(call, &result);
+	if (result_any(&result))
+		dod_report_sync(call, &result);
 	return s.done;
 }
 

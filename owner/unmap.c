@@ -38,16 +38,14 @@ static noinline bool stays_poisoned(struct dod_area *a, const struct dod_mapping
 	return false;
 }
 
-/* A range of a mapping that is not indexed any more. Its area is locked. */
+/* What a range had of a mapping that is not indexed any more. Its area is locked. */
 static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
-				      struct dod_range *r)
+				      const struct dod_range *was)
 {
-	struct dod_range was = *r;
-	u64 start = was.start, last = was.last;
+	u64 start = was->start, last = was->last;
 
-	dod_range_put(m, r);
-	if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
-	    (m->shared && stays_poisoned(a, m, &was)))
+	if (m->trap == DOD_TRAP_NONE || was->state == DOD_PENDING ||
+	    (m->shared && stays_poisoned(a, m, was)))
 		return;
 	dod_add_edges(m, &start, &last);
 	dod_poison_ops.unpoison(start, last);
@@ -58,15 +56,14 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 /* All ranges. Nearly always there is one. */
 static __always_inline void end_ranges(struct dod_area *a, struct dod_mapping *m)
 {
-	struct rb_node *rb = m->ranges.rb_root.rb_node;
-	struct dod_range *r, *next;
+	struct rb_node *rb;
 
-	if (likely(rb && !rb->rb_left && !rb->rb_right))
-		end_range(a, m, rb_entry(rb, struct dod_range, rb));
-	else
-		rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb)
-			end_range(a, m, r);
-	m->ranges = RB_ROOT_CACHED;
+	while ((rb = m->ranges.rb_node)) {
+		struct dod_range *r = rb_entry(rb, struct dod_range, rb), was = *r;
+
+		dod_range_remove(m, r);
+		end_range(a, m, &was);
+	}
 }
 
 /* The same for a spanning mapping; as nobody can reach it, no lock is needed for its ranges. */
@@ -146,6 +143,7 @@ static __always_inline void end_beyond(struct dod_mapping *m)
 	dod_mapped_pages_del(m);
 	if (m->spanning)
 		end_spanning_ranges(m);
+	dod_range_put_spare(m);
 	wait_unwatched(m->start, m->last);
 }
 
@@ -324,7 +322,7 @@ static int unmap_fits(const struct dod_mapping *m, const struct dod_call *call, 
 	 * be read without their lock: if they change just now, this is not what is unmapped.
 	 */
 	return 1 + 128 * !m->freed + 64 * (m->kind == call->kind) + 32 * matches +
-	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_root.rb_node) +
+	       16 * (m->dir == call->dir) + 8 * !!READ_ONCE(m->ranges.rb_node) +
 	       4 * (m->owned_at_map == !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) +
 	       2 * !READ_ONCE(m->pending);
 }
