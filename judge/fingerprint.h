@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Fingerprints of memory: 32 bits for a block of up to DOD_BLOCK bytes. By the processor's CRC
- * where it has one that needs no FPU, else by a multiplication, in three instructions a word
- * instead of one. They need not withstand an attacker, only notice bytes that changed.
+ * where it has one that needs no FPU, else by products, in three instructions a word instead of
+ * one. They need not withstand an attacker, only notice bytes that changed.
  *
  * No function of lib/: those are instrumented, and the memory is poisoned. In-line, because this
  * is most of what content costs, and so that KUnit can try both on one machine.
  *
- * Not by h = h * K + word, in two instructions: no bit of a word reaches a lower one, so whatever
- * K is, changes of the top bits of two words would cancel out.
+ * All of a product counts, not only its lower half, as in h = (h ^ word) * K or h * K + word: there
+ * no bit reaches a lower one, and changes of one bit in each of two words can cancel out.
  */
 #ifndef DOD_FINGERPRINT_H
 #define DOD_FINGERPRINT_H
@@ -16,30 +16,52 @@
 #include "../base/compat.h"
 #include "../base/params.h"
 
-#include <linux/bitops.h>
 #include <linux/hash.h>
 
-/* @at need not be aligned. @crc is a constant: only true if dod_has_crc(). */
-static __always_inline u64 dod_hash_word(u64 h, const u8 *at, bool crc)
+/* Both halves of the product of @h and a constant. */
+static __always_inline u64 dod_fold(u64 h)
 {
-	if (crc)
-		return dod_crc_word(h, at);
-	return rol64(h ^ get_unaligned((const u64 *)at), 29) * GOLDEN_RATIO_64;
+#ifdef __SIZEOF_INT128__
+	unsigned __int128 product = (unsigned __int128)h * GOLDEN_RATIO_64;
+
+	return product ^ product >> 64;
+#else
+	u64 product = (u64)(u32)h * GOLDEN_RATIO_32;
+
+	return (u32)product ^ product >> 32;
+#endif
 }
 
-/*
- * content.c remembers the low 16 bits. Those of a CRC differ for certain if one byte of a block
- * does. Of products it is the upper bits that all bits of all words reach.
- */
+/* @at need not be aligned. @crc is a constant: true only if dod_has_crc(). */
+static __always_inline u64 dod_hash_word(u64 h, const u8 *at, bool crc)
+{
+	u64 word;
+
+	if (crc)
+		return dod_crc_word(h, at);
+	word = get_unaligned((const u64 *)at);
+#ifndef __SIZEOF_INT128__
+	h = dod_fold(h ^ word >> 32);
+#endif
+	return dod_fold(h ^ word);
+}
+
+/* Products must not begin with zero, of which leading zeros would make nothing else. */
+static __always_inline u64 dod_hash_begin(bool crc)
+{
+	return crc ? 0 : GOLDEN_RATIO_64;
+}
+
+/* content.c remembers the low 16 bits. Those of a CRC differ for certain if one byte does. */
 static __always_inline u32 dod_hash_end(u64 h, bool crc)
 {
-	return crc ? h : (h ^ h >> 32) * GOLDEN_RATIO_64 >> 32;
+	return crc ? h : h ^ h >> 32;
 }
 
 /* A block of DOD_BLOCK bytes. */
 static __always_inline u32 dod_hash_block(const u8 *p, bool crc)
 {
-	u64 h = 0;
+	u64 h = dod_hash_begin(crc);
 
 	BUILD_BUG_ON(DOD_BLOCK != 8 * sizeof(u64));
 	h = dod_hash_word(h, p, crc);
@@ -53,10 +75,10 @@ static __always_inline u32 dod_hash_block(const u8 *p, bool crc)
 	return dod_hash_end(h, crc);
 }
 
-/* The @nr bytes of a block, of which the last of a mapping may have less than DOD_BLOCK. */
+/* The @nr bytes of a block: the last one of a mapping may have less than DOD_BLOCK. */
 static __always_inline u32 dod_hash_bytes(const u8 *p, unsigned int nr, bool crc)
 {
-	u64 h = 0, rest = 0;
+	u64 h = dod_hash_begin(crc), rest = 0;
 
 	if (likely(nr == DOD_BLOCK))
 		return dod_hash_block(p, crc);
