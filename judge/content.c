@@ -117,23 +117,26 @@ static __always_inline u32 sum_blocks(u32 sum, const u8 *p, const u8 *end, u16 *
 	return sum;
 }
 
-/* Of all blocks: those at the start, the others at the end, and the last, which may be short. */
+/* Of all blocks: those at the start, the others at the end, and the last one if it is short. */
 static __always_inline u32 sum_all(const struct dod_mapping *m, bool store, bool crc)
 {
 	const u8 *start = phys_to_virt(m->start), *end = start + (m->last - m->start + 1);
-	const u8 *last = start + round_down(m->last - m->start, DOD_BLOCK);
-	unsigned int rest = m->content->slots - 1;
-	unsigned int head = min_t(unsigned int, m->content->head, rest);
+	unsigned int rest = (m->last - m->start + 1) % DOD_BLOCK;
+	unsigned int whole = m->content->slots - (rest ? 1 : 0);
+	unsigned int head = min_t(unsigned int, m->content->head, whole);
 	u16 *block = m->content->block;
 	u32 sum, h;
 
+	end -= rest;
 	sum = sum_blocks(0, start, start + head * DOD_BLOCK, block, store, crc);
-	if (unlikely(head < rest))
-		sum = sum_blocks(sum, last - (rest - head) * DOD_BLOCK, last, block + head, store,
+	if (head < whole)
+		sum = sum_blocks(sum, end - (whole - head) * DOD_BLOCK, end, block + head, store,
 				 crc);
-	h = dod_hash_bytes(last, end - last, crc);
+	if (!rest)
+		return sum;
+	h = dod_hash_bytes(end, rest, crc);
 	if (store)
-		block[rest] = h;
+		block[whole] = h;
 	return sum * GOLDEN_RATIO_32 + h;
 }
 
@@ -182,13 +185,14 @@ static noinline bool hash_kfence(u64 start, unsigned int nr, u16 *fingerprint)
 	return true;
 }
 
-/* Returns false if the memory is not there any more: it may be KFENCE's. */
-static bool hash_slot(const struct dod_mapping *m, unsigned int slot, u16 *fingerprint)
+/* @kfence: the memory may be KFENCE's. Returns false if it is not there any more. */
+static bool hash_slot(const struct dod_mapping *m, unsigned int slot, bool kfence,
+		      u16 *fingerprint)
 {
 	u64 start, last;
 
 	block_at(m, slot, &start, &last);
-	if (unlikely(dod_is_kfence(start, last)))
+	if (unlikely(kfence))
 		return hash_kfence(start, last - start + 1, fingerprint);
 	*fingerprint = hash_bytes(phys_to_virt(start), last - start + 1);
 	return true;
@@ -278,63 +282,81 @@ static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
-static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
+static noinline void hash_some(struct dod_mapping *m, u64 start, u64 last,
+			       const struct dod_range *range)
 {
+	u64 slots = slots_within(m, start, last, range);
+	bool kfence = dod_is_kfence(m->start, m->last);
 	struct dod_content *c = m->content;
-	u64 slots;
 
-	if (likely(is_all(m, start, min(last, range->last)) &&
-		   !dod_is_kfence(m->start, m->last))) {
-		c->sum = hash_all(m);
-		c->valid = GENMASK_ULL(c->slots - 1, 0);
-		c->summed = true;
-		return;
-	}
-	slots = slots_within(m, start, last, range);
 	c->summed = false;
 	while (slots) {
 		unsigned int slot = next_slot(&slots);
 
-		if (hash_slot(m, slot, &c->block[slot]))
+		if (hash_slot(m, slot, kfence, &c->block[slot]))
 			c->valid |= BIT_ULL(slot);
 		else
 			c->valid &= ~BIT_ULL(slot);
 	}
 }
 
+static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
+{
+	struct dod_content *c = m->content;
+
+	if (!is_all(m, start, min(last, range->last)) || dod_is_kfence(m->start, m->last)) {
+		hash_some(m, start, last, range);
+		return;
+	}
+	c->sum = hash_all(m);
+	c->valid = GENMASK_ULL(c->slots - 1, 0);
+	c->summed = true;
+}
+
 /*
- * A block that changed is only noted: the CPU may have written it unseen, and rule 4 lets
- * it sync the block for the device later. The unmap reports what is left. Returns whether some
- * block changed, and it is not known which: one in 65536 has the fingerprint that it had.
+ * A block that changed is only noted: the CPU may have written it unseen, and rule 4 lets it
+ * sync the block for the device later. The unmap reports what is left. Returns whether one was
+ * found, or there is no reason to look further.
+ */
+static noinline bool compare_some(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_content *c = m->content;
+	u64 slots = c->valid & slots_touched(m, start, last);
+	bool invalid = dod_content_was_invalidated(c), found = invalid;
+	bool kfence = dod_is_kfence(m->start, m->last);
+	u16 now;
+
+	c->valid &= ~slots;
+	while (slots) {
+		unsigned int slot = next_slot(&slots);
+
+		/* What was freed meanwhile is not there any more. */
+		if (unlikely(!hash_slot(m, slot, kfence, &now)) || likely(c->block[slot] == now))
+			continue;
+		found = true;
+		if (invalid)
+			dod_count(DOD_C_CONTENT_DOUBTED);
+		else
+			c->changed |= BIT_ULL(slot);
+	}
+	return found;
+}
+
+/*
+ * Returns whether some block has changed, and it is not known which: with one in 65536, what is
+ * remembered of its fingerprint is the same.
  */
 static bool compare_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
-	bool invalid, summed = c->summed && is_all(m, start, last);
-	u64 slots;
-	u16 now;
+	bool summed = c->summed && is_all(m, start, last);
 
 	c->summed = false;
 	if (likely(summed && is_unchanged(m))) {
 		c->valid = 0;
 		return false;
 	}
-	slots = c->valid & slots_touched(m, start, last);
-	c->valid &= ~slots;
-	invalid = dod_content_was_invalidated(c);
-	while (slots) {
-		unsigned int slot = next_slot(&slots);
-
-		/* What was freed meanwhile is not there any more. */
-		if (unlikely(!hash_slot(m, slot, &now)) || likely(c->block[slot] == now))
-			continue;
-		summed = false;
-		if (invalid)
-			dod_count(DOD_C_CONTENT_DOUBTED);
-		else
-			c->changed |= BIT_ULL(slot);
-	}
-	return summed && !invalid;
+	return !compare_some(m, start, last) && summed;
 }
 
 /* Blocks that changed and are synced for the device are no fault: rule 4. */
