@@ -214,7 +214,8 @@ static void begin_fingerprints(struct dod_mapping *m)
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
-	slots = min(blocks, clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS));
+	slots = clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS);
+	slots = min_t(u64, blocks, slots);
 	c = begin_content(m, slots <= FEW_BLOCKS ? &few_pool : &pool);
 	if (!c)
 		return;
