@@ -261,9 +261,11 @@ static inline bool dod_is_module_addr(const void *addr)
 static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
 {
 #ifdef CONFIG_X86_64
-	const struct { u64 word; } __packed *from = (const void *)at;
+	struct unaligned {
+		u64 word;
+	} __packed;
 
-	asm("crc32q %1, %0" : "+r" (crc) : "m" (*from));
+	asm("crc32q %1, %0" : "+r" (crc) : "m" (*(const struct unaligned *)at));
 #elif defined(CONFIG_ARM64)
 	asm(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1"
 	    : "+r" (crc) : "r" (get_unaligned((const u64 *)at)));

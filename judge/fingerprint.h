@@ -22,7 +22,7 @@
 static __always_inline u64 dod_fold(u64 h)
 {
 #ifdef __SIZEOF_INT128__
-	unsigned __int128 product = (unsigned __int128)h * GOLDEN_RATIO_64;
+	__uint128_t product = (__uint128_t)h * GOLDEN_RATIO_64;
 
 	return product ^ product >> 64;
 #else

@@ -318,7 +318,7 @@ static void changed_with_same_fingerprint_reported(struct kunit *test)
 	kt_device_writes(buf + DOD_BLOCK + at, nr, changes[crc].value);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_CHANGED(test, SIZE);
-	KUNIT_EXPECT_TRUE(test, kt_has("Some of bytes 0 to 2047 of its 2048 bytes changed while the device owned them."));
+	KUNIT_EXPECT_TRUE(test, kt_has("Some of bytes 0 to 2047 of its 2048 *"));
 
 	/* The block of another change is known. */
 	memset(buf, 0, SIZE);
@@ -515,6 +515,8 @@ static void own_ksize_doubts_nothing(struct kunit *test)
 
 /* Fingerprints by themselves, of both kinds if the processor has a CRC. */
 
+#define NR_CONTENTS 4
+
 /* Nothing, everything, as in text, and words that only differ in their top bits. */
 static void fill(u8 *block, unsigned int content)
 {
@@ -530,11 +532,6 @@ static void fill(u8 *block, unsigned int content)
 	}
 }
 
-#define for_each_content(block, content) \
-	for ((content) = 0; fill(block, content), (content) < 4; (content)++)
-#define for_each_kind(crc) \
-	for ((crc) = 0; (crc) <= dod_has_crc(); (crc)++)
-
 static void any_changed_byte_found(struct kunit *test)
 {
 	static const u8 sizes[] = { 1, 7, 8, 9, 63, DOD_BLOCK };
@@ -542,8 +539,9 @@ static void any_changed_byte_found(struct kunit *test)
 	u8 block[DOD_BLOCK];
 	u32 was, is;
 
-	for_each_kind(crc) {
-		for_each_content(block, content) {
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
+		for (content = 0; content < NR_CONTENTS; content++) {
+			fill(block, content);
 			was = fingerprint(block, DOD_BLOCK, crc);
 			KUNIT_EXPECT_EQ(test, fingerprint(block, DOD_BLOCK, crc), was);
 			for (i = 0; i < DOD_BLOCK * 255; i++) {
@@ -572,7 +570,7 @@ static void any_two_changed_bits_found(struct kunit *test)
 	unsigned long block[DOD_BLOCK / sizeof(long)] = {};
 	u32 was;
 
-	for_each_kind(crc) {
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
 		was = fingerprint((u8 *)block, DOD_BLOCK, crc);
 		for (i = 1; i < DOD_BLOCK * 8; i++) {
 			__change_bit(i, block);
@@ -593,8 +591,9 @@ static void any_swap_and_shift_found(struct kunit *test)
 	u8 was[DOD_BLOCK], is[DOD_BLOCK];
 	u32 print;
 
-	for_each_kind(crc) {
-		for_each_content(was, content) {
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
+		for (content = 0; content < NR_CONTENTS; content++) {
+			fill(was, content);
 			print = fingerprint(was, DOD_BLOCK, crc);
 			for (i = 0; i < DOD_BLOCK * DOD_BLOCK; i++) {
 				memcpy(is, was, DOD_BLOCK);
