@@ -14,7 +14,7 @@
 /* An event that may have changed content unseen counts for this long as well. */
 #define UNSURE_NS	(100ULL * NSEC_PER_MSEC)
 
-/* Most DMA_TO_DEVICE mappings have no more, and no room for more. */
+/* Most DMA_TO_DEVICE mappings have no more, and objects of a pool that have no room for more. */
 #define FEW_BLOCKS	32
 
 static struct dod_pool pool, few_pool;
