@@ -245,6 +245,35 @@ static inline bool dod_is_module_addr(const void *addr)
 #endif
 
 /*
+ * The processor's CRC-32C of eight bytes, which need not be aligned: without FPU registers, and
+ * without a call of lib/crc32.c, which is instrumented. Only if dod_has_crc(), of all processors.
+ */
+#ifdef CONFIG_X86_64
+#include <asm/cpufeature.h>
+#define dod_has_crc()	boot_cpu_has(X86_FEATURE_XMM4_2)
+#elif defined(CONFIG_ARM64)
+#include <asm/cpufeature.h>
+#define dod_has_crc()	cpu_have_named_feature(CRC32)
+#else
+#define dod_has_crc()	false
+#endif
+
+static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
+{
+#ifdef CONFIG_X86_64
+	struct unaligned {
+		u64 word;
+	} __packed;
+
+	asm("crc32q %1, %0" : "+r" (crc) : "m" (*(const struct unaligned *)at));
+#elif defined(CONFIG_ARM64)
+	asm(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1"
+	    : "+r" (crc) : "r" (get_unaligned((const u64 *)at)));
+#endif
+	return crc;
+}
+
+/*
  * For tests. Elsewhere all devices are coherent. Since "driver core: Replace
  * dev->dma_coherent with dev_dma_coherent()" in v7.2 it is a bit of device.flags, of which
  * no macro tells: kunit/Kbuild searches the header.

@@ -9,11 +9,16 @@
  * dod_content_result, and reported after all locks are dropped.
  */
 #include "internal.h"
+#include "fingerprint.h"
 
 /* An event that may have changed content unseen counts for this long as well. */
 #define UNSURE_NS	(100ULL * NSEC_PER_MSEC)
 
-static struct dod_pool pool;
+/* Most DMA_TO_DEVICE mappings have no more, and objects of a pool that have no room for more. */
+#define FEW_BLOCKS	32
+
+static struct dod_pool pool, few_pool;
+static bool has_crc;		/* constant after dod_content_start() */
 static u64 invalidated;		/* local_clock() of the last such event */
 static atomic_t invalidations;	/* how many there were */
 
@@ -32,16 +37,32 @@ static bool is_chosen(void)
 	return content != DOD_CONTENT_OFF;
 }
 
-struct dod_content *dod_content_get(struct dod_mapping *m)
+static struct dod_content *begin_content(struct dod_mapping *m, struct dod_pool *from)
 {
-	struct dod_content *c = m->content ?: dod_pool_get(&pool);
+	struct dod_content *c = dod_pool_get(from);
 
 	if (!c) {
 		dod_count(DOD_C_CONTENT_POOL_EMPTY);
-	} else if (!m->content) {
-		memset(c, 0, offsetof(struct dod_content, block));
-		c->invalidations = atomic_read(&invalidations);
-		m->content = c;
+		return NULL;
+	}
+	c->invalidations = atomic_read(&invalidations);
+	m->content = c;
+	return c;
+}
+
+struct dod_content *dod_content_get(struct dod_mapping *m)
+{
+	struct dod_content *c = m->content;
+
+	if (c)
+		return c;
+	c = begin_content(m, &pool);
+	if (c) {
+		c->edges = NULL;
+		c->redzone_nr = 0;
+		c->watching = false;
+		c->canary = false;
+		c->filled = false;
 	}
 	return c;
 }
@@ -72,71 +93,116 @@ struct dod_content *dod_content_of(struct dod_mapping *m)
 
 /* === Fingerprints ========================================================= */
 
-/*
- * No function of lib/: those are instrumented, and the memory is poisoned. The hash need
- * not withstand an attacker, only notice bytes that changed.
- */
-static u64 hash_word(u64 h, u64 word)
+/* Adds a block to a sum. @store: remember its fingerprint. */
+static __always_inline u32 sum_block(u32 sum, const u8 *p, u16 *block, bool store, bool crc)
 {
-	return rol64(h ^ word, 29) * GOLDEN_RATIO_64;
+	u32 h = dod_hash_block(p, crc);
+
+	if (store)
+		*block = h;
+	return sum * GOLDEN_RATIO_32 + h;
 }
 
-/* At most a block. */
-static u32 hash_bytes(const u8 *p, const u8 *end)
+static __always_inline u32 sum_blocks(u32 sum, const u8 *p, const u8 *end, u16 *block, bool store,
+				      bool crc)
 {
-	u64 h = 0, word = 0;
-	unsigned int i;
-
-	if (likely(end - p == DOD_BLOCK)) {
-		/* Unrolled: this is most of what fingerprints cost. */
-		for (i = 0; i < DOD_BLOCK; i += sizeof(u64))
-			h = hash_word(h, get_unaligned((const u64 *)(p + i)));
-		return h ^ h >> 32;
+	for (; crc && end - p >= 4 * DOD_BLOCK; p += 4 * DOD_BLOCK, block += 4) {
+		sum = sum_block(sum, p, block, store, crc);
+		sum = sum_block(sum, p + DOD_BLOCK, block + 1, store, crc);
+		sum = sum_block(sum, p + 2 * DOD_BLOCK, block + 2, store, crc);
+		sum = sum_block(sum, p + 3 * DOD_BLOCK, block + 3, store, crc);
 	}
-	for (; end - p >= sizeof(u64); p += sizeof(u64))
-		h = hash_word(h, get_unaligned((const u64 *)p));
-	while (p < end)
-		word = word << 8 | *p++;
-	h = hash_word(h, word);
-	return h ^ h >> 32;
+	for (; p < end; p += DOD_BLOCK, block++)
+		sum = sum_block(sum, p, block, store, crc);
+	return sum;
 }
 
-static noinline bool hash_kfence(u64 start, unsigned int nr, u32 *fingerprint)
+/* Of all blocks: those at the start, the others at the end, and the last one if it is short. */
+static __always_inline u32 sum_all(const struct dod_mapping *m, bool store, bool crc)
 {
-	u8 copy[DOD_BLOCK];
+	const u8 *start = phys_to_virt(m->start), *end = start + (m->last - m->start + 1);
+	unsigned int rest = (m->last - m->start + 1) % DOD_BLOCK;
+	unsigned int whole = m->content->slots - (rest ? 1 : 0);
+	unsigned int head = min_t(unsigned int, m->content->head, whole);
+	u16 *block = m->content->block;
+	u32 sum, h;
 
-	if (!dod_memory_read(start, copy, nr))
-		return false;
-	*fingerprint = hash_bytes(copy, copy + nr);
-	return true;
+	end -= rest;
+	sum = sum_blocks(0, start, start + head * DOD_BLOCK, block, store, crc);
+	if (head < whole)
+		sum = sum_blocks(sum, end - (whole - head) * DOD_BLOCK, end, block + head, store,
+				 crc);
+	if (!rest)
+		return sum;
+	h = dod_hash_bytes(end, rest, crc);
+	if (store)
+		block[whole] = h;
+	return sum * GOLDEN_RATIO_32 + h;
 }
 
-/* @kfence: the memory may be KFENCE's. Returns false if it is not there any more. */
-static __always_inline bool hash_block(u64 start, u64 last, bool kfence, u32 *fingerprint)
+static u32 hash_all(const struct dod_mapping *m)
 {
-	const u8 *p = phys_to_virt(start), *end = p + (last - start + 1);
-
-	if (unlikely(kfence))
-		return hash_kfence(start, end - p, fingerprint);
-	*fingerprint = hash_bytes(p, end);
-	return true;
+	return has_crc ? sum_all(m, true, true) : sum_all(m, true, false);
 }
 
-/* Blocks count from the start of the mapping. In the middle of a long one they have no slot. */
+static bool is_unchanged(const struct dod_mapping *m)
+{
+	return m->content->sum == (has_crc ? sum_all(m, false, true) : sum_all(m, false, false));
+}
+
+static bool is_all(const struct dod_mapping *m, u64 start, u64 last)
+{
+	return start <= m->start && last >= m->last;
+}
+
+/* How many blocks in the middle of a long mapping have no slot. */
+static u64 nr_skipped(const struct dod_mapping *m)
+{
+	return (m->last - m->start) / DOD_BLOCK + 1 - m->content->slots;
+}
+
+/* Blocks count from the start of the mapping. */
 static void block_at(const struct dod_mapping *m, unsigned int slot, u64 *start, u64 *last)
 {
-	const struct dod_content *c = m->content;
-	u64 block = slot < c->head ? slot : slot + c->skipped;
+	u64 block = slot < m->content->head ? slot : slot + nr_skipped(m);
 
 	*start = m->start + block * DOD_BLOCK;
 	*last = min(*start + DOD_BLOCK - 1, m->last);
 }
 
+static u16 hash_bytes(const u8 *p, unsigned int nr)
+{
+	return has_crc ? dod_hash_bytes(p, nr, true) : dod_hash_bytes(p, nr, false);
+}
+
+static noinline bool hash_kfence(u64 start, unsigned int nr, u16 *fingerprint)
+{
+	u8 copy[DOD_BLOCK];
+
+	if (!dod_memory_read(start, copy, nr))
+		return false;
+	*fingerprint = hash_bytes(copy, nr);
+	return true;
+}
+
+/* @kfence: the memory may be KFENCE's. Returns false if it is not there any more. */
+static bool hash_slot(const struct dod_mapping *m, unsigned int slot, bool kfence,
+		      u16 *fingerprint)
+{
+	u64 start, last;
+
+	block_at(m, slot, &start, &last);
+	if (unlikely(kfence))
+		return hash_kfence(start, last - start + 1, fingerprint);
+	*fingerprint = hash_bytes(phys_to_virt(start), last - start + 1);
+	return true;
+}
+
 static void begin_fingerprints(struct dod_mapping *m)
 {
-	u64 blocks = DIV_ROUND_UP(m->last - m->start + 1, DOD_BLOCK);
+	u64 blocks = (m->last - m->start) / DOD_BLOCK + 1;
 	struct dod_content *c;
-	unsigned int most;
+	unsigned int slots;
 
 	if (dod_report_is_off(DOD_R_TO_DEVICE_CHANGED) || !is_chosen())
 		return;
@@ -148,31 +214,55 @@ static void begin_fingerprints(struct dod_mapping *m)
 		dod_count(DOD_C_CONTENT_DOUBTED);
 		return;
 	}
-	c = dod_content_get(m);
+	slots = clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS);
+	slots = min_t(u64, blocks, slots);
+	c = begin_content(m, slots <= FEW_BLOCKS ? &few_pool : &pool);
 	if (!c)
 		return;
-	most = clamp(READ_ONCE(dod_params.content_max) / DOD_BLOCK, 2U, DOD_BLOCKS);
-	c->slots = min(blocks, most);
-	c->head = c->slots < blocks ? c->slots / 2 : c->slots;
-	c->skipped = blocks - c->slots;
-	if (c->skipped)
+	c->slots = slots;
+	c->head = slots < blocks ? slots / 2 : slots;
+	c->summed = false;
+	c->valid = 0;
+	c->changed = 0;
+	if (slots < blocks)
 		dod_count(DOD_C_CONTENT_PARTIAL);
 	dod_count(DOD_C_CONTENT_MAPPINGS);
 }
 
-/* The slots of the blocks that [start, last] touches, as bits; most touch few. */
+/* The slots of the blocks that [start, last] touches, as bits. */
 static u64 slots_touched(const struct dod_mapping *m, u64 start, u64 last)
 {
-	const struct dod_content *c = m->content;
 	u64 from = (max(start, m->start) - m->start) / DOD_BLOCK;
 	u64 to = (min(last, m->last) - m->start) / DOD_BLOCK;
+	u64 head = m->content->head, skipped = nr_skipped(m);
 
 	/* What begins in the middle begins with the end; what ends there ends with the head. */
-	if (from >= c->head)
-		from = max_t(u64, from, c->head + c->skipped) - c->skipped;
-	if (to >= c->head)
-		to = to >= c->head + c->skipped ? to - c->skipped : c->head - 1ULL;
+	if (from >= head)
+		from = max(from, head + skipped) - skipped;
+	if (to >= head)
+		to = to >= head + skipped ? to - skipped : head - 1;
 	return from <= to ? GENMASK_ULL(to, from) : 0;
+}
+
+/* The same, but only of blocks that are wholly in @range, which has @start. */
+static u64 slots_within(const struct dod_mapping *m, u64 start, u64 last,
+			const struct dod_range *range)
+{
+	u64 slots = slots_touched(m, start, min(last, range->last));
+	unsigned int first, final;
+
+	if (!slots)
+		return 0;
+	/* All between these two are. */
+	first = __ffs64(slots);
+	final = fls64(slots) - 1;
+	block_at(m, first, &start, &last);
+	if (start < range->start)
+		slots &= ~BIT_ULL(first);
+	block_at(m, final, &start, &last);
+	if (last > range->last)
+		slots &= ~BIT_ULL(final);
+	return slots;
 }
 
 /* The lowest slot of a set that is not empty, removed from it. */
@@ -186,69 +276,88 @@ static unsigned int next_slot(u64 *slots)
 
 static void forget_blocks(struct dod_mapping *m, u64 start, u64 last)
 {
-	m->content->valid &= ~slots_touched(m, start, last);
-}
+	struct dod_content *c = m->content;
 
-/* The slots of the blocks that are wholly in a range. */
-static u64 slots_in(const struct dod_mapping *m, const struct dod_range *range)
-{
-	u64 slots = slots_touched(m, range->start, range->last), in = slots, from, to;
-
-	while (slots) {
-		unsigned int slot = next_slot(&slots);
-
-		block_at(m, slot, &from, &to);
-		if (from < range->start || to > range->last)
-			in &= ~BIT_ULL(slot);
-	}
-	return in;
+	c->valid &= ~slots_touched(m, start, last);
+	c->summed = false;
 }
 
 /* The blocks of [start, last] that are wholly in @range. */
-static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
+static noinline void hash_some(struct dod_mapping *m, u64 start, u64 last,
+			       const struct dod_range *range)
 {
-	u64 slots = slots_touched(m, start, last), gone = 0, from, to;
+	u64 slots = slots_within(m, start, last, range);
 	bool kfence = dod_is_kfence(m->start, m->last);
 	struct dod_content *c = m->content;
 
-	if (m->start < range->start || m->last > range->last)
-		slots &= slots_in(m, range);
-	c->valid |= slots;
+	c->summed = false;
 	while (slots) {
 		unsigned int slot = next_slot(&slots);
 
-		block_at(m, slot, &from, &to);
-		if (!hash_block(from, to, kfence, &c->block[slot]))
-			gone |= BIT_ULL(slot);
+		if (hash_slot(m, slot, kfence, &c->block[slot]))
+			c->valid |= BIT_ULL(slot);
+		else
+			c->valid &= ~BIT_ULL(slot);
 	}
-	c->valid &= ~gone;
+}
+
+static void hash_blocks(struct dod_mapping *m, u64 start, u64 last, const struct dod_range *range)
+{
+	struct dod_content *c = m->content;
+
+	if (!is_all(m, start, min(last, range->last)) || dod_is_kfence(m->start, m->last)) {
+		hash_some(m, start, last, range);
+		return;
+	}
+	c->sum = hash_all(m);
+	c->valid = GENMASK_ULL(c->slots - 1, 0);
+	c->summed = true;
 }
 
 /*
- * A block that changed is only noted: the CPU may have written it unseen, and rule 4 lets
- * it sync the block for the device later. The unmap reports what is left.
+ * A block that changed is only noted: the CPU may have written it unseen, and rule 4 lets it
+ * sync the block for the device later. The unmap reports what is left. Returns whether one was
+ * found, or there is no reason to look further.
  */
-static void compare_blocks(struct dod_mapping *m, u64 start, u64 last)
+static noinline bool compare_some(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_content *c = m->content;
-	u64 slots = c->valid & slots_touched(m, start, last), from, to;
+	u64 slots = c->valid & slots_touched(m, start, last);
+	bool invalid = dod_content_was_invalidated(c), found = invalid;
 	bool kfence = dod_is_kfence(m->start, m->last);
-	bool invalid = dod_content_was_invalidated(c);
-	u32 now;
+	u16 now;
 
 	c->valid &= ~slots;
 	while (slots) {
 		unsigned int slot = next_slot(&slots);
 
-		block_at(m, slot, &from, &to);
 		/* What was freed meanwhile is not there any more. */
-		if (unlikely(!hash_block(from, to, kfence, &now)) || likely(c->block[slot] == now))
+		if (unlikely(!hash_slot(m, slot, kfence, &now)) || likely(c->block[slot] == now))
 			continue;
+		found = true;
 		if (invalid)
 			dod_count(DOD_C_CONTENT_DOUBTED);
 		else
 			c->changed |= BIT_ULL(slot);
 	}
+	return found;
+}
+
+/*
+ * Returns whether some block has changed, and it is not known which: with one in 65536, what is
+ * remembered of its fingerprint is the same.
+ */
+static bool compare_blocks(struct dod_mapping *m, u64 start, u64 last)
+{
+	struct dod_content *c = m->content;
+	bool summed = c->summed && is_all(m, start, last);
+
+	c->summed = false;
+	if (likely(summed && is_unchanged(m))) {
+		c->valid = 0;
+		return false;
+	}
+	return !compare_some(m, start, last) && summed;
 }
 
 /* Blocks that changed and are synced for the device are no fault: rule 4. */
@@ -264,17 +373,21 @@ static void forget_changed(struct dod_mapping *m, u64 start, u64 last)
 	dod_count(DOD_C_CONTENT_GIVEN_BACK);
 }
 
-static void find_changed(const struct dod_mapping *m, struct dod_content_result *found)
+/* @somewhere: also if it is not known which block changed. */
+static void find_changed(const struct dod_mapping *m, bool somewhere,
+			 struct dod_content_result *found)
 {
-	u64 changed = m->content->changed, start, last;
+	u64 changed = m->content->changed, start = m->start, last = m->last, ignored;
 
-	if (!changed)
+	if (!changed && !somewhere)
 		return;
+	if (changed) {
+		block_at(m, __ffs64(changed), &start, &ignored);
+		block_at(m, fls64(changed) - 1, &ignored, &last);
+	}
 	found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
 	found->blocks = hweight64(changed);
-	block_at(m, __ffs64(changed), &start, &last);
 	found->from = start - m->start;
-	block_at(m, fls64(changed) - 1, &start, &last);
 	found->to = last - m->start;
 }
 
@@ -300,14 +413,15 @@ void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 void dod_content_end(struct dod_mapping *m)
 {
 	struct dod_content *c = m->content;
+	bool sent = m->dir == DMA_TO_DEVICE;
 
 	if (!c)
 		return;
-	if (c->watching)
+	if (!sent && c->watching)
 		dod_watch_stop(c);
-	if (c->edges)
+	if (!sent && c->edges)
 		dod_edges_end(c);
-	dod_pool_put(&pool, c);
+	dod_pool_put(sent && c->slots <= FEW_BLOCKS ? &few_pool : &pool, c);
 	m->content = NULL;
 }
 
@@ -359,11 +473,12 @@ void dod_content_to_cpu(const struct dod_call *call, struct dod_mapping *m,
 			u64 start, u64 last, bool unmap, struct dod_content_result *found)
 {
 	struct dod_content *c = m->content;
+	bool somewhere;
 
 	if (m->dir == DMA_TO_DEVICE) {
-		compare_blocks(m, start, last);
+		somewhere = compare_blocks(m, start, last);
 		if (unmap)
-			find_changed(m, found);
+			find_changed(m, somewhere, found);
 		return;
 	}
 	if (c->edges)
@@ -396,10 +511,11 @@ static void report_changed(const struct dod_content_result *found,
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 		return;
 	}
-	dod_finding_add(&f, "Bytes %llu to %llu", found->from, found->to);
+	dod_finding_add(&f, "%s %llu to %llu", found->blocks ? "Bytes" : "Some of bytes",
+			found->from, found->to);
 	if (found->blocks == 1)
 		dod_finding_add(&f, " (%u-byte block)", DOD_BLOCK);
-	else
+	else if (found->blocks)
 		dod_finding_add(&f, " (%u blocks of %u bytes)", found->blocks, DOD_BLOCK);
 	dod_finding_add(&f, " of its %llu bytes changed while the device owned them.\n%s\n",
 			m->last - m->start + 1, dod_guard.unseen);
@@ -432,12 +548,16 @@ int dod_content_start(unsigned int reserve, unsigned int max)
 {
 	/* A mapping that was made before may overlap one that is made now. */
 	dod_content_invalidate_all();
+	has_crc = dod_has_crc();
 	return dod_pool_init(&pool, sizeof(struct dod_content), reserve, max) ?:
+	       dod_pool_init(&few_pool, offsetof(struct dod_content, block[FEW_BLOCKS]), reserve,
+			     max) ?:
 	       dod_edges_start(max);
 }
 
 void dod_content_stop(void)
 {
 	dod_edges_stop();
+	dod_pool_destroy(&few_pool);
 	dod_pool_destroy(&pool);
 }

@@ -82,44 +82,55 @@ void dod_learn_devres(void);
 /**
  * struct dod_content - what is known of a mapping's content (physical lock)
  *
+ * @invalidations: how often all content had been invalidated when this began; constant
+ *
+ * Of a DMA_TO_DEVICE mapping, which has room for @slots blocks only:
+ *
  * @slots:	how many blocks have a fingerprint in @block; constant
  * @head:	how many of them are at the start, the others are at the end; constant
- * @skipped:	how many blocks between them have none; constant
+ * @summed:	all fingerprints count, and @sum is of all
+ * @sum:	one for all of them, with 32 bits
  * @valid:	bits: the slots whose fingerprints count
  * @changed:	bits: those whose blocks had changed at a sync for the CPU, and were not synced
  *		for the device since
- * @invalidations: how often all content had been invalidated when this began; constant
+ * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and may only read
+ *
+ * Of any other:
+ *
  * @watching:	the CPU's writes to [@watch, @watch_last] are to be remembered
  * @canary:	what is synced for the device is filled with a pattern first; constant
  * @filled:	[@fill, @fill_last] was filled, and the device owns it since
  * @redzone_nr:	how many bytes of @bytes count
- * @redzone:	address of the first of them
  * @edges:	copies of the rest of the first and the last cache line, or NULL: line_edges.c
- * @block:	fingerprints of blocks of DOD_BLOCK bytes that the device owns and may only read
- * @bytes:	a copy of the bytes past the end of the buffer, which nobody may write
- * @state:	the shadow of their granules then
+ * @redzone:	address of the first of @bytes
  * @fill:	what was filled
  * @fill_last:	and its last byte
  * @watch:	what was last synced for the CPU
  * @watch_last:	and its last byte
  * @synced_by:	return address of that sync
+ * @bytes:	a copy of the bytes past the end of the buffer, which nobody may write
+ * @state:	the shadow of their granules then
  */
 struct dod_content {
-	u64 valid;
-	u8 slots, head, redzone_nr;
-	bool watching, canary, filled;
 	u32 invalidations;
-	u64 changed, skipped, redzone;
-	struct dod_edges *edges;
-	/* What follows is not cleared. By the direction of the mapping: */
 	union {
-		u32 block[DOD_BLOCKS];
 		struct {
-			u8 bytes[DOD_BYTES_AFTER];
-			u8 state[DOD_BYTES_AFTER / DOD_GRANULE + 1];
+			u8 slots, head;
+			bool summed;
+			u32 sum;
+			u64 valid, changed;
+			u16 block[DOD_BLOCKS];
+		};
+		struct {
+			bool watching, canary, filled;
+			u8 redzone_nr;
+			struct dod_edges *edges;
+			u64 redzone;
 			u64 fill, fill_last;
 			u64 watch, watch_last;
 			unsigned long synced_by;
+			u8 bytes[DOD_BYTES_AFTER];
+			u8 state[DOD_BYTES_AFTER / DOD_GRANULE + 1];
 		};
 	};
 };
@@ -128,7 +139,7 @@ struct dod_content {
 
 /**
  * dod_content_get() - what is known of a mapping's content, begun if nothing is
- * @m: the mapping; physical lock held, or it is being made
+ * @m: the mapping, not DMA_TO_DEVICE; physical lock held, or it is being made
  *
  * Return: NULL if there is no room.
  */

@@ -36,9 +36,17 @@ struct dod_edges {
 
 static struct dod_pool pool;
 
+/* What a device may only read has none. */
+static struct dod_edges *edges_of(const struct dod_mapping *m)
+{
+	return m->content && m->dir != DMA_TO_DEVICE ? m->content->edges : NULL;
+}
+
 bool dod_edge_is_known(const struct dod_mapping *m, bool after)
 {
-	return m->content && m->content->edges && m->content->edges->edge[after].nr;
+	const struct dod_edges *edges = edges_of(m);
+
+	return edges && edges->edge[after].nr;
 }
 
 static struct dod_edges *edges_get(void)
@@ -87,12 +95,13 @@ void dod_edge_copy(struct dod_mapping *m, bool after, u64 start, u64 last)
 
 void dod_edges_forget(struct dod_mapping *m, u64 start, u64 last)
 {
+	struct dod_edges *edges = edges_of(m);
 	unsigned int side, i;
 
-	if (!m->content || !m->content->edges)
+	if (!edges)
 		return;
 	for (side = 0; side < 2; side++) {
-		struct edge *e = &m->content->edges->edge[side];
+		struct edge *e = &edges->edge[side];
 
 		for (i = 0; i < e->nr; i++)
 			if (e->start + i >= start && e->start + i <= last)
@@ -102,8 +111,10 @@ void dod_edges_forget(struct dod_mapping *m, u64 start, u64 last)
 
 void dod_edge_drop(struct dod_mapping *m, bool after)
 {
-	if (m->content && m->content->edges)
-		m->content->edges->edge[after].nr = 0;
+	struct dod_edges *edges = edges_of(m);
+
+	if (edges)
+		edges->edge[after].nr = 0;
 }
 
 static void compare(const struct dod_mapping *m, struct edge *e, bool after,

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "../judge/fingerprint.h"
 #include "kt.h"
 
 #define SIZE 2048
@@ -254,6 +255,90 @@ static void odd_range_changed_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* Blocks are hashed by fours, one by one, and the last one by what there is of it. */
+static void each_block_changed_reported(struct kunit *test)
+{
+	static const int at[] = { 0, 63, 64, 191, 192, 255, 256, 319, 320, 384, 391, 392 };
+	int size = 6 * DOD_BLOCK + 9, i;
+	u8 *buf = kt_buf(test, 512);
+	dma_addr_t dma;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+		kt_device_changes(buf + at[i]);
+		test_dma_unmap(dma, size, DMA_TO_DEVICE);
+		EXPECT_CHANGED(test, size);
+	}
+	dma = test_dma_map(test, kt_dev, buf, size, DMA_TO_DEVICE);
+	kt_device_changes(buf + size);
+	test_dma_unmap(dma, size, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/* The bytes are the same ones, but in other places. */
+static void moved_content_reported(struct kunit *test)
+{
+	static const int to[] = { 1, 8, 16, DOD_BLOCK, 2 * DOD_BLOCK, SIZE / 2, SIZE - 1 };
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(to); i++) {
+		buf[0] = 0xff;
+		buf[to[i]] = 0;
+		dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+		kt_device_writes(buf, 1, 0);
+		kt_device_writes(buf + to[i], 1, 0xff);
+		test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+		EXPECT_CHANGED(test, SIZE);
+	}
+}
+
+static u32 fingerprint(const u8 *p, unsigned int nr, bool crc)
+{
+	return crc ? dod_hash_bytes(p, nr, true) : dod_hash_bytes(p, nr, false);
+}
+
+/*
+ * Of 65536 changes of a block one leaves the 16 bits as they were that are remembered of its
+ * fingerprint. These do, of a block of zeros. The fingerprint of all blocks has 32 bits.
+ */
+static void changed_with_same_fingerprint_reported(struct kunit *test)
+{
+	static const struct { u8 at, nr, value; } changes[] = { { 43, 2, 0x85 }, { 46, 6, 0x54 } };
+	u8 was[DOD_BLOCK] = {}, is[DOD_BLOCK] = {}, *buf = kt_buf(test, SIZE);
+	int crc = dod_has_crc(), at = changes[crc].at, nr = changes[crc].nr;
+	dma_addr_t dma;
+
+	memset(is + at, changes[crc].value, nr);
+	KUNIT_EXPECT_EQ(test, (u16)fingerprint(is, DOD_BLOCK, crc),
+			(u16)fingerprint(was, DOD_BLOCK, crc));
+
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	kt_device_writes(buf + DOD_BLOCK + at, nr, changes[crc].value);
+	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Some of bytes 0 to 2047 of its 2048 *"));
+
+	/* The block of another change is known. */
+	memset(buf, 0, SIZE);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	kt_device_writes(buf + DOD_BLOCK + at, nr, changes[crc].value);
+	kt_device_writes(buf + 1024, 1, 1);
+	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_CHANGED(test, SIZE);
+	KUNIT_EXPECT_TRUE(test, kt_has("Bytes 1024 to 1087 (64-byte block) of its 2048 *"));
+
+	/* Synced for the device it is no fault. */
+	memset(buf, 0, SIZE);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	kt_device_writes(buf + DOD_BLOCK + at, nr, changes[crc].value);
+	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
 /* Only both ends of a long buffer are fingerprinted. */
 static void ends_of_long_buffer_reported(struct kunit *test)
 {
@@ -428,6 +513,118 @@ static void own_ksize_doubts_nothing(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* Fingerprints by themselves, of both kinds if the processor has a CRC. */
+
+#define NR_CONTENTS 4
+
+/* Nothing, everything, as in text, and words that only differ in their top bits. */
+static void fill(u8 *block, unsigned int content)
+{
+	unsigned int i;
+
+	for (i = 0; i < DOD_BLOCK; i++) {
+		if (content < 2)
+			block[i] = content ? 0xff : 0;
+		else if (content == 2)
+			block[i] = ' ' + i * i % 89;
+		else
+			block[i] = i % 8 == 7 && i % 3 ? 0x80 : 0;
+	}
+}
+
+static void any_changed_byte_found(struct kunit *test)
+{
+	static const u8 sizes[] = { 1, 7, 8, 9, 63, DOD_BLOCK };
+	unsigned int content, crc, i, nr, by, missed = 0;
+	u8 block[DOD_BLOCK];
+	u32 was, is;
+
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
+		for (content = 0; content < NR_CONTENTS; content++) {
+			fill(block, content);
+			was = fingerprint(block, DOD_BLOCK, crc);
+			KUNIT_EXPECT_EQ(test, fingerprint(block, DOD_BLOCK, crc), was);
+			for (i = 0; i < DOD_BLOCK * 255; i++) {
+				block[i / 255] ^= i % 255 + 1;
+				is = fingerprint(block, DOD_BLOCK, crc);
+				missed += is == was || (crc && (u16)is == (u16)was);
+				block[i / 255] ^= i % 255 + 1;
+			}
+			for (i = 0; i < ARRAY_SIZE(sizes) * DOD_BLOCK * 8; i++) {
+				nr = sizes[i / (DOD_BLOCK * 8)];
+				by = i / 8 % DOD_BLOCK;
+				was = fingerprint(block, nr, crc);
+				block[by] ^= BIT(i % 8);
+				/* What is past the end does not count. */
+				missed += (fingerprint(block, nr, crc) == was) != (by >= nr);
+				block[by] ^= BIT(i % 8);
+			}
+		}
+	}
+	KUNIT_EXPECT_EQ(test, missed, 0);
+}
+
+static void any_two_changed_bits_found(struct kunit *test)
+{
+	unsigned int crc, i, j, missed = 0;
+	unsigned long block[DOD_BLOCK / sizeof(long)] = {};
+	u32 was;
+
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
+		was = fingerprint((u8 *)block, DOD_BLOCK, crc);
+		for (i = 1; i < DOD_BLOCK * 8; i++) {
+			__change_bit(i, block);
+			for (j = 0; j < i; j++) {
+				__change_bit(j, block);
+				missed += fingerprint((u8 *)block, DOD_BLOCK, crc) == was;
+				__change_bit(j, block);
+			}
+			__change_bit(i, block);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, missed, 0);
+}
+
+static void any_swap_and_shift_found(struct kunit *test)
+{
+	unsigned int content, crc, i, j, missed = 0;
+	u8 was[DOD_BLOCK], is[DOD_BLOCK];
+	u32 print;
+
+	for (crc = 0; crc <= dod_has_crc(); crc++) {
+		for (content = 0; content < NR_CONTENTS; content++) {
+			fill(was, content);
+			print = fingerprint(was, DOD_BLOCK, crc);
+			for (i = 0; i < DOD_BLOCK * DOD_BLOCK; i++) {
+				memcpy(is, was, DOD_BLOCK);
+				swap(is[i / DOD_BLOCK], is[i % DOD_BLOCK]);
+				missed += (fingerprint(is, DOD_BLOCK, crc) == print) !=
+					  !memcmp(is, was, DOD_BLOCK);
+			}
+			for (i = 0; i < DOD_BLOCK; i += 8) {
+				for (j = 0; j < i; j += 8) {
+					memcpy(is, was, DOD_BLOCK);
+					memcpy(is + i, was + j, 8);
+					memcpy(is + j, was + i, 8);
+					missed += (fingerprint(is, DOD_BLOCK, crc) == print) !=
+						  !memcmp(is, was, DOD_BLOCK);
+				}
+			}
+			/* In to zeros, and round. */
+			for (i = 1; i < 2 * DOD_BLOCK; i++) {
+				j = i % DOD_BLOCK;
+				memcpy(is, was + j, DOD_BLOCK - j);
+				memcpy(is + DOD_BLOCK - j, was, j);
+				if (i >= DOD_BLOCK)
+					memset(is + DOD_BLOCK - j, 0, j);
+				missed += (fingerprint(is, DOD_BLOCK, crc) == print) !=
+					  !memcmp(is, was, DOD_BLOCK);
+			}
+		}
+	}
+	KUNIT_EXPECT_EQ(test, missed, 0);
+}
+
 static struct kunit_case content_cases[] = {
 	KUNIT_CASE(changed_before_unmap_reported),
 	KUNIT_CASE(changed_before_sync_reported),
@@ -440,6 +637,9 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(synced_part_changed_silent),
 	KUNIT_CASE(part_of_block_changed_silent),
 	KUNIT_CASE(odd_range_changed_reported),
+	KUNIT_CASE(each_block_changed_reported),
+	KUNIT_CASE(moved_content_reported),
+	KUNIT_CASE(changed_with_same_fingerprint_reported),
 	KUNIT_CASE(ends_of_long_buffer_reported),
 	KUNIT_CASE(in_place_silent),
 	KUNIT_CASE(beside_in_place_reported),
@@ -448,6 +648,9 @@ static struct kunit_case content_cases[] = {
 	KUNIT_CASE(list_entry_changed_reported),
 	KUNIT_CASE(alloc_pages_changed_silent),
 	KUNIT_CASE(own_ksize_doubts_nothing),
+	KUNIT_CASE(any_changed_byte_found),
+	KUNIT_CASE(any_two_changed_bits_found),
+	KUNIT_CASE(any_swap_and_shift_found),
 	{}
 };
 
