@@ -119,13 +119,13 @@ static void returned_elsewhere_taken_again(struct kunit *test)
 
 	KT_REQUIRES(test, num_online_cpus() > 1);
 	t = pool_new(test, 500, 4000);
-	migrate_disable();
 	for (round = 0; round < 1000; round++) {
+		preempt_disable();
 		for (i = 0; i < 100; i++)
 			missing += !take(t);
 		smp_call_function_single(other_cpu(), put_some_here, t, true);
+		preempt_enable();
 	}
-	migrate_enable();
 	KUNIT_EXPECT_EQ(test, missing, 0);
 	/* Both have less than two batches, the depot has half of its reserve or more. */
 	KUNIT_EXPECT_LE(test, atomic_long_read(&t->pool.total), 2000);
@@ -142,15 +142,16 @@ static void kept_elsewhere_taken(struct kunit *test)
 
 	KT_REQUIRES(test, num_online_cpus() > 1);
 	t = pool_new(test, 800, 800);
-	while (take(t))
+	preempt_disable();
+	/* The worker does not begin before something is missing. */
+	while (t->nr < 800 && take(t))
 		;
-	migrate_disable();
 	smp_call_function_single(other_cpu(), put_some_here, t, true);
 	put_all(t);
 	while (take(t))
 		;
 	at_once = t->nr;
-	migrate_enable();
+	preempt_enable();
 	while (t->nr < 800 && time_before(jiffies, end))
 		if (!take(t))
 			msleep(1);
@@ -205,7 +206,7 @@ static void refilled_after_irqs_off(struct kunit *test)
 	pool_end(test, t);
 }
 
-struct user {
+struct pool_user {
 	struct kt_thread thread;
 	struct dod_pool *pool;
 };
@@ -213,7 +214,7 @@ struct user {
 /* Takes and returns more, or less, than a batch. */
 static int use(void *user)
 {
-	struct dod_pool *pool = ((struct user *)user)->pool;
+	struct dod_pool *pool = ((struct pool_user *)user)->pool;
 	struct taken_object *obj, *first = NULL;
 	int round, i, errors = 0;
 
@@ -253,7 +254,7 @@ static void use_in_irq(void *pool)
 static void shared_by_tasks_and_irqs(struct kunit *test)
 {
 	struct taken *t = pool_new(test, 300, 600);
-	struct user *u = kunit_kcalloc(test, 4, sizeof(*u), GFP_KERNEL);
+	struct pool_user *u = kunit_kcalloc(test, 4, sizeof(*u), GFP_KERNEL);
 	int i;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, u);
