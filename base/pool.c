@@ -244,26 +244,50 @@ static void refill_now(struct irq_work *irq)
 
 /* === Take and return ====================================================== */
 
-/* The list of this CPU is empty. Kept apart: once in a batch. */
-static noinline struct dod_pool_object *next_batch(struct dod_pool *pool, struct dod_pool_cpu *own)
+static __always_inline void *pop(struct dod_pool_cpu *own)
 {
-	struct dod_pool_object *batch = own->full;
+	struct dod_pool_object *obj = own->first;
 
-	if (batch) {
+	own->first = obj->next;
+	own->nr--;
+	return obj;
+}
+
+static __always_inline void push(struct dod_pool_cpu *own, struct dod_pool_object *obj)
+{
+	obj->next = own->first;
+	own->first = obj;
+	own->nr++;
+}
+
+/* Half of the reserve is for the time until the interrupt, which comes once they are on. */
+static void ask_for_more(struct dod_pool *pool, struct dod_pool_cpu *own)
+{
+	/* Locks of the kernel may be held here. */
+	if (READ_ONCE(pool->nr) <= pool->low && (may_grow(pool) || !own->first))
+		irq_work_queue(&own->refill);
+}
+
+/* The list of this CPU is empty: once in a batch. Restores @flags, for a short way before. */
+static noinline void *next_batch(struct dod_pool *pool, struct dod_pool_cpu *own,
+				 unsigned long flags)
+{
+	void *obj = NULL;
+
+	own->first = own->full;
+	if (own->first) {
 		WRITE_ONCE(own->full, NULL);
 		WRITE_ONCE(own->nr, pool->batch);
-		return batch;
+	} else {
+		own->first = depot_take(pool);
+		if (own->first)
+			WRITE_ONCE(own->nr, own->first->nr);
+		ask_for_more(pool, own);
 	}
-	batch = depot_take(pool);
-	if (batch)
-		WRITE_ONCE(own->nr, batch->nr);
-	/*
-	 * Half of the reserve is for the time until the interrupt. It comes at once where
-	 * interrupts are on. Locks of the kernel may be held here: queue_work() is for there.
-	 */
-	if (READ_ONCE(pool->nr) <= pool->low && (may_grow(pool) || !batch))
-		irq_work_queue(&own->refill);
-	return batch;
+	if (own->first)
+		obj = pop(own);
+	local_irq_restore(flags);
+	return obj;
 }
 
 /**
@@ -274,52 +298,50 @@ static noinline struct dod_pool_object *next_batch(struct dod_pool *pool, struct
  */
 void *dod_pool_get(struct dod_pool *pool)
 {
-	struct dod_pool_object *obj;
 	struct dod_pool_cpu *own;
 	unsigned long flags;
+	void *obj;
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
-	obj = own->first;
-	if (unlikely(!obj))
-		obj = next_batch(pool, own);
-	if (likely(obj)) {
-		own->first = obj->next;
-		own->nr--;
-	}
+	if (unlikely(!own->first))
+		return next_batch(pool, own, flags);
+	obj = pop(own);
 	local_irq_restore(flags);
 	return obj;
 }
 DOD_EXPORT_FOR_KUNIT(dod_pool_get);
 
-/* The list of this CPU is a batch. Kept apart: once in a batch. */
-static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own)
+/* The list of this CPU is a batch: once in a batch. Restores @flags, as next_batch(). */
+static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own, void *obj,
+				    unsigned long flags)
 {
 	if (own->full)
 		depot_add(pool, own->full, pool->batch);
 	WRITE_ONCE(own->full, own->first);
 	own->first = NULL;
 	WRITE_ONCE(own->nr, 0);
+	push(own, obj);
+	local_irq_restore(flags);
 }
 
 /**
  * dod_pool_put() - return an object
  * @pool: the pool it was taken from
- * @object: the object
+ * @obj: the object
  */
-void dod_pool_put(struct dod_pool *pool, void *object)
+void dod_pool_put(struct dod_pool *pool, void *obj)
 {
-	struct dod_pool_object *obj = object;
 	struct dod_pool_cpu *own;
 	unsigned long flags;
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
-	if (unlikely(own->nr == pool->batch))
-		put_batch_away(pool, own);
-	obj->next = own->first;
-	own->first = obj;
-	own->nr++;
+	if (unlikely(own->nr == pool->batch)) {
+		put_batch_away(pool, own, obj, flags);
+		return;
+	}
+	push(own, obj);
 	local_irq_restore(flags);
 }
 DOD_EXPORT_FOR_KUNIT(dod_pool_put);
