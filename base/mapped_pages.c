@@ -15,8 +15,8 @@
 #define EACH_PAGE	((u32)DOD_NR_MAPPED_COUNTS)
 #define UNCOUNTED	((u32)DOD_NR_MAPPED_COUNTS + 1)
 
-atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS] ____cacheline_aligned;
-atomic_t dod_nr_uncounted;
+atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS] ____cacheline_aligned_in_smp;
+atomic_t dod_nr_uncounted __cacheline_aligned_in_smp;
 
 static void count(const struct dod_mapping *m, int by)
 {

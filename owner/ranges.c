@@ -17,7 +17,7 @@ INTERVAL_TREE_DEFINE(struct dod_range, rb, u64, subtree_last, START, LAST,
 		     static __maybe_unused, range_tree)
 
 struct dod_pool dod_range_pool, dod_pending_pool;
-static atomic_t nr_pending;
+static atomic_t nr_pending __cacheline_aligned_in_smp;
 
 struct dod_range *dod_range_first(struct dod_mapping *m, u64 start, u64 last)
 {
