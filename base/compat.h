@@ -373,9 +373,9 @@ static inline unsigned int stack_trace_save(unsigned long *store, unsigned int s
 
 /* What a suite of base/ calls. Their own macro came in v6.2, and its syntax changed in v6.13. */
 #if IS_ENABLED(CONFIG_KUNIT)
-#define DOD_EXPORT_FOR_KUNIT(symbol)	EXPORT_SYMBOL_GPL(symbol)
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol)	EXPORT_SYMBOL_GPL(symbol)
 #else
-#define DOD_EXPORT_FOR_KUNIT(symbol)
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol)
 #endif
 
 /* Built in, the parameters of the whole kernel are in one list. */

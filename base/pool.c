@@ -310,7 +310,7 @@ void *dod_pool_get(struct dod_pool *pool)
 	local_irq_restore(flags);
 	return obj;
 }
-DOD_EXPORT_FOR_KUNIT(dod_pool_get);
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_get);
 
 /* The list of this CPU is a batch: once in a batch. Restores @flags, as next_batch(). */
 static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own, void *obj,
@@ -344,7 +344,7 @@ void dod_pool_put(struct dod_pool *pool, void *obj)
 	push(own, obj);
 	local_irq_restore(flags);
 }
-DOD_EXPORT_FOR_KUNIT(dod_pool_put);
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put);
 
 /* How many objects are free; exact only while nobody takes or returns one. */
 long dod_pool_nr_free(const struct dod_pool *pool)
@@ -356,7 +356,7 @@ long dod_pool_nr_free(const struct dod_pool *pool)
 		nr += nr_of_cpu(pool, cpu);
 	return nr;
 }
-DOD_EXPORT_FOR_KUNIT(dod_pool_nr_free);
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_nr_free);
 
 /* === Start and stop ======================================================= */
 
@@ -405,7 +405,7 @@ err:
 	dod_pool_destroy(pool);
 	return -ENOMEM;
 }
-DOD_EXPORT_FOR_KUNIT(dod_pool_init);
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_init);
 
 static void stop_refill(struct dod_pool *pool)
 {
@@ -441,4 +441,4 @@ void dod_pool_destroy(struct dod_pool *pool)
 	pool->queue = NULL;
 	pool->cpus = NULL;
 }
-DOD_EXPORT_FOR_KUNIT(dod_pool_destroy);
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_destroy);

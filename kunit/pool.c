@@ -88,7 +88,7 @@ static void all_taken_and_returned(struct kunit *test)
 		/* What other CPUs were given back by put_all(), the worker collects. */
 		while (t->nr < 1000 && time_before(jiffies, end))
 			if (!take(t))
-				msleep(1);
+				msleep(20);
 		KUNIT_EXPECT_EQ(test, t->nr, 1000);
 		KUNIT_EXPECT_FALSE(test, take(t));
 		KUNIT_EXPECT_EQ(test, dod_pool_nr_free(&t->pool), 0);
@@ -134,7 +134,7 @@ static void returned_elsewhere_taken_again(struct kunit *test)
 	pool_end(test, t);
 }
 
-/* What idle CPUs keep for themselves is taken from them when nothing else is left: on one CPU here. */
+/* What idle CPUs keep for themselves is taken from them when nothing else is left. */
 static void kept_elsewhere_taken(struct kunit *test)
 {
 	unsigned long end = jiffies + 5 * HZ;
@@ -143,6 +143,7 @@ static void kept_elsewhere_taken(struct kunit *test)
 
 	KT_REQUIRES(test, num_online_cpus() > 1);
 	t = pool_new(test, 800, 800);
+	/* What is kept here it finds anyway. */
 	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 	/* The worker does not begin before something is missing. */
 	while (t->nr < 800 && take(t))
@@ -154,7 +155,7 @@ static void kept_elsewhere_taken(struct kunit *test)
 	at_once = t->nr;
 	while (t->nr < 800 && time_before(jiffies, end))
 		if (!take(t))
-			msleep(1);
+			msleep(20);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	KUNIT_EXPECT_EQ(test, t->nr, 800);
 	/* Or the test does not show anything. */
@@ -200,7 +201,7 @@ static void refilled_after_irqs_off(struct kunit *test)
 		if (num_online_cpus() == 1)
 			KUNIT_EXPECT_LT(test, had, (round + 1) * 2000);
 		while (dod_pool_nr_free(&t->pool) <= 500 && time_before(jiffies, end))
-			msleep(1);
+			msleep(20);
 		KUNIT_EXPECT_GT(test, dod_pool_nr_free(&t->pool), 500);
 	}
 	put_all(t);
