@@ -53,30 +53,31 @@ struct dod_pool_cpu {
 
 /* === The depot ============================================================ */
 
-/* Interrupts are off. */
 static struct dod_pool_object *depot_take(struct dod_pool *pool)
 {
 	struct dod_pool_object *batch;
+	unsigned long flags;
 
-	dod_lock(&pool->lock);
+	dod_lock_irqsave(&pool->lock, flags);
 	batch = pool->batches;
 	if (batch) {
 		pool->batches = batch->next_batch;
 		WRITE_ONCE(pool->nr, pool->nr - batch->nr);
 	}
-	dod_unlock(&pool->lock);
+	dod_unlock_irqrestore(&pool->lock, flags);
 	return batch;
 }
 
-/* Interrupts are off. */
 static void depot_add(struct dod_pool *pool, struct dod_pool_object *batch, unsigned int nr)
 {
+	unsigned long flags;
+
 	batch->nr = nr;
-	dod_lock(&pool->lock);
+	dod_lock_irqsave(&pool->lock, flags);
 	batch->next_batch = pool->batches;
 	pool->batches = batch;
 	WRITE_ONCE(pool->nr, pool->nr + nr);
-	dod_unlock(&pool->lock);
+	dod_unlock_irqrestore(&pool->lock, flags);
 }
 
 /* How many of @nr objects may be allocated. They count as allocated from now on. */
@@ -95,19 +96,15 @@ static void cut(struct dod_pool *pool, struct page *block, unsigned int nr)
 {
 	struct dod_pool_object *obj = page_address(block), *first;
 	unsigned int left, i;
-	unsigned long flags;
 
 	for (left = nr; left; left -= nr) {
 		nr = min(left, pool->batch);
 		first = obj;
 		for (i = 1; i < nr; i++, obj = obj->next)
 			obj->next = (void *)obj + pool->size;
-		first->nr = nr;
 		obj->next = NULL;
 		obj = (void *)obj + pool->size;
-		local_irq_save(flags);
 		depot_add(pool, first, nr);
-		local_irq_restore(flags);
 	}
 }
 
@@ -146,7 +143,7 @@ static unsigned int grow(struct dod_pool *pool, gfp_t gfp)
 
 /* === What a CPU has ======================================================= */
 
-/* Nobody else may touch the lists of @cpu meanwhile, and interrupts are off. */
+/* Nobody else may touch the lists of @cpu meanwhile: it is this one, or offline. */
 static void empty_cpu(struct dod_pool *pool, struct dod_pool_cpu *cpu)
 {
 	if (cpu->first)
@@ -180,16 +177,13 @@ static void empty_this_cpu(void *info)
 /* No memory, or the most objects there may be: what the CPUs have is for all of them. */
 static void empty_all_cpus(struct dod_pool *pool)
 {
-	unsigned long flags;
 	int cpu;
 
 	cpus_read_lock();
 	on_each_cpu_cond(has_objects, empty_this_cpu, pool, true);
-	local_irq_save(flags);
 	for_each_possible_cpu(cpu)
 		if (!cpu_online(cpu))
 			empty_cpu(pool, per_cpu_ptr(pool->cpus, cpu));
-	local_irq_restore(flags);
 	cpus_read_unlock();
 }
 
@@ -224,10 +218,13 @@ static void refill(struct work_struct *work)
  * Twice what was taken from the depot, so that it is soon half full again where many were taken
  * with interrupts off; but a refill from nothing would take too long here.
  *
- * In a hard interrupt the page allocator may be called by its own rules: its locks are taken with
- * interrupts off, or only tried, and so are those that it takes for page_owner, for KASAN's
- * stacks, or to wake kswapd. Not so with PREEMPT_RT, where they sleep. __GFP_NOMEMALLOC keeps
- * away from what is reserved for allocations that cannot wait: this one has the worker.
+ * The page allocator may be called in a hard interrupt, by its own rules. What is interrupted has
+ * interrupts on, so it holds no lock that is taken with interrupts off, as zone->lock is, and those
+ * of page_owner, of KASAN's stacks, and what wakes kswapd. Others are only tried there. Lockdep
+ * lets an irq_work take them, unless it is IRQ_WORK_HARD_IRQ. With PREEMPT_RT this is a task with
+ * real-time priority, which is not for such work: it is left to the worker.
+ *
+ * __GFP_NOMEMALLOC keeps away from what is reserved for allocations that cannot wait.
  */
 static void refill_now(struct irq_work *irq)
 {
