@@ -400,6 +400,13 @@ static inline unsigned int stack_trace_save(unsigned long *store, unsigned int s
 #define tracepoint_probe_unregister(tp, fn, data)	((void)(tp))
 #endif
 
+/* What a suite of base/ calls. Their own macro came in v6.2, and its syntax changed in v6.13. */
+#if IS_ENABLED(CONFIG_KUNIT)
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol)	EXPORT_SYMBOL_GPL(symbol)
+#else
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol)
+#endif
+
 /* Built in, the parameters of the whole kernel are in one list. */
 #ifdef MODULE
 #define DOD_FIRST_PARAM	(THIS_MODULE->kp)

@@ -7,7 +7,7 @@
 #define DOD_MAPPED_PAGES_H
 
 #include <linux/atomic.h>
-#include <linux/bits.h>
+#include <linux/bitops.h>
 
 #include "../dma_owner_debug.h"
 
@@ -15,13 +15,23 @@
 
 /* By page frame, how many mappings have to do with it. */
 extern atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS];
+
+/*
+ * CPUs that map neighbouring pages must not write to one cache line: those of 16 counts that share
+ * a line are 4,096 pages apart.
+ */
+static inline u16 dod_mapped_count(unsigned long pfn)
+{
+	return rol16(pfn, 4);
+}
+
 /* How many mappings are too large for that. */
 extern atomic_t dod_nr_uncounted;
 
 /* Called for each free: some ten instructions. */
 static inline bool dod_page_is_mapped(unsigned long pfn)
 {
-	return atomic_read(&dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
+	return atomic_read(&dod_mapped_counts[dod_mapped_count(pfn)]);
 }
 
 /* Then any page may be mapped. */

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Objects for the hooks, which run in any context and may not allocate. They come from a
- * list for each CPU, and a worker keeps enough of them free. No list lock nests in another; any
- * lock may be held around them.
+ * Objects for the hooks, which run in any context and may not allocate. Each CPU has a list of
+ * its own, which nobody else touches, so that interrupts off guard it. Whole batches of objects
+ * move between these lists and the depot, which all CPUs share: where one CPU maps and another
+ * unmaps, both of them write to shared memory once in a batch.
+ *
+ * The depot is filled again by an irq_work of the CPU that finds it half empty, before anything
+ * else can run there, or by a worker. The lock of the depot is the only one, and nests nothing;
+ * any lock may be held around it.
  *
  * Objects are cut out of pages. A slab cache would add a quarter to a record with KASAN, whose
  * redzones are of no use: the tool's own code is not instrumented.
@@ -11,142 +16,189 @@
  * with interrupts off and raw locks held.
  */
 #include "pool.h"
+#include "compat.h"
 #include "lock.h"
 
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
+#include <linux/smp.h>
 
+/* A free object. What is after @next is of the first object of a batch. */
 struct dod_pool_object {
 	struct dod_pool_object *next;
+	struct dod_pool_object *next_batch;
+	unsigned int nr;			/* objects of the batch */
 };
 
-struct dod_pool_shard {
-	raw_spinlock_t lock;
-	struct dod_pool_object *free;	/* lock */
-	unsigned int nr;		/* length of free; lock, read without */
-} ____cacheline_aligned_in_smp;
+/*
+ * What a CPU has: changed by that CPU with interrupts off, @nr and @full are read without.
+ * Of two batches one can be taken from and added to for ever without the depot.
+ */
+struct dod_pool_cpu {
+	struct dod_pool_object *first;
+	unsigned int nr;			/* length of first */
+	struct dod_pool_object *full;		/* one more batch, full, or NULL */
+	struct dod_pool *pool;
+	struct irq_work refill;
+};
 
-/* The most objects that are moved from one list to another at once. */
-#define BATCH	64U
+/* Blocks that leave little over. */
+#define BLOCK_ORDER	get_order(SZ_32K)
 
-/* Takes up to @nr objects, linked; *nr says how many there are. */
-static struct dod_pool_object *shard_take(struct dod_pool_shard *shard, unsigned int *nr)
+/* About so many objects are a batch, if the pool is not small. */
+#define BATCH		64U
+
+/* === The depot ============================================================ */
+
+static struct dod_pool_object *depot_take(struct dod_pool *pool)
 {
-	struct dod_pool_object *first, *last;
+	struct dod_pool_object *batch;
 	unsigned long flags;
-	unsigned int i = 0;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	first = shard->free;
-	for (last = first; last && ++i < *nr && last->next; last = last->next)
-		;
-	if (last) {
-		shard->free = last->next;
-		last->next = NULL;
-		WRITE_ONCE(shard->nr, shard->nr - i);
+	dod_lock_irqsave(&pool->lock, flags);
+	batch = pool->batches;
+	if (batch) {
+		pool->batches = batch->next_batch;
+		WRITE_ONCE(pool->nr, pool->nr - batch->nr);
 	}
-	dod_unlock_irqrestore(&shard->lock, flags);
-	*nr = i;
-	return first;
+	dod_unlock_irqrestore(&pool->lock, flags);
+	return batch;
 }
 
-/* Adds @nr objects, linked from @first to @last. */
-static void shard_add(struct dod_pool_shard *shard, struct dod_pool_object *first,
-		      struct dod_pool_object *last, unsigned int nr)
+static void depot_add(struct dod_pool *pool, struct dod_pool_object *batch, unsigned int nr)
 {
 	unsigned long flags;
 
-	dod_lock_irqsave(&shard->lock, flags);
-	last->next = shard->free;
-	shard->free = first;
-	WRITE_ONCE(shard->nr, shard->nr + nr);
-	dod_unlock_irqrestore(&shard->lock, flags);
+	batch->nr = nr;
+	dod_lock_irqsave(&pool->lock, flags);
+	batch->next_batch = pool->batches;
+	pool->batches = batch;
+	WRITE_ONCE(pool->nr, pool->nr + nr);
+	dod_unlock_irqrestore(&pool->lock, flags);
+}
+
+/* How many of @nr objects may be allocated. They count as allocated from now on. */
+static unsigned int claim(struct dod_pool *pool, unsigned int nr)
+{
+	long over = atomic_long_add_return(nr, &pool->total) - (long)pool->max;
+
+	over = clamp(over, 0L, (long)nr);
+	if (over)
+		atomic_long_sub(over, &pool->total);
+	return nr - over;
+}
+
+/* Makes @nr objects of a block. */
+static void cut(struct dod_pool *pool, struct page *block, unsigned int nr)
+{
+	struct dod_pool_object *obj = page_address(block), *first;
+	unsigned int left, i;
+
+	for (left = nr; left; left -= nr) {
+		nr = min(left, pool->batch);
+		first = obj;
+		for (i = 1; i < nr; i++, obj = obj->next)
+			obj->next = (void *)obj + pool->size;
+		obj->next = NULL;
+		obj = (void *)obj + pool->size;
+		depot_add(pool, first, nr);
+	}
 }
 
 /*
- * The list of this CPU is empty: move half of another one here. Where one CPU maps and
- * another unmaps, each object would otherwise be moved by itself.
+ * Adds a block to the depot. Where memory is fragmented, a single page will do, as for the slab
+ * allocator. Nothing is reclaimed by force, and no task is killed for the pool. Several may do
+ * this at once: the irq_work of each CPU, and the worker. Returns how many objects it made.
  */
-static struct dod_pool_object *steal(struct dod_pool *pool, unsigned int own)
+static unsigned int grow(struct dod_pool *pool, gfp_t gfp)
 {
-	struct dod_pool_object *obj, *last;
-	unsigned int i, nr;
+	unsigned int order = BLOCK_ORDER, nr = claim(pool, (PAGE_SIZE << order) / pool->size);
+	unsigned int in_page = min_t(unsigned int, nr, PAGE_SIZE / pool->size);
+	struct page *block;
+	unsigned long flags;
 
-	for (i = 1; i < pool->nr_shards; i++) {
-		struct dod_pool_shard *other = &pool->shards[(own + i) % pool->nr_shards];
-
-		nr = min(DIV_ROUND_UP(READ_ONCE(other->nr), 2), BATCH);
-		obj = nr ? shard_take(other, &nr) : NULL;
-		if (!obj)
-			continue;
-		if (obj->next) {
-			for (last = obj->next; last->next; last = last->next)
-				;
-			shard_add(&pool->shards[own], obj->next, last, nr - 1);
-		}
-		return obj;
-	}
-	return NULL;
-}
-
-static struct dod_pool_shard *emptiest(struct dod_pool *pool)
-{
-	struct dod_pool_shard *least = pool->shards;
-	unsigned int i;
-
-	for (i = 1; i < pool->nr_shards; i++)
-		if (READ_ONCE(pool->shards[i].nr) < READ_ONCE(least->nr))
-			least = &pool->shards[i];
-	return least;
-}
-
-/*
- * Large blocks leave little over. Where memory is fragmented, single pages will do, as for
- * the slab allocator: nothing is reclaimed by force, and no task is killed for the pool.
- */
-static bool new_block(struct dod_pool *pool)
-{
-	unsigned int order = get_order(SZ_32K);
-	struct page *block = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order);
-
+	if (!nr)
+		return 0;
+	block = alloc_pages(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
 	if (!block) {
 		order = 0;
-		block = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
+		atomic_long_sub(nr - in_page, &pool->total);
+		nr = in_page;
+		block = alloc_pages(gfp | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
 	}
-	if (!block)
-		return false;
+	if (!block) {
+		atomic_long_sub(nr, &pool->total);
+		return 0;
+	}
 	set_page_private(block, order);
+	dod_lock_irqsave(&pool->lock, flags);
 	list_add(&block->lru, &pool->blocks);
-	pool->uncut = page_address(block);
-	pool->nr_uncut = (PAGE_SIZE << order) / pool->size;
-	return true;
+	dod_unlock_irqrestore(&pool->lock, flags);
+	cut(pool, block, nr);
+	return nr;
 }
 
-/* One caller at a time: dod_pool_init(), and then the worker. */
-static struct dod_pool_object *new_object(struct dod_pool *pool)
-{
-	struct dod_pool_object *obj;
+/* === What a CPU has ======================================================= */
 
-	if (!pool->nr_uncut && !new_block(pool))
-		return NULL;
-	obj = pool->uncut;
-	pool->uncut += pool->size;
-	pool->nr_uncut--;
-	return obj;
+/* Nobody else may touch the lists of @cpu meanwhile: it is this one, or offline. */
+static void empty_cpu(struct dod_pool *pool, struct dod_pool_cpu *cpu)
+{
+	if (cpu->first)
+		depot_add(pool, cpu->first, cpu->nr);
+	if (cpu->full)
+		depot_add(pool, cpu->full, pool->batch);
+	cpu->first = NULL;
+	WRITE_ONCE(cpu->nr, 0);
+	WRITE_ONCE(cpu->full, NULL);
+}
+
+static unsigned int nr_of_cpu(const struct dod_pool *pool, int nr)
+{
+	const struct dod_pool_cpu *cpu = per_cpu_ptr(pool->cpus, nr);
+
+	return READ_ONCE(cpu->nr) + (READ_ONCE(cpu->full) ? pool->batch : 0);
+}
+
+static bool has_objects(int cpu, void *pool)
+{
+	return nr_of_cpu(pool, cpu);
+}
+
+static void empty_this_cpu(void *info)
+{
+	struct dod_pool *pool = info;
+
+	empty_cpu(pool, raw_cpu_ptr(pool->cpus));
+}
+
+/* No memory, or the most objects there may be: what the CPUs have is for all of them. */
+static void empty_all_cpus(struct dod_pool *pool)
+{
+	int cpu;
+
+	cpus_read_lock();
+	on_each_cpu_cond(has_objects, empty_this_cpu, pool, true);
+	for_each_possible_cpu(cpu)
+		if (!cpu_online(cpu))
+			empty_cpu(pool, per_cpu_ptr(pool->cpus, cpu));
+	cpus_read_unlock();
+}
+
+/* === Refill =============================================================== */
+
+static bool may_grow(const struct dod_pool *pool)
+{
+	return atomic_long_read(&pool->total) < (long)pool->max;
 }
 
 static int fill(struct dod_pool *pool)
 {
-	while (dod_pool_nr_free(pool) < pool->reserve &&
-	       atomic_long_read(&pool->total) < pool->max) {
-		struct dod_pool_object *obj = new_object(pool);
-
-		if (!obj)
-			return -ENOMEM;
-		atomic_long_inc(&pool->total);
-		shard_add(emptiest(pool), obj, obj, 1);
+	while (READ_ONCE(pool->nr) < pool->reserve && may_grow(pool)) {
+		if (!grow(pool, GFP_KERNEL))
+			return may_grow(pool) ? -ENOMEM : 0;
 		cond_resched();
 	}
 	return 0;
@@ -154,8 +206,85 @@ static int fill(struct dod_pool *pool)
 
 static void refill(struct work_struct *work)
 {
-	/* On failure the next dod_pool_get() asks again. */
-	fill(container_of(work, struct dod_pool, refill.work));
+	struct dod_pool *pool = container_of(work, struct dod_pool, refill);
+
+	/* On failure the next dod_pool_get() that finds too few asks again. */
+	fill(pool);
+	if (!READ_ONCE(pool->nr))
+		empty_all_cpus(pool);
+}
+
+/*
+ * Twice what was taken from the depot, so that it is soon half full again where many were taken
+ * with interrupts off; but a refill from nothing would take too long here.
+ *
+ * The page allocator may be called in a hard interrupt, by its own rules. What is interrupted has
+ * interrupts on, so it holds no lock that is taken with interrupts off, as zone->lock is, and those
+ * of page_owner, of KASAN's stacks, and what wakes kswapd. Others are only tried there. Lockdep
+ * lets an irq_work take them, unless it is IRQ_WORK_HARD_IRQ. With PREEMPT_RT this is a task with
+ * real-time priority, which is not for such work: it is left to the worker.
+ *
+ * __GFP_NOMEMALLOC keeps away from what is reserved for allocations that cannot wait.
+ */
+static void refill_now(struct irq_work *irq)
+{
+	struct dod_pool *pool = container_of(irq, struct dod_pool_cpu, refill)->pool;
+	unsigned int nr = 0, made = !IS_ENABLED(CONFIG_PREEMPT_RT);
+
+	while (made && nr < 2 * pool->batch && READ_ONCE(pool->nr) <= pool->low) {
+		made = grow(pool, GFP_NOWAIT | __GFP_NOMEMALLOC);
+		nr += made;
+	}
+	if (!made || READ_ONCE(pool->nr) <= pool->low / 2)
+		queue_work(pool->queue, &pool->refill);
+}
+
+/* === Take and return ====================================================== */
+
+static __always_inline void *pop(struct dod_pool_cpu *own)
+{
+	struct dod_pool_object *obj = own->first;
+
+	own->first = obj->next;
+	own->nr--;
+	return obj;
+}
+
+static __always_inline void push(struct dod_pool_cpu *own, struct dod_pool_object *obj)
+{
+	obj->next = own->first;
+	own->first = obj;
+	own->nr++;
+}
+
+/* Half of the reserve is for the time until the interrupt, which comes once they are on. */
+static void ask_for_more(struct dod_pool *pool, struct dod_pool_cpu *own)
+{
+	/* Locks of the kernel may be held here. */
+	if (READ_ONCE(pool->nr) <= pool->low && (may_grow(pool) || !own->first))
+		irq_work_queue(&own->refill);
+}
+
+/* The list of this CPU is empty: once in a batch. Restores @flags, for a short way before. */
+static noinline void *next_batch(struct dod_pool *pool, struct dod_pool_cpu *own,
+				 unsigned long flags)
+{
+	void *obj = NULL;
+
+	own->first = own->full;
+	if (own->first) {
+		WRITE_ONCE(own->full, NULL);
+		WRITE_ONCE(own->nr, pool->batch);
+	} else {
+		own->first = depot_take(pool);
+		if (own->first)
+			WRITE_ONCE(own->nr, own->first->nr);
+		ask_for_more(pool, own);
+	}
+	if (own->first)
+		obj = pop(own);
+	local_irq_restore(flags);
+	return obj;
 }
 
 /**
@@ -166,24 +295,31 @@ static void refill(struct work_struct *work)
  */
 void *dod_pool_get(struct dod_pool *pool)
 {
-	unsigned int own = raw_smp_processor_id() % pool->nr_shards, nr = 1;
-	struct dod_pool_shard *shard = &pool->shards[own];
-	struct dod_pool_object *obj = NULL;
+	struct dod_pool_cpu *own;
+	unsigned long flags;
+	void *obj;
 
-	if (likely(READ_ONCE(shard->nr)))
-		obj = shard_take(shard, &nr);
-	if (unlikely(!obj))
-		obj = steal(pool, own);
-	/*
-	 * The hooks live on half of the reserve until the worker has run. Adding up all
-	 * lists takes long: not at each call.
-	 */
-	nr = READ_ONCE(shard->nr);
-	if (unlikely(nr <= pool->low && !(nr % pool->step)) &&
-	    dod_pool_nr_free(pool) <= pool->reserve / 2 &&
-	    atomic_long_read(&pool->total) < pool->max)
-		dod_worker_wake(&pool->refill);
+	local_irq_save(flags);
+	own = raw_cpu_ptr(pool->cpus);
+	if (unlikely(!own->first))
+		return next_batch(pool, own, flags);
+	obj = pop(own);
+	local_irq_restore(flags);
 	return obj;
+}
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_get);
+
+/* The list of this CPU is a batch: once in a batch. Restores @flags, as next_batch(). */
+static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own, void *obj,
+				    unsigned long flags)
+{
+	if (own->full)
+		depot_add(pool, own->full, pool->batch);
+	WRITE_ONCE(own->full, own->first);
+	own->first = NULL;
+	WRITE_ONCE(own->nr, 0);
+	push(own, obj);
+	local_irq_restore(flags);
 }
 
 /**
@@ -193,56 +329,88 @@ void *dod_pool_get(struct dod_pool *pool)
  */
 void dod_pool_put(struct dod_pool *pool, void *obj)
 {
-	shard_add(&pool->shards[raw_smp_processor_id() % pool->nr_shards], obj, obj, 1);
+	struct dod_pool_cpu *own;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	own = raw_cpu_ptr(pool->cpus);
+	if (unlikely(own->nr == pool->batch)) {
+		put_batch_away(pool, own, obj, flags);
+		return;
+	}
+	push(own, obj);
+	local_irq_restore(flags);
 }
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put);
 
 /* How many objects are free; exact only while nobody takes or returns one. */
 long dod_pool_nr_free(const struct dod_pool *pool)
 {
-	unsigned int i;
-	long nr = 0;
+	long nr = READ_ONCE(pool->nr);
+	int cpu;
 
-	for (i = 0; i < pool->nr_shards; i++)
-		nr += READ_ONCE(pool->shards[i].nr);
+	for_each_possible_cpu(cpu)
+		nr += nr_of_cpu(pool, cpu);
 	return nr;
 }
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_nr_free);
+
+/* === Start and stop ======================================================= */
 
 /**
  * dod_pool_init() - set up a pool and fill it
  * @pool: the pool
  * @size: of an object, bytes
- * @reserve: how many to keep free
+ * @reserve: how many to keep free for any CPU
  * @max: how many to allocate at most
  *
  * Return: 0 or -ENOMEM, with nothing left allocated.
  */
 int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max)
 {
-	unsigned int i;
+	unsigned int in_block;
+	int cpu;
 
-	init_irq_work(&pool->refill.irq, dod_worker_ask);
-	INIT_WORK(&pool->refill.work, refill);
+	raw_spin_lock_init(&pool->lock);
+	INIT_LIST_HEAD(&pool->blocks);
+	INIT_WORK(&pool->refill, refill);
 	atomic_long_set(&pool->total, 0);
+	pool->batches = NULL;
+	pool->nr = 0;
 	pool->reserve = reserve;
 	pool->max = max;
-	pool->nr_shards = num_possible_cpus();
-	pool->low = reserve / pool->nr_shards / 2;
-	pool->step = clamp(pool->low / 4, 1U, BATCH);
-	pool->size = ALIGN(size, __alignof__(u64));
-	pool->nr_uncut = 0;
-	INIT_LIST_HEAD(&pool->blocks);
-	pool->shards = kcalloc(pool->nr_shards, sizeof(*pool->shards), GFP_KERNEL);
+	pool->low = reserve / 2;
+	pool->size = ALIGN(max(size, sizeof(struct dod_pool_object)), __alignof__(u64));
+	/* Little of a block is left over, and the CPUs do not keep more than a quarter of all. */
+	in_block = (PAGE_SIZE << BLOCK_ORDER) / pool->size;
+	pool->batch = clamp(max / num_possible_cpus() / 8, 1U,
+			    in_block / max(in_block / BATCH, 1U));
+	pool->cpus = alloc_percpu(struct dod_pool_cpu);
 	/* Unbound: the CPU that maps so much may run nothing else. */
-	pool->refill.queue = alloc_workqueue("dma_owner_debug", WQ_UNBOUND | WQ_HIGHPRI, 0);
-	if (!pool->shards || !pool->refill.queue)
+	pool->queue = alloc_workqueue("dma_owner_debug", WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (!pool->cpus || !pool->queue)
 		goto err;
-	for (i = 0; i < pool->nr_shards; i++)
-		raw_spin_lock_init(&pool->shards[i].lock);
+	for_each_possible_cpu(cpu) {
+		struct dod_pool_cpu *own = per_cpu_ptr(pool->cpus, cpu);
+
+		own->pool = pool;
+		init_irq_work(&own->refill, refill_now);
+	}
 	if (!fill(pool))
 		return 0;
 err:
 	dod_pool_destroy(pool);
 	return -ENOMEM;
+}
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_init);
+
+static void stop_refill(struct dod_pool *pool)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		irq_work_sync(&per_cpu_ptr(pool->cpus, cpu)->refill);
+	cancel_work_sync(&pool->refill);
 }
 
 /**
@@ -253,21 +421,21 @@ void dod_pool_destroy(struct dod_pool *pool)
 {
 	struct page *block, *next;
 
-	if (!pool->nr_shards)
-		return;
-	if (pool->refill.queue) {
-		dod_worker_cancel(&pool->refill);
-		destroy_workqueue(pool->refill.queue);
-	}
-	/* Is an object lost? No other tool would notice. */
-	WARN_ON(pool->shards && dod_pool_nr_free(pool) != atomic_long_read(&pool->total));
-	list_for_each_entry_safe(block, next, &pool->blocks, lru) {
-		unsigned int order = page_private(block);
+	if (pool->cpus && pool->queue) {
+		stop_refill(pool);
+		/* Is an object lost? No other tool would notice. */
+		WARN_ON(dod_pool_nr_free(pool) != atomic_long_read(&pool->total));
+		list_for_each_entry_safe(block, next, &pool->blocks, lru) {
+			unsigned int order = page_private(block);
 
-		set_page_private(block, 0);
-		__free_pages(block, order);
+			set_page_private(block, 0);
+			__free_pages(block, order);
+		}
 	}
-	kfree(pool->shards);
-	pool->shards = NULL;
-	pool->nr_shards = 0;
+	if (pool->queue)
+		destroy_workqueue(pool->queue);
+	free_percpu(pool->cpus);
+	pool->queue = NULL;
+	pool->cpus = NULL;
 }
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_destroy);

@@ -3,39 +3,48 @@
 #ifndef DOD_POOL_H
 #define DOD_POOL_H
 
+#include <linux/atomic.h>
+#include <linux/cache.h>
+#include <linux/irq_work.h>
 #include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
-#include "worker.h"
-
-struct dod_pool_shard;
+struct dod_pool_cpu;
+struct dod_pool_object;
 
 /**
  * struct dod_pool - objects that a hook can take in any context
  *
+ * @cpus:	what each CPU has
+ * @batch:	so many objects move between a CPU and the depot
  * @size:	of an object, bytes
- * @blocks:	the pages that they are cut out of, by their lru
- * @uncut:	the rest of the newest block
- * @nr_uncut:	and how many objects there are in it
- * @shards:	one free list per possible CPU
- * @nr_shards:	how many
- * @reserve:	objects to keep free
+ * @reserve:	objects to keep in the depot
+ * @low:	the depot is filled when it has no more than these
  * @max:	most objects to allocate
- * @low:	a list that is not longer is a reason to see how many are free
- * @step:	when its length is a multiple of this
- * @total:	objects allocated
- * @refill:	what fills it up
+ * @queue:	for @refill
+ * @refill:	fills the depot where the irq_work of a CPU could not
+ * @lock:	guards what follows
+ * @batches:	the depot
+ * @nr:		objects in it; also read without the lock
+ * @blocks:	the pages that all objects are cut out of, by their lru
+ * @total:	objects allocated; atomic instead
  */
 struct dod_pool {
+	struct dod_pool_cpu __percpu *cpus;
+	unsigned int batch;
 	size_t size;
+	unsigned int reserve, low, max;
+	struct workqueue_struct *queue;
+	struct work_struct refill;
+
+	/* All of the above is read for each object, and written never or hardly ever. */
+	raw_spinlock_t lock ____cacheline_aligned_in_smp;
+	struct dod_pool_object *batches;
+	unsigned int nr;
 	struct list_head blocks;
-	void *uncut;
-	unsigned int nr_uncut;
-	struct dod_pool_shard *shards;
-	unsigned int nr_shards;
-	unsigned int reserve, max, low, step;
 	atomic_long_t total;
-	struct dod_worker refill;
 };
 
 int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max);

@@ -14,12 +14,10 @@
  *
  * @irq:	queues @work
  * @work:	what is to be done
- * @queue:	where, NULL for the system's
  */
 struct dod_worker {
 	struct irq_work irq;
 	struct work_struct work;
-	struct workqueue_struct *queue;
 };
 
 #define DEFINE_DOD_WORKER(name, function)				\

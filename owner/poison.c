@@ -10,7 +10,9 @@
 #include "internal.h"
 
 u16 dod_widest_line;
-atomic_t dod_spanning_changes, dod_nr_stale;
+/* Not in a line with what each call reads. */
+atomic_t dod_spanning_changes __cacheline_aligned_in_smp;
+atomic_t dod_nr_stale;
 
 #define MAX_STALE	1024	/* ended mappings: they hold records, which map calls need more */
 

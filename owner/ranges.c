@@ -11,7 +11,7 @@
 #include <linux/rbtree_augmented.h>
 
 struct dod_pool dod_range_pool, dod_pending_pool;
-static atomic_t nr_pending;
+static atomic_t nr_pending __cacheline_aligned_in_smp;
 
 /* === The tree ============================================================= */
 
