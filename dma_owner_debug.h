@@ -39,8 +39,20 @@ enum dod_trap {
 	DOD_TRAP_NONE,
 };
 
-#define DOD_MAP_FRAMES	16
+/* The most frames of a stack that are kept. Even numbers: see base/stack_orc.c. */
+#define DOD_MAP_FRAMES	12
 #define DOD_SYNC_FRAMES	6
+#define DOD_WRITE_FRAMES	16
+
+/* Where a function was called, and the caller's registers when it has returned. */
+struct dod_site {
+	unsigned long ip, sp, bp;
+};
+
+/* A return address, packed: see base/stack.h. */
+struct dod_frame {
+	s32 off;
+};
 
 /* Which calls made a mapping; decides what its reports and hints name. */
 enum dod_kind {
@@ -244,8 +256,8 @@ struct dod_mapping {
 	u32 counted_at, dmabuf;
 
 	struct dod_who map, sync;
-	unsigned long map_frames[DOD_MAP_FRAMES];
-	unsigned long sync_frames[DOD_SYNC_FRAMES];
+	struct dod_frame map_frames[DOD_MAP_FRAMES];
+	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
 };
 
 static_assert(sizeof(struct dod_mapping) <= 512);
@@ -291,7 +303,7 @@ struct dod_write {
 	unsigned long addr;
 	size_t size;
 	struct dod_who who;
-	unsigned long frames[DOD_MAP_FRAMES];
+	struct dod_frame frames[DOD_WRITE_FRAMES];
 };
 
 /**
@@ -346,7 +358,7 @@ enum dod_lost {
 /* A call of dma_sync_*_for_device(). */
 struct dod_sync {
 	struct dod_who who;
-	unsigned long frames[DOD_SYNC_FRAMES];
+	struct dod_frame frames[DOD_SYNC_FRAMES];
 };
 
 /**

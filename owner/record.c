@@ -4,7 +4,6 @@
  * those that ended last, which reports name. The lock of a ring nests nothing.
  */
 #include "internal.h"
-#include "../base/stack.h"
 
 #include <linux/slab.h>
 
@@ -81,7 +80,7 @@ bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 }
 
 /* Who calls, and the stack from the return address of the hooked function outwards. */
-void dod_note_caller(const struct dod_call *call, struct dod_who *who, unsigned long *frames,
+void dod_note_caller(const struct dod_call *call, struct dod_who *who, struct dod_frame *frames,
 		     unsigned int depth)
 {
 	struct dod_site site = { call->caller, call->sp, call->bp };
