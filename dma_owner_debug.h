@@ -97,9 +97,10 @@ struct dod_unmatched {
  * outlives its device. Entries are never freed while the module is loaded.
  */
 struct dod_device {
-	struct hlist_node node;		/* devices_lock; read under RCU */
+	struct hlist_node node;		/* devices_lock, read without */
 	const struct device *dev;	/* identity only, never dereferenced */
 	const void *driver;		/* identity of the last driver seen */
+	u8 name_size;			/* of @name, as far as it is compared */
 	char name[48];
 	char driver_name[32];
 	char module[MODULE_NAME_LEN];	/* of that driver, "" if it is built in */
@@ -365,34 +366,34 @@ struct dod_sync {
  * struct dod_call - one call of the DMA API, as the hooks see it
  *
  * @dev:	the device
- * @dir:	the direction of this call
- * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map or unmap call
+ * @dir:	enum dma_data_direction of this call
+ * @kind:	enum dod_kind: the family the call belongs to
  * @to_device:	a map call after which the device owns the memory
  * @allocated:	a map call of the memory's allocation: see judge/map_mask.c for its mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
+ * @dropped:	there were too few records: nothing of this call is tracked
+ * @attrs:	DMA_ATTR_* of a map or unmap call
  * @caller:	return address of the hooked function
- * @sp:		the caller's stack pointer after the call
- * @bp:		and its frame pointer
+ * @site:	the same, with the caller's registers
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
- * @dropped:	there were too few records: nothing of this call is tracked
  * @event:	the row of what it does to mapped memory, unless it is a map or unmap call
  * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */
 struct dod_call {
 	struct device *dev;
-	enum dma_data_direction dir;
-	enum dod_kind kind;
+	u8 dir, kind;
+	bool to_device, allocated, wrong, frees, dropped;
 	unsigned long attrs;
-	bool to_device, allocated, wrong, frees;
-	unsigned long caller, sp, bp;
+	union {
+		unsigned long caller;
+		struct dod_site site;
+	};
 
 	struct dod_mapping *leader, *tail;
-	bool dropped;
 	const struct dod_transition *event;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;

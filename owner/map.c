@@ -53,22 +53,17 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
 }
 
 /**
- * dod_owner_map_single() - dma_map_single() is about to map memory
+ * dod_owner_map_single() - dma_map_single() is about to map memory outside of the linear map
  * @call: the call
  * @addr: the address the driver passed
  * @size: bytes
  *
- * At its entry: later only a page is known, a wrong one if the address is not linear.
- *
- * Return: whether the address is outside of the linear map.
+ * At its entry: later only a page is known, a wrong one.
  */
-bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
+void dod_owner_map_single(const struct dod_call *call, const void *addr, u64 size)
 {
-	if (likely(!dod_is_module_addr(addr)))
-		return false;
 	if (size && checks_enabled())
 		check_single(call, addr, size);
-	return true;
 }
 
 /* Where the memory is, and which lines the device shares with the CPU. */

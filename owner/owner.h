@@ -30,7 +30,7 @@ enum dod_event {
 	DOD_NO_SYNC_NEEDED,	/* dma_need_sync() has told a driver that it may skip syncs */
 };
 
-bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
+void dod_owner_map_single(const struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,

@@ -83,10 +83,8 @@ bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 void dod_note_caller(const struct dod_call *call, struct dod_who *who, struct dod_frame *frames,
 		     unsigned int depth)
 {
-	struct dod_site site = { call->caller, call->sp, call->bp };
-
 	dod_note_who(who);
-	who->nr_frames = dod_stack_save(&site, frames, depth);
+	who->nr_frames = dod_stack_save(&call->site, frames, depth);
 }
 
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */
