@@ -100,7 +100,6 @@ struct dod_device {
 	struct hlist_node node;		/* devices_lock, read without */
 	const struct device *dev;	/* identity only, never dereferenced */
 	const void *driver;		/* identity of the last driver seen */
-	u8 name_size;			/* of @name, as far as it is compared */
 	char name[48];
 	char driver_name[32];
 	char module[MODULE_NAME_LEN];	/* of that driver, "" if it is built in */
@@ -111,6 +110,7 @@ struct dod_device {
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
 	u16 binding;			/* counts when drivers were bound and unbound */
+	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
 };
@@ -243,14 +243,16 @@ struct dod_mapping {
 	struct dod_mapping *group, *next;
 	struct dod_content *content;
 	u64 ended;
-	unsigned long idle_sync;
 	u32 sync_off, sync_len;
+	struct dod_frame idle_sync;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
-	bool in_dma_index, first_used, freed, shared, pending;
+	bool spanning, not_ram, bounced, owned_at_map;
+	bool in_dma_index, pending;
+	/* One byte: constant, and rarely set. */
+	u8 slab : 1, unfit : 1, near_stack : 1, own_lines : 1, edges : 1;
 	/* One byte: all change under the physical lock. */
-	bool suspect : 1, leaked : 1, was_owned : 1;
+	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2;
 	u8 unseen;
 	u16 binding;
@@ -261,7 +263,7 @@ struct dod_mapping {
 	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 512);
+static_assert(sizeof(struct dod_mapping) <= 392);
 
 /**
  * dod_line_of() - where a cache line begins

@@ -8,7 +8,6 @@
 #include "lock.h"
 
 #include <linux/kernel.h>
-#include <linux/sched/clock.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
@@ -41,16 +40,6 @@ noinline unsigned int dod_stack_save_all(const struct dod_site *caller, struct d
 	nr = min(nr - i, depth);
 	dod_frames_pack(frames, all + i, nr);
 	return nr;
-}
-
-/* Fills in who does something now, but for the number of frames. */
-void dod_note_who(struct dod_who *who)
-{
-	who->when = local_clock();
-	who->pid = task_pid_nr(current);
-	who->cpu = raw_smp_processor_id();
-	memcpy(who->comm, current->comm, sizeof(who->comm));
-	who->comm[sizeof(who->comm) - 1] = '\0';
 }
 
 /**

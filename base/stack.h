@@ -6,6 +6,8 @@
 #include "../dma_owner_debug.h"
 #include "compat.h"
 
+#include <linux/sched/clock.h>
+
 /*
  * Return addresses are kept as offsets of 32 bits: the kernel and its modules lie within 2 GiB, on
  * x86_64 in the uppermost. So does what BPF programs are compiled to, but not on arm64, where it
@@ -41,7 +43,6 @@ static inline void dod_frames_pack(struct dod_frame *frames, const unsigned long
 
 unsigned int dod_stack_save_all(const struct dod_site *caller, struct dod_frame *frames,
 				unsigned int depth);
-void dod_note_who(struct dod_who *who);
 const char *dod_function_name(unsigned long ip, char *buf, size_t size);
 
 /* stack_orc.c. dma_owner_debug.c starts and stops it. */
@@ -77,6 +78,16 @@ static inline unsigned int dod_stack_save(const struct dod_site *caller, struct 
 					  unsigned int depth)
 {
 	return dod_orc_save(caller, frames, depth) ?: dod_stack_save_all(caller, frames, depth);
+}
+
+/* Fills in who does something now, but for the number of frames. */
+static inline void dod_note_who(struct dod_who *who)
+{
+	who->when = local_clock();
+	who->pid = task_pid_nr(current);
+	who->cpu = raw_smp_processor_id();
+	__builtin_memcpy(who->comm, current->comm, sizeof(who->comm));
+	who->comm[sizeof(who->comm) - 1] = '\0';
 }
 
 #endif /* DOD_STACK_H */

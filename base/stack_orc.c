@@ -361,6 +361,16 @@ static bool find_bounds(unsigned long sp, struct bounds *stack)
 	return sp >= raw_cpu_read(irq_stack.begin) && sp < stack->end;
 }
 
+/* Are the next @span bytes on the stack, too? */
+static __always_inline bool is_within(unsigned long sp, unsigned long span)
+{
+	struct bounds stack;
+
+	if (likely(sp - (unsigned long)task_stack_page(current) <= THREAD_SIZE - span))
+		return true;
+	return find_bounds(sp, &stack) && stack.end - sp >= span;
+}
+
 static void note_bounds(const struct stack_info *info)
 {
 	if (info->type != STACK_TYPE_IRQ || raw_cpu_read(irq_stack.end))
@@ -506,12 +516,10 @@ static __always_inline unsigned int recall(struct chain *c, u32 tag,
 {
 	unsigned long base = caller->sp - WORD;
 	struct pt_regs *regs;
-	struct bounds stack;
 	unsigned int i, nr;
 
-	if (c->tag != tag || dod_frame_ip(c->frames[0]) != caller->ip || base % WORD ||
-	    !find_bounds(caller->sp, &stack) || c->span > stack.end - base ||
-	    (c->bp && c->bp != caller->bp - base))
+	if (c->tag != tag || dod_frame_ip(c->frames[0]) != caller->ip ||
+	    !is_within(base, c->span) || (c->bp && c->bp != caller->bp - base))
 		return 0;
 	for (i = 0, nr = c->nr; i < nr; i += 2) {
 		frames[i] = c->frames[i];

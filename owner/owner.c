@@ -120,7 +120,7 @@ bool dod_change_owner(const struct dod_call *call, struct dod_mapping *m, u64 st
 		dod_count(DOD_C_SYNCS_IDLE);
 		if (event->for_device)
 			return false;
-		m->idle_sync = call->caller;
+		m->idle_sync = dod_frame_pack(call->caller);
 	}
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
