@@ -9,7 +9,7 @@
  *       physical shard      mappings by physical address, and the shadow of the regions
  *                           that hash to the shard
  *         physical spanning those that cross a region boundary
- *           ended ring      a CPU's ended mappings
+ *           readers_lock    who reads ended mappings
  *           pool list       a CPU's free objects
  *   devices_lock            names of devices
  *     wires_lock            the parameter wires

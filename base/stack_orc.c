@@ -509,32 +509,32 @@ static noinline bool renew(struct chain *c, unsigned int i, unsigned long base,
 	return true;
 }
 
-/* The same, if it is remembered: then all of it is found on the stack again. Else 0. */
-static __always_inline unsigned int recall(struct chain *c, u32 tag,
-					   const struct dod_site *caller,
-					   struct dod_frame *frames)
+/* The same, if it is remembered: then all of it is found on the stack again. */
+static __always_inline bool recall(struct chain *c, u32 tag, const struct dod_site *caller,
+				   struct dod_frame *frames)
 {
 	unsigned long base = caller->sp - WORD;
+	unsigned int i = 0, nr = c->nr;
 	struct pt_regs *regs;
-	unsigned int i, nr;
 
 	if (c->tag != tag || dod_frame_ip(c->frames[0]) != caller->ip ||
 	    !is_within(base, c->span) || (c->bp && c->bp != caller->bp - base))
-		return 0;
-	for (i = 0, nr = c->nr; i < nr; i += 2) {
+		return false;
+	do {
 		frames[i] = c->frames[i];
 		frames[i + 1] = c->frames[i + 1];
 		if (unlikely(*(unsigned long *)(base + c->at[i]) != dod_frame_ip(frames[i]) ||
 			     *(unsigned long *)(base + c->at[i + 1]) !=
 			     dod_frame_ip(frames[i + 1])) &&
 		    !renew(c, i, base, frames))
-			return 0;
-	}
+			return false;
+		i += 2;
+	} while (i < nr);
 	for (i = 0; i < c->nr_saved; i++)
 		if (*(unsigned long *)(base + c->saved[i].at) != base + c->saved[i].value)
-			return 0;
+			return false;
 	regs = (struct pt_regs *)(base + c->regs);
-	return c->regs && !is_outermost(regs) ? 0 : nr;
+	return !c->regs || is_outermost(regs);
 }
 
 /* The rest, by the unwinder, which begins elsewhere on the same stack. */
@@ -570,6 +570,30 @@ static noinline unsigned int unwind(const struct dod_site *site, struct dod_fram
 	}
 }
 
+/* Interrupts are off, and are here restored. */
+static noinline unsigned int save_anew(struct chain *c, const struct dod_site *caller,
+				       struct dod_frame *frames, unsigned int depth,
+				       unsigned long flags)
+{
+	struct dod_site site = *caller;
+	unsigned int nr = 0;
+	bool more;
+
+	/* Another user of ftrace may have put its own there. */
+	more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	if (more) {
+		nr = walk(c, READ_ONCE(generation) + depth, &site, depth, &more);
+		memcpy(frames, c->frames, nr * sizeof(frames[0]));
+	}
+	raw_local_irq_restore(flags);
+	if (!more)
+		return nr;
+	flags = dod_quiet_begin();
+	nr = unwind(&site, frames, nr, depth);
+	dod_quiet_end(flags);
+	return nr;
+}
+
 /**
  * dod_orc_save() - dod_stack_save(), by rules
  * @caller: the caller, and its stack and frame pointer after the call
@@ -581,34 +605,18 @@ static noinline unsigned int unwind(const struct dod_site *site, struct dod_fram
 unsigned int dod_orc_save(const struct dod_site *caller, struct dod_frame *frames,
 			  unsigned int depth)
 {
-	u32 tag = READ_ONCE(generation) + depth;
-	struct dod_site site;
+	/* Calls of one function that come from elsewhere often have another depth. */
+	u32 key = (u32)caller->ip ^ (caller->sp & (THREAD_SIZE - 1));
 	unsigned long flags;
 	struct chain *c;
 	unsigned int nr;
-	bool more;
 
 	raw_local_irq_save(flags);
-	c = &raw_cpu_ptr(chains)->chain[hash_32((u32)caller->ip ^
-						(caller->sp & (THREAD_SIZE - 1)), CHAIN_BITS)];
-	nr = recall(c, tag, caller, frames);
-	if (likely(nr)) {
-		raw_local_irq_restore(flags);
-		return nr;
-	}
-	site = *caller;
-	/* Another user of ftrace may have put its own there. */
-	more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
-	if (more) {
-		nr = walk(c, tag, &site, depth, &more);
-		memcpy(frames, c->frames, nr * sizeof(frames[0]));
-	}
+	c = &raw_cpu_ptr(chains)->chain[hash_32(key, CHAIN_BITS)];
+	if (unlikely(!recall(c, READ_ONCE(generation) + depth, caller, frames)))
+		return save_anew(c, caller, frames, depth, flags);
+	nr = c->nr;
 	raw_local_irq_restore(flags);
-	if (!more)
-		return nr;
-	flags = dod_quiet_begin();
-	nr = unwind(&site, frames, nr, depth);
-	dod_quiet_end(flags);
 	return nr;
 }
 
