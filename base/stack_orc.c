@@ -82,6 +82,12 @@ union rule {
 	};
 };
 
+/* Bits of the last 16, for step_simply(). */
+#define HOW_AT_BP	BIT(0)		/* kind is AT_BP, if HOW_HARD is not there */
+#define HOW_SAVED_BP	BIT(2)		/* bp_kind is BP_FROM_BASE, likewise */
+#define HOW_HARD	(BIT(1) | BIT(3))	/* something else */
+#define HOW_BP_SHIFT	4
+
 static_assert(sizeof(union rule) == sizeof(u64));
 
 #define SET_BITS	10
@@ -207,8 +213,7 @@ static enum step step_regs(const struct bounds *stack, unsigned long addr)
 }
 
 /* Moves @site from a function to its caller, if the rule of its return address can. */
-static __always_inline enum step step(const struct bounds *stack, union rule rule,
-				      struct dod_site *site)
+static enum step step(const struct bounds *stack, union rule rule, struct dod_site *site)
 {
 	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
 	unsigned long base = by_bp ? site->bp : site->sp;
@@ -384,57 +389,90 @@ static bool note_saved(struct chain *c, unsigned long base, unsigned long at, un
 {
 	unsigned int i = c->nr_saved;
 
-	at -= base;
-	value -= base;
-	if (i && c->saved[i - 1].at == at)
-		return true;
-	if (i == NR_SAVED || value > U16_MAX)
+	if (i == NR_SAVED || value - base > U16_MAX)
 		return false;
-	c->saved[i].at = at;
-	c->saved[i].value = value;
-	c->nr_saved++;
+	c->saved[i].at = at - base;
+	c->saved[i].value = value - base;
+	c->nr_saved = i + 1;
 	return true;
 }
 
 /*
- * A rule has led from @from to @to. *bp_at is where the frame pointer was read, 0 if it is
- * still the caller's. False if the chain cannot be remembered.
+ * A rule counts from the frame pointer, which was read @at there, or, if that is 0, is the
+ * caller's. False if the chain cannot be remembered.
  */
-static __always_inline bool note_step(struct chain *c, unsigned long base, union rule rule,
-				      const struct dod_site *from, const struct dod_site *to,
-				      unsigned long *bp_at)
+static bool note_bp(struct chain *c, unsigned long base, unsigned long at, unsigned long bp)
 {
-	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
-	unsigned long at = to->sp, from_base = by_bp ? from->bp : from->sp;
+	if (at)
+		return note_saved(c, base, at, bp);
+	c->bp = bp - base;
+	return c->bp && c->bp == bp - base;
+}
 
-	if ((by_bp || rule.bp_kind == BP_FROM_OTHER) && *bp_at) {
-		if (!note_saved(c, base, *bp_at, from->bp))
+/* What a walk is about to step from. */
+struct walker {
+	struct dod_site site;
+	struct bounds stack;
+	unsigned long base;	/* where the caller's return address lies */
+	unsigned long bp_at;	/* where the frame pointer was read, 0 if it is the caller's */
+	bool fits;		/* the chain can be remembered */
+};
+
+/*
+ * Where both the return address and the frame pointer lie at a fixed distance above the
+ * same pointer, which is nearly everywhere; see rule_of_frame(). The stack pointer is
+ * inside of the stack, and aligned.
+ */
+static __always_inline bool step_simply(struct walker *w, union rule rule, struct chain *c)
+{
+	unsigned long base = w->site.sp, at;
+	s16 how = rule.word >> 48;
+
+	if (unlikely(how & HOW_HARD))
+		return false;
+	if (how & HOW_AT_BP) {
+		base = w->site.bp;
+		if (base < w->site.sp || base >= w->stack.end || base % WORD)
 			return false;
-	} else if (by_bp || rule.bp_kind == BP_FROM_OTHER) {
-		c->bp = from->bp - base;
-		if (!c->bp || c->bp != from->bp - base)
-			return false;
+		w->fits &= note_bp(c, w->base, w->bp_at, base);
 	}
-	if (rule.kind == INDIRECT_BP) {
-		at = from_base + rule.off * WORD;
-		if (!note_saved(c, base, at, to->sp))
-			return false;
-		at = max(at + WORD, to->sp);
+	at = base + rule.off * WORD;
+	if (unlikely(at > w->stack.end))
+		return false;
+	if (how & HOW_SAVED_BP) {
+		w->bp_at = base + (how >> HOW_BP_SHIFT) * WORD;
+		w->site.bp = READ_ONCE(*(unsigned long *)w->bp_at);
 	}
-	if (rule.bp_kind == BP_FROM_BASE)
-		*bp_at = from_base + rule.bp_off * WORD;
-	else if (rule.bp_kind == BP_FROM_OTHER)
-		*bp_at = (by_bp ? from->sp : from->bp) + rule.bp_off * WORD;
-	c->at[c->nr] = to->sp - WORD - base;
-	c->span = max3((unsigned long)c->span, at - base, *bp_at ? *bp_at + WORD - base : 0);
+	w->site.ip = READ_ONCE(((unsigned long *)at)[-1]);
+	w->site.sp = at;
 	return true;
 }
 
-/* There the stack ends in registers. */
-static void note_regs(struct chain *c, unsigned long at)
+/* By any other rule: the saved frame pointer may lie above the return address. */
+static noinline enum step step_hard(struct walker *w, union rule rule, struct chain *c)
 {
-	c->regs = at;
-	c->span = max_t(unsigned long, c->span, at + sizeof(struct pt_regs));
+	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
+	unsigned long sp = w->site.sp, bp = w->site.bp, at = by_bp ? bp : sp, span;
+	enum step stepped = step(&w->stack, rule, &w->site);
+
+	at += rule.off * WORD;
+	if (stepped == ENDED && rule.bp_kind != OTHER) {
+		c->regs = at - w->base;
+		c->span = max_t(unsigned long, c->span, c->regs + sizeof(struct pt_regs));
+	}
+	if (stepped != STEPPED)
+		return stepped;
+	if (by_bp || rule.bp_kind == BP_FROM_OTHER)
+		w->fits &= note_bp(c, w->base, w->bp_at, bp);
+	if (rule.kind == INDIRECT_BP)
+		w->fits &= note_saved(c, w->base, at, w->site.sp);
+	if (rule.bp_kind == BP_FROM_BASE)
+		w->bp_at = (by_bp ? bp : sp) + rule.bp_off * WORD;
+	else if (rule.bp_kind == BP_FROM_OTHER)
+		w->bp_at = (by_bp ? sp : bp) + rule.bp_off * WORD;
+	span = max(rule.kind == INDIRECT_BP ? at + WORD : w->site.sp, w->bp_at + WORD) - w->base;
+	c->span = max_t(unsigned long, c->span, span);
+	return STEPPED;
 }
 
 /*
@@ -444,43 +482,49 @@ static void note_regs(struct chain *c, unsigned long at)
 static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *site,
 				  unsigned int depth, bool *more)
 {
-	unsigned long base = site->sp - WORD, bp_at = 0;
-	enum step stepped = STEPPED;
-	struct dod_site from = *site;
+	struct walker w = { .site = *site, .base = site->sp - WORD, .fits = true };
+	struct dod_site last = *site;
 	struct bounds stack;
-	bool fits = true;
+	unsigned int nr = 0;
 	union rule rule;
 
-	c->tag = c->nr = c->nr_saved = c->bp = c->regs = c->at[0] = 0;
-	c->span = WORD;
+	c->tag = c->nr_saved = c->bp = c->regs = c->span = 0;
 	*more = true;
-	if (!find_bounds(site->sp, &stack) || base % WORD)
+	if (!find_bounds(site->sp, &stack) || site->sp % WORD)
 		return 0;
+	w.stack = stack;
 	/* A return address that has a rule is in code, as the unwinder would check. */
-	while (stepped == STEPPED && find_rule(from.ip, &rule)) {
-		struct dod_site to = from;
+	while (find_rule(w.site.ip, &rule)) {
+		enum step stepped;
+		struct walker hard;
 
-		*site = from;
-		c->frames[c->nr++] = dod_frame_pack(from.ip);
-		if (c->nr == depth) {
+		last = w.site;
+		c->frames[nr] = dod_frame_pack(w.site.ip);
+		c->at[nr++] = w.site.sp - WORD - w.base;
+		if (nr == depth) {
 			*more = false;
 			break;
 		}
-		stepped = step(&stack, rule, &to);
-		if (stepped == STEPPED)
-			fits = fits && note_step(c, base, rule, &from, &to, &bp_at);
-		else if (stepped == ENDED && rule.bp_kind != OTHER)
-			note_regs(c, from.sp + rule.off * WORD - base);
-		from = to;
+		if (likely(step_simply(&w, rule, c)))
+			continue;
+		/* A copy, so that the other one is in registers. */
+		hard = w;
+		stepped = step_hard(&hard, rule, c);
+		w = hard;
+		*more = stepped != ENDED;
+		if (stepped != STEPPED)
+			break;
 	}
-	*more = *more && stepped != ENDED;
-	if (c->nr % 2) {
-		c->at[c->nr] = c->at[c->nr - 1];
-		c->frames[c->nr] = c->frames[c->nr - 1];
+	*site = last;
+	c->nr = nr;
+	c->span = max_t(unsigned long, c->span, last.sp - w.base);
+	if (nr % 2) {
+		c->at[nr] = c->at[nr - 1];
+		c->frames[nr] = c->frames[nr - 1];
 	}
-	if (fits && !*more)
+	if (w.fits && nr && !*more)
 		c->tag = tag;
-	return c->nr;
+	return nr;
 }
 
 /*
