@@ -10,11 +10,11 @@
  *         page              mappings by physical address, and the shadow of the page
  *           region          those of several pages, and the shadow of these pages
  *             spanning      those of several regions
- *               ended ring  a CPU's ended mappings
- *               pool list   a CPU's free objects
+ *               readers_lock  who reads ended mappings
+ *               pool depot  free objects that no CPU has for itself
  *   devices_lock            names of devices
  *     wires_lock            the parameter wires
- *     pool list
+ *     pool depot
  *
  * Files have locks of their own, inside of which no other is taken. None of ours is held
  * while anything is printed, and none is taken in a panic or an NMI.
@@ -40,8 +40,20 @@ enum dod_trap {
 	DOD_TRAP_NONE,
 };
 
-#define DOD_MAP_FRAMES	16
+/* The most frames of a stack that are kept. Even numbers: see base/stack_orc.c. */
+#define DOD_MAP_FRAMES	12
 #define DOD_SYNC_FRAMES	6
+#define DOD_WRITE_FRAMES	16
+
+/* Where a function was called, and the caller's registers when it has returned. */
+struct dod_site {
+	unsigned long ip, sp, bp;
+};
+
+/* A return address, packed: see base/stack.h. */
+struct dod_frame {
+	s32 off;
+};
 
 /* Which calls made a mapping; decides what its reports and hints name. */
 enum dod_kind {
@@ -86,7 +98,7 @@ struct dod_unmatched {
  * outlives its device. Entries are never freed while the module is loaded.
  */
 struct dod_device {
-	struct hlist_node node;		/* devices_lock; read under RCU */
+	struct hlist_node node;		/* devices_lock, read without */
 	const struct device *dev;	/* identity only, never dereferenced */
 	const void *driver;		/* identity of the last driver seen */
 	char name[48];
@@ -99,6 +111,7 @@ struct dod_device {
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
 	u16 binding;			/* counts when drivers were bound and unbound */
+	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
 };
@@ -235,25 +248,27 @@ struct dod_mapping {
 	struct dod_range *spare;
 	struct dod_content *content;
 	u64 ended;
-	unsigned long idle_sync;
 	u32 sync_off, sync_len;
+	struct dod_frame idle_sync;
 	u16 line;
 	u8 kind, dir, trap, kinds;
-	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
-	bool in_page, direct, linked, first_used, freed, shared, pending;
+	bool spanning, not_ram, bounced, owned_at_map;
+	bool in_page, direct, linked, pending;
+	/* One byte: constant, and rarely set. */
+	u8 slab : 1, unfit : 1, near_stack : 1, own_lines : 1, edges : 1;
 	/* One byte: all change under the physical lock. */
-	bool suspect : 1, leaked : 1, was_owned : 1;
+	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2;
 	u8 unseen;
 	u16 binding;
 	u32 counted_at, dmabuf;
 
 	struct dod_who map, sync;
-	unsigned long map_frames[DOD_MAP_FRAMES];
-	unsigned long sync_frames[DOD_SYNC_FRAMES];
+	struct dod_frame map_frames[DOD_MAP_FRAMES];
+	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 512);
+static_assert(sizeof(struct dod_mapping) <= 392);
 
 /**
  * dod_line_of() - where a cache line begins
@@ -296,7 +311,7 @@ struct dod_write {
 	unsigned long addr;
 	size_t size;
 	struct dod_who who;
-	unsigned long frames[DOD_MAP_FRAMES];
+	struct dod_frame frames[DOD_WRITE_FRAMES];
 };
 
 /**
@@ -351,41 +366,41 @@ enum dod_lost {
 /* A call of dma_sync_*_for_device(). */
 struct dod_sync {
 	struct dod_who who;
-	unsigned long frames[DOD_SYNC_FRAMES];
+	struct dod_frame frames[DOD_SYNC_FRAMES];
 };
 
 /**
  * struct dod_call - one call of the DMA API, as the hooks see it
  *
  * @dev:	the device
- * @dir:	the direction of this call
- * @kind:	the family the call belongs to
- * @attrs:	DMA_ATTR_* of a map or unmap call
+ * @dir:	enum dma_data_direction of this call
+ * @kind:	enum dod_kind: the family the call belongs to
  * @to_device:	a map call after which the device owns the memory
  * @allocated:	a map call of the memory's allocation: see judge/map_mask.c for its mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
+ * @dropped:	there were too few records: nothing of this call is tracked
+ * @attrs:	DMA_ATTR_* of a map or unmap call
  * @caller:	return address of the hooked function
- * @sp:		the caller's stack pointer after the call
- * @bp:		and its frame pointer
+ * @site:	the same, with the caller's registers
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
- * @dropped:	there were too few records: nothing of this call is tracked
  * @event:	the row of what it does to mapped memory, unless it is a map or unmap call
  * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */
 struct dod_call {
 	struct device *dev;
-	enum dma_data_direction dir;
-	enum dod_kind kind;
+	u8 dir, kind;
+	bool to_device, allocated, wrong, frees, dropped;
 	unsigned long attrs;
-	bool to_device, allocated, wrong, frees;
-	unsigned long caller, sp, bp;
+	union {
+		unsigned long caller;
+		struct dod_site site;
+	};
 
 	struct dod_mapping *leader, *tail;
-	bool dropped;
 	const struct dod_transition *event;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;

@@ -237,35 +237,39 @@ static noinline struct hook *search_hook(unsigned long ip, struct hook **slot)
 			break;
 	if (i == NR_HOOKS)
 		return hook_by_name(ip);
-	if (!READ_ONCE(*slot))
+	if (!READ_ONCE(*slot) && !dod_hooks[i].missing)
 		WRITE_ONCE(*slot, &dod_hooks[i]);
 	return &dod_hooks[i];
 }
 
-static __always_inline struct hook *find_hook(unsigned long ip)
+static noinline void on_rare_call(unsigned long ip, unsigned long parent_ip, struct hook **slot,
+				  struct ftrace_regs *fregs)
 {
-	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
 	struct hook *hook = READ_ONCE(*slot);
 
-	if (likely(hook && READ_ONCE(hook->ip) == ip))
-		return hook;
-	return search_hook(ip, slot);
+	if (!hook || READ_ONCE(hook->ip) != ip)
+		hook = search_hook(ip, slot);
+	if (!hook || hook->missing || !wanted(hook, arg_dev(fregs)))
+		return;
+	if (dod_kasan_is_off())
+		dod_owner_note_unseen();
+	hook->handler(hook, parent_ip, fregs);
 }
 
 static void on_call(unsigned long ip, unsigned long parent_ip,
 		    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct hook *hook;
+	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
+	struct hook *hook = READ_ONCE(*slot);
 
 	/* Panic: a console driver may still call us; ignore it. */
 	if (dod_in_panic())
 		return;
-	hook = find_hook(ip);
-	if (unlikely(!hook || hook->missing) || !wanted(hook, arg_dev(fregs)))
-		return;
-	if (unlikely(dod_kasan_is_off()))
-		dod_owner_note_unseen();
-	hook->handler(hook, parent_ip, fregs);
+	if (likely(hook && READ_ONCE(hook->ip) == ip && READ_ONCE(hooking) == ALL &&
+		   !dod_kasan_is_off()))
+		hook->handler(hook, parent_ip, fregs);
+	else
+		on_rare_call(ip, parent_ip, slot, fregs);
 }
 
 /*

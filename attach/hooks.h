@@ -91,7 +91,10 @@ static inline struct dma_iova_state *arg_iova(struct ftrace_regs *fregs)
 	return (struct dma_iova_state *)dod_arg(fregs, 1);
 }
 
-/* Of all functions of the DMA API the first argument is the device. */
+/*
+ * Of all functions of the DMA API the first argument is the device. Writes all members: callers
+ * need not initialise what it fills in.
+ */
 static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
 						  unsigned long caller, struct ftrace_regs *fregs)
 {
@@ -99,9 +102,7 @@ static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
 		.dev = arg_dev(fregs),
 		.dir = dir,
 		.kind = kind,
-		.caller = caller,
-		.sp = dod_caller_sp(fregs),
-		.bp = dod_caller_bp(fregs),
+		.site = { caller, dod_caller_sp(fregs), dod_caller_bp(fregs) },
 	};
 }
 

@@ -118,14 +118,12 @@ static void note_wrong(u64 phys)
  * Is that what the call of this task that began with a wrong address maps? @any: forget all
  * that have begun, whatever they map.
  */
-static bool end_wrong(u64 phys, bool any)
+static noinline bool __end_wrong(u64 phys, bool any)
 {
 	unsigned long flags;
 	bool found = false;
 	unsigned int i;
 
-	if (likely(!READ_ONCE(any_wrong)))
-		return false;
 	raw_spin_lock_irqsave(&wrong_lock, flags);
 	WRITE_ONCE(any_wrong, false);
 	for (i = 0; i < NR_WRONG; i++) {
@@ -140,18 +138,26 @@ static bool end_wrong(u64 phys, bool any)
 	return found;
 }
 
+static __always_inline bool end_wrong(u64 phys, bool any)
+{
+	return unlikely(READ_ONCE(any_wrong)) && __end_wrong(phys, any);
+}
+
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
 HOOK_HANDLER(dod_on_map_single)
 {
-	struct dod_call call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
 	const void *addr = (const void *)dod_arg(fregs, 1);
+	struct dod_call call DOD_UNINITIALIZED;
 	size_t size = dod_arg(fregs, 2);
 
-	note_seen(hook, call.dev, (unsigned long)addr, 0, size, 0, 0);
+	note_seen(hook, arg_dev(fregs), (unsigned long)addr, 0, size, 0, 0);
 	/* Of an earlier call, which failed before it mapped anything. */
 	end_wrong(0, true);
-	if (dod_owner_map_single(&call, addr, size))
-		note_wrong(dod_wrong_phys(addr));
+	if (likely(!dod_is_module_addr(addr)))
+		return;
+	call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
+	dod_owner_map_single(&call, addr, size);
+	note_wrong(dod_wrong_phys(addr));
 }
 
 /* === Single mappings ====================================================== */
@@ -204,7 +210,7 @@ static __always_inline void map_one(struct hook *hook, unsigned long caller,
 				    dma_addr_t dma_addr, unsigned long attrs)
 {
 	bool is_wrong = end_wrong(phys, false);
-	struct dod_call call;
+	struct dod_call call DOD_UNINITIALIZED;
 
 	note_seen(hook, arg_dev(fregs), phys, dma_addr, size, dir, attrs);
 	if (dma_addr == DMA_MAPPING_ERROR) {
@@ -246,7 +252,8 @@ HOOK_HANDLER(dod_on_map_phys)
 /* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
 HOOK_HANDLER(dod_on_alloc_pages)
 {
-	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
 	dma_addr_t dma_addr = dod_arg(fregs, 4);
@@ -305,7 +312,8 @@ HOOK_HANDLER(dod_on_map_sg)
 {
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *run;
 	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3), i;
-	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
 	struct dma_walk w = { .sg = sg, .left = mapped, .merged = mapped != nents };
 	unsigned long attrs = dod_arg(fregs, 5);
 
@@ -335,7 +343,8 @@ HOOK_HANDLER(dod_on_map_sg)
  */
 HOOK_HANDLER(dod_on_iova_link)
 {
-	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 5), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_IOVA, (int)dod_arg(fregs, 5), caller, fregs);
 
 	call.attrs = dod_arg(fregs, 6);
 	if (is_ignored(call.attrs)) {
@@ -351,7 +360,7 @@ HOOK_HANDLER(dod_on_iova_link)
 /* dma_iova_sync(dev, state, offset, size) */
 HOOK_HANDLER(dod_on_iova_sync)
 {
-	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
 
 	dod_owner_iova_to_device(&call, arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 2),
 				 (size_t)dod_arg(fregs, 3));

@@ -14,7 +14,8 @@
 /* dma_unmap_page_attrs(dev, dma_addr, size, dir, attrs), and dma_unmap_phys() */
 HOOK_HANDLER(dod_on_unmap_page)
 {
-	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
@@ -31,7 +32,8 @@ HOOK_HANDLER(dod_on_unmap_page)
 /* debug_dma_free_pages(dev, page, size, dir, dma_addr) */
 HOOK_HANDLER(dod_on_free_pages)
 {
-	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
 	dma_addr_t dma_addr = dod_arg(fregs, 4);
@@ -43,7 +45,8 @@ HOOK_HANDLER(dod_on_free_pages)
 /* dma_free_pages(dev, size, page, dma_addr, dir), where only it can be seen */
 HOOK_HANDLER(dod_on_api_free_pages)
 {
-	struct dod_call call = call_begin(DOD_PAGES, (int)dod_arg(fregs, 4), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_PAGES, (int)dod_arg(fregs, 4), caller, fregs);
 	size_t size = dod_arg(fregs, 1);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
 	dma_addr_t dma_addr = dod_arg(fregs, 3);
@@ -56,7 +59,8 @@ HOOK_HANDLER(dod_on_api_free_pages)
 static void unmap_list(struct hook *hook, unsigned long caller, unsigned long attrs,
 		       bool frees, struct ftrace_regs *fregs)
 {
-	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *first;
 	int nents = (int)dod_arg(fregs, 2), i;
 
@@ -98,7 +102,8 @@ HOOK_HANDLER(dod_on_unmap_sg_list)
 /* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
 HOOK_HANDLER(dod_on_iova_unlink)
 {
-	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 4), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_IOVA, (int)dod_arg(fregs, 4), caller, fregs);
 
 	call.attrs = dod_arg(fregs, 5);
 	dod_owner_iova_end(&call, arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 2),
@@ -111,7 +116,8 @@ HOOK_HANDLER(dod_on_iova_unlink)
  */
 HOOK_HANDLER(dod_on_iova_destroy)
 {
-	struct dod_call call = call_begin(DOD_IOVA, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_IOVA, (int)dod_arg(fregs, 3), caller, fregs);
 
 	call.attrs = dod_arg(fregs, 4);
 	dod_owner_iova_end(&call, arg_iova(fregs)->addr, dma_iova_size(arg_iova(fregs)));
@@ -120,7 +126,7 @@ HOOK_HANDLER(dod_on_iova_destroy)
 /* dma_iova_free(dev, state): likewise, after a link that failed */
 HOOK_HANDLER(dod_on_iova_free)
 {
-	struct dod_call call = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED = call_begin(DOD_IOVA, DMA_NONE, caller, fregs);
 
 	dod_owner_iova_end(&call, arg_iova(fregs)->addr, dma_iova_size(arg_iova(fregs)));
 }
@@ -128,7 +134,8 @@ HOOK_HANDLER(dod_on_iova_free)
 /* All of dma_sync_single_*(dev, dma_addr, size, dir) */
 HOOK_HANDLER(dod_on_sync)
 {
-	struct dod_call call = call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
@@ -139,7 +146,8 @@ HOOK_HANDLER(dod_on_sync)
 /* All of dma_sync_sg_*(dev, sg, nelems, dir) */
 HOOK_HANDLER(dod_on_sync_sg)
 {
-	struct dod_call call = call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
 	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
 	int nents = (int)dod_arg(fregs, 2);
 
@@ -176,7 +184,8 @@ HOOK_HANDLER(dod_on_prepare_sg)
  */
 HOOK_HANDLER(dod_on_need_sync)
 {
-	struct dod_call call = call_begin(DOD_SINGLE, DMA_BIDIRECTIONAL, caller, fregs);
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SINGLE, DMA_BIDIRECTIONAL, caller, fregs);
 	dma_addr_t dma_addr = dod_arg(fregs, 1);
 
 	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);

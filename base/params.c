@@ -94,6 +94,7 @@ const struct kernel_param_ops dod_##name##_ops = {				\
 
 DEFINE_UINT_OPS(count, 1, 1 << 24);
 DEFINE_UINT_OPS(percent, 0, 100);
+DEFINE_UINT_OPS(map_frames, 1, DOD_MAP_FRAMES);
 DEFINE_UINT_OPS(content_max, 2 * DOD_BLOCK, DOD_BLOCKS * DOD_BLOCK);
 
 /**

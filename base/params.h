@@ -39,7 +39,7 @@ struct dod_params {
 extern struct dod_params dod_params;
 
 extern const struct kernel_param_ops dod_fault_ops, dod_content_ops, dod_content_max_ops,
-	dod_noncoherent_ops, dod_count_ops, dod_percent_ops;
+	dod_noncoherent_ops, dod_count_ops, dod_percent_ops, dod_map_frames_ops;
 
 int dod_param_set_list(const char *val, const struct kernel_param *kp,
 		       int (*apply)(const char *text));

@@ -8,13 +8,21 @@
 #include "lock.h"
 
 #include <linux/kernel.h>
-#include <linux/sched/clock.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
-/* By the kernel's unwinder, which begins here; without the frames inside of the caller. */
-static noinline unsigned int save_all(const struct dod_site *caller, unsigned long *frames,
-				      unsigned int depth)
+/**
+ * dod_stack_save_all() - dod_stack_save(), by the kernel's unwinder
+ * @caller: the caller
+ * @frames: filled in
+ * @depth: how many at most
+ *
+ * It begins here: without the frames inside of the caller.
+ *
+ * Return: how many there are, at least 1.
+ */
+noinline unsigned int dod_stack_save_all(const struct dod_site *caller, struct dod_frame *frames,
+					 unsigned int depth)
 {
 	unsigned long all[DOD_MAP_FRAMES + 8] DOD_UNINITIALIZED;
 	unsigned long flags = dod_quiet_begin();
@@ -26,38 +34,12 @@ static noinline unsigned int save_all(const struct dod_site *caller, unsigned lo
 		;
 	if (i == nr) {
 		/* An unreliable unwinder. The caller at least is known. */
-		frames[0] = caller->ip;
+		frames[0] = dod_frame_pack(caller->ip);
 		return 1;
 	}
 	nr = min(nr - i, depth);
-	memcpy(frames, all + i, nr * sizeof(frames[0]));
+	dod_frames_pack(frames, all + i, nr);
 	return nr;
-}
-
-/**
- * dod_stack_save() - who called the caller of a function?
- * @caller: the caller, and its stack and frame pointer after the call
- * @frames: filled in: return addresses, from the caller outwards
- * @depth: how many at most, up to DOD_MAP_FRAMES
- *
- * Return: how many there are, at least 1.
- */
-unsigned int dod_stack_save(const struct dod_site *caller, unsigned long *frames,
-			    unsigned int depth)
-{
-	unsigned int nr = dod_orc_save(caller, frames, depth);
-
-	return likely(nr) ? nr : save_all(caller, frames, depth);
-}
-
-/* Fills in who does something now, but for the number of frames. */
-void dod_note_who(struct dod_who *who)
-{
-	who->when = local_clock();
-	who->pid = task_pid_nr(current);
-	who->cpu = raw_smp_processor_id();
-	memcpy(who->comm, current->comm, sizeof(who->comm));
-	who->comm[sizeof(who->comm) - 1] = '\0';
 }
 
 /**

@@ -17,15 +17,22 @@
  *   kernel and of modules has rules, and when a module comes or goes, all are forgotten: before
  *   its first instruction runs, and after its last one. Of memory that the kernel itself writes
  *   code to (trampolines, BPF) there are none.
- * - Every step reads the return address from the stack as it is now. Of a chain of callers
- *   nothing is remembered.
+ * - Every step reads the return address from the stack as it is now.
  * - The unwinder goes on where there is no rule: in interrupted code, from one stack to another,
  *   at return addresses that the function graph tracer or a kretprobe has replaced (the unwinder
  *   never continues from those, so they never have a rule).
  *
+ * A walk by rules alone is remembered, with what it read of the stack, as a chain: the return
+ * addresses, and those saved frame pointers that a rule counted from. A walk is a function of these
+ * words, the caller's registers and the rules, and moves with the stack pointer. So a later call
+ * whose stack has the same return addresses in the same places, and the same frame pointers,
+ * counted from the stack pointer, has the same frames. All are compared, each time: a chain says
+ * where to look and not what is there. It depends on no rule that is not a function of its frames'
+ * return addresses, and when rules are forgotten, so are all chains.
+ *
  * No locks here: a rule is one word, so that all CPUs may look up and add rules at any time. Of two
- * that are added at once one can be lost, and is learnt again. dod_orc_save() is called in any
- * context but NMI.
+ * that are added at once one can be lost, and is learnt again. Chains are a CPU's own, used with
+ * interrupts off. dod_orc_save() is called in any context but NMI.
  */
 #include "compat.h"
 #include "lock.h"
@@ -94,6 +101,41 @@ struct bounds {
 
 static DEFINE_PER_CPU(struct bounds, irq_stack);
 
+/* The most addresses on the stack, nearly all of them saved frame pointers, that a chain has. */
+#define NR_SAVED	10
+
+/*
+ * A remembered walk. Where words lie, and frame pointers, are in bytes from where the
+ * caller's return address lies.
+ */
+struct chain {
+	u32 tag;		/* of which generation and depth; 0: there is none */
+	u8 nr, nr_saved;
+	u16 span;		/* all words lie below it */
+	u16 bp;			/* the caller's frame pointer, 0 if no rule counted from it */
+	u16 regs;		/* where the stack ended in registers, 0 if it did not */
+	struct {
+		u16 at, value;
+	} saved[NR_SAVED];
+	/* An even number is compared: the last is there twice if @nr is odd. */
+	u16 at[DOD_MAP_FRAMES];
+	struct dod_frame frames[DOD_MAP_FRAMES];
+};
+
+static_assert(DOD_MAP_FRAMES % 2 == 0 && DOD_SYNC_FRAMES % 2 == 0);
+static_assert(THREAD_SIZE <= U16_MAX && IRQ_STACK_SIZE <= U16_MAX);
+
+#define CHAIN_BITS	6
+struct chains {
+	struct chain chain[1 << CHAIN_BITS];
+};
+
+static struct chains __percpu *chains;
+static u32 generation;		/* when rules were forgotten last, counted in steps of GENERATION */
+
+/* The depth is in the rest of a tag. */
+#define GENERATION	(DOD_MAP_FRAMES + 1)
+
 /* The stack that the unwinder is called with: each word is its own address and MARK. */
 #define NR_WORDS	1024
 #define MARK		4
@@ -139,6 +181,7 @@ static void forget_rules(void)
 	for (i = 0; i < ARRAY_SIZE(rules); i++)
 		for (way = 0; way < WAYS; way++)
 			WRITE_ONCE(rules[i][way], 0);
+	WRITE_ONCE(generation, generation + GENERATION);
 }
 
 static bool read_stack(const struct bounds *stack, unsigned long addr, unsigned long *value)
@@ -151,10 +194,13 @@ static bool read_stack(const struct bounds *stack, unsigned long addr, unsigned 
 
 enum step { STEPPED, ENDED, UNKNOWN };
 
-/*
- * An exception: of user space, where the stack ends, or of the kernel. The registers
- * that a new kernel thread begins with are empty.
- */
+/* The registers that a new kernel thread begins with are empty. */
+static bool is_outermost(struct pt_regs *regs)
+{
+	return user_mode(regs) || !regs->ip;
+}
+
+/* An exception: of user space, where the stack ends, or of the kernel. */
 static enum step step_regs(const struct bounds *stack, unsigned long addr)
 {
 	struct pt_regs *regs = (struct pt_regs *)addr;
@@ -163,7 +209,7 @@ static enum step step_regs(const struct bounds *stack, unsigned long addr)
 	if (!read_stack(stack, (unsigned long)&regs->ip, &value) ||
 	    !read_stack(stack, (unsigned long)&regs->ss, &value))
 		return UNKNOWN;
-	return user_mode(regs) || !regs->ip ? ENDED : UNKNOWN;
+	return is_outermost(regs) ? ENDED : UNKNOWN;
 }
 
 /* Moves @site from a function to its caller, if the rule of its return address can. */
@@ -320,6 +366,16 @@ static bool find_bounds(unsigned long sp, struct bounds *stack)
 	return sp >= raw_cpu_read(irq_stack.begin) && sp < stack->end;
 }
 
+/* Are the next @span bytes on the stack, too? */
+static __always_inline bool is_within(unsigned long sp, unsigned long span)
+{
+	struct bounds stack;
+
+	if (likely(sp - (unsigned long)task_stack_page(current) <= THREAD_SIZE - span))
+		return true;
+	return find_bounds(sp, &stack) && stack.end - sp >= span;
+}
+
 static void note_bounds(const struct stack_info *info)
 {
 	if (info->type != STACK_TYPE_IRQ || raw_cpu_read(irq_stack.end))
@@ -328,84 +384,205 @@ static void note_bounds(const struct stack_info *info)
 	raw_cpu_write(irq_stack.end, (unsigned long)info->end);
 }
 
+/* Adds the address on the stack that was read @at there. False if there is no room. */
+static bool note_saved(struct chain *c, unsigned long base, unsigned long at, unsigned long value)
+{
+	unsigned int i = c->nr_saved;
+
+	if (i == NR_SAVED || value - base > U16_MAX)
+		return false;
+	c->saved[i].at = at - base;
+	c->saved[i].value = value - base;
+	c->nr_saved = i + 1;
+	return true;
+}
+
+/*
+ * A rule counts from the frame pointer, which was read @at there, or, if that is 0, is the
+ * caller's. False if the chain cannot be remembered.
+ */
+static bool note_bp(struct chain *c, unsigned long base, unsigned long at, unsigned long bp)
+{
+	if (at)
+		return note_saved(c, base, at, bp);
+	c->bp = bp - base;
+	return c->bp && c->bp == bp - base;
+}
+
+/* What a walk is about to step from. */
+struct walker {
+	struct dod_site site;
+	struct bounds stack;
+	unsigned long base;	/* where the caller's return address lies */
+	unsigned long bp_at;	/* where the frame pointer was read, 0 if it is the caller's */
+	bool fits;		/* the chain can be remembered */
+};
+
 /*
  * Where both the return address and the frame pointer lie at a fixed distance above the
  * same pointer, which is nearly everywhere; see rule_of_frame(). The stack pointer is
  * inside of the stack, and aligned.
  */
-static __always_inline bool step_simply(unsigned long end, union rule rule, unsigned long *ip,
-					unsigned long *sp, unsigned long *bp)
+static __always_inline bool step_simply(struct walker *w, union rule rule, struct chain *c)
 {
-	unsigned long base = *sp, at;
+	unsigned long base = w->site.sp, at;
 	s16 how = rule.word >> 48;
 
 	if (unlikely(how & HOW_HARD))
 		return false;
 	if (how & HOW_AT_BP) {
-		base = *bp;
-		if (base < *sp || base >= end || base % WORD)
+		base = w->site.bp;
+		if (base < w->site.sp || base >= w->stack.end || base % WORD)
 			return false;
+		w->fits &= note_bp(c, w->base, w->bp_at, base);
 	}
 	at = base + rule.off * WORD;
-	if (unlikely(at > end))
+	if (unlikely(at > w->stack.end))
 		return false;
-	if (how & HOW_SAVED_BP)
-		*bp = READ_ONCE(((unsigned long *)base)[how >> HOW_BP_SHIFT]);
-	*ip = READ_ONCE(((unsigned long *)at)[-1]);
-	*sp = at;
+	if (how & HOW_SAVED_BP) {
+		w->bp_at = base + (how >> HOW_BP_SHIFT) * WORD;
+		w->site.bp = READ_ONCE(*(unsigned long *)w->bp_at);
+	}
+	w->site.ip = READ_ONCE(((unsigned long *)at)[-1]);
+	w->site.sp = at;
 	return true;
 }
 
-/*
- * By the rules, as far as there are any. Returns the number of frames, and in *site
- * the last of them if there are more. Each instruction of the loop counts: it is a third
- * of what a mapping costs.
- */
-static unsigned int walk(struct dod_site *site, unsigned long *frames,
-			 unsigned int depth, bool *more)
+/* By any other rule: the saved frame pointer may lie above the return address. */
+static noinline enum step step_hard(struct walker *w, union rule rule, struct chain *c)
 {
-	unsigned long ip = site->ip, sp = site->sp, bp = site->bp, last_sp, last_bp;
+	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
+	unsigned long sp = w->site.sp, bp = w->site.bp, at = by_bp ? bp : sp, span;
+	enum step stepped = step(&w->stack, rule, &w->site);
+
+	at += rule.off * WORD;
+	if (stepped == ENDED && rule.bp_kind != OTHER) {
+		c->regs = at - w->base;
+		c->span = max_t(unsigned long, c->span, c->regs + sizeof(struct pt_regs));
+	}
+	if (stepped != STEPPED)
+		return stepped;
+	if (by_bp || rule.bp_kind == BP_FROM_OTHER)
+		w->fits &= note_bp(c, w->base, w->bp_at, bp);
+	if (rule.kind == INDIRECT_BP)
+		w->fits &= note_saved(c, w->base, at, w->site.sp);
+	if (rule.bp_kind == BP_FROM_BASE)
+		w->bp_at = (by_bp ? bp : sp) + rule.bp_off * WORD;
+	else if (rule.bp_kind == BP_FROM_OTHER)
+		w->bp_at = (by_bp ? sp : bp) + rule.bp_off * WORD;
+	span = max(rule.kind == INDIRECT_BP ? at + WORD : w->site.sp, w->bp_at + WORD) - w->base;
+	c->span = max_t(unsigned long, c->span, span);
+	return STEPPED;
+}
+
+/*
+ * By the rules, as far as there are any. Returns the number of frames, and in *site the last
+ * of them if there are more. If there are none, the chain is remembered.
+ */
+static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *site,
+				  unsigned int depth, bool *more)
+{
+	struct walker w = { .site = *site, .base = site->sp - WORD, .fits = true };
+	struct dod_site last = *site;
 	struct bounds stack;
 	unsigned int nr = 0;
 	union rule rule;
 
+	c->tag = c->nr_saved = c->bp = c->regs = c->span = 0;
 	*more = true;
-	if (!find_bounds(sp, &stack) || sp % WORD)
+	if (!find_bounds(site->sp, &stack) || site->sp % WORD)
 		return 0;
+	w.stack = stack;
 	/* A return address that has a rule is in code, as the unwinder would check. */
-	while (find_rule(ip, &rule)) {
-		struct dod_site next;
+	while (find_rule(w.site.ip, &rule)) {
 		enum step stepped;
+		struct walker hard;
 
-		last_sp = sp;
-		last_bp = bp;
-		frames[nr++] = ip;
+		last = w.site;
+		c->frames[nr] = dod_frame_pack(w.site.ip);
+		c->at[nr++] = w.site.sp - WORD - w.base;
 		if (nr == depth) {
 			*more = false;
 			break;
 		}
-		if (likely(step_simply(stack.end, rule, &ip, &sp, &bp)))
+		if (likely(step_simply(&w, rule, c)))
 			continue;
-		next = (struct dod_site){ ip, sp, bp };
-		stepped = step(&stack, rule, &next);
-		if (stepped == ENDED)
-			*more = false;
+		/* A copy, so that the other one is in registers. */
+		hard = w;
+		stepped = step_hard(&hard, rule, c);
+		w = hard;
+		*more = stepped != ENDED;
 		if (stepped != STEPPED)
 			break;
-		ip = next.ip;
-		sp = next.sp;
-		bp = next.bp;
 	}
-	if (nr) {
-		site->ip = frames[nr - 1];
-		site->sp = last_sp;
-		site->bp = last_bp;
+	*site = last;
+	c->nr = nr;
+	c->span = max_t(unsigned long, c->span, last.sp - w.base);
+	if (nr % 2) {
+		c->at[nr] = c->at[nr - 1];
+		c->frames[nr] = c->frames[nr - 1];
 	}
+	if (w.fits && nr && !*more)
+		c->tag = tag;
 	return nr;
 }
 
+/*
+ * On the stack is another return address than that of frame @i, or the next. If its rule does the
+ * same, as in a loop that is unrolled, so does all the rest. False if it may not.
+ */
+static noinline bool renew(struct chain *c, unsigned int i, unsigned long base,
+			   struct dod_frame *frames)
+{
+	unsigned int end = i + 2;
+
+	for (; i < end; i++) {
+		unsigned long ip = *(unsigned long *)(base + c->at[i]);
+		unsigned long was = dod_frame_ip(c->frames[i]);
+		union rule rule, old;
+
+		if (ip == was)
+			continue;
+		/* Frame 0: another user of ftrace has put its own there. */
+		if (!i || !find_rule(ip, &rule) || !find_rule(was, &old) ||
+		    (rule.word ^ old.word) >> 32)
+			return false;
+		c->frames[i] = dod_frame_pack(ip);
+		frames[i] = c->frames[i];
+	}
+	return true;
+}
+
+/* The same, if it is remembered: then all of it is found on the stack again. */
+static __always_inline bool recall(struct chain *c, u32 tag, const struct dod_site *caller,
+				   struct dod_frame *frames)
+{
+	unsigned long base = caller->sp - WORD;
+	unsigned int i = 0, nr = c->nr;
+	struct pt_regs *regs;
+
+	if (c->tag != tag || dod_frame_ip(c->frames[0]) != caller->ip ||
+	    !is_within(base, c->span) || (c->bp && c->bp != caller->bp - base))
+		return false;
+	do {
+		frames[i] = c->frames[i];
+		frames[i + 1] = c->frames[i + 1];
+		if (unlikely(*(unsigned long *)(base + c->at[i]) != dod_frame_ip(frames[i]) ||
+			     *(unsigned long *)(base + c->at[i + 1]) !=
+			     dod_frame_ip(frames[i + 1])) &&
+		    !renew(c, i, base, frames))
+			return false;
+		i += 2;
+	} while (i < nr);
+	for (i = 0; i < c->nr_saved; i++)
+		if (*(unsigned long *)(base + c->saved[i].at) != base + c->saved[i].value)
+			return false;
+	regs = (struct pt_regs *)(base + c->regs);
+	return !c->regs || is_outermost(regs);
+}
+
 /* The rest, by the unwinder, which begins elsewhere on the same stack. */
-static noinline unsigned int unwind(const struct dod_site *site, unsigned long *frames,
+static noinline unsigned int unwind(const struct dod_site *site, struct dod_frame *frames,
 				    unsigned int nr, unsigned int depth)
 {
 	struct unwind_state state DOD_UNINITIALIZED, from DOD_UNINITIALIZED;
@@ -423,7 +600,7 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
 	state.signal = false;
 	state.error = false;
 	if (!nr)
-		frames[nr++] = site->ip;
+		frames[nr++] = dod_frame_pack(site->ip);
 	for (;;) {
 		unsigned long addr;
 
@@ -433,34 +610,57 @@ static noinline unsigned int unwind(const struct dod_site *site, unsigned long *
 		addr = unwind_get_return_address(&state);
 		if (!addr || nr == depth)
 			return nr;
-		frames[nr++] = addr;
+		frames[nr++] = dod_frame_pack(addr);
 	}
+}
+
+/* Interrupts are off, and are here restored. */
+static noinline unsigned int save_anew(struct chain *c, const struct dod_site *caller,
+				       struct dod_frame *frames, unsigned int depth,
+				       unsigned long flags)
+{
+	struct dod_site site = *caller;
+	unsigned int nr = 0;
+	bool more;
+
+	/* Another user of ftrace may have put its own there. */
+	more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	if (more) {
+		nr = walk(c, READ_ONCE(generation) + depth, &site, depth, &more);
+		memcpy(frames, c->frames, nr * sizeof(frames[0]));
+	}
+	raw_local_irq_restore(flags);
+	if (!more)
+		return nr;
+	flags = dod_quiet_begin();
+	nr = unwind(&site, frames, nr, depth);
+	dod_quiet_end(flags);
+	return nr;
 }
 
 /**
  * dod_orc_save() - dod_stack_save(), by rules
  * @caller: the caller, and its stack and frame pointer after the call
- * @frames: filled in: return addresses, from the caller outwards
+ * @frames: filled in: return addresses, from the caller outwards; has room for an even number
  * @depth: how many at most
  *
  * Return: how many there are, 0 if they cannot be had in this way.
  */
-unsigned int dod_orc_save(const struct dod_site *caller, unsigned long *frames, unsigned int depth)
+unsigned int dod_orc_save(const struct dod_site *caller, struct dod_frame *frames,
+			  unsigned int depth)
 {
-	struct dod_site site = *caller;
+	/* Calls of one function that come from elsewhere often have another depth. */
+	u32 key = (u32)caller->ip ^ (caller->sp & (THREAD_SIZE - 1));
 	unsigned long flags;
+	struct chain *c;
 	unsigned int nr;
-	bool more;
 
-	/* Another user of ftrace may have put its own there. */
-	if (READ_ONCE(((unsigned long *)site.sp)[-1]) != site.ip)
-		return 0;
-	nr = walk(&site, frames, depth, &more);
-	if (likely(!more))
-		return nr;
-	flags = dod_quiet_begin();
-	nr = unwind(&site, frames, nr, depth);
-	dod_quiet_end(flags);
+	raw_local_irq_save(flags);
+	c = &raw_cpu_ptr(chains)->chain[hash_32(key, CHAIN_BITS)];
+	if (unlikely(!recall(c, READ_ONCE(generation) + depth, caller, frames)))
+		return save_anew(c, caller, frames, depth, flags);
+	nr = c->nr;
+	raw_local_irq_restore(flags);
 	return nr;
 }
 
@@ -482,15 +682,23 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
 int dod_orc_start(void)
 {
 	unsigned int i;
+	int err;
 
+	chains = alloc_percpu(struct chains);
+	if (!chains)
+		return -ENOMEM;
 	forget_rules();
 	for (i = 0; i < NR_WORDS; i++)
 		words[i] = (unsigned long)&words[i] + MARK;
-	return register_module_notifier(&module_nb);
+	err = register_module_notifier(&module_nb);
+	if (err)
+		free_percpu(chains);
+	return err;
 }
 
 /* After the last dod_orc_save(). */
 void dod_orc_stop(void)
 {
 	unregister_module_notifier(&module_nb);
+	free_percpu(chains);
 }

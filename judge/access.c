@@ -152,8 +152,8 @@ static bool describe_write(const struct dod_access *access, u8 dir, struct dod_w
 	write->addr = access->addr;
 	write->size = access->size;
 	dod_note_who(who);
-	who->nr_frames = min(nr, DOD_MAP_FRAMES);
-	memcpy(write->frames, frames, who->nr_frames * sizeof(frames[0]));
+	who->nr_frames = min(nr, DOD_WRITE_FRAMES);
+	dod_frames_pack(write->frames, frames, who->nr_frames);
 	return true;
 }
 

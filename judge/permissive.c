@@ -36,7 +36,8 @@ bool dod_mapped_by_idiom(const struct dod_mapping *m, u8 dir)
 	unsigned int f;
 
 	for (f = 0; f < m->map.nr_frames; f++)
-		if (maps_for_itself(dod_function_name(m->map_frames[f], name, sizeof(name)), dir))
+		if (maps_for_itself(dod_function_name(dod_frame_ip(m->map_frames[f]), name,
+						      sizeof(name)), dir))
 			return true;
 	return false;
 }
@@ -49,7 +50,8 @@ bool dod_map_permitted(u8 type, const struct dod_mapping *m)
 
 	for (f = 0; f < m->map.nr_frames; f++) {
 		row = find_map_row(type, m->kind,
-				   dod_function_name(m->map_frames[f], name, sizeof(name)));
+				   dod_function_name(dod_frame_ip(m->map_frames[f]), name,
+						     sizeof(name)));
 		if (row && (!row->lent || dod_dmabuf_is_lent(m->dmabuf)) &&
 		    (!row->both || m->dir == DMA_BIDIRECTIONAL))
 			return true;

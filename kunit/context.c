@@ -5,6 +5,7 @@
  * legal, and silent.
  */
 
+#include <linux/hash.h>
 #include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -165,6 +166,17 @@ static kt_noinline void map_aligned(struct mapper *w)
 	w->failed |= READ_ONCE(pad[w->nr % sizeof(pad)]) == 1;
 }
 
+/* Most of such a frame is a gap, which nobody writes to. */
+static kt_noinline __no_sanitize_address void map_padded(struct mapper *w)
+{
+	u8 pad[512] __aligned(512);
+
+	OPTIMIZER_HIDE_VAR(w);
+	barrier_data(pad);
+	map_middle(w);
+	barrier_data(pad);
+}
+
 static kt_noinline void map_deeper(struct mapper *w)
 {
 	unsigned long pad[3];
@@ -175,8 +187,32 @@ static kt_noinline void map_deeper(struct mapper *w)
 	w->failed |= READ_ONCE(pad[0]) == ~0UL;
 }
 
+/*
+ * Two callers of map_aligned() with frames of different sizes. What the frame of one leaves on
+ * the stack lies in the other's, where the first return address was.
+ */
+static kt_noinline __no_sanitize_address void map_small_frame(struct mapper *w)
+{
+	unsigned long pad[2];
+
+	OPTIMIZER_HIDE_VAR(w);
+	barrier_data(pad);
+	map_padded(w);
+	barrier_data(pad);
+}
+
+static kt_noinline __no_sanitize_address void map_large_frame(struct mapper *w)
+{
+	unsigned long pad[10];
+
+	OPTIMIZER_HIDE_VAR(w);
+	barrier_data(pad);
+	map_padded(w);
+	barrier_data(pad);
+}
+
 static void (*const ways[])(struct mapper *w) = {
-	map_one_way, map_other_way, map_aligned, map_deeper,
+	map_one_way, map_other_way, map_aligned, map_deeper, map_small_frame, map_large_frame,
 };
 
 /* The report has all the frames, and only those of the call chain that was taken. */
@@ -199,8 +235,10 @@ static void expect_stack(struct kunit *test, const struct mapper *w, unsigned in
 	KUNIT_EXPECT_TRUE(test, kt_has(" map_leaf+0x*"));
 	KUNIT_EXPECT_EQ(test, kt_has(" map_one_way+0x*"), way == 0);
 	KUNIT_EXPECT_EQ(test, kt_has(" map_other_way+0x*"), way == 1);
-	KUNIT_EXPECT_EQ(test, kt_has(" map_aligned+0x*"), way >= 2);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_aligned+0x*"), way == 2 || way == 3);
 	KUNIT_EXPECT_EQ(test, kt_has(" map_deeper+0x*"), way == 3);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_small_frame+0x*"), way == 4);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_large_frame+0x*"), way == 5);
 	dma_unmap_single(kt_dev, w->dma, SIZE, DMA_FROM_DEVICE);
 }
 
@@ -225,6 +263,59 @@ static void stacks_of_mappings_complete(struct kunit *test)
 		ways[i % ARRAY_SIZE(ways)](w);
 		expect_stack(test, w, i % ARRAY_SIZE(ways));
 	}
+	EXPECT_SILENCE(test);
+}
+
+/* One place calls many functions: the same chain, but for one frame in the middle. */
+static void stacks_differ_in_middle(struct kunit *test)
+{
+	struct mapper *w = mapper_new(test);
+	int i;
+
+	if (!kt_traps(test))
+		return;
+	for (i = 0; i < 20; i++) {
+		unsigned int way = hash_32(i, 1) ? 4 : 5;
+
+		ways[way](w);
+		expect_stack(test, w, way);
+	}
+	EXPECT_SILENCE(test);
+}
+
+/* A loop that is unrolled: another return address in the same place, of the same function. */
+static void stacks_of_unrolled_loop_complete(struct kunit *test)
+{
+	struct mapper *w = mapper_new(test);
+
+	if (!kt_traps(test))
+		return;
+	map_one_way(w);
+	expect_stack(test, w, 0);
+	map_one_way(w);
+	expect_stack(test, w, 0);
+	map_one_way(w);
+	expect_stack(test, w, 0);
+	EXPECT_SILENCE(test);
+}
+
+static void map_frames_limits_stack(struct kunit *test)
+{
+	struct mapper *w = mapper_new(test);
+
+	if (!kt_traps(test))
+		return;
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("map_frames", "0"), -EINVAL);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_param_set("map_frames", "13"), -EINVAL);
+	kt_set(test, "map_frames", "1");
+	map_one_way(w);
+	EXPECT_WRITE_TRAPS(test, w->buf, 8);
+	KUNIT_EXPECT_FALSE(test, kt_has(" map_middle+0x*"));
+	dma_unmap_single(kt_dev, w->dma, SIZE, DMA_FROM_DEVICE);
+	kt_set(test, "map_frames", "12");
+	map_one_way(w);
+	expect_stack(test, w, 0);
+	KUNIT_EXPECT_TRUE(test, kt_has(" map_middle+0x*"));
 	EXPECT_SILENCE(test);
 }
 
@@ -454,6 +545,9 @@ static struct kunit_case context_cases[] = {
 	DIRECTION_CASE(mapped_in_irq_traps),
 	KUNIT_CASE(stacks_of_mappings_complete),
 	KUNIT_CASE(stacks_in_irq_complete),
+	KUNIT_CASE(stacks_differ_in_middle),
+	KUNIT_CASE(stacks_of_unrolled_loop_complete),
+	KUNIT_CASE(map_frames_limits_stack),
 	DIRECTION_CASE(write_with_irqs_off_reported),
 	KUNIT_CASE(threads_syncing_parts_silent),
 	KUNIT_CASE(threads_mapping_parts_silent),

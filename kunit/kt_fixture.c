@@ -734,6 +734,7 @@ static const struct {
 	{ "canary", "0", "0" },
 	{ "watch_cpu", "20", "20" },
 	{ "watch_recent", "75", "75" },
+	{ "map_frames", "12", "12" },
 };
 
 static struct device *add_device(int id)

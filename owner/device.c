@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The devices that ever mapped memory: their names, their drivers' names and what the
- * drivers have configured. An entry stays until the module is unloaded. devices_lock nests
- * nothing but the pool's lock. Look-ups need RCU only.
+ * drivers have configured. An entry stays until the module is unloaded, so that look-ups need
+ * no lock. devices_lock nests nothing but the pool's lock.
  */
 #include "internal.h"
 
 #include <linux/module.h>
-#include <linux/rcupdate.h>
-
-#include <asm/word-at-a-time.h>
+#include <linux/percpu.h>
+#include <linux/rculist.h>
 
 #define DEVICE_BITS	8
 
@@ -17,35 +16,30 @@ static struct hlist_head devices[1 << DEVICE_BITS];
 static DEFINE_RAW_SPINLOCK(devices_lock);
 struct dod_pool dod_device_pool;
 
+/* The one that this CPU has mapped memory for last. */
+static DEFINE_PER_CPU(struct dod_device *, last_device);
+
 /*
- * strcmp(), without the kernel's checks and by words, because every map call needs it.
- * A name that is aligned, as nearly all are, can be read past its end in whole words.
+ * strcmp(), without the kernel's checks and by words, because every map call needs it. A
+ * name that is aligned, as nearly all are, can be read past its end up to a whole word. @name
+ * has no end before the word that is read: the words before it are equal to those of d->name,
+ * which has none in them.
  */
-static bool has_name(const struct dod_device *d, const char *name)
+static __always_inline bool has_name(const struct dod_device *d, const char *name)
 {
-	const struct word_at_a_time zero = WORD_AT_A_TIME_CONSTANTS;
-	unsigned int i = 0;
+	unsigned int i, size = d->name_size;
 
-	while (IS_ALIGNED((unsigned long)name, sizeof(long)) && i + sizeof(long) < sizeof(d->name)) {
-		unsigned long word = *(const unsigned long *)(d->name + i), end;
-		unsigned long differs = word ^ *(const unsigned long *)(name + i);
-
-		if (has_zero(word, &end, &zero)) {
-			end = create_zero_mask(prep_zero_mask(word, end, &zero));
-			/* The end itself, too. */
-			return !(differs & zero_bytemask(end)) && !name[i + find_zero(end)];
-		}
-		if (differs)
-			return false;
-		i += sizeof(long);
+	if (unlikely(size < sizeof(long) || !IS_ALIGNED((unsigned long)name, sizeof(long)))) {
+		for (i = 0; i < size && d->name[i] == name[i]; i++)
+			;
+		return i == size;
 	}
-	for (; i < sizeof(d->name) - 1; i++) {
-		if (d->name[i] != name[i])
+	for (i = 0; i + sizeof(long) < size; i += sizeof(long))
+		if (*(const unsigned long *)(d->name + i) != *(const unsigned long *)(name + i))
 			return false;
-		if (!name[i])
-			break;
-	}
-	return true;
+	i = size - sizeof(long);
+	return get_unaligned((const unsigned long *)(d->name + i)) ==
+	       get_unaligned((const unsigned long *)(name + i));
 }
 
 /**
@@ -59,11 +53,10 @@ struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 {
 	struct dod_device *d;
 
-	rcu_read_lock();
-	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node)
+	/* No RCU: entries only come, as long as anybody looks. */
+	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node, true)
 		if (d->dev == dev && has_name(d, name))
 			break;
-	rcu_read_unlock();
 	return d;
 }
 
@@ -91,26 +84,23 @@ static struct dod_device *new_device(const struct device *dev, const char *name)
 	d->dev = dev;
 	d->since = local_clock();
 	strscpy(d->name, name, sizeof(d->name));
+	/* With its end; a longer one is compared as far as it is kept. */
+	d->name_size = min(strlen(name) + 1, sizeof(d->name) - 1);
 	note_driver(d, dev);
 	hlist_add_head_rcu(&d->node, &devices[hash_ptr(dev, DEVICE_BITS)]);
 	return d;
 }
 
-/*
- * The entry of a device, made at its first mapping; NULL if there are too many. A new
- * device at the address of an old one has an entry of its own, so that the mappings of
- * the old one keep their names.
- */
-struct dod_device *dod_device_get(const struct device *dev)
+static noinline struct dod_device *search_device(const struct device *dev, const char *name)
 {
-	const char *name = dev_name(dev) ?: "(unnamed)";
 	struct dod_device *d = dod_owner_device(dev, name);
 	unsigned long flags;
 	bool is_new = false;
 
-	if (likely(d && READ_ONCE(d->driver) == dev->driver))
+	if (likely(d && READ_ONCE(d->driver) == dev->driver)) {
+		raw_cpu_write(last_device, d);
 		return d;
-
+	}
 	dod_lock_irqsave(&devices_lock, flags);
 	d = dod_owner_device(dev, name);
 	if (!d) {
@@ -123,6 +113,21 @@ struct dod_device *dod_device_get(const struct device *dev)
 	if (is_new)
 		dod_judge_ops.see_bus(dev->bus);
 	return d;
+}
+
+/*
+ * The entry of a device, made at its first mapping; NULL if there are too many. A new
+ * device at the address of an old one has an entry of its own, so that the mappings of
+ * the old one keep their names.
+ */
+struct dod_device *dod_device_get(const struct device *dev)
+{
+	const char *name = dev_name(dev) ?: "(unnamed)";
+	struct dod_device *d = raw_cpu_read(last_device);
+
+	if (likely(d && d->dev == dev && READ_ONCE(d->driver) == dev->driver && has_name(d, name)))
+		return d;
+	return search_device(dev, name);
 }
 
 /**
@@ -153,15 +158,12 @@ int dod_owner_next_device(int skip, struct dod_device *copy)
 	struct dod_device *d;
 	unsigned int i;
 
-	rcu_read_lock();
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
-		hlist_for_each_entry_rcu(d, &devices[i], node)
+		hlist_for_each_entry_rcu(d, &devices[i], node, true)
 			if (!skip--) {
 				*copy = *d;
-				rcu_read_unlock();
 				return 0;
 			}
-	rcu_read_unlock();
 	return -ENOENT;
 }
 

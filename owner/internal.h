@@ -18,6 +18,7 @@
 #include "../base/memory.h"
 #include "../base/params.h"
 #include "../base/pool.h"
+#include "../base/stack.h"
 #include "../base/state.h"
 #include "../base/stats.h"
 #include "../guard/guard.h"
@@ -197,7 +198,7 @@ __owner void dod_record_stop(void);
 __owner struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 					   u64 dma_addr, u64 size);
 __owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
-			     unsigned long *frames, unsigned int depth);
+			     struct dod_frame *frames, unsigned int depth);
 __owner void dod_history_put(struct dod_mapping *m);
 __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 

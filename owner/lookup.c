@@ -430,7 +430,7 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
 
 			if (!sum->pending || w->who.when < sum->since) {
 				sum->since = w->who.when;
-				sum->writer = w->frames[0];
+				sum->writer = dod_frame_ip(w->frames[0]);
 			}
 			sum->pending += size;
 		}
@@ -486,7 +486,7 @@ static bool is_suspect(const struct dod_mapping *m, const struct device_driver *
 	if (m->map.pid == task_pid_nr(current))
 		return true;
 	for (i = 0; driver->owner && i < m->map.nr_frames; i++)
-		if (within_module(m->map_frames[i], driver->owner))
+		if (within_module(dod_frame_ip(m->map_frames[i]), driver->owner))
 			return true;
 	return false;
 }

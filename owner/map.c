@@ -47,27 +47,22 @@ static noinline void check_single(const struct dod_call *call, const void *addr,
 	m.start = dod_wrong_phys(addr);
 	m.last = m.start + size - 1;
 	m.dma_last = m.dma_addr + size - 1;
-	dod_note_caller(call, &m.map, m.map_frames, DOD_MAP_FRAMES);
+	dod_note_caller(call, &m.map, m.map_frames, READ_ONCE(dod_params.map_frames));
 	dod_judge_ops.map_single(&m, addr);
 }
 
 /**
- * dod_owner_map_single() - dma_map_single() is about to map memory
+ * dod_owner_map_single() - dma_map_single() is about to map memory outside of the linear map
  * @call: the call
  * @addr: the address the driver passed
  * @size: bytes
  *
- * At its entry: later only a page is known, a wrong one if the address is not linear.
- *
- * Return: whether the address is outside of the linear map.
+ * At its entry: later only a page is known, a wrong one.
  */
-bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size)
+void dod_owner_map_single(const struct dod_call *call, const void *addr, u64 size)
 {
-	if (likely(!dod_is_module_addr(addr)))
-		return false;
 	if (size && checks_enabled())
 		check_single(call, addr, size);
-	return true;
 }
 
 /* Where the memory is, and which lines the device shares with the CPU. */
@@ -81,10 +76,12 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 	m->line = ram ? dod_device_line(call->dev) : 0;
 	if (m->line && bounced && dod_is_bounced(call->dev, phys, m->dma_addr))
 		m->line = 0;
-	m->own_lines = m->line && dod_judge_ops.has_own_lines(call, m);
+	if (m->line && dod_judge_ops.has_own_lines(call, m))
+		m->own_lines = true;
 	if (bounced && !READ_ONCE(dod_any_bounced))
 		WRITE_ONCE(dod_any_bounced, true);
-	m->near_stack = ram && dod_memory_near_stack(m->start, m->last);
+	if (ram && dod_memory_near_stack(m->start, m->last))
+		m->near_stack = true;
 }
 
 /* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
@@ -93,13 +90,16 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
-	m->edges = has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
-					  dod_line_of(m, m->last) + m->line - 1 != m->last);
-	if (m->edges && m->line > READ_ONCE(dod_widest_line))
-		WRITE_ONCE(dod_widest_line, m->line);
+	if (has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
+				   dod_line_of(m, m->last) + m->line - 1 != m->last)) {
+		m->edges = true;
+		if (m->line > READ_ONCE(dod_widest_line))
+			WRITE_ONCE(dod_widest_line, m->line);
+	}
 	/* What the checks found good is accessible. */
-	m->unfit = !m->not_ram && !(checked && good) && dod_mem_ops.freed &&
-		   dod_mem_ops.freed(m->start, m->last);
+	if (!m->not_ram && !(checked && good) && dod_mem_ops.freed &&
+	    dod_mem_ops.freed(m->start, m->last))
+		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
 	/* Not where some of it is nobody's: then its DMA addresses do not tell its memory. */
@@ -123,14 +123,14 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 /* A map call reports what the driver has configured; written only where it changed. */
 static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 {
-	u64 mask = dma_get_mask(dev);
+	u64 mask = dma_get_mask(dev), limit = dev->bus_dma_limit;
+	bool coherent = dev_is_dma_coherent(dev);
 
-	if (d->mask != mask)
+	if (unlikely((d->mask ^ mask) | (d->bus_limit ^ limit) | (d->coherent ^ coherent))) {
 		WRITE_ONCE(d->mask, mask);
-	if (d->bus_limit != dev->bus_dma_limit)
-		WRITE_ONCE(d->bus_limit, dev->bus_dma_limit);
-	if (d->coherent != dev_is_dma_coherent(dev))
-		WRITE_ONCE(d->coherent, dev_is_dma_coherent(dev));
+		WRITE_ONCE(d->bus_limit, limit);
+		WRITE_ONCE(d->coherent, coherent);
+	}
 	if (d->highest < dma_last)
 		WRITE_ONCE(d->highest, dma_last);
 }

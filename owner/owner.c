@@ -125,7 +125,7 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		dod_count(DOD_C_SYNCS_IDLE);
 		if (event->for_device)
 			return false;
-		m->idle_sync = call->caller;
+		m->idle_sync = dod_frame_pack(call->caller);
 	}
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;

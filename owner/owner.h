@@ -33,7 +33,7 @@ enum dod_event {
 /* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */
 extern bool dod_any_bounced;
 
-bool dod_owner_map_single(struct dod_call *call, const void *addr, u64 size);
+void dod_owner_map_single(const struct dod_call *call, const void *addr, u64 size);
 void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram, bool bounced);
 void dod_owner_map_end(struct dod_call *call);
 void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,

@@ -1,54 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The records of mappings: the pool, a new one for a map call, and a ring for each CPU of
- * those that ended last, which reports name. The lock of a ring nests nothing.
+ * those that ended last, which reports name.
  */
 #include "internal.h"
-#include "../base/stack.h"
 
-#include <linux/slab.h>
+#include <linux/percpu.h>
 
 #define NR_ENDED	64	/* ended mappings that are remembered, for each possible CPU */
 
+/*
+ * Who takes an entry out of a ring, or the spare record, owns it: there is no lock. Those who
+ * read an entry take it out meanwhile, one at a time, so that nobody misses what another reads.
+ */
 struct history {
-	raw_spinlock_t lock;
-	struct dod_mapping *ring[NR_ENDED];	/* lock */
-	unsigned int head;			/* lock */
-} ____cacheline_aligned_in_smp;
+	struct dod_mapping *ring[NR_ENDED];
+	unsigned int head;		/* counts the entries put in */
+	/*
+	 * The one that left the ring last, for the next map call: of a CPU that maps and
+	 * unmaps in turns no record goes through the pool.
+	 */
+	struct dod_mapping *spare;
+};
 
 struct dod_pool dod_mapping_pool;
-static struct history *history;
+static struct history __percpu *history;
+static DEFINE_RAW_SPINLOCK(readers_lock);
 
 /* Remembers a mapping that has ended. */
 void dod_history_put(struct dod_mapping *m)
 {
-	struct history *h = &history[raw_smp_processor_id()];
-	struct dod_mapping *old;
-	unsigned long flags;
+	unsigned int i = this_cpu_inc_return(history->head) % NR_ENDED;
 
-	dod_lock_irqsave(&h->lock, flags);
-	old = h->ring[h->head];
-	h->ring[h->head] = m;
-	h->head = (h->head + 1) % NR_ENDED;
-	dod_unlock_irqrestore(&h->lock, flags);
-	if (old)
-		dod_pool_put(&dod_mapping_pool, old);
+	/* Interrupts and migration may come between: then another ring has one more. */
+	m = xchg(&raw_cpu_ptr(history)->ring[i], m);
+	if (likely(m))
+		m = this_cpu_xchg(history->spare, m);
+	if (m)
+		dod_pool_put(&dod_mapping_pool, m);
 }
 
 /* The pool is empty: better to forget an ended mapping than not to know a live one. */
-static struct dod_mapping *history_pop(void)
+static noinline struct dod_mapping *history_pop(void)
 {
 	struct dod_mapping *m = NULL;
 	unsigned int cpu, i;
 
 	for_each_possible_cpu(cpu) {
-		struct history *h = &history[cpu];
-		unsigned long flags;
+		struct history *h = per_cpu_ptr(history, cpu);
+		unsigned int head = READ_ONCE(h->head);
 
-		dod_lock_irqsave(&h->lock, flags);
-		for (i = 0; !m && i < NR_ENDED; i++)
-			m = xchg(&h->ring[(h->head + i) % NR_ENDED], NULL);
-		dod_unlock_irqrestore(&h->lock, flags);
+		for (i = 1; !m && i <= NR_ENDED; i++)
+			m = xchg(&h->ring[(head + i) % NR_ENDED], NULL);
 		if (m)
 			break;
 	}
@@ -59,42 +62,46 @@ static struct dod_mapping *history_pop(void)
 bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 {
 	bool found = false;
+	unsigned long flags;
 	unsigned int cpu, i;
 
+	dod_lock_irqsave(&readers_lock, flags);
 	for_each_possible_cpu(cpu) {
-		struct history *h = &history[cpu];
-		unsigned long flags;
+		struct history *h = per_cpu_ptr(history, cpu);
 
-		dod_lock_irqsave(&h->lock, flags);
 		for (i = 0; i < NR_ENDED; i++) {
-			struct dod_mapping *m = h->ring[i];
+			struct dod_mapping *m = xchg(&h->ring[i], NULL);
 
-			if (!m || (p->dev && m->dev != p->dev) || dod_distance(m, p) > p->near ||
-			    (found && m->ended < copy->ended))
+			if (!m)
 				continue;
-			*copy = *m;
-			found = true;
+			if ((!p->dev || m->dev == p->dev) && dod_distance(m, p) <= p->near &&
+			    (!found || m->ended >= copy->ended)) {
+				*copy = *m;
+				found = true;
+			}
+			/* There may be a newer one by now. */
+			if (cmpxchg(&h->ring[i], NULL, m))
+				dod_pool_put(&dod_mapping_pool, m);
 		}
-		dod_unlock_irqrestore(&h->lock, flags);
 	}
+	dod_unlock_irqrestore(&readers_lock, flags);
 	return found;
 }
 
 /* Who calls, and the stack from the return address of the hooked function outwards. */
-void dod_note_caller(const struct dod_call *call, struct dod_who *who, unsigned long *frames,
+void dod_note_caller(const struct dod_call *call, struct dod_who *who, struct dod_frame *frames,
 		     unsigned int depth)
 {
-	struct dod_site site = { call->caller, call->sp, call->bp };
-
 	dod_note_who(who);
-	who->nr_frames = dod_stack_save(&site, frames, depth);
+	who->nr_frames = dod_stack_save(&call->site, frames, depth);
 }
 
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */
 struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 				   u64 dma_addr, u64 size)
 {
-	struct dod_mapping *m = dod_pool_get(&dod_mapping_pool) ?: history_pop();
+	struct dod_mapping *m = this_cpu_xchg(history->spare, NULL) ?:
+				dod_pool_get(&dod_mapping_pool) ?: history_pop();
 	const struct dod_mapping *leader = call->leader;
 
 	if (!m)
@@ -114,7 +121,7 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
 	if (!leader) {
-		dod_note_caller(call, &m->map, m->map_frames, DOD_MAP_FRAMES);
+		dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
 	} else {
 		/* All entries of a scatterlist are mapped by the same call. */
 		m->map = leader->map;
@@ -127,26 +134,27 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 
 int dod_record_start(unsigned int reserve, unsigned int max)
 {
-	unsigned int i;
-
-	history = kvcalloc(nr_cpu_ids, sizeof(*history), GFP_KERNEL);
+	history = alloc_percpu(struct history);
 	if (!history)
 		return -ENOMEM;
-	for (i = 0; i < nr_cpu_ids; i++)
-		raw_spin_lock_init(&history[i].lock);
 	return dod_pool_init(&dod_mapping_pool, sizeof(struct dod_mapping), reserve, max);
 }
 
 /* The pool is destroyed last: others may still put records. */
 void dod_record_stop(void)
 {
-	unsigned int i, n;
+	unsigned int cpu, i;
 
-	for (i = 0; history && i < nr_cpu_ids; i++)
-		for (n = 0; n < NR_ENDED; n++)
-			if (history[i].ring[n])
-				dod_pool_put(&dod_mapping_pool, history[i].ring[n]);
+	for_each_possible_cpu(cpu) {
+		struct history *h = history ? per_cpu_ptr(history, cpu) : NULL;
+
+		for (i = 0; h && i < NR_ENDED; i++)
+			if (h->ring[i])
+				dod_pool_put(&dod_mapping_pool, h->ring[i]);
+		if (h && h->spare)
+			dod_pool_put(&dod_mapping_pool, h->spare);
+	}
 	dod_pool_destroy(&dod_mapping_pool);
-	kvfree(history);
+	free_percpu(history);
 	history = NULL;
 }

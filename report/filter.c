@@ -249,7 +249,8 @@ static u32 hash_map(const struct dod_mapping *m, u32 hash)
 		i = dod_frames_find_map(m, i);
 		if (i >= m->map.nr_frames)
 			break;
-		hash = hash_function(dod_function_name(m->map_frames[i], name, sizeof(name)), hash);
+		hash = hash_function(dod_function_name(dod_frame_ip(m->map_frames[i]), name,
+						       sizeof(name)), hash);
 	}
 	return hash;
 }

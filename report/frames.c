@@ -143,10 +143,21 @@ static const char * const consoles[] = {
 	"__nbcon_atomic_flush", "nbcon_atomic_", "nbcon_kthread_func$", NULL,
 };
 
+/* The address of a frame that nobody has printed; 0 if it is not known. */
+unsigned long dod_frame_address(const struct stack *stack, unsigned int i)
+{
+	return stack->packed ? dod_frame_ip(stack->packed[i]) : stack->frames[i];
+}
+
 /* The name of a frame, with the module if there is one: in @buf, if it must be made. */
 const char *dod_frame_name(const struct stack *stack, unsigned int i, char *buf, size_t size)
 {
-	return stack->frames ? dod_function_name(stack->frames[i], buf, size) : stack->names[i];
+	unsigned long ip;
+
+	if (stack->names)
+		return stack->names[i];
+	ip = dod_frame_address(stack, i);
+	return ip ? dod_function_name(ip, buf, size) : UNKNOWN_CODE;
 }
 
 /* "[module]" in the name of a frame, NULL if the function is the kernel's own. */
@@ -218,7 +229,7 @@ static unsigned int find_module_frame(const struct stack *stack, unsigned int fr
  */
 unsigned int dod_frames_find_map(const struct dod_mapping *m, unsigned int from)
 {
-	struct stack stack = { .frames = m->map_frames, .nr = m->map.nr_frames };
+	struct stack stack = { .packed = m->map_frames, .nr = m->map.nr_frames };
 	unsigned int i = stack.nr;
 
 	if (m->device->module[0])
@@ -241,17 +252,17 @@ unsigned long dod_report_map_frame(const struct dod_mapping *m)
 	flags = dod_quiet_begin();
 	i = dod_frames_find_map(m, 0);
 	dod_quiet_end(flags);
-	return m->map_frames[i < m->map.nr_frames ? i : 0];
+	return dod_frame_ip(m->map_frames[i < m->map.nr_frames ? i : 0]);
 }
 
 /* The stack of a call of the DMA API, from the first frame outside of it on, if one is. */
-struct stack dod_stack_of_caller(const struct dod_who *who, const unsigned long *frames)
+struct stack dod_stack_of_caller(const struct dod_who *who, const struct dod_frame *frames)
 {
-	struct stack stack = { .frames = frames, .nr = who->nr_frames };
+	struct stack stack = { .packed = frames, .nr = who->nr_frames };
 	unsigned int i = skip_frames(&stack, 0, dma_core);
 
 	if (i < stack.nr) {
-		stack.frames += i;
+		stack.packed += i;
 		stack.nr -= i;
 	}
 	return stack;
@@ -319,7 +330,7 @@ bool dod_frames_of_dma_buf(const struct dod_mapping *m)
 	unsigned int i;
 
 	for (i = 0; i < m->map.nr_frames; i++) {
-		dod_function_name(m->map_frames[i], name, sizeof(name));
+		dod_function_name(dod_frame_ip(m->map_frames[i]), name, sizeof(name));
 		if (!dod_frame_module(name) && strstarts(name, "dma_buf_map_attachment"))
 			return true;
 	}

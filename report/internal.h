@@ -38,11 +38,15 @@ struct report_type {
 
 extern const struct report_type dod_types[];
 
+/* How a frame of which no address is known is printed. */
+#define UNKNOWN_CODE	"(code outside of the kernel and its modules)"
+
 /* Names of functions. Longer ones lose their end, and their module. */
 #define NAME_CHARS	192
 
-/* A stack, by addresses, or if @frames is NULL as somebody has printed it. */
+/* A stack: packed, or by addresses, or as somebody has printed it. One of the three is there. */
 struct stack {
+	const struct dod_frame *packed;
 	const unsigned long *frames;
 	const char (*names)[DOD_RACE_CHARS];	/* "function+offset/size [module]" */
 	unsigned int nr;
@@ -110,16 +114,17 @@ struct report {
 __printf(2, 3) void dod_put(struct text *t, const char *fmt, ...);
 void dod_put_stack(struct text *t, const struct stack *stack);
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
-		 const unsigned long *frames);
+		 const struct dod_frame *frames);
 const char *dod_family(const struct dod_mapping *m);
 const char *dod_ending(const struct dod_mapping *m);
 void dod_text_report(struct text *t, const struct report *r);
 void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys);
 
 /* frames.c */
+unsigned long dod_frame_address(const struct stack *stack, unsigned int i);
 const char *dod_frame_name(const struct stack *stack, unsigned int i, char *buf, size_t size);
 const char *dod_frame_module(const char *name);
-struct stack dod_stack_of_caller(const struct dod_who *who, const unsigned long *frames);
+struct stack dod_stack_of_caller(const struct dod_who *who, const struct dod_frame *frames);
 unsigned int dod_frames_find_map(const struct dod_mapping *m, unsigned int from);
 unsigned int dod_frames_find_driver(const struct stack *stack, const struct dod_mapping *m,
 				    unsigned int from);

@@ -6,6 +6,7 @@
  * No locks. Context of all functions, where not said otherwise: as for text.c.
  */
 #include "internal.h"
+#include "../base/stack.h"
 
 #include <linux/mm.h>
 #include <linux/pid.h>
@@ -141,9 +142,9 @@ static void put_range(struct text *t, const struct report *r, const u64 *at)
 			(void *)m->ended_by);
 	else if (r->range->state == DOD_STALE)
 		dod_put(t, " Not synced for the CPU: the last sync ended before these bytes.\n");
-	if (m->idle_sync)
+	if (m->idle_sync.off)
 		dod_put(t, " The last sync for the CPU was DMA_TO_DEVICE, so it did nothing, in %pS\n",
-			(void *)m->idle_sync);
+			(void *)dod_frame_ip(m->idle_sync));
 }
 
 /* Sentences, each with a newline, unless the last did not fit. */

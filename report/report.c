@@ -419,7 +419,7 @@ void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending
 		.type = p->range.dir == DMA_TO_DEVICE ? DOD_R_CPU_WRITE :
 							DOD_R_MISSING_SYNC_FOR_DEVICE,
 		.kind = &dod_kind_lost_write, .m = m, .lost = p, .how = how, .lost_by = at,
-		.stack = { .frames = p->write.frames, .nr = p->write.who.nr_frames },
+		.stack = { .packed = p->write.frames, .nr = p->write.who.nr_frames },
 	});
 }
 

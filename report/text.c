@@ -46,10 +46,12 @@ void dod_put(struct text *t, const char *fmt, ...)
 
 static void put_frame(struct text *t, const char *indent, const struct stack *stack, unsigned int i)
 {
-	if (stack->frames)
-		dod_put(t, "%s%pS\n", indent, (void *)stack->frames[i]);
+	unsigned long ip = stack->names ? 0 : dod_frame_address(stack, i);
+
+	if (ip)
+		dod_put(t, "%s%pS\n", indent, (void *)ip);
 	else
-		dod_put(t, "%s%s\n", indent, stack->names[i]);
+		dod_put(t, "%s%s\n", indent, stack->names ? stack->names[i] : UNKNOWN_CODE);
 }
 
 void dod_put_stack(struct text *t, const struct stack *stack)
@@ -67,7 +69,7 @@ void dod_put_stack(struct text *t, const struct stack *stack)
 }
 
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
-		 const unsigned long *frames)
+		 const struct dod_frame *frames)
 {
 	u64 when = who->when, ago = dod_ago(t->now, when);
 	struct stack stack = dod_stack_of_caller(who, frames);
