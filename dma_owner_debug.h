@@ -39,6 +39,17 @@ enum dod_trap {
 	DOD_TRAP_NONE,
 };
 
+/* What the pages of a mapping are, as bits: found in one pass when it is made. */
+enum dod_memory_facts {
+	DOD_MEM_SLAB	= BIT(0),	/* slab memory */
+	DOD_MEM_USER	= BIT(1),	/* user space or the page cache can reach it (rule 8) */
+	DOD_MEM_LARGE	= BIT(2),	/* of a compound page */
+	DOD_MEM_SEVERAL	= BIT(3),	/* of more than one folio */
+	DOD_MEM_APART	= BIT(4),	/* these may be of different allocations */
+	DOD_MEM_ODD	= BIT(5),	/* reserved, free, KFENCE's, a stack, or cut off */
+	DOD_MEM_GOOD	= BIT(6),	/* the checks found all of it accessible */
+};
+
 #define DOD_MAP_FRAMES	16
 #define DOD_SYNC_FRAMES	6
 
@@ -189,7 +200,7 @@ enum dod_mapping_kind {
  * @owned_at_map: mapped without DMA_ATTR_SKIP_CPU_SYNC
  * @slab:	slab memory
  * @unfit:	some of its memory was not allocated when it was mapped
- * @near_stack: some of its memory may be of a task's stack
+ * @memory:	bits of enum dod_memory_facts, of more than one page if any of them is so
  * @own_lines:	its cache lines are counted from its first byte: rule 10
  * @edges:	it begins or ends inside a cache line that is shared with the CPU
  * @in_dma_index: whether @dma_rb is in its index (DMA lock)
@@ -233,8 +244,8 @@ struct dod_mapping {
 	unsigned long idle_sync;
 	u32 sync_off, sync_len;
 	u16 line;
-	u8 kind, dir, trap, kinds;
-	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, near_stack, own_lines, edges;
+	u8 kind, dir, trap, kinds, memory;
+	bool spanning, not_ram, bounced, owned_at_map, slab, unfit, own_lines, edges;
 	bool in_dma_index, first_used, freed, shared, pending;
 	/* One byte: all change under the physical lock. */
 	bool suspect : 1, leaked : 1, was_owned : 1;
@@ -361,6 +372,7 @@ struct dod_sync {
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
+ * @memory:	of what is being mapped, bits of enum dod_memory_facts
  * @caller:	return address of the hooked function
  * @sp:		the caller's stack pointer after the call
  * @bp:		and its frame pointer
@@ -377,6 +389,7 @@ struct dod_call {
 	enum dod_kind kind;
 	unsigned long attrs;
 	bool to_device, allocated, wrong, frees;
+	u8 memory;
 	unsigned long caller, sp, bp;
 
 	struct dod_mapping *leader, *tail;

@@ -172,7 +172,7 @@ static void free_end_region(struct index_tree *shard, u64 start, u64 last)
 
 	while ((m = find_earlier(shard, start, last)))
 		dod_to_cpu_single(shard, m, start, min(m->last, last), KEEP_NONE);
-	dod_poison_ops.unpoison(start, last);
+	dod_poison_ops.unpoison(start, last, false);
 }
 
 /**

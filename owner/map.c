@@ -85,7 +85,7 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 	m->own_lines = m->line && dod_judge_ops.has_own_lines(call, m);
 	if (bounced && !READ_ONCE(dod_any_bounced))
 		WRITE_ONCE(dod_any_bounced, true);
-	m->near_stack = ram && dod_memory_near_stack(m->start, m->last);
+	m->memory = ram ? call->memory : DOD_MEM_ODD;
 }
 
 /* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
@@ -94,16 +94,19 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
+	if (checked && good)
+		m->memory |= DOD_MEM_GOOD;
 	m->edges = has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
 					  dod_line_of(m, m->last) + m->line - 1 != m->last);
 	if (m->edges && m->line > READ_ONCE(dod_widest_line))
 		WRITE_ONCE(dod_widest_line, m->line);
 	/* What the checks found good is accessible. */
-	m->unfit = !m->not_ram && !(checked && good) && dod_mem_ops.freed &&
+	m->unfit = !m->not_ram && !(m->memory & DOD_MEM_GOOD) && dod_mem_ops.freed &&
 		   dod_mem_ops.freed(m->start, m->last);
 	m->spanning = crosses_region(m->start, m->last);
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
-	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
+	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE &&
+	    dod_judge_ops.maps_own_data(call, m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		m->trap = DOD_TRAP_NONE;
 	}

@@ -56,7 +56,7 @@ void dod_to_device_single(struct index_tree *shard, struct dod_mapping *m, u64 s
 	if (owned)
 		dod_repoison(shard, m, start, last);
 	else
-		dod_poison_new(m, start, last);
+		dod_poison_new(m, start, last, lone);
 }
 
 /*

@@ -23,12 +23,10 @@ atomic_t dod_spanning_changes, dod_nr_stale;
 static atomic_t nr_unseen;
 
 /* Poisons what its ranges have of [start, last]. */
-static void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+static void __poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r, *next;
 
-	if (m->trap == DOD_TRAP_NONE)
-		return;
 	for (r = dod_range_first(m, start, last); r; r = next) {
 		u64 from = max(r->start, start);
 
@@ -38,8 +36,26 @@ static void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
 			r = next;
 		if (r->state != DOD_PENDING)
 			dod_poison_ops.poison(m, from, min(r->last, last),
-				      r->state == DOD_STALE ? DMA_NONE : r->dir);
+				      r->state == DOD_STALE ? DMA_NONE : r->dir, false);
 	}
+}
+
+/* @fresh: nothing of it is poisoned, and the checks found it accessible. */
+static __always_inline void poison_ranges(struct dod_mapping *m, u64 start, u64 last, bool fresh)
+{
+	const struct dod_range *r = &m->first;
+
+	if (m->trap == DOD_TRAP_NONE)
+		return;
+	/* Most mappings have one range. */
+	if (likely(m->ranges.rb_root.rb_node == &r->rb && !r->rb.rb_left && !r->rb.rb_right &&
+		   r->state == DOD_OWNED)) {
+		if (likely(r->start <= last && r->last >= start))
+			dod_poison_ops.poison(m, max(r->start, start), min(r->last, last), r->dir,
+					      fresh);
+		return;
+	}
+	__poison_ranges(m, start, last);
 }
 
 /*
@@ -60,9 +76,9 @@ static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
 	}
 }
 
-static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
+static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 {
-	poison_ranges(m, start, last);
+	poison_ranges(m, start, last, fresh);
 	if (m->edges)
 		poison_edges(m, start, last);
 }
@@ -84,13 +100,17 @@ void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 
 /*
  * Fast path: the device owned nothing of the range through this mapping, so no shadow was
- * cleared. Only add this mapping's poison.
+ * cleared. Only add this mapping's poison. @lone: no other mapping of the shard overlaps it,
+ * and it was checked a moment ago.
  */
-void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
+void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool lone)
 {
+	bool fresh = lone && (m->memory & DOD_MEM_GOOD) && !READ_ONCE(dod_widest_line) &&
+		     !READ_ONCE(dod_by_phys->spanning.nr);
+
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
-	poison_mapping(m, start, last);
+	poison_mapping(m, start, last, fresh);
 }
 
 /* Poisons the granules of [start, last], which lies in one region and was cleared. */
@@ -108,13 +128,13 @@ void dod_poison_region(struct index_tree *shard, u64 start, u64 last)
 	/* Without mappings that have ended: see dod_stale_keep(). */
 	dod_walk_begin(&w, dod_by_phys, shard);
 	dod_for_each_overlap(m, &w, from, to)
-		poison_mapping(m, start, last);
+		poison_mapping(m, start, last, false);
 	dod_walk_end(&w);
 }
 
 void dod_repoison_region(struct index_tree *shard, u64 start, u64 last)
 {
-	dod_poison_ops.unpoison(start, last);
+	dod_poison_ops.unpoison(start, last, false);
 	dod_poison_region(shard, start, last);
 }
 
@@ -135,9 +155,11 @@ bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last)
 /* What this mapping's device owned of [start, last] has changed. */
 void dod_repoison(struct index_tree *shard, struct dod_mapping *m, u64 start, u64 last)
 {
-	dod_poison_ops.unpoison(start, last);
-	if (dod_is_alone(m, start, last))
-		dod_poison_new(m, start, last);
+	bool alone = dod_is_alone(m, start, last);
+
+	dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
+	if (alone)
+		dod_poison_new(m, start, last, false);
 	else
 		dod_poison_region(shard, start, last);
 }
@@ -303,7 +325,7 @@ bool dod_stale_keep(struct index_tree *shard, struct dod_mapping *m)
 	atomic_inc(&dod_nr_stale);
 	dod_count(DOD_C_STALE_MAPPINGS);
 	/* dod_poison_region() leaves it out: the memory may have another owner one day. */
-	poison_ranges(m, m->start, m->last);
+	poison_ranges(m, m->start, m->last, false);
 	return true;
 }
 
@@ -322,7 +344,7 @@ static void unpoison_tree(struct index_tree *tree)
 
 			dod_add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
-				dod_poison_ops.unpoison(start, last);
+				dod_poison_ops.unpoison(start, last, false);
 			dod_range_remove(m, r);
 		}
 		if (m->ended)

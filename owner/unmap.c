@@ -42,14 +42,16 @@ static void end_ranges(struct index_tree *shard, struct dod_mapping *m)
 	rbtree_postorder_for_each_entry_safe(r, next, &m->ranges.rb_root, rb) {
 		struct dod_range was = *r;
 		u64 start = was.start, last = was.last;
+		bool alone;
 
 		dod_range_put(m, r);
 		if (m->trap == DOD_TRAP_NONE || was.state == DOD_PENDING ||
 		    stays_poisoned(shard, m, &was))
 			continue;
 		dod_add_edges(m, &start, &last);
-		dod_poison_ops.unpoison(start, last);
-		if (!dod_is_alone(m, start, last))
+		alone = dod_is_alone(m, start, last);
+		dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
+		if (!alone)
 			dod_poison_region(shard, start, last);
 	}
 	m->ranges = RB_ROOT_CACHED;
