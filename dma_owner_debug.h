@@ -40,6 +40,17 @@ enum dod_trap {
 	DOD_TRAP_NONE,
 };
 
+/* What the pages of a mapping are, as bits: found in one pass when it is made. */
+enum dod_memory_facts {
+	DOD_MEM_SLAB	= BIT(0),	/* slab memory */
+	DOD_MEM_USER	= BIT(1),	/* user space or the page cache can reach it (rule 8) */
+	DOD_MEM_LARGE	= BIT(2),	/* of a compound page */
+	DOD_MEM_SEVERAL	= BIT(3),	/* of more than one folio */
+	DOD_MEM_APART	= BIT(4),	/* these may be of different allocations */
+	DOD_MEM_ODD	= BIT(5),	/* reserved, free, KFENCE's, a stack, or cut off */
+	DOD_MEM_GOOD	= BIT(6),	/* the checks found all of it accessible */
+};
+
 /* The most frames of a stack that are kept. Even numbers: see base/stack_orc.c. */
 #define DOD_MAP_FRAMES	12
 #define DOD_SYNC_FRAMES	6
@@ -205,7 +216,7 @@ enum dod_mapping_kind {
  * @owned_at_map: mapped without DMA_ATTR_SKIP_CPU_SYNC
  * @slab:	slab memory
  * @unfit:	some of its memory was not allocated when it was mapped
- * @near_stack: some of its memory may be of a task's stack
+ * @memory:	bits of enum dod_memory_facts, of more than one page if any of them is so
  * @own_lines:	its cache lines are counted from its first byte: rule 10
  * @edges:	it begins or ends inside a cache line that is shared with the CPU
  * @linked:	unmaps and syncs find it by its DMA address (physical lock if @direct, else DMA
@@ -251,11 +262,11 @@ struct dod_mapping {
 	u32 sync_off, sync_len;
 	struct dod_frame idle_sync;
 	u16 line;
-	u8 kind, dir, trap, kinds;
+	u8 kind, dir, trap, kinds, memory;
 	bool spanning, not_ram, bounced, owned_at_map;
 	bool in_page, direct, linked, pending;
 	/* One byte: constant, and rarely set. */
-	u8 slab : 1, unfit : 1, near_stack : 1, own_lines : 1, edges : 1;
+	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2;
@@ -381,6 +392,7 @@ struct dod_sync {
  *		and led there by mistake
  * @frees:	an unmap call that frees the memory, too
  * @dropped:	there were too few records: nothing of this call is tracked
+ * @memory:	of what is being mapped, bits of enum dod_memory_facts
  * @attrs:	DMA_ATTR_* of a map or unmap call
  * @caller:	return address of the hooked function
  * @site:	the same, with the caller's registers
@@ -395,6 +407,7 @@ struct dod_call {
 	u8 dir, kind;
 	bool to_device, allocated, wrong, frees, dropped;
 	unsigned long attrs;
+	u8 memory;
 	union {
 		unsigned long caller;
 		struct dod_site site;

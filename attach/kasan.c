@@ -83,7 +83,7 @@ static bool report_foreign(const struct dod_access *access, const struct dod_acc
 
 	/* The granule's own value tells KASAN how many of its bytes are accessible. */
 	if (v->tail)
-		dod_poison_ops.unpoison(phys, phys);
+		dod_poison_ops.unpoison(phys, phys, false);
 	reported = ask_kasan(access, v->poisoned ? v->foreign : access->addr);
 	if (v->tail && dod_may_lock())
 		dod_owner_repoison(phys);

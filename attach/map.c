@@ -20,45 +20,6 @@
 
 /* === The memory =========================================================== */
 
-/*
- * Memory that firmware reserved, at the edge of what the kernel knows, need not be in the
- * linear map, and has no shadow then. KFENCE's pool is reserved, too, and is memory even where
- * KFENCE has unmapped it.
- */
-static bool is_in_linear_map(struct page *page)
-{
-	unsigned long word;
-
-	if (likely(!PageReserved(page)) || is_kfence_address(page_address(page)))
-		return true;
-	return dod_read_word(page_address(page), &word);
-}
-
-/*
- * How many bytes from @phys on are memory that the tool may look at (rule 7): none, all of
- * them, or those before the first hole or free page. The length can be anything, also a
- * negative one: the first free page or the end of RAM ends the loop.
- */
-static u64 leading_ram(u64 phys, u64 size)
-{
-	unsigned long pfn, last = PHYS_PFN(phys + min(size - 1, U64_MAX - phys));
-
-	if (!pfn_valid(PHYS_PFN(phys)))
-		return 0;
-	for (pfn = PHYS_PFN(phys); pfn <= last; pfn++) {
-		struct page *page = dod_memory_goes_on(pfn) ? pfn_to_page(pfn) : NULL;
-
-		if (!page || !is_in_linear_map(page) || (pfn != PHYS_PFN(phys) && PageBuddy(page)))
-			return max_t(u64, PFN_PHYS(pfn), phys) - phys;
-		/* Memory, too, and what precedes it may be mapped with it. */
-		if (is_zone_device_page(page) || PageHighMem(page))
-			return 0;
-		if (pfn != last)
-			pfn = dod_folio_last(pfn);
-	}
-	return size;
-}
-
 /* Does the kernel perhaps use a bounce buffer? Behind an IOMMU only the IOMMU knows. */
 static bool may_bounce(struct device *dev, u64 phys, u64 dma_addr)
 {
@@ -70,9 +31,10 @@ static void count_ignored(unsigned long attrs)
 	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO : DOD_C_UNTRACKED_COHERENT);
 }
 
-static void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
+/* Inlined: its callers are the hooks of map calls, and have what it needs in registers. */
+static __always_inline void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
 {
-	u64 ram = call->wrong || !size ? 0 : leading_ram(phys, size);
+	u64 ram = call->wrong || !size ? 0 : dod_memory_look(phys, size, &call->memory);
 	bool bounced = may_bounce(call->dev, phys, dma_addr);
 
 	if (is_ignored(call->attrs))
@@ -143,21 +105,29 @@ static __always_inline bool end_wrong(u64 phys, bool any)
 	return unlikely(READ_ONCE(any_wrong)) && __end_wrong(phys, any);
 }
 
+static noinline void check_addr(unsigned long caller, struct ftrace_regs *fregs, const void *addr,
+				size_t size)
+{
+	struct dod_call call;
+
+	if (!dod_is_module_addr(addr))
+		return;
+	call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
+	dod_owner_map_single(&call, addr, size);
+	note_wrong(dod_wrong_phys(addr));
+}
+
 /* debug_dma_map_single(dev, addr, len): dma_map_single() begins with it */
 HOOK_HANDLER(dod_on_map_single)
 {
 	const void *addr = (const void *)dod_arg(fregs, 1);
-	struct dod_call call DOD_UNINITIALIZED;
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, arg_dev(fregs), (unsigned long)addr, 0, size, 0, 0);
 	/* Of an earlier call, which failed before it mapped anything. */
 	end_wrong(0, true);
-	if (likely(!dod_is_module_addr(addr)))
-		return;
-	call = call_begin(DOD_SINGLE, DMA_NONE, caller, fregs);
-	dod_owner_map_single(&call, addr, size);
-	note_wrong(dod_wrong_phys(addr));
+	if (unlikely(!dod_is_linear(addr)))
+		check_addr(caller, fregs, addr, size);
 }
 
 /* === Single mappings ====================================================== */

@@ -18,16 +18,15 @@
 atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS] ____cacheline_aligned_in_smp;
 atomic_t dod_nr_uncounted __cacheline_aligned_in_smp;
 
-static void count(const struct dod_mapping *m, int by)
+/* A mapping over several folios. */
+void dod_mapped_pages_count(const struct dod_mapping *m, int by)
 {
-	unsigned long pfn;
+	unsigned long pfn, last = PHYS_PFN(m->last);
 
-	if (m->counted_at < DOD_NR_MAPPED_COUNTS)
-		atomic_add(by, &dod_mapped_counts[m->counted_at]);
-	else if (m->counted_at == UNCOUNTED)
+	if (m->counted_at == UNCOUNTED)
 		atomic_add(by, &dod_nr_uncounted);
 	else
-		for (pfn = PHYS_PFN(m->start); pfn <= PHYS_PFN(m->last); pfn++)
+		for (pfn = PHYS_PFN(m->start); pfn <= last; pfn++)
 			atomic_add(by, &dod_mapped_counts[dod_mapped_count(pfn)]);
 }
 
@@ -35,20 +34,22 @@ static void count(const struct dod_mapping *m, int by)
 void dod_mapped_pages_add(struct dod_mapping *m)
 {
 	unsigned long first = PHYS_PFN(m->start), last = PHYS_PFN(m->last);
-	struct folio *folio = page_folio(pfn_to_page(first));
+	unsigned long head = first;
+	bool several = false;
+	struct folio *folio;
 
-	m->slab = folio_test_slab(folio);
-	if (folio == page_folio(pfn_to_page(last)))
-		m->counted_at = dod_mapped_count(folio_pfn(folio));
+	m->slab = !!(m->memory & DOD_MEM_SLAB);
+	if (m->memory & (DOD_MEM_LARGE | DOD_MEM_SEVERAL)) {
+		folio = page_folio(pfn_to_page(first));
+		several = folio != page_folio(pfn_to_page(last));
+		head = folio_pfn(folio);
+		m->slab = folio_test_slab(folio);
+	}
+	if (likely(!several))
+		m->counted_at = dod_mapped_count(head);
 	else if (last - first < MOST_PAGES)
 		m->counted_at = EACH_PAGE;
 	else
 		m->counted_at = UNCOUNTED;
-	count(m, 1);
-}
-
-/* It is not mapped any more. The folio may have been freed or split since. */
-void dod_mapped_pages_del(const struct dod_mapping *m)
-{
-	count(m, -1);
+	__dod_mapped_pages_add(m, 1);
 }

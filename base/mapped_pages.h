@@ -29,18 +29,32 @@ static inline u16 dod_mapped_count(unsigned long pfn)
 extern atomic_t dod_nr_uncounted;
 
 /* Called for each free: some ten instructions. */
-static inline bool dod_page_is_mapped(unsigned long pfn)
+static inline int dod_page_is_mapped(unsigned long pfn)
 {
 	return atomic_read(&dod_mapped_counts[dod_mapped_count(pfn)]);
 }
 
 /* Then any page may be mapped. */
-static inline bool dod_all_pages_are_mapped(void)
+static inline int dod_all_pages_are_mapped(void)
 {
 	return atomic_read(&dod_nr_uncounted);
 }
 
 void dod_mapped_pages_add(struct dod_mapping *m);
-void dod_mapped_pages_del(const struct dod_mapping *m);
+void dod_mapped_pages_count(const struct dod_mapping *m, int by);
+
+static __always_inline void __dod_mapped_pages_add(const struct dod_mapping *m, int by)
+{
+	if (likely(m->counted_at < DOD_NR_MAPPED_COUNTS))
+		atomic_add(by, &dod_mapped_counts[m->counted_at]);
+	else
+		dod_mapped_pages_count(m, by);
+}
+
+/* It is not mapped any more. The folio may have been freed or split since. */
+static __always_inline void dod_mapped_pages_del(const struct dod_mapping *m)
+{
+	__dod_mapped_pages_add(m, -1);
+}
 
 #endif /* DOD_MAPPED_PAGES_H */

@@ -14,6 +14,15 @@
 #include <linux/magic.h>
 #include <linux/sched/task_stack.h>
 
+unsigned long dod_linear_size;
+
+/* To be called once at load, before all others. Memory that is plugged in later is not counted. */
+void dod_memory_start(void)
+{
+	if (IS_ENABLED(CONFIG_64BIT))
+		dod_linear_size = (unsigned long)high_memory - PAGE_OFFSET;
+}
+
 /* Can user space or the page cache reach it, without the driver? Rule 8. */
 static bool is_user_reachable(struct folio *folio)
 {
@@ -21,6 +30,172 @@ static bool is_user_reachable(struct folio *folio)
 	if (folio_test_slab(folio))
 		return false;
 	return folio->mapping || folio_test_swapcache(folio);
+}
+
+/* Of how many pages a task's stack is: kernel/fork.c asserts it. Loops over them are unrolled. */
+#define STACK_PAGES	(THREAD_SIZE / PAGE_SIZE)
+
+/* Is a page, which is not of a compound one, of the current task's stack? */
+static __always_inline bool is_of_stack(const struct page *page)
+{
+#ifdef CONFIG_VMAP_STACK
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	unsigned int i;
+
+	for (i = 0; vm && i < STACK_PAGES; i++)
+		if (vm->pages[i] == page)
+			return true;
+	return false;
+#else
+	return true;	/* perhaps */
+#endif
+}
+
+static bool are_of_stack(unsigned long pfn, unsigned long last)
+{
+#ifdef CONFIG_VMAP_STACK
+	const struct vm_struct *vm = task_stack_vm_area(current);
+	unsigned int i;
+
+	for (i = 0; vm && i < STACK_PAGES; i++)
+		if (page_to_pfn(vm->pages[i]) - pfn <= last - pfn)
+			return true;
+	return false;
+#else
+	return true;
+#endif
+}
+
+/*
+ * Memory that firmware reserved, at the edge of what the kernel knows, need not be in the
+ * linear map, and has no shadow then. KFENCE's pool is reserved, too, and is memory even where
+ * KFENCE has unmapped it.
+ */
+static noinline bool is_in_linear_map(struct page *page)
+{
+	unsigned long word;
+
+	return !PageReserved(page) || is_kfence_address(page_address(page)) ||
+	       dod_read_word(page_address(page), &word);
+}
+
+/* What is to be known of a page, bits of enum dod_memory_facts. */
+static __always_inline u8 facts_of(struct page *page, struct folio *folio)
+{
+	u8 facts = folio_test_large(folio) ? DOD_MEM_LARGE : 0;
+
+	if (unlikely(PageReserved(page)))
+		facts |= DOD_MEM_ODD;
+	if (folio_test_slab(folio))
+		return facts | DOD_MEM_SLAB;
+	if (unlikely(PageBuddy(page)))
+		facts |= DOD_MEM_ODD;
+	return is_user_reachable(folio) ? facts | DOD_MEM_USER : facts;
+}
+
+/* Memory, too, and what precedes it may be mapped with it: rule 7. */
+static __always_inline bool is_not_ours(const struct page *page)
+{
+	return is_zone_device_page(page) || PageHighMem(page);
+}
+
+/* The same as dod_memory_look(), of memory in one folio. */
+static __always_inline u64 look_at_one(u64 phys, u64 size, struct page *page, struct folio *folio,
+				       u8 *facts)
+{
+	u8 found = facts_of(page, folio);
+
+	if ((unlikely(found & DOD_MEM_ODD) && !is_in_linear_map(page)) || is_not_ours(page))
+		return 0;
+	/* Where they are known, stacks are of single pages. */
+	if ((!(IS_ENABLED(CONFIG_VMAP_STACK) &&
+	       (found & (DOD_MEM_SLAB | DOD_MEM_USER | DOD_MEM_LARGE))) && is_of_stack(page)) ||
+	    is_kfence_address(phys_to_virt(phys)))
+		found |= DOD_MEM_ODD;
+	*facts = found;
+	return size;
+}
+
+/*
+ * Is it a page after the first one of an allocation without __GFP_COMP? Of its facts there is
+ * nothing to know then.
+ */
+static __always_inline bool is_plain_tail(struct page *page)
+{
+	struct folio *folio = (struct folio *)page;
+
+	return !PageCompound(page) && !page_ref_count(page) && !PageReserved(page) &&
+	       !PageBuddy(page) && !folio_test_slab(folio) && !is_user_reachable(folio) &&
+	       !is_not_ours(page);
+}
+
+static noinline u64 look_at_several(u64 phys, u64 size, u8 *facts)
+{
+	u64 end = phys + min(size - 1, U64_MAX - phys);
+	unsigned long pfn = PHYS_PFN(phys), last = PHYS_PFN(end);
+	u8 found = DOD_MEM_SEVERAL;
+
+	for (;;) {
+		struct page *page = pfn_to_page(pfn);
+		struct folio *folio = page_folio(page);
+
+		found |= facts_of(page, folio);
+		if (unlikely(found & DOD_MEM_ODD) &&
+		    (!is_in_linear_map(page) || (PageBuddy(page) && pfn != PHYS_PFN(phys))))
+			goto cut;
+		if (is_not_ours(page))
+			return 0;
+		if (folio_test_large(folio))
+			pfn = max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
+		do {
+			if (pfn >= last)
+				goto out;
+			if (!dod_memory_goes_on(++pfn))
+				goto cut;
+			page = pfn_to_page(pfn);
+		} while (is_plain_tail(page));
+		if (page_ref_count(page))
+			found |= DOD_MEM_APART;
+	}
+out:
+	if (found & (DOD_MEM_SLAB | DOD_MEM_USER | DOD_MEM_LARGE))
+		found |= DOD_MEM_APART;
+	if (are_of_stack(PHYS_PFN(phys), last) || dod_is_kfence(phys, end))
+		found |= DOD_MEM_ODD;
+	*facts = found;
+	return size;
+cut:
+	*facts = found | DOD_MEM_ODD;
+	return max_t(u64, PFN_PHYS(pfn), phys) - phys;
+}
+
+/**
+ * dod_memory_look() - which memory is being mapped?
+ * @phys: first byte
+ * @size: bytes, more than 0. Can be anything, also a negative number: the first free page or
+ *	the end of RAM ends the search
+ * @facts: filled in: what is known of it, bits of enum dod_memory_facts
+ *
+ * The only look at each of its pages for most mappings.
+ *
+ * Return: how many bytes from @phys on are memory that the tool may look at (rule 7): none, all
+ * of them, or those before the first hole or free page.
+ */
+u64 dod_memory_look(u64 phys, u64 size, u8 *facts)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+	struct folio *folio;
+	struct page *page;
+
+	if (unlikely(!dod_pfn_valid(pfn)))
+		return 0;
+	page = pfn_to_page(pfn);
+	folio = page_folio(page);
+	if (likely(size <= PAGE_SIZE - offset_in_page(phys)) ||
+	    (folio_test_large(folio) &&
+	     size <= PFN_PHYS(folio_pfn(folio) + folio_nr_pages(folio)) - phys))
+		return look_at_one(phys, size, page, folio, facts);
+	return look_at_several(phys, size, facts);
 }
 
 /* Why a page must not be poisoned. */
@@ -33,7 +208,7 @@ static const enum dod_counter no_trap_counters[] = {
 	[USER] = DOD_C_UNTRAPPED_USER,
 };
 
-static enum no_trap no_trap_reason(u64 phys, bool near_stack)
+static enum no_trap no_trap_reason(u64 phys)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(phys));
 
@@ -44,7 +219,7 @@ static enum no_trap no_trap_reason(u64 phys, bool near_stack)
 	if (PageReserved(page))
 		return RESERVED;
 	/* Every function on a poisoned stack would trap. */
-	if (near_stack && dod_memory_on_stack(page))
+	if (dod_memory_on_stack(page))
 		return STACK;
 	if (!dod_params.trap_user && is_user_reachable(page_folio(page)))
 		return USER;
@@ -54,24 +229,17 @@ static enum no_trap no_trap_reason(u64 phys, bool near_stack)
 /* May the page at an address of RAM be poisoned? */
 bool dod_memory_can_trap(u64 phys)
 {
-	return no_trap_reason(phys, true) == MAY_TRAP;
+	return no_trap_reason(phys) == MAY_TRAP;
 }
 
-/**
- * dod_memory_classify() - which memory of a new mapping may be poisoned?
- * @m: the mapping
- *
- * Counts what may not.
- *
- * Return: whether all, some or none of its pages.
- */
-enum dod_trap dod_memory_classify(const struct dod_mapping *m)
+/* The same as dod_memory_classify(), page by page. */
+enum dod_trap dod_memory_classify_pages(u64 start, u64 end)
 {
-	unsigned long pfn, last = PHYS_PFN(m->last);
+	unsigned long pfn, last = PHYS_PFN(end);
 	bool some = false, all = true;
 
-	for (pfn = PHYS_PFN(m->start); pfn <= last; pfn = dod_folio_last(pfn) + 1) {
-		enum no_trap why = no_trap_reason(PFN_PHYS(pfn), m->near_stack);
+	for (pfn = PHYS_PFN(start); pfn <= last; pfn = dod_folio_last(pfn) + 1) {
+		enum no_trap why = no_trap_reason(PFN_PHYS(pfn));
 
 		if (why == MAY_TRAP) {
 			some = true;
@@ -171,51 +339,12 @@ const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
 bool dod_memory_on_stack(const struct page *page)
 {
 #ifdef CONFIG_VMAP_STACK
-	u64 phys = PFN_PHYS(page_to_pfn(page));
-
-	return dod_memory_near_stack(phys, phys);
+	return !PageCompound(page) && is_of_stack(page);
 #else
 	unsigned long magic;
 
 	return dod_read_word((void *)round_down((unsigned long)page_address(page), THREAD_SIZE),
 			     &magic) && magic == STACK_END_MAGIC;
-#endif
-}
-
-/**
- * dod_memory_near_stack() - may any page of a range be part of a task's stack?
- * @start: first byte, of memory
- * @last: last byte
- *
- * Return: false only if dod_memory_on_stack() is false for each of its pages.
- */
-bool dod_memory_near_stack(u64 start, u64 last)
-{
-#ifdef CONFIG_VMAP_STACK
-	unsigned long pfn = PHYS_PFN(start), nr = PHYS_PFN(last) - pfn;
-	struct page *page = pfn_to_page(pfn);
-	const struct vm_struct *vm;
-	unsigned int i;
-
-	/* Stacks are of single pages. */
-	if (!nr && PageCompound(page))
-		return false;
-	vm = task_stack_vm_area(current);
-	if (!vm)
-		return false;
-	if (!nr) {
-		/* kernel/fork.c asserts that; a constant, so that the loop is unrolled. */
-		for (i = 0; i < THREAD_SIZE / PAGE_SIZE; i++)
-			if (vm->pages[i] == page)
-				return true;
-		return false;
-	}
-	for (i = 0; i < vm->nr_pages; i++)
-		if (page_to_pfn(vm->pages[i]) - pfn <= nr)
-			return true;
-	return false;
-#else
-	return true;
 #endif
 }
 

@@ -14,6 +14,22 @@
 #include "../dma_owner_debug.h"
 #include "compat.h"
 
+/* As pfn_valid(), but fast for memory that was there at boot: only the rest goes by RCU. */
+static __always_inline bool dod_pfn_valid(unsigned long pfn)
+{
+#if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_HAVE_ARCH_PFN_VALID)
+	unsigned long nr = pfn_to_section_nr(pfn);
+
+	if (likely(nr < NR_MEM_SECTIONS)) {
+		struct mem_section *ms = __nr_to_section(nr);
+
+		if (likely(valid_section(ms) && early_section(ms)))
+			return true;
+	}
+#endif
+	return pfn_valid(pfn);
+}
+
 /*
  * Is there a struct page, if there is one for the page before? Memory has them in pieces of 2 MiB
  * at least (SUBSECTION_SIZE in linux/mmzone.h).
@@ -34,6 +50,25 @@ static inline unsigned long dod_folio_last(unsigned long pfn)
 	if (!folio_test_large(folio))
 		return pfn;
 	return max(pfn, folio_pfn(folio) + folio_nr_pages(folio) - 1);
+}
+
+/* How long the linear map was at load. */
+extern unsigned long dod_linear_size;
+
+/* Is it certainly an address of the linear map, and so of no image? Not NULL, nor a tagged one. */
+static inline bool dod_is_linear(const void *addr)
+{
+	return (unsigned long)addr - PAGE_OFFSET < dod_linear_size;
+}
+
+static inline u64 dod_linear_to_phys(const void *addr)
+{
+#ifdef CONFIG_X86_64
+	/* virt_to_phys() also knows of the kernel's image. */
+	return (unsigned long)addr - PAGE_OFFSET;
+#else
+	return virt_to_phys((void *)addr);
+#endif
 }
 
 /* The last byte of the page of @phys, or of a range that ends in it at @last. */
@@ -75,14 +110,31 @@ static inline bool dod_is_kfence(u64 start, u64 last)
 #endif
 }
 
+void dod_memory_start(void);
+
 /* Pages */
-enum dod_trap dod_memory_classify(const struct dod_mapping *m);
+u64 dod_memory_look(u64 phys, u64 size, u8 *facts);
+enum dod_trap dod_memory_classify_pages(u64 start, u64 end);
 bool dod_memory_can_trap(u64 phys);
 bool dod_memory_may_change(u64 phys);
 bool dod_memory_read(u64 start, u8 *to, unsigned int nr);
 const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
 bool dod_memory_on_stack(const struct page *page);
-bool dod_memory_near_stack(u64 start, u64 last);
+
+/**
+ * dod_memory_classify() - which memory of a new mapping may be poisoned?
+ * @m: the mapping
+ *
+ * Counts what may not.
+ *
+ * Return: whether all, some or none of its pages.
+ */
+static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
+{
+	if (likely(!(m->memory & (DOD_MEM_USER | DOD_MEM_ODD))))
+		return DOD_TRAP_ALL;
+	return dod_memory_classify_pages(m->start, m->last);
+}
 
 /* Devices */
 u16 dod_device_line(struct device *dev);

@@ -37,8 +37,10 @@ struct dod_access_verdict {
  * @poison:	from now on notice accesses to what the device owns of [start, last], or to
  *		stale bytes if the direction is DMA_NONE: those may be written, not read. Only
  *		whole granules inside the range, and the partial granule in which the mapping
- *		ends. Called with the phys lock held, in the context of the mapping call
- * @unpoison:	forget every granule that [start, last] touches. Phys lock held
+ *		ends. @fresh: nothing of the range is poisoned, and all was found accessible.
+ *		Called with the phys lock held, in the context of the mapping call
+ * @unpoison:	forget every granule that [start, last] touches. @alone: nothing of it is
+ *		poisoned for another mapping, and all was accessible. Phys lock held
  * @wait_unwatched: return when nothing notices an access to [start, last] any more. Called
  *		after @unpoison and before the CPU may access it, no lock of ours held
  * @is_poisoned: whether accesses to the granule of a linear-map address are noticed
@@ -50,8 +52,8 @@ struct dod_access_verdict {
  *		unpoisoned since it trapped is not wrong any more
  */
 struct dod_poison_ops {
-	void (*poison)(const struct dod_mapping *m, u64 start, u64 last, u8 dir);
-	void (*unpoison)(u64 start, u64 last);
+	void (*poison)(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh);
+	void (*unpoison)(u64 start, u64 last, bool alone);
 	void (*wait_unwatched)(u64 start, u64 last);
 	bool (*is_poisoned)(const void *addr);
 	void (*poison_line_edge)(const struct dod_mapping *m, u64 start, u64 last);
@@ -74,6 +76,8 @@ extern const struct dod_poison_ops dod_poison_ops;
  * @object_size: the size of an object that is being freed, 0 if it is not allocated
  * @first_bad_byte: the first byte of a range that must not be accessed for a reason of the
  *		sanitizer's own, whether it was freed, and what it is in; NULL if there is none
+ * @accessible:	is all of a mapping certainly accessible? Its memory is not odd, and it is not
+ *		poisoned. Asked before @first_bad_byte, which is slower
  * @redzone_bytes: how many bytes after a mapping nobody may write, @most at most, and the
  *		first of them. The allocator's and the sanitizer's own data are left out
  * @freed:	whether some of a range was freed, by one granule of each allocation
@@ -84,6 +88,7 @@ struct dod_mem_ops {
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
 	u64 (*object_size)(const void *addr);
 	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
+	bool (*accessible)(const struct dod_mapping *m);
 	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);

@@ -17,6 +17,7 @@
 #include <linux/kprobes.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/string.h>
 
 #define WORD_BYTES	(GRANULE * sizeof(u64))
 
@@ -89,7 +90,7 @@ static bool words_are(const unsigned long *w, unsigned long value)
 	       w[4] == value && w[5] == value && w[6] == value && w[7] == value;
 }
 
-static void store_words(unsigned long *w, unsigned long value)
+static __always_inline void store_words(unsigned long *w, unsigned long value)
 {
 	WRITE_ONCE(w[0], value);
 	WRITE_ONCE(w[1], value);
@@ -102,6 +103,45 @@ static void store_words(unsigned long *w, unsigned long value)
 }
 
 /*
+ * rep stosq on x86: it takes as long to begin as some twenty stores, and then writes a cache line
+ * a cycle. Where an architecture has nothing of its own, memset_l() is instrumented.
+ */
+static __always_inline void fill_words(unsigned long *w, unsigned long value, unsigned long nr)
+{
+#ifdef __HAVE_ARCH_MEMSET64
+	memset_l(w, value, nr);
+#else
+	for (; nr >= SHADOW_WORDS; nr -= SHADOW_WORDS, w += SHADOW_WORDS)
+		store_words(w, value);
+	while (nr--)
+		WRITE_ONCE(*w++, value);
+#endif
+}
+
+/* So many words are the shadow of a page. */
+#define PAGE_WORDS	(PAGE_SIZE / GRANULE / sizeof(long))
+
+/*
+ * All of the words were @from, in one piece, and nobody but an allocator can have changed them:
+ * it changes all of a page or of an object, up to its end (krealloc()). The memory is of one
+ * mapping's own, no longer than its allocation. So where the first and the last word of up to a
+ * page are unchanged, all are, but for bytes that are ours or 0. Returns where that ends.
+ */
+static noinline unsigned long *change_alike(unsigned long *w, const unsigned long *end,
+					    unsigned long from, unsigned long to)
+{
+	unsigned long nr;
+
+	for (; w < end; w += nr) {
+		nr = min_t(unsigned long, end - w, PAGE_WORDS);
+		if (unlikely(READ_ONCE(*w) != from || READ_ONCE(w[nr - 1]) != from))
+			break;
+		fill_words(w, to, nr);
+	}
+	return w;
+}
+
+/*
  * Nearly always all of a word is accessible, or all of it has one value of ours. Then it is
  * stored, not exchanged. A word to be poisoned is inside the range. A word with our values,
  * except line edges, belongs to a live mapping, which cannot end and whose memory cannot be
@@ -109,7 +149,7 @@ static void store_words(unsigned long *w, unsigned long value)
  * only if somebody frees mapped memory, and then that free may be lost in the shadow. Line
  * edges are other people's memory, and are exchanged.
  */
-static void poison_words(unsigned long *w, const unsigned long *end, u8 value)
+static noinline void poison_words(unsigned long *w, const unsigned long *end, u8 value)
 {
 	unsigned long pattern = repeat(value);
 	const unsigned long *stop;
@@ -137,7 +177,7 @@ static bool is_alike(unsigned long word)
 	return is_whole(value) && value != SHADOW_EDGE && word == (unsigned long)repeat(value);
 }
 
-static void clear_words(unsigned long *w, const unsigned long *end)
+static noinline void clear_words(unsigned long *w, const unsigned long *end)
 {
 	unsigned long alike = repeat(SHADOW_TO_DEVICE), old;
 	const unsigned long *stop;
@@ -159,31 +199,35 @@ static void clear_words(unsigned long *w, const unsigned long *end)
 	} while (w < end);
 }
 
-/* Both ends are aligned to words. */
-static __always_inline void change_words(u8 *p, u8 *e, u8 value)
+/* Both ends are aligned to words. @alike: see change_alike(). */
+static __always_inline void change_words(u8 *p, u8 *e, u8 value, bool alike)
 {
+	unsigned long *w = (unsigned long *)p, *end = (unsigned long *)e, first = READ_ONCE(*w);
+	unsigned long to = repeat(value);
+
+	if (likely(value ? !first : is_alike(first))) {
+		if (end - w == 1) {
+			WRITE_ONCE(*w, to);
+			return;
+		}
+		if (likely(alike && end - w > SHADOW_WORDS))
+			w = change_alike(w, end, first, to);
+		if (w == end)
+			return;
+	}
 	if (value)
-		poison_words((unsigned long *)p, (unsigned long *)e, value);
+		poison_words(w, end, value);
 	else
-		clear_words((unsigned long *)p, (unsigned long *)e);
+		clear_words(w, end);
 }
 
-/* @value 0 clears. @start and @end are physical and multiples of GRANULE. */
-static void poison_range(u64 start, u64 end, u8 value)
+/* Not whole words, or line edges. */
+static noinline void change_bytes(u8 *p, u8 *e, u8 value, bool alike)
 {
-	u8 *p = shadow_of(phys_to_virt(start));
-	u8 *e = p + (end - start) / GRANULE;
-	u8 *first, *after;
+	u8 *first = PTR_ALIGN(p, sizeof(long)), *after = PTR_ALIGN_DOWN(e, sizeof(long));
 
-	if (likely(IS_ALIGNED((unsigned long)p | (unsigned long)e, sizeof(long)) &&
-		   value != SHADOW_EDGE)) {
-		change_words(p, e, value);
-		return;
-	}
-	first = PTR_ALIGN(p, sizeof(long));
-	after = PTR_ALIGN_DOWN(e, sizeof(long));
 	if (first < after && value != SHADOW_EDGE) {
-		change_words(first, after, value);
+		change_words(first, after, value, alike);
 	} else {
 		first = e;
 		after = e;
@@ -192,6 +236,22 @@ static void poison_range(u64 start, u64 end, u8 value)
 		value ? poison_byte(p, value) : clear_byte(p);
 	for (p = after; p < e; p++)
 		value ? poison_byte(p, value) : clear_byte(p);
+}
+
+/*
+ * @value 0 clears. @start and @end are physical and multiples of GRANULE, and not equal. @alike:
+ * nothing of it is, or was, poisoned for another mapping.
+ */
+static __always_inline void poison_range(u64 start, u64 end, u8 value, bool alike)
+{
+	u8 *p = shadow_of(phys_to_virt(start));
+	u8 *e = p + (end - start) / GRANULE;
+
+	if (likely(IS_ALIGNED((unsigned long)p | (unsigned long)e, sizeof(long)) &&
+		   value != SHADOW_EDGE))
+		change_words(p, e, value, alike);
+	else
+		change_bytes(p, e, value, alike);
 }
 
 /* === The breakpoint on kasan_report() ===================================== */
@@ -249,34 +309,54 @@ static bool poison_last_granule(const struct dod_mapping *m, u8 value)
 	return poison_tail(shadow_of(phys_to_virt(granule)), value, m->last + 1 - granule);
 }
 
-static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
+/* The granules at the ends that the range has only a part of. */
+static noinline void poison_ends(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 {
 	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE);
-	bool odd_end = !IS_ALIGNED(last + 1, GRANULE);
-	u8 value = shadow_values[dir];
-	u64 phys;
+	bool odd_end = to != last + 1;
 
-	if (dod_kasan_lost_breakpoint())
-		return;
 	if (odd_end && last == m->last && start <= to && dir != DMA_NONE &&
-	    poison_last_granule(m, value))
+	    poison_last_granule(m, shadow_values[dir]))
 		odd_end = false;
-	if (odd_end || !IS_ALIGNED(start, GRANULE))
+	if (odd_end || from != start)
 		dod_count(DOD_C_UNTRAPPED_SUB_GRANULE);
+}
+
+/* Not whole words of shadow, or not all pages. */
+static noinline void poison_odd(const struct dod_mapping *m, u64 start, u64 last, u8 dir,
+				bool fresh)
+{
+	u64 from = round_up(start, GRANULE), to = round_down(last + 1, GRANULE), phys;
+	u8 value = shadow_values[dir];
+
+	if ((start | (last + 1)) % GRANULE)
+		poison_ends(m, start, last, dir);
 	if (from >= to)
 		return;
 	if (m->trap == DOD_TRAP_ALL) {
-		poison_range(from, to, value);
+		poison_range(from, to, value, fresh);
 		return;
 	}
 	for (phys = from; phys < to; phys = dod_page_end(phys, to - 1) + 1)
 		if (dod_memory_can_trap(phys))
-			poison_range(phys, dod_page_end(phys, to - 1) + 1, value);
+			poison_range(phys, dod_page_end(phys, to - 1) + 1, value, false);
 }
 
-static void unpoison(u64 start, u64 last)
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh)
 {
-	poison_range(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0);
+	u8 *p = shadow_of(phys_to_virt(start));
+
+	if (dod_kasan_lost_breakpoint())
+		return;
+	if (likely(!((start | (last + 1)) % WORD_BYTES) && m->trap == DOD_TRAP_ALL))
+		change_words(p, p + (last + 1 - start) / GRANULE, shadow_values[dir], fresh);
+	else
+		poison_odd(m, start, last, dir, fresh);
+}
+
+static void unpoison(u64 start, u64 last, bool alone)
+{
+	poison_range(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0, alone);
 }
 
 static bool is_poisoned(const void *addr)
@@ -298,7 +378,7 @@ static void poison_line_edge(const struct dod_mapping *m, u64 start, u64 last)
 	start = round_up(start, GRANULE);
 	last = round_down(last + 1, GRANULE);
 	if (start < last && !dod_kasan_lost_breakpoint())
-		poison_range(start, last, SHADOW_EDGE);
+		poison_range(start, last, SHADOW_EDGE, false);
 }
 
 static void watch(u64 start, u64 last, bool on)
@@ -308,7 +388,7 @@ static void watch(u64 start, u64 last, bool on)
 	u8 old;
 
 	if (on && from < to && !dod_kasan_lost_breakpoint())
-		poison_range(from, to, SHADOW_WATCHED);
+		poison_range(from, to, SHADOW_WATCHED, false);
 	/* Our other values must stay. */
 	for (; !on && from < to; from += GRANULE, p++) {
 		old = SHADOW_WATCHED;

@@ -173,27 +173,70 @@ static const char *first_bad_byte(u64 start, u64 last, u64 *bad, bool *freed)
 	return NULL;
 }
 
+/* All of a slab object, or the last granule of each of several pages. */
+static noinline bool all_accessible(const struct dod_mapping *m)
+{
+	const u8 *start = shadow_of(phys_to_virt(m->start));
+	const u8 *last = shadow_of(phys_to_virt(m->last)), *p;
+
+	if (m->memory & DOD_MEM_SLAB)
+		return skip_accessible(start, last + 1) > last;
+	for (p = start + (PAGE_SIZE - 1 - offset_in_page(m->start)) / GRANULE; p < last;
+	     p += PAGE_SIZE / GRANULE)
+		if (unlikely(READ_ONCE(*p)))
+			return false;
+	return !READ_ONCE(*last);
+}
+
+/*
+ * Finds the same as first_bad_byte(), by what is known of the pages; see is_of_whole_pages().
+ * What is poisoned is for first_bad_byte() to judge, and so is a last granule of which not all is
+ * accessible.
+ */
+static bool accessible(const struct dod_mapping *m)
+{
+	if (likely(!(m->memory & (DOD_MEM_SLAB | DOD_MEM_SEVERAL)) && !shadow_at(m->last)))
+		return true;
+	return all_accessible(m);
+}
+
+static __always_inline bool is_freed(u8 value)
+{
+	return unlikely(value >= SHADOW_SLAB_FREE_META) &&
+	       (value == SHADOW_PAGE_FREE || value <= SHADOW_SLAB_FREE);
+}
+
+/* By one granule of each page: faster than to tell allocations apart. */
+static noinline bool pages_freed(u64 start, u64 last)
+{
+	const u8 *p = shadow_of(phys_to_virt(start)), *end = shadow_of(phys_to_virt(last));
+
+	for (; p <= end; p += PAGE_SIZE / GRANULE)
+		if (is_freed(READ_ONCE(*p)))
+			return true;
+	return false;
+}
+
+static noinline bool folios_freed(u64 start, u64 last)
+{
+	for (; start <= last; start = PFN_PHYS(dod_folio_last(PHYS_PFN(start)) + 1))
+		if (is_freed(shadow_at(start)))
+			return true;
+	return false;
+}
+
 /*
  * A free poisons the whole object or page, so one granule of each allocation tells. What was
  * allocated again since is not seen.
  */
 static bool freed(u64 start, u64 last)
 {
-	unsigned long pfn = PHYS_PFN(start), last_pfn = PHYS_PFN(last);
-
-	for (;;) {
-		u8 value = shadow_at(start);
-
-		if (value == SHADOW_PAGE_FREE || value == SHADOW_SLAB_FREE ||
-		    value == SHADOW_SLAB_FREE_META)
-			return true;
-		if (pfn == last_pfn)
-			return false;
-		pfn = dod_folio_last(pfn) + 1;
-		if (pfn > last_pfn)
-			return false;
-		start = PFN_PHYS(pfn);
-	}
+	if (is_freed(shadow_at(start)))
+		return true;
+	start = (start | (PAGE_SIZE - 1)) + 1;
+	if (likely(start > last))
+		return false;
+	return last - start < SZ_64K ? pages_freed(start, last) : folios_freed(start, last);
 }
 
 /* What KASAN itself says about the granule. */
@@ -280,6 +323,7 @@ const struct dod_mem_ops dod_mem_ops = {
 	.accessible_bytes = accessible_bytes,
 	.object_size = object_size,
 	.first_bad_byte = first_bad_byte,
+	.accessible = accessible,
 	.redzone_bytes = redzone_bytes,
 	.freed = freed,
 	.state = state,

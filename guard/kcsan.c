@@ -37,7 +37,7 @@ struct dod_kcsan_watch dod_kcsan_watch = {
 	.start = DOD_NOWHERE,
 };
 
-static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh)
 {
 	struct recent *r = this_cpu_ptr(&recent);
 	unsigned int i = r->next++ % DOD_KCSAN_RECENT;
@@ -52,7 +52,7 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir)
 }
 
 /* The thread asks owner/, which knows already. */
-static void unpoison(u64 start, u64 last) {}
+static void unpoison(u64 start, u64 last, bool alone) {}
 
 /**
  * dod_kcsan_recent() - a range that a device came to own lately

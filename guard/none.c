@@ -16,8 +16,8 @@
 
 #define TAGS (IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS))
 
-static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir) {}
-static void unpoison(u64 start, u64 last) {}
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh) {}
+static void unpoison(u64 start, u64 last, bool alone) {}
 
 const struct dod_poison_ops dod_poison_ops = {
 	.poison = poison,

@@ -7,6 +7,7 @@ const struct dod_judge_ops dod_judge_ops = {
 	.map_before = dod_check_before,
 	.map_after = dod_check_after,
 	.is_own_data = dod_is_own_data,
+	.maps_own_data = dod_maps_own_data,
 	.has_own_lines = dod_has_own_lines,
 	.wires = dod_wires_of,
 	.content_begin = dod_content_begin,

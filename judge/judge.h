@@ -10,6 +10,7 @@
 
 #include "../dma_owner_debug.h"
 #include "../base/mapped_pages.h"
+#include "../base/memory.h"
 #include "../report/report.h"
 
 #include <linux/mempool.h>
@@ -47,12 +48,23 @@ void dod_free_mapped_pages(unsigned long pfn, unsigned int order, unsigned long 
  *
  * Called for each free: returns at once for memory that was never mapped. Context: any.
  */
-static inline void dod_free_object(const void *ptr, unsigned long ip)
+static __always_inline void dod_free_object(const void *ptr, unsigned long ip)
 {
-	if (ZERO_OR_NULL_PTR(ptr))
+	struct page *page;
+	unsigned long pfn;
+	int nr;
+
+	if (likely(dod_is_linear(ptr)))
+		pfn = PHYS_PFN(dod_linear_to_phys(ptr));
+	else if (!ZERO_OR_NULL_PTR(ptr))
+		pfn = PHYS_PFN(virt_to_phys((void *)ptr));
+	else
 		return;
-	if (dod_page_is_mapped(folio_pfn(virt_to_folio(ptr))) ||
-	    dod_page_is_mapped(PHYS_PFN(virt_to_phys((void *)ptr))) || dod_all_pages_are_mapped())
+	page = pfn_to_page(pfn);
+	nr = dod_page_is_mapped(pfn) | dod_all_pages_are_mapped();
+	if (PageTail(page))
+		nr |= dod_page_is_mapped(folio_pfn(page_folio(page)));
+	if (unlikely(nr))
 		dod_free_mapped_object(ptr, ip);
 }
 

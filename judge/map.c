@@ -88,21 +88,6 @@ static bool run(enum stage stage, const struct dod_mapping *m, struct dod_findin
 	return false;
 }
 
-static void advise(const struct dod_mapping *m, struct dod_finding *f)
-{
-	const struct check *c;
-
-	if (is_stage_off(ADVICE))
-		return;
-	for_each_check(c, ADVICE) {
-		if (dod_report_is_off(c->type) || test_bit(c->type, &m->device->noted))
-			continue;
-		f->text[0] = '\0';
-		if (c->find(m, f))
-			dod_report_note(c->type, m->device, "%s", f->text);
-	}
-}
-
 /* Not by an initialiser, which would clear the text for each mapping. */
 static void finding_begin(struct dod_finding *f, const struct dod_call *call)
 {
@@ -113,6 +98,27 @@ static void finding_begin(struct dod_finding *f, const struct dod_call *call)
 	f->other = NULL;
 	f->what = NULL;
 	f->next = 0;
+}
+
+static noinline void __advise(const struct dod_call *call, const struct dod_mapping *m)
+{
+	struct dod_finding f DOD_UNINITIALIZED;
+	const struct check *c;
+
+	finding_begin(&f, call);
+	for_each_check(c, ADVICE) {
+		if (dod_report_is_off(c->type) || test_bit(c->type, &m->device->noted))
+			continue;
+		f.text[0] = '\0';
+		if (c->find(m, &f))
+			dod_report_note(c->type, m->device, "%s", f.text);
+	}
+}
+
+static __always_inline void advise(const struct dod_call *call, const struct dod_mapping *m)
+{
+	if (!is_stage_off(ADVICE) && unlikely(!dod_needs_no_advice(call, m)))
+		__advise(call, m);
 }
 
 void dod_finding_add(struct dod_finding *f, const char *fmt, ...)
@@ -140,7 +146,19 @@ static bool end_at_bad_byte(struct dod_mapping *m, const struct dod_finding *f)
 	return false;
 }
 
-bool dod_check_before(const struct dod_call *call, struct dod_mapping *m)
+/*
+ * Fast path, the same as dod_scan_memory() by what is known of the pages: no byte of the mapping
+ * is bad, and all are of one allocation.
+ */
+static __always_inline bool is_good_memory(const struct dod_mapping *m)
+{
+	u8 bad = DOD_MEM_ODD | (m->kind == DOD_SINGLE ? DOD_MEM_APART : 0);
+
+	return !m->not_ram && !(m->memory & bad) && m->last - m->start == dod_size(m) - 1 &&
+	       (!dod_mem_ops.accessible || dod_mem_ops.accessible(m));
+}
+
+static noinline bool check_memory(const struct dod_call *call, struct dod_mapping *m)
 {
 	struct dod_finding f DOD_UNINITIALIZED;
 
@@ -148,8 +166,17 @@ bool dod_check_before(const struct dod_call *call, struct dod_mapping *m)
 	if (likely(!m->not_ram))
 		dod_scan_memory(m, &f);
 	run(m->not_ram ? NOT_RAM : MEMORY, m, &f);
-	advise(m, &f);
+	advise(call, m);
 	return end_at_bad_byte(m, &f);
+}
+
+bool dod_check_before(const struct dod_call *call, struct dod_mapping *m)
+{
+	if (unlikely(!is_good_memory(m) ||
+		     !(is_stage_off(MEMORY) || dod_is_in_reach(call, m))))
+		return check_memory(call, m);
+	advise(call, m);
+	return true;
 }
 
 void dod_check_after(const struct dod_call *call, const struct dod_mapping *m)

@@ -70,7 +70,8 @@ bool dod_check_vmalloc_stack(const struct dod_mapping *m, struct dod_finding *f)
 /* Of a stack in the linear map only the list of tasks proves that it is one. */
 bool dod_check_stack(const struct dod_mapping *m, struct dod_finding *f)
 {
-	if (likely(!m->near_stack) || !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
+	if (likely(!(m->memory & DOD_MEM_ODD)) ||
+	    !dod_memory_on_stack(pfn_to_page(PHYS_PFN(m->start))))
 		return false;
 	if (!IS_ENABLED(CONFIG_VMAP_STACK))
 		return add_owner_of_stack(f, phys_to_virt(m->start));

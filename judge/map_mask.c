@@ -91,6 +91,15 @@ u64 dod_wires_of(const struct dod_device *d)
 	return highest;
 }
 
+bool dod_is_in_reach(const struct dod_call *call, const struct dod_mapping *m)
+{
+	const struct dod_device *d = m->device;
+	u64 last = dod_dma_last(m);
+
+	return !call->allocated && last <= d->mask && last <= READ_ONCE(d->wires) &&
+	       (!d->bus_limit || last <= d->bus_limit);
+}
+
 bool dod_check_mask(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_call *call = f->call;
@@ -143,17 +152,33 @@ bool dod_check_mask_wider_than_bus(const struct dod_mapping *m, struct dod_findi
 	return true;
 }
 
+static bool is_untested(const struct dod_mapping *m)
+{
+	const struct dod_device *d = m->device;
+
+	return d->mask > DMA_BIT_MASK(32) && d->highest <= DMA_BIT_MASK(32) &&
+	       dod_ago(m->map.when, d->since) >=
+	       (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC;
+}
+
 bool dod_check_mask_untested(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_device *d = m->device;
 
-	if (d->mask <= DMA_BIT_MASK(32) || d->highest > DMA_BIT_MASK(32) ||
-	    dod_ago(m->map.when, d->since) <
-	    (u64)READ_ONCE(dod_params.untested_after) * NSEC_PER_SEC)
+	if (!is_untested(m))
 		return false;
 	dod_finding_add(f, "its mask has %d address bits, but no address above 4 GiB was used yet",
 			fls64(d->mask));
 	return true;
+}
+
+/* PCI devices have the configuration of the host bridge, whose child they are. */
+static __always_inline bool inherits_config(const struct device *dev)
+{
+	const struct device *parent = dev->parent;
+
+	/* As dev_fwnode(), in line. */
+	return dev->fwnode || dev->of_node || dev_is_pci(dev) || !parent || !parent->dma_mask;
 }
 
 static const char *lead(const struct dod_finding *f)
@@ -162,13 +187,11 @@ static const char *lead(const struct dod_finding *f)
 	       "it has no firmware node, and its DMA configuration is not its parent's; ";
 }
 
-/* PCI devices have the configuration of the host bridge, whose child they are. */
 bool dod_check_config_not_inherited(const struct dod_mapping *m, struct dod_finding *f)
 {
 	struct device *dev = f->call->dev, *parent = dev->parent;
 
-	if (likely(dev_fwnode(dev) || dev->of_node || dev_is_pci(dev)) ||
-	    !parent || !parent->dma_mask)
+	if (likely(inherits_config(dev)))
 		return false;
 	if (dev_is_dma_coherent(dev) != dev_is_dma_coherent(parent))
 		dod_finding_add(f, "%sit is %scoherent", lead(f),
@@ -184,4 +207,12 @@ bool dod_check_config_not_inherited(const struct dod_mapping *m, struct dod_find
 	if (iommu_get_domain_for_dev(dev) != iommu_get_domain_for_dev(parent))
 		dod_finding_add(f, "%sanother IOMMU domain", lead(f));
 	return f->text[0];
+}
+
+bool dod_needs_no_advice(const struct dod_call *call, const struct dod_mapping *m)
+{
+	const struct dod_device *d = m->device;
+
+	return !m->bounced && !d->bus_limit && inherits_config(call->dev) &&
+	       (test_bit(DOD_R_MASK_UNTESTED, &d->noted) || !is_untested(m));
 }

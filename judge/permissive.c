@@ -117,3 +117,22 @@ bool dod_is_own_data(const struct dod_mapping *m)
 		return false;
 	return is_data_of(m, m->dev) || is_data_of(m, dod_peek(&m->dev->parent));
 }
+
+/* May the data of a live device, or what netdev_priv() makes of it, be in the mapping? */
+static __always_inline bool may_contain(const struct dod_mapping *m, const struct device *dev)
+{
+	unsigned long start = (unsigned long)phys_to_virt(m->start);
+	unsigned long before = (unsigned long)netdev_priv(NULL);
+	const void *data = kasan_reset_tag(READ_ONCE(dev->driver_data));
+
+	return (unsigned long)data - (start - before) <= m->last - m->start + before;
+}
+
+bool dod_maps_own_data(const struct dod_call *call, const struct dod_mapping *m)
+{
+	const struct device *dev = call->dev, *parent = dev->parent;
+
+	if (likely(!may_contain(m, dev) && !(parent && may_contain(m, parent))))
+		return false;
+	return dod_is_own_data(m);
+}

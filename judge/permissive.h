@@ -72,4 +72,7 @@ bool dod_is_lending_exporter(const char *function);
  */
 bool dod_is_own_data(const struct dod_mapping *m);
 
+/* The same for a mapping that is being made. */
+bool dod_maps_own_data(const struct dod_call *call, const struct dod_mapping *m);
+
 #endif /* DOD_PERMISSIVE_H */

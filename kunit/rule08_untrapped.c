@@ -78,6 +78,28 @@ static void reserved_page_untrapped(struct kunit *test)
 	dma_unmap_single(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
 }
 
+/* One page of four, whichever it is. */
+static void reserved_page_among_others_untrapped(struct kunit *test)
+{
+	struct page *page = kt_own_pages(test, 0, 2);
+	u8 *buf = page_address(page);
+	dma_addr_t dma;
+	int i, other;
+
+	for (i = 0; i < 4; i++) {
+		SetPageReserved(page + i);
+		dma = test_dma_map(test, kt_dev, buf, 4 * PAGE_SIZE, DMA_FROM_DEVICE);
+		for (other = 0; other < 4; other++)
+			if (other == i)
+				EXPECT_READ_OK(test, buf + other * PAGE_SIZE, 8);
+			else
+				EXPECT_READ_TRAPS(test, buf + other * PAGE_SIZE, 8);
+		dma_unmap_single(kt_dev, dma, 4 * PAGE_SIZE, DMA_FROM_DEVICE);
+		ClearPageReserved(page + i);
+	}
+	__free_pages(page, 2);
+}
+
 static void kfence_object_untrapped(struct kunit *test)
 {
 	long untrapped = dma_owner_debug_count("untrapped_kfence");
@@ -261,6 +283,7 @@ static struct kunit_case untrapped_cases[] = {
 	KUNIT_CASE(zero_page_untrapped),
 	KUNIT_CASE(zero_page_mapped_often_untrapped),
 	KUNIT_CASE(reserved_page_untrapped),
+	KUNIT_CASE(reserved_page_among_others_untrapped),
 	DIRECTION_CASE(kfence_object_untrapped),
 	KUNIT_CASE(mapped_stack_untrapped),
 	DIRECTION_CASE(user_page_untrapped),

@@ -495,6 +495,28 @@ static void unseen_free_of_page_found_at_unmap(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* Each of three pages: an unmap clears what is its own, and no page that KASAN says was freed. */
+static void unseen_free_of_page_kept_at_unmap(struct kunit *test)
+{
+	struct page *page = kt_own_pages(test, 0, 2);
+	u8 *buf = page_address(page), *freed, *p;
+	size_t size = 3 * PAGE_SIZE - 128;
+	dma_addr_t dma;
+
+	for (freed = buf; freed < buf + 3 * PAGE_SIZE; freed += PAGE_SIZE) {
+		dma = test_dma_map(test, kt_dev, buf + 64, size, DMA_FROM_DEVICE);
+		set_shadow(freed, PAGE_SIZE, 0xff);
+		dma_unmap_single(kt_dev, dma, size, DMA_FROM_DEVICE);
+		expect_found(test, "Found when it was unmapped, *");
+		for (p = buf; p < buf + 3 * PAGE_SIZE; p += 8)
+			if (kt_shadow(p) != (p >= freed && p < freed + PAGE_SIZE ? 0xff : 0))
+				break;
+		KUNIT_EXPECT_PTR_EQ(test, p, buf + 3 * PAGE_SIZE);
+		set_shadow(freed, PAGE_SIZE, 0);
+	}
+	__free_pages(page, 2);
+}
+
 static void unseen_free_found_by_scan(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -880,6 +902,7 @@ static struct kunit_case free_cases[] = {
 	KUNIT_CASE(unseen_free_found_at_sync),
 	KUNIT_CASE(unseen_free_found_at_sync_sg),
 	KUNIT_CASE(unseen_free_of_page_found_at_unmap),
+	KUNIT_CASE(unseen_free_of_page_kept_at_unmap),
 	KUNIT_CASE(unseen_free_found_by_scan),
 	KUNIT_CASE(unseen_free_cpu_owned_silent),
 #endif

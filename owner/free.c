@@ -193,7 +193,7 @@ static void free_end_region(struct dod_area *a, u64 start, u64 last)
 	for_each_area_tree(tree, at, a, start, last)
 		while ((m = find_earlier(tree, start, last)))
 			dod_to_cpu_single(a, m, start, min(m->last, last), KEEP_NONE);
-	dod_poison_ops.unpoison(start, last);
+	dod_poison_ops.unpoison(start, last, false);
 }
 
 /**

@@ -116,7 +116,7 @@ extern u16 dod_widest_line;
 extern atomic_t dod_spanning_changes, dod_nr_stale;
 
 __owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
-__owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool fresh);
 __owner void dod_poison_region(struct dod_area *a, u64 start, u64 last);
 __owner void dod_repoison_region(struct dod_area *a, u64 start, u64 last);
 __owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);

@@ -42,6 +42,7 @@ struct bus_type;
  * @map_before:	before it is indexed: ends a mapping at its first bad byte; false if there is one
  * @map_after:	all mappings of the call are in the index by physical address; once for each
  * @is_own_data: is the driver's own data in a DMA_TO_DEVICE mapping? Any lock may be held
+ * @maps_own_data: the same of one that is being made
  * @has_own_lines: does a cache line begin where the new mapping does (rule 10)?
  * @wires:	the highest address that a device's wires can carry, U64_MAX if that is not
  *		declared. When a device is new, or the parameter changes; devices_lock held
@@ -75,6 +76,7 @@ struct dod_judge_ops {
 	bool (*map_before)(const struct dod_call *call, struct dod_mapping *m);
 	void (*map_after)(const struct dod_call *call, const struct dod_mapping *m);
 	bool (*is_own_data)(const struct dod_mapping *m);
+	bool (*maps_own_data)(const struct dod_call *call, const struct dod_mapping *m);
 	bool (*has_own_lines)(const struct dod_call *call, const struct dod_mapping *m);
 	u64 (*wires)(const struct dod_device *d);
 	void (*see_bus)(const struct bus_type *bus);

@@ -139,7 +139,7 @@ bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_r
 	    dod_poison_ops.is_poisoned(phys_to_virt(phys)) &&
 	    !(write && find_any_owner(&a, phys, false, copy, range)) &&
 	    !find_edge(&a, phys, NULL, NULL)) {
-		dod_poison_ops.unpoison(phys, phys);
+		dod_poison_ops.unpoison(phys, phys, false);
 		/* Pairs with smp_mb__after_atomic() in dod_spanning_begin(). */
 		smp_rmb();
 		broken = !atomic_read(&dod_spanning_changes);

@@ -80,8 +80,7 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 		m->own_lines = true;
 	if (bounced && !READ_ONCE(dod_any_bounced))
 		WRITE_ONCE(dod_any_bounced, true);
-	if (ram && dod_memory_near_stack(m->start, m->last))
-		m->near_stack = true;
+	m->memory = ram ? call->memory : DOD_MEM_ODD;
 }
 
 /* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
@@ -90,6 +89,8 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
+	if (checked && good)
+		m->memory |= DOD_MEM_GOOD;
 	if (has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
 				   dod_line_of(m, m->last) + m->line - 1 != m->last)) {
 		m->edges = true;
@@ -97,7 +98,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 			WRITE_ONCE(dod_widest_line, m->line);
 	}
 	/* What the checks found good is accessible. */
-	if (!m->not_ram && !(checked && good) && dod_mem_ops.freed &&
+	if (!m->not_ram && !(m->memory & DOD_MEM_GOOD) && dod_mem_ops.freed &&
 	    dod_mem_ops.freed(m->start, m->last))
 		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
@@ -106,7 +107,8 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
 		    dma_to_phys(call->dev, m->dma_last) == m->last;
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
-	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE && dod_judge_ops.is_own_data(m)) {
+	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE &&
+	    dod_judge_ops.maps_own_data(call, m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
 		m->trap = DOD_TRAP_NONE;
 	}

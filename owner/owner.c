@@ -37,7 +37,7 @@ u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 
 	/* Whole granules, in which nothing is left: there is nothing to poison anew. */
 	if (!keeps && last == to && IS_ALIGNED(last + 1, GRANULE) && !m->edges &&
 	    dod_is_alone(m, start, last)) {
-		dod_poison_ops.unpoison(start, last);
+		dod_poison_ops.unpoison(start, last, m->memory & DOD_MEM_GOOD);
 		return last;
 	}
 	to = last;
@@ -63,7 +63,7 @@ void dod_to_device_single(struct dod_area *a, struct dod_mapping *m, u64 start, 
 	if (owned)
 		dod_repoison(a, m, start, last);
 	else
-		dod_poison_new(m, start, last);
+		dod_poison_new(m, start, last, lone && !m->shared);
 }
 
 /*

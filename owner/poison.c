@@ -38,19 +38,21 @@ static void poison_from(struct dod_mapping *m, struct dod_range *r, u64 start, u
 			r = next;
 		if (r->state != DOD_PENDING)
 			dod_poison_ops.poison(m, from, min(r->last, last),
-				      r->state == DOD_STALE ? DMA_NONE : r->dir);
+				      r->state == DOD_STALE ? DMA_NONE : r->dir, false);
 	}
 }
 
-/* Poisons what its ranges have of [start, last]. */
-static __always_inline void poison_ranges(struct dod_mapping *m, u64 start, u64 last)
+/* Poisons what its ranges have of [start, last]. @fresh: see dod_poison_new(). */
+static __always_inline void poison_ranges(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 {
 	struct dod_range *r = dod_range_first(m, start, last);
 
 	if (!r || m->trap == DOD_TRAP_NONE)
 		return;
-	if (r->start <= start && r->last >= last && r->state == DOD_OWNED)
-		dod_poison_ops.poison(m, start, last, r->dir);
+	/* Most mappings have one range. */
+	if (likely(r->state == DOD_OWNED &&
+		   (r->last >= last || (m->ranges.rb_node == &r->rb && !r->rb.rb_right))))
+		dod_poison_ops.poison(m, max(r->start, start), min(r->last, last), r->dir, fresh);
 	else
 		poison_from(m, r, start, last);
 }
@@ -73,11 +75,11 @@ static void poison_edges(struct dod_mapping *m, u64 start, u64 last)
 	}
 }
 
-static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last)
+static __always_inline void poison_mapping(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 {
 	if (unlikely(m->edges))
 		poison_edges(m, start, last);
-	poison_ranges(m, start, last);
+	poison_ranges(m, start, last, fresh);
 }
 
 /* Where the owner of [start, last] changes, the rest of their lines may change, too. */
@@ -97,13 +99,16 @@ void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 
 /*
  * Fast path: the device owned nothing of the range through this mapping, so no shadow was
- * cleared. Only add this mapping's poison.
+ * cleared. Only add this mapping's poison. @fresh: no other mapping overlaps it, and it was
+ * checked a moment ago.
  */
-void dod_poison_new(struct dod_mapping *m, u64 start, u64 last)
+void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 {
+	/* Line edges of others may be there. */
+	fresh = fresh && (m->memory & DOD_MEM_GOOD) && !READ_ONCE(dod_widest_line);
 	start = round_down(start, GRANULE);
 	last = round_up(last + 1, GRANULE) - 1;
-	poison_mapping(m, start, last);
+	poison_mapping(m, start, last, fresh);
 }
 
 /* Poisons the granules of [start, last], which lies in the area and was cleared. */
@@ -121,13 +126,13 @@ void dod_poison_region(struct dod_area *a, u64 start, u64 last)
 	/* Without mappings that have ended: see dod_stale_keep(). */
 	dod_walk_begin(&w, a, start, last);
 	dod_for_each_overlap(m, &w, from, to)
-		poison_mapping(m, start, last);
+		poison_mapping(m, start, last, false);
 	dod_walk_end(&w);
 }
 
 void dod_repoison_region(struct dod_area *a, u64 start, u64 last)
 {
-	dod_poison_ops.unpoison(start, last);
+	dod_poison_ops.unpoison(start, last, false);
 	dod_poison_region(a, start, last);
 }
 
@@ -148,9 +153,11 @@ bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last)
 /* What this mapping's device owned of [start, last] has changed. */
 void dod_repoison(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last)
 {
-	dod_poison_ops.unpoison(start, last);
-	if (dod_is_alone(m, start, last))
-		dod_poison_new(m, start, last);
+	bool alone = dod_is_alone(m, start, last);
+
+	dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
+	if (alone)
+		dod_poison_new(m, start, last, false);
 	else
 		dod_poison_region(a, start, last);
 }
@@ -332,7 +339,7 @@ bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m)
 	atomic_inc(&dod_nr_stale);
 	dod_count(DOD_C_STALE_MAPPINGS);
 	/* dod_poison_region() leaves it out: the memory may have another owner one day. */
-	poison_ranges(m, m->start, m->last);
+	poison_ranges(m, m->start, m->last, false);
 	return true;
 }
 
@@ -351,7 +358,7 @@ static void unpoison_tree(unsigned int n)
 
 			dod_add_edges(m, &start, &last);
 			if (m->trap != DOD_TRAP_NONE)
-				dod_poison_ops.unpoison(start, last);
+				dod_poison_ops.unpoison(start, last, false);
 			dod_range_remove(m, r);
 		}
 		if (m->ended)

@@ -44,12 +44,15 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 {
 	u64 start = was->start, last = was->last;
 
+	bool alone;
+
 	if (m->trap == DOD_TRAP_NONE || was->state == DOD_PENDING ||
 	    (m->shared && stays_poisoned(a, m, was)))
 		return;
 	dod_add_edges(m, &start, &last);
-	dod_poison_ops.unpoison(start, last);
-	if (!dod_is_alone(m, start, last))
+	alone = dod_is_alone(m, start, last);
+	dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
+	if (!alone)
 		dod_poison_region(a, start, last);
 }
 
