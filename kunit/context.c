@@ -5,7 +5,6 @@
  * legal, and silent.
  */
 
-#include <linux/hash.h>
 #include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -169,7 +168,7 @@ static kt_noinline void map_aligned(struct mapper *w)
 /* Most of such a frame is a gap, which nobody writes to. */
 static kt_noinline __no_sanitize_address void map_padded(struct mapper *w)
 {
-	u8 pad[512] __aligned(512);
+	u8 pad[64] __aligned(1024) DOD_UNINITIALIZED;
 
 	OPTIMIZER_HIDE_VAR(w);
 	barrier_data(pad);
@@ -187,32 +186,36 @@ static kt_noinline void map_deeper(struct mapper *w)
 	w->failed |= READ_ONCE(pad[0]) == ~0UL;
 }
 
+#define DEFINE_FRAME(name, words, callee)				\
+static kt_noinline __no_sanitize_address void name(struct mapper *w)	\
+{									\
+	/* Of an array, the frame would be aligned. */			\
+	struct {							\
+		unsigned long pad[words];				\
+	} frame DOD_UNINITIALIZED;					\
+									\
+	OPTIMIZER_HIDE_VAR(w);						\
+	barrier_data(&frame);						\
+	callee(w);							\
+	barrier_data(&frame);						\
+}
+
 /*
- * Two callers of map_aligned() with frames of different sizes. What the frame of one leaves on
- * the stack lies in the other's, where the first return address was.
+ * Callers of map_padded() with frames of different sizes. The return address of one call
+ * stays in the gap of the next one, and the frames inside are in the same place.
  */
-static kt_noinline __no_sanitize_address void map_small_frame(struct mapper *w)
-{
-	unsigned long pad[2];
+DEFINE_FRAME(map_small_frame, 2, map_padded)
+DEFINE_FRAME(map_large_frame, 20, map_padded)
 
-	OPTIMIZER_HIDE_VAR(w);
-	barrier_data(pad);
-	map_padded(w);
-	barrier_data(pad);
-}
-
-static kt_noinline __no_sanitize_address void map_large_frame(struct mapper *w)
-{
-	unsigned long pad[10];
-
-	OPTIMIZER_HIDE_VAR(w);
-	barrier_data(pad);
-	map_padded(w);
-	barrier_data(pad);
-}
+/* In the same place both chains have a return address of a function, whose frames differ. */
+DEFINE_FRAME(map_small_inside, 2, map_middle)
+DEFINE_FRAME(map_large_inside, 20, map_middle)
+DEFINE_FRAME(map_small_outside, 2, map_large_inside)
+DEFINE_FRAME(map_large_outside, 20, map_small_inside)
 
 static void (*const ways[])(struct mapper *w) = {
 	map_one_way, map_other_way, map_aligned, map_deeper, map_small_frame, map_large_frame,
+	map_small_outside, map_large_outside,
 };
 
 /* The report has all the frames, and only those of the call chain that was taken. */
@@ -239,6 +242,8 @@ static void expect_stack(struct kunit *test, const struct mapper *w, unsigned in
 	KUNIT_EXPECT_EQ(test, kt_has(" map_deeper+0x*"), way == 3);
 	KUNIT_EXPECT_EQ(test, kt_has(" map_small_frame+0x*"), way == 4);
 	KUNIT_EXPECT_EQ(test, kt_has(" map_large_frame+0x*"), way == 5);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_small_outside+0x*"), way == 6);
+	KUNIT_EXPECT_EQ(test, kt_has(" map_large_outside+0x*"), way == 7);
 	dma_unmap_single(kt_dev, w->dma, SIZE, DMA_FROM_DEVICE);
 }
 
@@ -266,19 +271,22 @@ static void stacks_of_mappings_complete(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* One place calls many functions: the same chain, but for one frame in the middle. */
+/* What was the return address of a frame in the middle is still there, but is none any more. */
 static void stacks_differ_in_middle(struct kunit *test)
 {
-	struct mapper *w = mapper_new(test);
-	int i;
+	struct mapper *w[] = { mapper_new(test), mapper_new(test) };
+	int round, i;
 
 	if (!kt_traps(test))
 		return;
-	for (i = 0; i < 20; i++) {
-		unsigned int way = hash_32(i, 1) ? 4 : 5;
+	for (round = 0; round < 8; round++) {
+		unsigned int way[] = { 4 + round % 4, 4 + (round % 4 ^ 1) };
 
-		ways[way](w);
-		expect_stack(test, w, way);
+		/* Nothing comes between, which would use the stack. */
+		for (i = 0; i < 2; i++)
+			ways[way[i]](w[i]);
+		for (i = 0; i < 2; i++)
+			expect_stack(test, w[i], way[i]);
 	}
 	EXPECT_SILENCE(test);
 }
