@@ -5,7 +5,8 @@
 Usage: profile.py [--functions] RESULTS COUNTS SYSTEM.MAP
 
 RESULTS is of guest/bench.sh, and says what the sections of COUNTS are. Prints, for each
-case and configuration, a line for bench.py, of the median section:
+case and configuration, a line for bench.py, of the median section of those without a tick
+of the timer:
 
     counted CONFIG CASE INSTRUCTIONS OF-THE-TOOL
 
@@ -18,6 +19,7 @@ import itertools
 import sys
 
 TOOL = "dma_owner_debug"
+TICK = "update_process_times"
 
 
 def die(text):
@@ -58,6 +60,12 @@ def read_sections(path):
                 counts[None if where == "user" else int(where, 16)] = int(*count)
 
 
+def median(sections, tick):
+    """Of those without a tick, which comes by the time and not by the work; if there are any."""
+    quiet = [s for s in sections if tick not in s] or sections
+    return sorted(quiet, key=lambda s: sum(s.values()))[len(quiet) // 2]
+
+
 def by_function(counts, symbols, runs):
     functions = collections.Counter()
     for address, count in counts.items():
@@ -68,20 +76,22 @@ def by_function(counts, symbols, runs):
 def read(results, counts, system_map):
     """Yields (config, case, {(module, function): instructions}) of the median sections."""
     kernel, modules = list(read_system_map(system_map)), []
+    tick = next(start for start, _, name in kernel if name == TICK)
     sections = read_sections(counts)
     with open(results, encoding="utf-8") as f:
         for line in f:
             kind, *fields = line.split()
-            if kind == "symbol":
+            if kind == "modules":
+                modules = []
+            elif kind == "symbol":
                 address, name, module = fields
                 modules.append((int(address, 16), module, name))
             elif kind == "sections":
                 config, case, number, runs = fields
-                mine = sorted(itertools.islice(sections, int(number)), key=lambda s: sum(s.values()))
+                mine = list(itertools.islice(sections, int(number)))
                 if len(mine) != int(number):
                     die(f"{counts} ends before {case}")
-                yield config, case, by_function(mine[len(mine) // 2], Symbols(kernel, modules), int(runs))
-                modules = []
+                yield config, case, by_function(median(mine, tick), Symbols(kernel, modules), int(runs))
 
 
 def show_functions(case, without, with_tool, config):

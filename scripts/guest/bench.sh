@@ -166,32 +166,37 @@ cases()
 
 # ---- instructions, counted by profile/plugin.c -------------------------------
 
-# sections CASE COUNT RUNS: so many, of so many runs each, and what was where meanwhile.
-sections()
+# symbols: what is where in the modules from now on
+symbols()
 {
+	result modules
 	sed -n 's/^\([0-9a-f]*\) [tT] \(.*\)\t\[\(.*\)\]$/symbol \1 \2 \3/p' /proc/kallsyms >/dev/out
-	result sections "$config" "$@"
 }
 
-# counted CASE
+# counted CASE: says how many sections it has made, of how many runs each.
 counted()
 {
 	say "tool $config: $1"
 	case $1 in
 	nvme_*)
-		op=${1#nvme_} size=${1##*_}
-		/files/requests "${op%_*}" $((${size%k} * 1024)) "$requests" /dev/nvme0n1 || fail "$1"
-		sections "$1" "$requests" 1 ;;
+		# nvme_OPERATION_SIZEk, with _sg in pages
+		op=${1#nvme_} size=${1%_sg} memory=piece
+		op=${op%%_*} size=${size##*_}
+		[ "$size" != "${1##*_}" ] && memory=pages
+		/files/requests "$op" $((${size%k} * 1024)) "$requests" $memory \
+			/tmp/memory /dev/nvme0n1 || fail "$1"
+		result sections "$config" "$1" "$requests" 1 ;;
 	e1000e)
 		net_up "$1" e1000e 2
 		/files/requests receive 1048576 "$mb" 10.0.2.100 1234 || fail "$1"
-		sections "$1" "$mb" 1
+		result sections "$config" "$1" "$mb" 1
 		ip link set "$dev" down ;;
 	*)
 		# As many as the module makes of them.
 		bench only="$1" live="$live" >/tmp/cases
 		[ -s /tmp/cases ] || fail "there is no case $1"
-		sections "$1" 31 10
+		symbols
+		result sections "$config" "$1" 31 10
 		unload_bench ;;
 	esac
 }
@@ -199,8 +204,10 @@ counted()
 # all_counted CONFIGS CASES
 all_counted()
 {
+	dd if=/dev/zero of=/tmp/memory bs=1M count=16 status=none
 	for config in $1; do
 		load_tool "$config"
+		symbols
 		for case in $2; do
 			counted "$case"
 		done

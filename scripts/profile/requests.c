@@ -3,16 +3,23 @@
  * What scripts/bench counts the instructions of. Built on the host, static. Each request is
  * between marks of its own, see plugin.c.
  *
- *	requests read|write SIZE COUNT DISK		past the page cache
+ *	requests read|write SIZE COUNT piece|pages MEMORY DISK	past the page cache
  *	requests receive SIZE COUNT ADDRESS PORT
+ *
+ * MEMORY is a file of tmpfs, and long: its first pages are what others have left, here and
+ * there, but then comes one after the other. What a disk moves is a piece of its last MiB,
+ * or every second page there. Each run has the same: with memory as it happens to be
+ * allocated, the lists would be longer in one than in the next.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +29,25 @@ static void die(const char *what)
 {
 	fprintf(stderr, "requests: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+#define PAGE 4096UL
+
+/* get_buffer() - of one piece, or pages, of that file; any memory if it is NULL. */
+static char *get_buffer(size_t size, bool piece, const char *file)
+{
+	int fd = file ? open(file, O_RDWR) : -1;
+	off_t from = file ? lseek(fd, 0, SEEK_END) - (1 << 20) : 0;
+	char *buf = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | (file ? 0 : MAP_ANONYMOUS), fd, from);
+
+	for (size_t i = 0; buf != MAP_FAILED && !piece && i < size; i += PAGE)
+		if (mmap(buf + i, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			 from + 2 * i) == MAP_FAILED)
+			buf = MAP_FAILED;
+	if (buf == MAP_FAILED)
+		die(file ? file : "mmap");
+	return buf;
 }
 
 static int open_disk(const char *path)
@@ -66,15 +92,17 @@ int main(int argc, char **argv)
 	int fd;
 	char *buf;
 
-	if (argc < 5)
+	if (argc < 6)
 		return 2;
 	size = atol(argv[2]);
 	count = atol(argv[3]);
-	buf = aligned_alloc(4096, size);
-	if (!buf)
-		die("memory");
-	memset(buf, 0x5a, size);
-	fd = argc > 5 ? connect_to(argv[4], atoi(argv[5])) : open_disk(argv[4]);
+	if (!strcmp(argv[1], "receive")) {
+		buf = get_buffer(size, true, NULL);
+		fd = connect_to(argv[4], atoi(argv[5]));
+	} else {
+		buf = get_buffer(size, !strcmp(argv[4], "piece"), argv[5]);
+		fd = open_disk(argv[6]);
+	}
 	for (size_t i = 0; i < count; i++) {
 		MARK_BEGIN();
 		if (!strcmp(argv[1], "read"))
