@@ -288,12 +288,12 @@ static u64 time_case(const struct bench_case *c)
 	for (i = 0; i < BATCHES; i++) {
 		for (n = 0; c->prepare && n < BATCH; n++)
 			c->prepare(c, n);
-		MARK_BEGIN();
+		mark_begin();
 		start = ktime_get_ns();
 		for (n = 0; n < BATCH; n++)
 			c->run(c, n);
 		ns[i] = ktime_get_ns() - start;
-		MARK_END();
+		mark_end();
 	}
 	sort(ns, BATCHES, sizeof(ns[0]), by_value, NULL);
 	return div_u64(ns[BATCHES / 2], BATCH);

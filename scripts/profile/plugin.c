@@ -8,10 +8,6 @@
  *	end
  *
  * Usage: qemu -plugin plugin.so,out=FILE -smp 1
- *
- * Debian's QEMU packages have plugins, but not the header for them. What is used of it is
- * declared here, as QEMU 7.2 has it, in version 1 of the interface; a QEMU that no longer has
- * that version refuses the plugin.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -19,36 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_info {
-	const char *target_name;
-	struct {
-		int min, cur;
-	} version;
-	bool system_emulation;
-	int smp_vcpus, max_vcpus;
-};
-
-enum { QEMU_PLUGIN_CB_NO_REGS };
-enum { QEMU_PLUGIN_INLINE_ADD_U64 };
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
-						uint64_t imm);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*cb)(unsigned int vcpu, void *data), int flags,
-					    void *data);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   void (*cb)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*cb)(qemu_plugin_id_t, void *),
-				    void *data);
-int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv);
+#include "qemu-plugin.h"
 
 int qemu_plugin_version = 1;
 
@@ -114,22 +81,26 @@ static void end(unsigned int vcpu, void *data)
 	fprintf(out, "user %" PRIu64 "\nend\n", user);
 }
 
+static bool is_mark(const struct qemu_plugin_insn *insn, const void *bytes)
+{
+	return qemu_plugin_insn_size(insn) == mark->size &&
+	       !memcmp(qemu_plugin_insn_data(insn), bytes, mark->size);
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		const void *bytes = qemu_plugin_insn_data(insn);
+		uint64_t *count = count_of(qemu_plugin_insn_vaddr(insn));
+		void (*cb)(unsigned int vcpu, void *data) = NULL;
 
-		if (qemu_plugin_insn_size(insn) == mark->size) {
-			if (!memcmp(bytes, mark->begin, mark->size))
-				qemu_plugin_register_vcpu_insn_exec_cb(insn, begin,
-						QEMU_PLUGIN_CB_NO_REGS, NULL);
-			else if (!memcmp(bytes, mark->end, mark->size))
-				qemu_plugin_register_vcpu_insn_exec_cb(insn, end,
-						QEMU_PLUGIN_CB_NO_REGS, NULL);
-		}
-		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
-				count_of(qemu_plugin_insn_vaddr(insn)), 1);
+		if (is_mark(insn, mark->begin))
+			cb = begin;
+		else if (is_mark(insn, mark->end))
+			cb = end;
+		if (cb)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, QEMU_PLUGIN_CB_NO_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, count, 1);
 	}
 }
 

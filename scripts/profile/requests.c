@@ -104,14 +104,14 @@ int main(int argc, char **argv)
 		fd = open_disk(argv[6]);
 	}
 	for (size_t i = 0; i < count; i++) {
-		MARK_BEGIN();
+		mark_begin();
 		if (!strcmp(argv[1], "read"))
 			done = pread(fd, buf, size, i * size);
 		else if (!strcmp(argv[1], "write"))
 			done = pwrite(fd, buf, size, i * size);
 		else
 			done = receive(fd, buf, size);
-		MARK_END();
+		mark_end();
 		if (done != (ssize_t)size)
 			die(argv[1]);
 	}
