@@ -356,7 +356,7 @@ def show_counted(results):
             rows.append([name, f"{without:,}", f"{with_tool:,}", f"{ratio:.3f}",
                          f"{results.own(case):,}"])
     if rows:
-        table("All instructions of the guest, and those of the tool's own functions (dma_debug=off)",
+        table("All instructions of the guest, and those of the tool's functions (dma_debug=off)",
               ["", "without", "with", "ratio", "own"], rows)
 
 

@@ -91,7 +91,8 @@ def read(results, counts, system_map):
                 mine = list(itertools.islice(sections, int(number)))
                 if len(mine) != int(number):
                     die(f"{counts} ends before {case}")
-                yield config, case, by_function(median(mine, tick), Symbols(kernel, modules), int(runs))
+                symbols = Symbols(kernel, modules)
+                yield config, case, by_function(median(mine, tick), symbols, int(runs))
 
 
 def show_functions(case, without, with_tool, config):
@@ -104,7 +105,8 @@ def show_functions(case, without, with_tool, config):
     for module, function in names:
         key = module, function
         if max(without[key], with_tool[key]) >= 0.5:
-            rows.append((f"{function}{f' [{module}]' if module else ''}", without[key], with_tool[key]))
+            where = f" [{module}]" if module else ""
+            rows.append((function + where, without[key], with_tool[key]))
     for name, before, after in rows:
         print(f"{before:10,.1f}{after:10,.1f}{after - before:+10,.1f}  {name}")
 
