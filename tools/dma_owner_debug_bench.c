@@ -17,6 +17,8 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#include "mark.h"
+
 static unsigned int live;
 module_param(live, uint, 0400);
 MODULE_PARM_DESC(live, "other mappings, of 256 bytes, that are live meanwhile (default: 0)");
@@ -286,10 +288,12 @@ static u64 time_case(const struct bench_case *c)
 	for (i = 0; i < BATCHES; i++) {
 		for (n = 0; c->prepare && n < BATCH; n++)
 			c->prepare(c, n);
+		mark_begin();
 		start = ktime_get_ns();
 		for (n = 0; n < BATCH; n++)
 			c->run(c, n);
 		ns[i] = ktime_get_ns() - start;
+		mark_end();
 	}
 	sort(ns, BATCHES, sizeof(ns[0]), by_value, NULL);
 	return div_u64(ns[BATCHES / 2], BATCH);

@@ -164,6 +164,57 @@ cases()
 	done
 }
 
+# ---- instructions, counted by profile/plugin.c -------------------------------
+
+# symbols: what is where in the modules from now on
+symbols()
+{
+	result modules
+	sed -n 's/^\([0-9a-f]*\) [tT] \(.*\)\t\[\(.*\)\]$/symbol \1 \2 \3/p' /proc/kallsyms >/dev/out
+}
+
+# counted CASE: says how many sections it has made, of how many runs each.
+counted()
+{
+	say "tool $config: $1"
+	case $1 in
+	nvme_*)
+		# nvme_OPERATION_SIZEk, with _sg in pages
+		op=${1#nvme_} size=${1%_sg} memory=piece
+		op=${op%%_*} size=${size##*_}
+		[ "$size" != "${1##*_}" ] && memory=pages
+		/files/requests "$op" $((${size%k} * 1024)) "$requests" $memory \
+			/tmp/memory /dev/nvme0n1 || fail "$1"
+		result sections "$config" "$1" "$requests" 1 ;;
+	e1000e)
+		net_up "$1" e1000e 2
+		/files/requests receive 1048576 "$mb" 10.0.2.100 1234 || fail "$1"
+		result sections "$config" "$1" "$mb" 1
+		ip link set "$dev" down ;;
+	*)
+		# As many as the module makes of them.
+		bench only="$1" live="$live" >/tmp/cases
+		[ -s /tmp/cases ] || fail "there is no case $1"
+		symbols
+		result sections "$config" "$1" 31 10
+		unload_bench ;;
+	esac
+}
+
+# all_counted CONFIGS CASES
+all_counted()
+{
+	dd if=/dev/zero of=/tmp/memory bs=1M count=16 status=none
+	for config in $1; do
+		load_tool "$config"
+		symbols
+		for case in $2; do
+			counted "$case"
+		done
+		unload_tool "$config"
+	done
+}
+
 # ---- wall clock --------------------------------------------------------------
 
 # centiseconds since boot
@@ -226,8 +277,8 @@ download()
 	[ $(($(cat "/sys/class/net/$1/statistics/rx_bytes") - before)) -ge $((mb * 1048576)) ]
 }
 
-# net NAME DRIVER NET: taken down before, so that all that is mapped is known.
-net()
+# net_up NAME DRIVER NET: sets dev. Taken down before, so that all that is mapped is known.
+net_up()
 {
 	dev=$(card "$2")
 	[ -n "$dev" ] || fail "no $2 card"
@@ -239,6 +290,12 @@ net()
 	until ping -q -c 1 -W 1 "10.0.$3.2" >/dev/null; do
 		[ "$(ticks)" -lt $up_end ] || fail "$1: nobody answers"
 	done
+}
+
+# net NAME DRIVER NET
+net()
+{
+	net_up "$@"
 	rate "$1" $((mb * 1048576)) download "$dev" "$3"
 	ip link set "$dev" down
 }
@@ -275,6 +332,9 @@ dmesg -n 1
 case $1 in
 cases)
 	cases "$2" "$3" "$4" ;;
+counted)
+	live=$4 requests=$5 mb=$6
+	all_counted "$2" "$3" ;;
 wall)
 	ms=$3 mb=$4
 	wall "$2" ;;

@@ -70,13 +70,58 @@ bench()
 	"$DOD_TOP/scripts/bench.py" "$@" "$tmp/results" "$tmp/bench.json" "$tmp/bench.svg" >"$tmp/bench"
 }
 
-check "bench: a target that is met" status 0 bench 3700 --check
-check "bench: says so" grep -qE 'guard only, map and unmap 64 B .* 3,000 .* met$' "$tmp/bench"
-check "bench: a target that is missed" status 0 bench 3701
-check "bench: says by how much" grep -qE '64 B .* 3,001 .* MISSED by 1$' "$tmp/bench"
+check "bench: a target that is met" status 0 bench 2900 --check
+check "bench: says so" grep -qE 'guard only, map and unmap 64 B .* 2,200 .* met$' "$tmp/bench"
+check "bench: a target that is missed" status 0 bench 2901
+check "bench: says by how much" grep -qE '64 B .* 2,201 .* MISSED by 1$' "$tmp/bench"
 check "bench: what is not measured is not met" grep -q '^0 met, 1 missed, [0-9]* not measured or not judged$' "$tmp/bench"
-check "bench --check: fails" status 1 bench 3701 --check
+check "bench --check: fails" status 1 bench 2901 --check
 check "bench: the chart is XML" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$tmp/bench.svg"
+
+# Sections of one case, without the tool and with it: instructions of the kernel, in the
+# second the tool's, and a tick of the timer. Each is of two runs.
+counts()
+{
+	printf '%s\n' 'ffffffff81000000 T work' 'ffffffff82000000 T update_process_times' >"$tmp/map"
+	printf '%s\n' modules 'sections out pair_64_to 3 2' modules \
+		'symbol ffffffffc0000000 judge dma_owner_debug' \
+		'symbol ffffffffc0001000 run dma_owner_debug_bench' \
+		'sections in pair_64_to 3 2' >"$tmp/sections"
+	printf '%s\n' 'ffffffff81000004 20' 'user 2' end \
+		'ffffffff81000000 1' 'ffffffff82000000 1' 'user 0' end \
+		'ffffffff81000000 18' 'user 2' end >"$tmp/counts"
+	printf '%s\n' 'ffffffff81000000 20' 'ffffffffc0000010 10' 'ffffffffc0001000 4' 'user 2' end \
+		'ffffffff81000000 20' 'ffffffffc0000010 6' 'user 2' end \
+		'ffffffff82000000 900' 'user 0' end >>"$tmp/counts"
+}
+
+profile()
+{
+	"$DOD_TOP/scripts/profile.py" "$@" "$tmp/sections" "$tmp/counts" "$tmp/map" >"$tmp/profile"
+}
+
+bench_profile()
+{
+	"$DOD_TOP/scripts/bench" --target "$build" --out "$tmp" --profile "$@" >"$tmp/profile" 2>"$tmp/err"
+}
+
+counts
+check "profile: reads sections" status 0 profile
+check "profile: the medians of those without a tick, and the tool's own part" cmp "$tmp/profile" - \
+	<<<$'counted out pair_64_to 11 0\ncounted in pair_64_to 18 5'
+check "profile --functions" status 0 profile --functions
+check "profile: a function, without and with" \
+	grep -qxE ' +0\.0 +5\.0 +\+5\.0  judge \[dma_owner_debug\]' "$tmp/profile"
+check "profile: the sum" grep -qxE ' +11\.0 +18\.0 +\+7\.0  total' "$tmp/profile"
+sed -i '$d' "$tmp/counts"
+check "profile: refuses counts that end too early" refuses profile
+check "bench --profile" status 0 bench_profile page_free --config guard
+check "bench --profile: a function of the kernel" \
+	grep -qE ' [1-9][0-9.]* +[1-9][0-9.]* .*  free_[a-z_]*pages?$' "$tmp/profile"
+check "bench --profile: one of the tool" \
+	grep -qE ' 0\.0 +[1-9][0-9.]* .* \[dma_owner_debug\]$' "$tmp/profile"
+check "bench --profile: refuses an unknown case" status 2 bench_profile nonsense
+check "bench --config: refuses an unknown one" status 2 bench_profile read --config none
 
 for script in "$DOD_TOP"/scripts/*; do
 	[ ! -d "$script" ] || continue
