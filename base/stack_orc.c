@@ -423,7 +423,7 @@ struct walker {
  * same pointer, which is nearly everywhere; see rule_of_frame(). The stack pointer is
  * inside of the stack, and aligned.
  */
-static __always_inline bool step_simply(struct walker *w, union rule rule, struct chain *c)
+static __always_inline bool step_simply(struct walker *w, struct chain *c, union rule rule)
 {
 	unsigned long base = w->site.sp, at;
 	s16 how = rule.word >> 48;
@@ -449,7 +449,7 @@ static __always_inline bool step_simply(struct walker *w, union rule rule, struc
 }
 
 /* By any other rule: the saved frame pointer may lie above the return address. */
-static noinline enum step step_hard(struct walker *w, union rule rule, struct chain *c)
+static noinline enum step step_hard(struct walker *w, struct chain *c, union rule rule)
 {
 	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
 	unsigned long sp = w->site.sp, bp = w->site.bp, at = by_bp ? bp : sp, span;
@@ -488,7 +488,11 @@ static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *sit
 	unsigned int nr = 0;
 	union rule rule;
 
-	c->tag = c->nr_saved = c->bp = c->regs = c->span = 0;
+	c->tag = 0;
+	c->nr_saved = 0;
+	c->bp = 0;
+	c->regs = 0;
+	c->span = 0;
 	*more = true;
 	if (!find_bounds(site->sp, &stack) || site->sp % WORD)
 		return 0;
@@ -505,11 +509,11 @@ static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *sit
 			*more = false;
 			break;
 		}
-		if (likely(step_simply(&w, rule, c)))
+		if (likely(step_simply(&w, c, rule)))
 			continue;
 		/* A copy, so that the other one is in registers. */
 		hard = w;
-		stepped = step_hard(&hard, rule, c);
+		stepped = step_hard(&hard, c, rule);
 		w = hard;
 		*more = stepped != ENDED;
 		if (stepped != STEPPED)
