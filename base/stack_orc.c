@@ -27,8 +27,7 @@
  * words, the caller's registers and the rules, and moves with the stack pointer. So a later call
  * whose stack has the same return addresses in the same places, and the same frame pointers,
  * counted from the stack pointer, has the same frames. All are compared, each time: a chain says
- * where to look and not what is there. It depends on no rule that is not a function of its frames'
- * return addresses, and when rules are forgotten, so are all chains.
+ * where to look and not what is there. When rules are forgotten, so are all chains.
  *
  * No locks here: a rule is one word, so that all CPUs may look up and add rules at any time. Of two
  * that are added at once one can be lost, and is learnt again. Chains are a CPU's own, used with
@@ -484,19 +483,13 @@ static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *sit
 {
 	struct walker w = { .site = *site, .base = site->sp - WORD, .fits = true };
 	struct dod_site last = *site;
-	struct bounds stack;
 	unsigned int nr = 0;
 	union rule rule;
 
-	c->tag = 0;
-	c->nr_saved = 0;
-	c->bp = 0;
-	c->regs = 0;
-	c->span = 0;
+	memset(c, 0, offsetof(struct chain, saved));
 	*more = true;
-	if (!find_bounds(site->sp, &stack) || site->sp % WORD)
+	if (!find_bounds(site->sp, &w.stack) || site->sp % WORD)
 		return 0;
-	w.stack = stack;
 	/* A return address that has a rule is in code, as the unwinder would check. */
 	while (find_rule(w.site.ip, &rule)) {
 		enum step stepped;
@@ -624,11 +617,10 @@ static noinline unsigned int save_anew(struct chain *c, const struct dod_site *c
 				       unsigned long flags)
 {
 	struct dod_site site = *caller;
-	unsigned int nr = 0;
-	bool more;
-
 	/* Another user of ftrace may have put its own there. */
-	more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	bool more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	unsigned int nr = 0;
+
 	if (more) {
 		nr = walk(c, READ_ONCE(generation) + depth, &site, depth, &more);
 		memcpy(frames, c->frames, nr * sizeof(frames[0]));
