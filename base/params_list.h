@@ -47,7 +47,7 @@ DOD_PARAM(watch_cpu, unsigned int, 20, dod_percent_ops, 0600,
 DOD_PARAM(watch_recent, unsigned int, 75, dod_percent_ops, 0600,
 	  "with KCSAN, percent of the watches that go to what was mapped or synced last, the others to any mapping (default: 75)")
 DOD_PARAM(map_frames, unsigned int, DOD_MAP_FRAMES, dod_map_frames_ops, 0600,
-	  "most frames of the stack of a mapping that are kept, 1 to 12: fewer cost less (default: 12)")
+	  "most frames of a map call's stack that are kept, 1 to 12 (default: 12)")
 DOD_PARAM(pool_reserve, unsigned int, 8192, dod_count_ops, 0400,
 	  "records that are free for new mappings at load (default: 8192)")
 DOD_PARAM(pool_max, unsigned int, 1048576, dod_count_ops, 0400,

@@ -27,8 +27,7 @@
  * words, the caller's registers and the rules, and moves with the stack pointer. So a later call
  * whose stack has the same return addresses in the same places, and the same frame pointers,
  * counted from the stack pointer, has the same frames. All are compared, each time: a chain says
- * where to look and not what is there. It depends on no rule that is not a function of its frames'
- * return addresses, and when rules are forgotten, so are all chains.
+ * where to look and not what is there. When rules are forgotten, so are all chains.
  *
  * No locks here: a rule is one word, so that all CPUs may look up and add rules at any time. Of two
  * that are added at once one can be lost, and is learnt again. Chains are a CPU's own, used with
@@ -423,7 +422,7 @@ struct walker {
  * same pointer, which is nearly everywhere; see rule_of_frame(). The stack pointer is
  * inside of the stack, and aligned.
  */
-static __always_inline bool step_simply(struct walker *w, union rule rule, struct chain *c)
+static __always_inline bool step_simply(struct walker *w, struct chain *c, union rule rule)
 {
 	unsigned long base = w->site.sp, at;
 	s16 how = rule.word >> 48;
@@ -449,7 +448,7 @@ static __always_inline bool step_simply(struct walker *w, union rule rule, struc
 }
 
 /* By any other rule: the saved frame pointer may lie above the return address. */
-static noinline enum step step_hard(struct walker *w, union rule rule, struct chain *c)
+static noinline enum step step_hard(struct walker *w, struct chain *c, union rule rule)
 {
 	bool by_bp = rule.kind == AT_BP || rule.kind == INDIRECT_BP;
 	unsigned long sp = w->site.sp, bp = w->site.bp, at = by_bp ? bp : sp, span;
@@ -484,15 +483,13 @@ static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *sit
 {
 	struct walker w = { .site = *site, .base = site->sp - WORD, .fits = true };
 	struct dod_site last = *site;
-	struct bounds stack;
 	unsigned int nr = 0;
 	union rule rule;
 
-	c->tag = c->nr_saved = c->bp = c->regs = c->span = 0;
+	memset(c, 0, offsetof(struct chain, saved));
 	*more = true;
-	if (!find_bounds(site->sp, &stack) || site->sp % WORD)
+	if (!find_bounds(site->sp, &w.stack) || site->sp % WORD)
 		return 0;
-	w.stack = stack;
 	/* A return address that has a rule is in code, as the unwinder would check. */
 	while (find_rule(w.site.ip, &rule)) {
 		enum step stepped;
@@ -505,11 +502,11 @@ static noinline unsigned int walk(struct chain *c, u32 tag, struct dod_site *sit
 			*more = false;
 			break;
 		}
-		if (likely(step_simply(&w, rule, c)))
+		if (likely(step_simply(&w, c, rule)))
 			continue;
 		/* A copy, so that the other one is in registers. */
 		hard = w;
-		stepped = step_hard(&hard, rule, c);
+		stepped = step_hard(&hard, c, rule);
 		w = hard;
 		*more = stepped != ENDED;
 		if (stepped != STEPPED)
@@ -620,11 +617,10 @@ static noinline unsigned int save_anew(struct chain *c, const struct dod_site *c
 				       unsigned long flags)
 {
 	struct dod_site site = *caller;
-	unsigned int nr = 0;
-	bool more;
-
 	/* Another user of ftrace may have put its own there. */
-	more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	bool more = READ_ONCE(((unsigned long *)site.sp)[-1]) == site.ip;
+	unsigned int nr = 0;
+
 	if (more) {
 		nr = walk(c, READ_ONCE(generation) + depth, &site, depth, &more);
 		memcpy(frames, c->frames, nr * sizeof(frames[0]));
