@@ -129,12 +129,14 @@ void dod_dma_unlock(struct dod_dma_walk *w)
  */
 static void raise(struct dod_area *a, u64 start, u64 last)
 {
+	unsigned int nr = a->nr;
+
 	atomic_inc(&a->region->users);
 	a->raised = 1;
 	/* Pairs with smp_mb__after_spinlock() in lock_page_tree(). */
 	smp_mb__after_atomic();
 	for (; start <= last; start = (start | ~PAGE_MASK) + 1) {
-		struct index_tree *page = page_in_region(a->nr, start);
+		struct index_tree *page = page_in_region(nr, start);
 
 		if (unlikely(raw_spin_is_locked(&page->lock))) {
 			dod_lock(&page->lock);
@@ -175,14 +177,19 @@ void dod_area_lock_nth(struct dod_area *a, unsigned int n)
 
 struct index_tree *dod_next_in_region(const struct dod_area *a, u64 *at, u64 last)
 {
-	while (*at <= last) {
-		struct index_tree *tree = page_in_region(a->nr, *at);
+	unsigned int nr = a->nr;
+	u64 byte = *at;
 
-		*at = (*at | ~PAGE_MASK) + 1;
-		if (tree->root.rb_node)
+	while (byte <= last) {
+		struct index_tree *tree = page_in_region(nr, byte);
+
+		byte = (byte | ~PAGE_MASK) + 1;
+		if (tree->root.rb_node) {
+			*at = byte;
 			return tree;
+		}
 	}
-	if (*at == U64_MAX)
+	if (byte == U64_MAX)
 		return NULL;
 	*at = U64_MAX;
 	return &a->region->tree;

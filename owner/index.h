@@ -307,6 +307,16 @@ static __always_inline struct dod_mapping *only_mapping(const struct index_tree 
 	       rb_entry(rb, struct dod_mapping, phys_rb) : NULL;
 }
 
+/* The only mapping of an area of one page, as far as that can be told at a glance. */
+static __always_inline struct dod_mapping *only_in_area(const struct dod_area *a)
+{
+	if (unlikely(READ_ONCE(dod_by_phys->spanning.nr)))
+		return NULL;
+	if (likely(!a->region))
+		return only_mapping(a->page);
+	return a->page->root.rb_node ? NULL : only_mapping(&a->region->tree);
+}
+
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)
 {
 	struct dod_mapping *m = dod_phys_first(tree, start, last);
