@@ -78,6 +78,7 @@ bool dod_unlink(struct dod_mapping *m)
 
 	if (likely(m->direct)) {
 		dod_area_lock_mapping(&a, m);
+		/* Pairs with smp_store_release() in dod_link(). */
 		unlinked = smp_load_acquire(&m->linked);
 		m->linked = false;
 		dod_area_unlock(&a);

@@ -93,7 +93,7 @@ struct ending {
 
 /* The content of a mapping at its end, and writes that are lost. Its area is locked. */
 static void compare_at_end(const struct dod_call *call, struct dod_mapping *m,
-		    struct dod_content_result *result)
+			   struct dod_content_result *result)
 {
 	if (m->content)
 		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, result);
@@ -503,6 +503,7 @@ static void end_entry(struct dod_mapping *m, const struct dod_call *call)
 	}
 	result_init(&e.result);
 	dod_area_lock_mapping(&a, m);
+	/* Pairs with smp_store_release() in dod_link(). */
 	linked = smp_load_acquire(&m->linked);
 	if (linked)
 		ended = unlink_in_area(&a, m, call, &e);
