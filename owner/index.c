@@ -78,6 +78,7 @@ bool dod_unlink(struct dod_mapping *m)
 
 	if (likely(m->direct)) {
 		dod_area_lock_mapping(&a, m);
+		/* Pairs with smp_store_release() in dod_link(). */
 		unlinked = smp_load_acquire(&m->linked);
 		m->linked = false;
 		dod_area_unlock(&a);
@@ -122,6 +123,12 @@ void dod_dma_unlock(struct dod_dma_walk *w)
 
 /* === Areas ================================================================ */
 
+static noinline void wait_unlocked(struct index_tree *page)
+{
+	dod_lock(&page->lock);
+	dod_unlock(&page->lock);
+}
+
 /*
  * The region has a user from now on. Whoever has locked one of these pages and has not seen
  * that is waited for; such a CPU waits for nobody who waits for us, who hold no lock of this
@@ -133,13 +140,15 @@ static void raise(struct dod_area *a, u64 start, u64 last)
 	a->raised = 1;
 	/* Pairs with smp_mb__after_spinlock() in lock_page_tree(). */
 	smp_mb__after_atomic();
-	for (; start <= last; start = (start | ~PAGE_MASK) + 1) {
+	while (start <= last) {
 		struct index_tree *page = page_in_region(a->nr, start);
+		unsigned int nr = pages_in_row(start, last);
+		const struct index_tree *end = page + nr * SPREAD;
 
-		if (unlikely(raw_spin_is_locked(&page->lock))) {
-			dod_lock(&page->lock);
-			dod_unlock(&page->lock);
-		}
+		for (; page < end; page += SPREAD)
+			if (unlikely(raw_spin_is_locked(&page->lock)))
+				wait_unlocked(page);
+		start = (start & PAGE_MASK) + nr * PAGE_SIZE;
 	}
 	/* What was changed under these locks is seen. */
 	smp_acquire__after_ctrl_dep();
@@ -176,11 +185,17 @@ void dod_area_lock_nth(struct dod_area *a, unsigned int n)
 struct index_tree *dod_next_in_region(const struct dod_area *a, u64 *at, u64 last)
 {
 	while (*at <= last) {
-		struct index_tree *tree = page_in_region(a->nr, *at);
+		struct index_tree *page = page_in_region(a->nr, *at);
+		unsigned int nr = pages_in_row(*at, last);
+		const struct index_tree *end = page + nr * SPREAD;
 
-		*at = (*at | ~PAGE_MASK) + 1;
-		if (tree->root.rb_node)
-			return tree;
+		while (page < end && !page->root.rb_node)
+			page += SPREAD;
+		*at = (*at & PAGE_MASK) + nr * PAGE_SIZE;
+		if (page < end) {
+			*at -= (end - page) / SPREAD * PAGE_SIZE - PAGE_SIZE;
+			return page;
+		}
 	}
 	if (*at == U64_MAX)
 		return NULL;

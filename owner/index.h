@@ -88,13 +88,25 @@ static inline unsigned int region_nr(u64 phys)
 	return hash_64(phys >> REGION_SHIFT, REGION_BITS);
 }
 
-/* Of the region with that number. The trees of neighbours are not in one cache line, nor two. */
+/* The trees of neighbours are so far apart: not in one cache line, nor in two that are fetched. */
+#define SPREAD_BITS	3
+#define SPREAD		BIT(SPREAD_BITS)
+/* So many pages in a row have their trees in a row. */
+#define ROW		BIT(PAGE_BITS - SPREAD_BITS)
+
+/* The tree of a page in the region of that number. */
 static inline struct index_tree *page_in_region(unsigned int region, u64 phys)
 {
 	unsigned int page = (phys >> PAGE_SHIFT) & (BIT(PAGE_BITS) - 1);
-	unsigned int spread = (page << 3 | page >> (PAGE_BITS - 3)) & (BIT(PAGE_BITS) - 1);
 
-	return &dod_by_phys->page[region << PAGE_BITS | spread];
+	return &dod_by_phys->page[region << PAGE_BITS | page % ROW * SPREAD | page / ROW];
+}
+
+/* How many pages of [start, last], from the first on, have their trees in a row: each SPREAD. */
+static __always_inline unsigned int pages_in_row(u64 start, u64 last)
+{
+	return min_t(u64, (last >> PAGE_SHIFT) - (start >> PAGE_SHIFT) + 1,
+		     ROW - (start >> PAGE_SHIFT) % ROW);
 }
 
 /* The last byte of the memory and of its last line, if the lines are the mapping's own. */
@@ -305,6 +317,16 @@ static __always_inline struct dod_mapping *only_mapping(const struct index_tree 
 
 	return rb && !rb->rb_left && !rb->rb_right ?
 	       rb_entry(rb, struct dod_mapping, phys_rb) : NULL;
+}
+
+/* The only mapping of an area of one page, as far as that can be told at a glance. */
+static __always_inline struct dod_mapping *only_in_area(const struct dod_area *a)
+{
+	if (unlikely(READ_ONCE(dod_by_phys->spanning.nr)))
+		return NULL;
+	if (likely(!a->region))
+		return only_mapping(a->page);
+	return a->page->root.rb_node ? NULL : only_mapping(&a->region->tree);
 }
 
 static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 start, u64 last)

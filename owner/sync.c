@@ -271,11 +271,10 @@ static __always_inline struct synced sync_direct(struct sync_search *s,
 
 	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
 	dod_area_lock_page(&a, s->phys);
-	m = only_mapping(a.page);
+	m = only_in_area(&a);
 	/* Nearly always there is no other. */
 	if (likely(m && m->start <= s->phys && m->last >= s->phys && !s->group && !s->several &&
-		   is_direct_at(m, s->call->dev, s->dma_addr, s->phys) && !a.region &&
-		   !READ_ONCE(dod_by_phys->spanning.nr))) {
+		   is_direct_at(m, s->call->dev, s->dma_addr, s->phys))) {
 		s->group = m->group;
 		synced = sync_in_area(&a, s->call, m, s->dma_addr, s->size, result);
 	} else {

@@ -93,7 +93,7 @@ struct ending {
 
 /* The content of a mapping at its end, and writes that are lost. Its area is locked. */
 static void compare_at_end(const struct dod_call *call, struct dod_mapping *m,
-		    struct dod_content_result *result)
+			   struct dod_content_result *result)
 {
 	if (m->content)
 		dod_judge_ops.content_to_cpu(call, m, m->start, m->last, true, result);
@@ -338,15 +338,26 @@ struct unmap_search {
 	int nents, best;
 };
 
-/* Does a mapping fit better than the best yet? */
-static bool is_better_unmap(struct unmap_search *s, const struct dod_mapping *m)
+static int fits_unmap(const struct unmap_search *s, const struct dod_mapping *m)
 {
-	int fits = unmap_fits(m, s->call, s->size, s->sg, s->nents);
+	return unmap_fits(m, s->call, s->size, s->sg, s->nents);
+}
 
+/* The better one of @leader, if there is one, and @m. Nearly always there is no other. */
+static struct dod_mapping *better_unmap(struct unmap_search *s, struct dod_mapping *leader,
+					struct dod_mapping *m)
+{
+	int fits;
+
+	if (!leader && !s->best)
+		return m;
+	if (!s->best)
+		s->best = fits_unmap(s, leader);
+	fits = fits_unmap(s, m);
 	if (fits <= s->best)
-		return false;
+		return leader;
 	s->best = fits;
-	return true;
+	return m;
 }
 
 /*
@@ -354,7 +365,7 @@ static bool is_better_unmap(struct unmap_search *s, const struct dod_mapping *m)
  * several times at one DMA address. dma-debug chooses by best fit, too.
  */
 static struct dod_mapping *find_unmap_indexed(struct unmap_search *s, struct dod_dma_walk *w,
-					struct dma_tree **in)
+					      struct dma_tree **in)
 {
 	struct dod_mapping *m, *leader = NULL;
 	struct dma_tree *tree;
@@ -364,7 +375,7 @@ static struct dod_mapping *find_unmap_indexed(struct unmap_search *s, struct dod
 		for_each_dma(m, tree, s->dma_addr, s->dma_addr) {
 			if (m->dev != s->call->dev || m->dma_addr != s->dma_addr || m->group != m)
 				continue;
-			if (is_better_unmap(s, m)) {
+			if (better_unmap(s, leader, m) == m) {
 				leader = m;
 				*in = tree;
 			}
@@ -382,14 +393,15 @@ static __always_inline bool is_unmap_leader(const struct unmap_search *s,
 	       is_direct_at(m, s->call->dev, s->dma_addr, s->phys);
 }
 
-/* A direct leader in a tree of the area that is locked. */
-static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct index_tree *tree)
+/* The better one of @leader and the direct ones in a tree of the area that is locked. */
+static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct index_tree *tree,
+					     struct dod_mapping *leader)
 {
-	struct dod_mapping *m, *leader = NULL;
+	struct dod_mapping *m;
 
 	for_each_in_tree(m, tree, s->phys, s->phys) {
-		if (is_unmap_leader(s, m) && is_better_unmap(s, m))
-			leader = m;
+		if (is_unmap_leader(s, m))
+			leader = better_unmap(s, leader, m);
 		if (s->best == UNMAP_FITS)
 			break;
 	}
@@ -416,23 +428,25 @@ static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mappin
 static noinline struct dod_mapping *unlink_best(struct unmap_search *s, struct dod_area *a,
 						struct ending *e, bool *ended)
 {
-	struct dod_mapping *m = NULL, *spanning = NULL;
+	struct dod_mapping *m = NULL, *better;
 	struct index_tree *tree;
 	struct dod_area all;
 	u64 at;
 
 	for_each_area_tree(tree, at, a, s->phys, s->phys)
-		m = find_unmap_direct(s, tree) ?: m;
+		m = find_unmap_direct(s, tree, m);
 	if (READ_ONCE(dod_by_phys->spanning.nr)) {
 		dod_area_lock_spanning(&all);
-		spanning = find_unmap_direct(s, all.spanning);
-		if (spanning)
-			*ended = unlink_in_area(&all, spanning, s->call, e);
+		better = find_unmap_direct(s, all.spanning, m);
+		if (better != m)
+			*ended = unlink_in_area(&all, better, s->call, e);
 		dod_area_unlock(&all);
+		if (better != m)
+			return better;
 	}
-	if (m && !spanning)
+	if (m)
 		*ended = unlink_in_area(a, m, s->call, e);
-	return spanning ?: m;
+	return m;
 }
 
 /* Unlinks the best direct leader, if it is better than the best yet. *ended: it has ended. */
@@ -444,10 +458,9 @@ static __always_inline struct dod_mapping *unlink_direct(struct unmap_search *s,
 
 	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
 	dod_area_lock_page(&a, s->phys);
-	m = only_mapping(a.page);
+	m = only_in_area(&a);
 	/* Nearly always there is no other. */
-	if (likely(m && is_unmap_leader(s, m) && !s->best && !a.region &&
-		   !READ_ONCE(dod_by_phys->spanning.nr)))
+	if (likely(m && is_unmap_leader(s, m) && !s->best))
 		*ended = unlink_in_area(&a, m, s->call, e);
 	else
 		m = unlink_best(s, &a, e, ended);
@@ -465,6 +478,9 @@ static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool 
 
 	dod_dma_lock(&w, s->call->dev, s->dma_addr);
 	leader = find_unmap_indexed(s, &w, &tree);
+	/* How well it fits must be known, to be compared with the others. */
+	if (leader && direct && !s->best)
+		s->best = fits_unmap(s, leader);
 	/* The device may have been behind an IOMMU, or not, only since the map. */
 	if (direct || !leader)
 		m = unlink_direct(s, e, ended);
@@ -488,6 +504,7 @@ static void end_entry(struct dod_mapping *m, const struct dod_call *call)
 	}
 	result_init(&e.result);
 	dod_area_lock_mapping(&a, m);
+	/* Pairs with smp_store_release() in dod_link(). */
 	linked = smp_load_acquire(&m->linked);
 	if (linked)
 		ended = unlink_in_area(&a, m, call, &e);
