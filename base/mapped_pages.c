@@ -28,7 +28,7 @@ static void count(const struct dod_mapping *m, int by)
 		atomic_add(by, &dod_nr_uncounted);
 	else
 		for (pfn = PHYS_PFN(m->start); pfn <= PHYS_PFN(m->last); pfn++)
-			atomic_add(by, &dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
+			atomic_add(by, &dod_mapped_counts[dod_mapped_count_of(pfn)]);
 }
 
 /* Memory is mapped: its free must be seen from now on. @m is of RAM. */
@@ -39,7 +39,7 @@ void dod_mapped_pages_add(struct dod_mapping *m)
 
 	m->slab = folio_test_slab(folio);
 	if (folio == page_folio(pfn_to_page(last)))
-		m->counted_at = folio_pfn(folio) % DOD_NR_MAPPED_COUNTS;
+		m->counted_at = dod_mapped_count_of(folio_pfn(folio));
 	else if (last - first < MOST_PAGES)
 		m->counted_at = EACH_PAGE;
 	else

@@ -7,6 +7,7 @@
 #define DOD_MAPPED_PAGES_H
 
 #include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/bits.h>
 
 #include "../dma_owner_debug.h"
@@ -18,10 +19,16 @@ extern atomic_t dod_mapped_counts[DOD_NR_MAPPED_COUNTS];
 /* How many mappings are too large for that. */
 extern atomic_t dod_nr_uncounted;
 
+/* Neighbours are 128 bytes apart: CPUs that map neighbouring pages write to no common line. */
+static inline unsigned int dod_mapped_count_of(unsigned long pfn)
+{
+	return rol16(pfn, 5);
+}
+
 /* Called for each free: some ten instructions. */
 static inline bool dod_page_is_mapped(unsigned long pfn)
 {
-	return atomic_read(&dod_mapped_counts[pfn % DOD_NR_MAPPED_COUNTS]);
+	return atomic_read(&dod_mapped_counts[dod_mapped_count_of(pfn)]);
 }
 
 /* Then any page may be mapped. */
