@@ -27,11 +27,11 @@ mistake wide failures '/^void dod_spanning_end/,/^}/s/^\tdod_poison_spanning(.*/
 # Rule 4: a pending write is forgotten.
 mistake pending misses '/^static void pend_new/,/^}/s/^\tstruct dod_pending \*p = .*/\tstruct dod_pending *p = NULL;/'
 # What a sync of a part leaves of it is.
-mistake part misses '/^static struct dod_range \*range_like/,/^}/s/^\tp = dod_pending_copy.*/\tp = NULL;/'
+mistake part misses '/^static struct dod_range \*range_from/,/^}/s/^\t\tp = dod_pending_copy.*/\t\tp = NULL;/'
 # What a sync for the CPU covered of 8 bytes with a pending write is poisoned again.
 mistake rest false_reports '/^static void unpend_rest/,/^}/s/ \&\& !r->rest_synced//'
 # Of several mappings of memory that is written only the first notes the write.
-mistake one misses '/^static void write_tree/,/^}/{s/^\t\tif (!m->ended)$/& {/;s/^\t\t\twrite_mapping(.*/&\n\t\t\tbreak;\n\t\t}/}'
+mistake one failures '/^static void write_tree/,/^}/{s/^\t\tif (!m->ended)$/& {/;s/^\t\t\twrite_mapping(.*/&\n\t\t\tbreak;\n\t\t}/}'
 # Rule 2: a sync that brings nothing back unpoisons all the same.
 mistake idle misses '/^static enum keep what_to_keep/,/^}/s/KEEP_PENDING | KEEP_WRITABLE/KEEP_PENDING/'
 # Rule 3c: of equal mappings any ends.
@@ -45,7 +45,7 @@ mistake never misses '/^bool dod_stale_is_left/,/^}/s/^\treturn true;/\treturn f
 # What an unmap has left stale stays so when it is written.
 mistake ever false_reports '/^static void write_region/,/^}/s/^\tstale_drop(.*//'
 
-check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append dma_debug=off \
+check "torture of mistaken tools" vm "$build" --timeout 3600 "${kos[@]}" --append dma_debug=off \
 	--ko "$modules/tools/dma_owner_debug_torture.ko" -- \
 	'dmesg -n 3; T=/sys/kernel/debug/dma_owner_torture' \
 	"off=cacheline-sharing,overlapping-mapping,shared-line-write,missing-sync-for-device" \
@@ -55,7 +55,7 @@ check "torture of mistaken tools" vm "$build" --timeout 900 "${kos[@]}" --append
 		echo lined >$T/control
 		echo strict >$T/control
 		echo resume >$T/control
-		for _ in $(seq 30); do
+		for _ in $(seq 180); do
 			grep -q "^failures: 0" $T/results || break
 			sleep 1
 		done
