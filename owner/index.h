@@ -431,7 +431,7 @@ static __always_inline struct dod_mapping *walk_next(struct dod_walk *w, struct 
 	for ((m) = walk_trees(w, start, last); (m); (m) = walk_next(w, m, start, last))
 /* The trees in turn, where that is not enough, or mappings that have ended count. */
 #define dod_for_each_tree(tree, w)					\
-	while (((tree) = walk_tree(w)))
+	for (; ((tree) = walk_tree(w)); )
 
 /* === Mappings by DMA address ============================================== */
 
@@ -501,9 +501,16 @@ struct dod_dma_walk {
 __owner void dod_dma_lock(struct dod_dma_walk *w, const struct device *dev, u64 dma_addr);
 __owner void dod_dma_unlock(struct dod_dma_walk *w);
 
+/* The tree with number *i, or the next one that is locked; NULL at the end. */
+static inline struct dma_tree *dma_tree_from(const struct dod_dma_walk *w, unsigned int *i)
+{
+	while (*i < ARRAY_SIZE(w->tree) && !w->tree[*i])
+		++*i;
+	return *i < ARRAY_SIZE(w->tree) ? w->tree[*i] : NULL;
+}
+
 #define for_each_dma_tree(tree, i, w)					\
-	for ((i) = 0; (i) < ARRAY_SIZE((w)->tree); (i)++)		\
-		if (((tree) = (w)->tree[i]))
+	for ((i) = 0; ((tree) = dma_tree_from(w, &(i))); (i)++)
 
 /*
  * May one of these trees have a mapping? The answer is right for a mapping that was complete

@@ -90,7 +90,8 @@ void __dod_forget_edges(struct dod_area *a, u64 start, u64 last, u64 margin)
 void __dod_overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
 			     u64 last, bool fresh, bool lone)
 {
-	struct index_tree *spanning = &dod_by_phys->spanning, *own = lone ? tree_of(m) : NULL, *tree;
+	struct index_tree *spanning = &dod_by_phys->spanning, *tree;
+	const struct index_tree *own = lone ? tree_of(m) : NULL;
 	bool writable = false, shared = false;
 	u64 at;
 
