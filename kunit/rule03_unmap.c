@@ -172,6 +172,13 @@ static void stale_written_or_mapped_silent(struct kunit *test)
 	EXPECT_READ_OK(test, p + 256, 64);
 	EXPECT_READ_TRAPS(test, p + 248, 8);
 	EXPECT_READ_TRAPS(test, p + 320, 8);
+	/* One that the device only reads brings nothing back. */
+	dma = test_pool_map(test, page, DMA_FROM_DEVICE);
+	part = test_dma_map(test, kt_dev2, p + 512, 64, DMA_TO_DEVICE);
+	dma_sync_single_for_device(kt_dev, dma, 2048, DMA_FROM_DEVICE);
+	test_pool_unmap(dma, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev2, part, 64, DMA_TO_DEVICE);
+	EXPECT_READ_TRAPS(test, p + 512, 8);
 }
 
 /* The next user of the page does not notice. */

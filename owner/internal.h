@@ -136,12 +136,25 @@ static inline void wait_unwatched(u64 start, u64 last)
 		dod_poison_ops.wait_unwatched(start, last);
 }
 
+__owner void dod_poison_stale(struct dod_area *a, u64 start, u64 last);
 __owner void dod_stale_begin(struct dod_mapping *m);
 __owner void __dod_stale_drop(struct dod_area *a, u64 start, u64 last);
 __owner void dod_stale_forget(u64 start, u64 last);
 __owner bool dod_stale_drop_uncertain(struct dod_area *a, u64 byte);
 __owner bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
 __owner bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m);
+
+/*
+ * The CPU owns [start, last] of a mapping from now on: may bytes of ended mappings stay stale
+ * there? While the poison stands, the memory has not been freed.
+ */
+static inline bool stays_stale(u64 start, u64 last)
+{
+	if (likely(!atomic_read(&dod_nr_stale)) || !dod_poison_ops.is_poisoned)
+		return false;
+	start = round_up(start, GRANULE);
+	return start <= last && dod_poison_ops.is_poisoned(phys_to_virt(start));
+}
 
 static inline void stale_drop(struct dod_area *a, u64 start, u64 last)
 {

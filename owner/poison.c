@@ -130,6 +130,19 @@ void dod_poison_region(struct dod_area *a, u64 start, u64 last)
 	dod_walk_end(&w);
 }
 
+/* Poisons what is stale of ended mappings, which dod_poison_region() leaves out. */
+void dod_poison_stale(struct dod_area *a, u64 start, u64 last)
+{
+	struct dod_mapping *m, *next;
+	struct index_tree *tree;
+	u64 at;
+
+	for_each_area_tree(tree, at, a, start, last)
+		for_each_indexed_safe(m, next, tree, start, last)
+			if (m->ended)
+				poison_ranges(m, start, last, false);
+}
+
 void dod_repoison_region(struct dod_area *a, u64 start, u64 last)
 {
 	dod_poison_ops.unpoison(start, last, false);
@@ -323,7 +336,8 @@ bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m)
 	dod_stale_begin(m);
 	for_each_range_safe(r, next, m, m->start, m->last) {
 		u64 start = r->start, last = r->last;
-		bool was_pending = r->state == DOD_PENDING;
+		bool was_pending = r->state == DOD_PENDING, stale;
+		u64 from = start, to = last;
 
 		if (was_pending || r->dir == DMA_TO_DEVICE)
 			dod_range_remove(m, r);
@@ -331,8 +345,11 @@ bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m)
 			r->state = DOD_STALE;
 		if (was_pending)
 			continue;
+		stale = stays_stale(from, to);
 		dod_add_edges(m, &start, &last);
 		dod_repoison_region(a, start, last);
+		if (unlikely(stale))
+			dod_poison_stale(a, from, to);
 	}
 	if (RB_EMPTY_ROOT(&m->ranges))
 		return false;

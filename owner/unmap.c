@@ -44,16 +44,19 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 {
 	u64 start = was->start, last = was->last;
 
-	bool alone;
+	bool alone, stale;
 
 	if (m->trap == DOD_TRAP_NONE || was->state == DOD_PENDING ||
 	    (m->shared && stays_poisoned(a, m, was)))
 		return;
+	stale = stays_stale(start, last);
 	dod_add_edges(m, &start, &last);
 	alone = dod_is_alone(m, start, last);
 	dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
 	if (!alone)
 		dod_poison_region(a, start, last);
+	if (unlikely(stale))
+		dod_poison_stale(a, was->start, was->last);
 }
 
 /* All ranges. Nearly always there is one. */
