@@ -279,7 +279,7 @@ struct dod_mapping {
 	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 392);
+static_assert(sizeof(struct dod_mapping) <= 384);
 
 /**
  * dod_line_of() - where a cache line begins

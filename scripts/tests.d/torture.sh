@@ -15,13 +15,13 @@ mistake()
 }
 
 # Rule 5: what other mappings own is not looked at when one ends.
-mistake alone misses '/^u64 dod_to_cpu_single/,/^}/s/^\tdod_repoison(.*/\tdod_poison_ops.unpoison(start, last);/'
+mistake alone misses '/^u64 dod_to_cpu_single/,/^}/s/^\tdod_repoison(.*/\tdod_poison_ops.unpoison(start, last, false);/'
 # Rule 2: a sync for the CPU only covers what begins with the mapping.
 mistake lost false_reports '/^bool dod_change_owner/,/^}/s/^\t\t\tlast = dod_to_cpu_single(/\t\t\tif (start == m->start)\n\t&/'
 # Poison that stays.
 mistake stale complaints '/^u64 dod_to_cpu_single/,/^}/s/^\tdod_repoison(.*/\tif (last - start > 8 \&\& last != m->last)\n\t\tlast -= 8;\n&/'
 # The same where a mapping ends.
-mistake ended misses '/^static void end_ranges/,/^}/s/^\t\t\tdod_poison_region(.*/\t\t\t(void)shard;/'
+mistake ended misses '/end_range(struct dod_area/,/^}/s/^\t\tdod_poison_region(.*/\t\t(void)a;/'
 # Mappings that span regions are not looked at when one ends.
 mistake wide failures '/^void dod_spanning_end/,/^}/s/^\tdod_poison_spanning(.*//'
 # Rule 4: a pending write is forgotten.
@@ -35,7 +35,7 @@ mistake one failures '/^static void write_tree/,/^}/{s/^\t\tif (!m->ended)$/& {/
 # Rule 2: a sync that brings nothing back unpoisons all the same.
 mistake idle misses '/^static enum keep what_to_keep/,/^}/s/KEEP_PENDING | KEEP_WRITABLE/KEEP_PENDING/'
 # Rule 3c: of equal mappings any ends.
-mistake twins failures '/^static int unmap_fits/,/^}/s/ + 8 \* !!READ_ONCE(m->ranges.rb_root.rb_node)//'
+mistake twins failures '/^static int unmap_fits/,/^}/s/ + 8 \* !!READ_ONCE(m->ranges.rb_node)//'
 # Rule 6b: what is past the leading part stays poisoned.
 mistake tail false_reports '/^static enum keep what_to_keep/,/^}/s/KEEP_NONE : FINISH/KEEP_NONE : KEEP_NONE/'
 # What was written there stays stale.
