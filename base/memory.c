@@ -336,7 +336,7 @@ const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
  *
  * Return: true if it is, as far as that is known.
  */
-bool dod_memory_on_stack(const struct page *page)
+bool dod_memory_on_stack(struct page *page)
 {
 #ifdef CONFIG_VMAP_STACK
 	return !PageCompound(page) && is_of_stack(page);

@@ -119,7 +119,7 @@ bool dod_memory_can_trap(u64 phys);
 bool dod_memory_may_change(u64 phys);
 bool dod_memory_read(u64 start, u8 *to, unsigned int nr);
 const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
-bool dod_memory_on_stack(const struct page *page);
+bool dod_memory_on_stack(struct page *page);
 
 /**
  * dod_memory_classify() - which memory of a new mapping may be poisoned?
