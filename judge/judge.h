@@ -76,13 +76,16 @@ static __always_inline void dod_free_object(const void *ptr, unsigned long ip)
  */
 static __always_inline void dod_free_pages(struct page *page, unsigned int order, unsigned long ip)
 {
-	unsigned long pfn = page_to_pfn(page), end = pfn + BIT(order), i = pfn;
+	unsigned long pfn = page_to_pfn(page), end, i;
+	int nr = dod_page_is_mapped(pfn) | dod_all_pages_are_mapped();
 
-	do {
-		if (dod_page_is_mapped(i))
-			break;
-	} while (++i < end);
-	if (unlikely(i < end || dod_all_pages_are_mapped()) && !PageHighMem(page))
+	/* Most are single pages. */
+	if (order) {
+		end = pfn + BIT(order);
+		for (i = pfn + 1; i < end && !nr; i++)
+			nr = dod_page_is_mapped(i);
+	}
+	if (unlikely(nr) && !PageHighMem(page))
 		dod_free_mapped_pages(pfn, order, ip);
 }
 

@@ -13,8 +13,7 @@ struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last)
 {
 	struct dod_range *r;
 
-	if (!dod_mem_ops.freed || m->trap == DOD_TRAP_NONE || m->unfit || m->freed ||
-	    likely(!dod_mem_ops.freed(start, last)))
+	if (likely(!was_freed(m, start, last)))
 		return NULL;
 	for_each_range(r, m, start, last)
 		if (r->state == DOD_OWNED &&

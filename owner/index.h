@@ -244,17 +244,30 @@ static __always_inline void dod_area_lock_new(struct dod_area *a, const struct d
 		dod_area_lock_pages(a, m->start, min(dod_lines_last(m), region_last(m->start)));
 }
 
+static __always_inline void unlock_region(struct dod_area *a)
+{
+	if (likely(!a->region))
+		return;
+	if (a->raised)
+		dod_area_lower(a);
+	dod_unlock(&a->region->tree.lock);
+}
+
 static __always_inline void dod_area_unlock(struct dod_area *a)
 {
 	if (unlikely(a->spanning))
 		dod_unlock(&a->spanning->lock);
-	if (unlikely(a->raised))
-		dod_area_lower(a);
-	if (unlikely(a->region))
-		dod_unlock(&a->region->tree.lock);
+	unlock_region(a);
 	if (likely(a->page))
 		dod_unlock(&a->page->lock);
 	local_irq_restore(a->flags);
+}
+
+/* The same, of an area as dod_area_lock_page() locks it. */
+static __always_inline void dod_area_unlock_page(struct dod_area *a)
+{
+	unlock_region(a);
+	dod_unlock_irqrestore(&a->page->lock, a->flags);
 }
 
 static inline void assert_area_held(const struct dod_area *a)

@@ -171,13 +171,14 @@ __owner void dod_overlap_spanning(u64 start, u64 last);
 
 /*
  * The device of @m owns [start, last] since dod_ranges_to_device(). @fresh: it owned nothing
- * of that before. @lone: no other mapping of its tree overlaps @m.
+ * of that before. @lone: it is known that no other mapping of its tree overlaps @m.
  */
 static __always_inline void overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
 					      u64 last, bool fresh, bool lone)
 {
-	/* Nearly always there is no other mapping, and no line of any. */
-	if (likely(lone && !m->content && !a->region && !READ_ONCE(dod_by_phys->spanning.nr)) &&
+	/* Nearly always there is no other mapping, and no line of any. Else the area is of a page. */
+	if (likely(!m->content && !a->region && !READ_ONCE(dod_by_phys->spanning.nr) &&
+		   (lone || only_mapping(a->page) == m)) &&
 	    (m->dir == DMA_TO_DEVICE || !READ_ONCE(dod_widest_line)))
 		return;
 	__dod_overlap_to_device(a, m, start, last, fresh, lone);
@@ -287,6 +288,13 @@ __owner struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct do
 
 /* free.c */
 extern atomic_t dod_nr_leaked;
+
+/* Was some of [start, last] freed, as far as the guard knows? The physical lock is held. */
+static __always_inline bool was_freed(const struct dod_mapping *m, u64 start, u64 last)
+{
+	return dod_mem_ops.freed && m->trap != DOD_TRAP_NONE && !m->unfit && !m->freed &&
+	       unlikely(dod_mem_ops.freed(start, last));
+}
 
 __owner struct dod_range *dod_freed_range(struct dod_mapping *m, u64 start, u64 last);
 __owner bool dod_find_freed(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,

@@ -129,8 +129,8 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 	}
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
-		memcpy(m->sync_frames, call->sync->frames,
-		       m->sync.nr_frames * sizeof(m->sync_frames[0]));
+		/* All of it, in line: the kernel's function is instrumented. */
+		memcpy(m->sync_frames, call->sync->frames, sizeof(m->sync_frames));
 		m->sync_off = start - m->start;
 		m->sync_len = last - start + 1;
 	}

@@ -97,6 +97,12 @@ void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last)
 		*last = to;
 }
 
+/* The granules of [start, last]: they were cleared of what this mapping had poisoned. */
+static __always_inline void poison_granules(struct dod_mapping *m, u64 start, u64 last, bool fresh)
+{
+	poison_mapping(m, round_down(start, GRANULE), round_up(last + 1, GRANULE) - 1, fresh);
+}
+
 /*
  * Fast path: the device owned nothing of the range through this mapping, so no shadow was
  * cleared. Only add this mapping's poison. @fresh: no other mapping overlaps it, and it was
@@ -106,9 +112,7 @@ void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 {
 	/* Line edges of others may be there. */
 	fresh = fresh && (m->memory & DOD_MEM_GOOD) && !READ_ONCE(dod_widest_line);
-	start = round_down(start, GRANULE);
-	last = round_up(last + 1, GRANULE) - 1;
-	poison_mapping(m, start, last, fresh);
+	poison_granules(m, start, last, fresh);
 }
 
 /* Poisons the granules of [start, last], which lies in the area and was cleared. */
@@ -170,7 +174,7 @@ void dod_repoison(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last
 
 	dod_poison_ops.unpoison(start, last, alone && (m->memory & DOD_MEM_GOOD));
 	if (alone)
-		dod_poison_new(m, start, last, false);
+		poison_granules(m, start, last, false);
 	else
 		dod_poison_region(a, start, last);
 }

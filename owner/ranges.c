@@ -246,7 +246,8 @@ void dod_range_resize(struct dod_range *r, u64 start, u64 last)
 }
 
 /* The part of a range from @at on, as a range of its own; all of it if there is no record. */
-static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
+static __always_inline struct dod_range *__range_from(struct dod_mapping *m, struct dod_range *r,
+						      u64 at)
 {
 	struct dod_range *right;
 	struct dod_pending *p;
@@ -266,6 +267,12 @@ static struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, 
 	dod_range_add(m, right, at, last, r->dir, r->state);
 	right->rest_synced = r->rest_synced;
 	return right;
+}
+
+/* The same, out of line. */
+static noinline struct dod_range *range_from(struct dod_mapping *m, struct dod_range *r, u64 at)
+{
+	return __range_from(m, r, at);
 }
 
 bool dod_has_state(struct dod_mapping *m, u8 state)
@@ -373,7 +380,7 @@ static void cut_middle(struct dod_mapping *m, struct dod_range *r, u64 start, u6
 {
 	bool headroom = is_headroom(m, r, start, keep);
 	u64 r_last = r->last;
-	struct dod_range *right = range_from(m, r, to + 1);
+	struct dod_range *right = __range_from(m, r, to + 1);
 
 	dod_range_resize(r, r->start, start - 1);
 	if (r_last > to && (headroom || right == r))

@@ -189,7 +189,8 @@ static __always_inline void sync_locked(struct dod_area *a, const struct dod_cal
 					struct dod_content_result *result)
 {
 	/* Memory that a sync for the device covers is the CPU's until then: it may be freed. */
-	if (call->event->compare && unlikely(dod_find_freed(a, m, s->start, s->last, result))) {
+	if (call->event->compare && unlikely(was_freed(m, s->start, s->last)) &&
+	    dod_find_freed(a, m, s->start, s->last, result)) {
 		s->start = m->start;
 		s->last = m->last;
 		s->spanning = m->spanning;
@@ -262,31 +263,21 @@ static noinline struct synced sync_best(struct sync_search *s, struct dod_area *
 }
 
 /* Syncs a direct mapping, if one fits better than what was found before. Sets the group then. */
-static __always_inline struct synced sync_direct(struct sync_search *s,
-						 struct dod_content_result *result)
+static struct synced sync_direct(struct sync_search *s, struct dod_content_result *result)
 {
 	struct dod_area a DOD_UNINITIALIZED;
-	struct dod_mapping *m;
 	struct synced synced;
 
 	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
 	dod_area_lock_page(&a, s->phys);
-	m = only_in_area(&a);
-	/* Nearly always there is no other. */
-	if (likely(m && m->start <= s->phys && m->last >= s->phys && !s->group && !s->several &&
-		   is_direct_at(m, s->call->dev, s->dma_addr, s->phys))) {
-		s->group = m->group;
-		synced = sync_in_area(&a, s->call, m, s->dma_addr, s->size, result);
-	} else {
-		synced = sync_best(s, &a, result);
-	}
+	synced = sync_best(s, &a, result);
 	dod_area_unlock(&a);
 	return synced;
 }
 
 /* The same for one in the index by DMA address, or a direct one that fits better. */
-static noinline struct synced sync_indexed(struct sync_search *s, bool direct,
-					   struct dod_content_result *result)
+static struct synced sync_indexed(struct sync_search *s, bool direct,
+				  struct dod_content_result *result)
 {
 	struct synced synced = {};
 	struct dod_dma_walk w;
@@ -308,23 +299,76 @@ static noinline struct synced sync_indexed(struct sync_search *s, bool direct,
 	return synced;
 }
 
-/* Syncs up to the end of the mapping at a DMA address; returns how far, 0 if there is none. */
-static u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
-		    const struct dod_mapping **group)
+/* Any mapping that there is. */
+static noinline struct synced sync_searched(const struct dod_call *call, u64 dma_addr, u64 size,
+					    const struct dod_mapping **group,
+					    struct dod_content_result *result)
 {
 	struct sync_search search = {
 		.call = call, .dma_addr = dma_addr, .size = size, .group = *group,
 	};
-	struct dod_content_result result DOD_UNINITIALIZED;
 	bool direct = dod_maps_directly(call->dev);
+	struct synced synced;
+
+	if (!direct || dod_dma_may_have(call->dev, dma_addr))
+		synced = sync_indexed(&search, direct, result);
+	else
+		synced = sync_direct(&search, result);
+	*group = search.group;
+	return synced;
+}
+
+/* One of several direct mappings; the area of the page is locked. */
+static noinline struct synced sync_one_of(struct dod_area *a, const struct dod_call *call,
+					  u64 dma_addr, u64 size, u64 phys,
+					  const struct dod_mapping **group,
+					  struct dod_content_result *result)
+{
+	struct sync_search search = {
+		.call = call, .dma_addr = dma_addr, .size = size, .phys = phys,
+	};
+	struct synced synced = sync_best(&search, a, result);
+
+	*group = search.group;
+	return synced;
+}
+
+/* A direct mapping. Nearly always there is no other. */
+static __always_inline struct synced sync_page(const struct dod_call *call, u64 dma_addr, u64 size,
+					       const struct dod_mapping **group,
+					       struct dod_content_result *result)
+{
+	u64 phys = dod_direct_phys(call->dev, dma_addr);
+	struct dod_area a DOD_UNINITIALIZED;
+	struct dod_mapping *m;
+	struct synced synced;
+
+	dod_area_lock_page(&a, phys);
+	m = only_in_area(&a);
+	if (likely(m && m->start <= phys && m->last >= phys &&
+		   is_direct_at(m, call->dev, dma_addr, phys))) {
+		*group = m->group;
+		synced = sync_in_area(&a, call, m, dma_addr, size, result);
+	} else {
+		synced = sync_one_of(&a, call, dma_addr, size, phys, group, result);
+	}
+	dod_area_unlock_page(&a);
+	return synced;
+}
+
+/* Syncs up to the end of the mapping at a DMA address; returns how far, 0 if there is none. */
+static __always_inline u64 sync_one(const struct dod_call *call, u64 dma_addr, u64 size,
+				    const struct dod_mapping **group)
+{
+	struct dod_content_result result DOD_UNINITIALIZED;
 	struct synced s;
 
 	result_init(&result);
-	if (unlikely(!direct || dod_dma_may_have(call->dev, dma_addr)))
-		s = sync_indexed(&search, direct, &result);
+	if (likely(!*group && dod_maps_directly(call->dev) &&
+		   !dod_dma_may_have(call->dev, dma_addr)))
+		s = sync_page(call, dma_addr, size, group, &result);
 	else
-		s = sync_direct(&search, &result);
-	*group = search.group;
+		s = sync_searched(call, dma_addr, size, group, &result);
 	if (s.spanning)
 		dod_spanning_end(s.start, s.last);
 	if (s.last)
