@@ -140,7 +140,12 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 			return;
 		}
 	}
-	dod_unindex_phys(a, a->page && !a->region ? a->page : tree_of(m), m);
+	if (likely(a->page && !a->region && m == only_mapping(a->page))) {
+		WRITE_ONCE(a->page->nr, 0);
+		a->page->root.rb_node = NULL;
+	} else {
+		dod_unindex_phys(a, tree_of(m), m);
+	}
 	if (!m->spanning)
 		end_ranges(a, m);
 }
