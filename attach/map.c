@@ -277,6 +277,13 @@ static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
 	return dma_addr;
 }
 
+/* As sg_next(), which is instrumented; @sg is not the last one. */
+static __always_inline struct scatterlist *next_run(struct scatterlist *sg)
+{
+	sg++;
+	return unlikely(sg_is_chain(sg)) ? sg_chain_ptr(sg) : sg;
+}
+
 /* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
 HOOK_HANDLER(dod_on_map_sg)
 {
@@ -297,7 +304,7 @@ HOOK_HANDLER(dod_on_map_sg)
 	call.wrong = is_ignored(attrs);
 	call.allocated = allocates(caller);
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
-	for_each_sg(sg, run, nents, i)
+	for (run = sg, i = 0; i < nents; run = ++i < nents ? next_run(run) : NULL)
 		if (run->length)
 			map(&call, sg_phys(run), run->length, dma_of_run(&w, run));
 	dod_owner_map_end(&call);

@@ -4,9 +4,6 @@
  * which pages of KFENCE are gone, which device shares cache lines with the CPU. No locks here.
  */
 #include "memory.h"
-#include "compat.h"
-#include "params.h"
-#include "stats.h"
 
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -21,6 +18,12 @@ void dod_memory_start(void)
 {
 	if (IS_ENABLED(CONFIG_64BIT))
 		dod_linear_size = (unsigned long)high_memory - PAGE_OFFSET;
+}
+
+/* dod_pfn_valid() of other memory: out of line, because it is large. */
+bool __dod_pfn_valid(unsigned long pfn)
+{
+	return pfn_valid(pfn);
 }
 
 /* Can user space or the page cache reach it, without the driver? Rule 8. */
@@ -99,20 +102,30 @@ static __always_inline bool is_not_ours(const struct page *page)
 	return is_zone_device_page(page) || PageHighMem(page);
 }
 
-/* The same as dod_memory_look(), of memory in one folio. */
+/* look_at_one() of a page whose facts in @found may not be all. */
+static noinline u64 look_closer(u64 phys, u64 size, struct page *page, u8 found, u8 *facts)
+{
+	if ((found & DOD_MEM_ODD) && !is_in_linear_map(page))
+		return 0;
+	if (is_of_stack(page) || is_kfence_address(phys_to_virt(phys)))
+		found |= DOD_MEM_ODD;
+	*facts = found;
+	return size;
+}
+
+/* The same as dod_memory_look(), of memory in one folio. It calls nothing for most memory. */
 static __always_inline u64 look_at_one(u64 phys, u64 size, struct page *page, struct folio *folio,
 				       u8 *facts)
 {
 	u8 found = facts_of(page, folio);
 
-	if ((unlikely(found & DOD_MEM_ODD) && !is_in_linear_map(page)) || is_not_ours(page))
+	if (is_not_ours(page))
 		return 0;
 	/* Where they are known, stacks are of single pages. */
-	if ((!(IS_ENABLED(CONFIG_VMAP_STACK) &&
-	       (found & (DOD_MEM_SLAB | DOD_MEM_USER | DOD_MEM_LARGE))) && is_of_stack(page)) ||
-	    is_kfence_address(phys_to_virt(phys)))
-		found |= DOD_MEM_ODD;
-	*facts = found;
+	if (unlikely(found & DOD_MEM_ODD) || !IS_ENABLED(CONFIG_VMAP_STACK) ||
+	    !(found & (DOD_MEM_SLAB | DOD_MEM_USER | DOD_MEM_LARGE)))
+		return look_closer(phys, size, page, found, facts);
+	*facts = is_kfence_address(phys_to_virt(phys)) ? found | DOD_MEM_ODD : found;
 	return size;
 }
 

@@ -13,6 +13,10 @@
 
 #include "../dma_owner_debug.h"
 #include "compat.h"
+#include "params.h"
+#include "stats.h"
+
+bool __dod_pfn_valid(unsigned long pfn);
 
 /* As pfn_valid(), but fast for memory that was there at boot: only the rest goes by RCU. */
 static __always_inline bool dod_pfn_valid(unsigned long pfn)
@@ -27,7 +31,7 @@ static __always_inline bool dod_pfn_valid(unsigned long pfn)
 			return true;
 	}
 #endif
-	return pfn_valid(pfn);
+	return __dod_pfn_valid(pfn);
 }
 
 /*
@@ -131,8 +135,17 @@ bool dod_memory_on_stack(struct page *page);
  */
 static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 {
-	if (likely(!(m->memory & (DOD_MEM_USER | DOD_MEM_ODD))))
+	u8 why = m->memory & (DOD_MEM_USER | DOD_MEM_ODD | DOD_MEM_SEVERAL);
+
+	if (likely(!(why & (DOD_MEM_USER | DOD_MEM_ODD))))
 		return DOD_TRAP_ALL;
+	/* One folio, of which nothing else is to be said. */
+	if (likely(why == DOD_MEM_USER)) {
+		if (dod_params.trap_user)
+			return DOD_TRAP_ALL;
+		dod_count(DOD_C_UNTRAPPED_USER);
+		return DOD_TRAP_NONE;
+	}
 	return dod_memory_classify_pages(m->start, m->last);
 }
 

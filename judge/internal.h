@@ -72,8 +72,7 @@ void dod_scan_memory(const struct dod_mapping *m, struct dod_finding *f);
 dod_check_fn dod_check_mask, dod_check_mask_never_set, dod_check_mask_wider_than_bus;
 dod_check_fn dod_check_mask_untested, dod_check_config_not_inherited;
 
-/* Fast paths: do dod_check_mask() and the rows of advice find nothing? */
-bool dod_is_in_reach(const struct dod_call *call, const struct dod_mapping *m);
+/* Fast path: do the rows of advice find nothing? */
 bool dod_needs_no_advice(const struct dod_call *call, const struct dod_mapping *m);
 
 /* map_lines.c */

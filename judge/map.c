@@ -117,6 +117,9 @@ static noinline void __advise(const struct dod_call *call, const struct dod_mapp
 
 static __always_inline void advise(const struct dod_call *call, const struct dod_mapping *m)
 {
+	/* What is to be said of an entry of a list was said of the first, unless it is bounced. */
+	if (likely(call->leader && !m->bounced))
+		return;
 	if (!is_stage_off(ADVICE) && unlikely(!dod_needs_no_advice(call, m)))
 		__advise(call, m);
 }
@@ -170,10 +173,20 @@ static noinline bool check_memory(const struct dod_call *call, struct dod_mappin
 	return end_at_bad_byte(m, &f);
 }
 
+/* The same as dod_check_mask(), of most mappings. */
+static __always_inline bool is_in_reach(const struct dod_call *call, const struct dod_mapping *m)
+{
+	const struct dod_device *d = m->device;
+	u64 last = dod_dma_last(m);
+
+	return !call->allocated && last <= d->mask && last <= READ_ONCE(d->wires) &&
+	       (!d->bus_limit || last <= d->bus_limit);
+}
+
 bool dod_check_before(const struct dod_call *call, struct dod_mapping *m)
 {
 	if (unlikely(!is_good_memory(m) ||
-		     !(is_stage_off(MEMORY) || dod_is_in_reach(call, m))))
+		     !(is_stage_off(MEMORY) || is_in_reach(call, m))))
 		return check_memory(call, m);
 	advise(call, m);
 	return true;

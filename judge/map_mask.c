@@ -91,15 +91,6 @@ u64 dod_wires_of(const struct dod_device *d)
 	return highest;
 }
 
-bool dod_is_in_reach(const struct dod_call *call, const struct dod_mapping *m)
-{
-	const struct dod_device *d = m->device;
-	u64 last = dod_dma_last(m);
-
-	return !call->allocated && last <= d->mask && last <= READ_ONCE(d->wires) &&
-	       (!d->bus_limit || last <= d->bus_limit);
-}
-
 bool dod_check_mask(const struct dod_mapping *m, struct dod_finding *f)
 {
 	const struct dod_call *call = f->call;

@@ -31,21 +31,12 @@ static struct dma_tree *dma_tree_of(const struct dod_mapping *m)
 						   dma_region(m->dev, m->dma_addr);
 }
 
-/*
- * Unmaps and syncs find the mapping from now on. No lock is held. Another CPU may end a direct
- * mapping as soon as it is linked.
- */
-void dod_link(struct dod_mapping *m)
+/* dod_link() of a mapping that is not direct. */
+void dod_link_dma(struct dod_mapping *m)
 {
 	struct dma_tree *tree;
 	unsigned long flags;
 
-	dod_count(DOD_C_MAPS);
-	if (likely(m->direct)) {
-		/* Pairs with smp_load_acquire() in is_direct_at() and dod_unlink(). */
-		smp_store_release(&m->linked, true);
-		return;
-	}
 	if (m->not_ram)
 		atomic_inc(&dod_nr_not_ram);
 	if (!READ_ONCE(dod_dma_used))

@@ -492,13 +492,27 @@ static inline struct dma_tree *nth_dma_tree(unsigned int n)
 	return n < 1 << DMA_REGION_BITS ? &dod_by_dma->region[n] : &dod_by_dma->spanning;
 }
 
-__owner void dod_link(struct dod_mapping *m);
+__owner void dod_link_dma(struct dod_mapping *m);
 __owner bool dod_unlink(struct dod_mapping *m);
 __owner void dod_unlink_locked(struct dma_tree *tree, struct dod_mapping *m);
 __owner void dod_dma_insert(struct dod_mapping *m, struct rb_root_cached *root);
 __owner void dod_dma_remove(struct dod_mapping *m, struct rb_root_cached *root);
 __owner struct dod_mapping *dod_dma_iter_first(struct rb_root_cached *root, u64 start, u64 last);
 __owner struct dod_mapping *dod_dma_iter_next(struct dod_mapping *m, u64 start, u64 last);
+
+/*
+ * Unmaps and syncs find the mapping from now on. No lock is held. Another CPU may end a direct
+ * mapping as soon as it is linked.
+ */
+static __always_inline void dod_link(struct dod_mapping *m)
+{
+	dod_count(DOD_C_MAPS);
+	if (likely(m->direct))
+		/* Pairs with smp_load_acquire() in is_direct_at() and dod_unlink(). */
+		smp_store_release(&m->linked, true);
+	else
+		dod_link_dma(m);
+}
 
 /* By DMA address; devices share a tree. */
 #define for_each_dma(m, tree, start, last)				\

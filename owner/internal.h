@@ -228,6 +228,7 @@ struct dod_unwritten {
 	u64 from;		/* where what it could have written of that begins */
 	u64 bytes;		/* in all */
 	bool touched;		/* it wrote to another entry: a short answer fills some of a list */
+	u64 ended;		/* of an unmap: when the next entry ends, by local_clock() */
 };
 
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);

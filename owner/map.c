@@ -123,7 +123,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 }
 
 /* A map call reports what the driver has configured; written only where it changed. */
-static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
+static __always_inline void note_config(struct dod_device *d, struct device *dev)
 {
 	u64 mask = dma_get_mask(dev), limit = dev->bus_dma_limit;
 	bool coherent = dev_is_dma_coherent(dev);
@@ -133,8 +133,6 @@ static void note_config(struct dod_device *d, struct device *dev, u64 dma_last)
 		WRITE_ONCE(d->bus_limit, limit);
 		WRITE_ONCE(d->coherent, coherent);
 	}
-	if (d->highest < dma_last)
-		WRITE_ONCE(d->highest, dma_last);
 }
 
 /* From now on look-ups by physical address find it, and the device may own it. */
@@ -194,7 +192,11 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 		return;
 	}
 	describe(call, m, phys, size, ram, bounced);
-	note_config(device, call->dev, dod_dma_last(m));
+	/* All entries of a list are mapped with one configuration. */
+	if (!call->leader)
+		note_config(device, call->dev);
+	if (device->highest < dod_dma_last(m))
+		WRITE_ONCE(device->highest, dod_dma_last(m));
 	classify(call, m);
 	if (call->leader)
 		call->tail->next = m;

@@ -588,14 +588,8 @@ static struct dod_range *first_unsent(struct dod_mapping *m, u64 start, u64 last
 	return r;
 }
 
-/*
- * The device owns [start, *last] from now on; *last grows as in dod_ranges_to_cpu_from().
- * Ranges that the device may write are not merged: rule 6b depends on where each call
- * began. A sync with DMA_FROM_DEVICE sends nothing, so what is pending stays pending.
- *
- * Returns whether any of it can have been poisoned before, or there was no record.
- */
-bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+/* dod_ranges_to_device() of a mapping that may have ranges. */
+static noinline bool change_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 {
 	bool is_poisoned = false;
 	u64 to = *last, end;
@@ -614,4 +608,25 @@ bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 		start = next;
 	}
 	return is_poisoned;
+}
+
+/*
+ * The device owns [start, *last] from now on; *last grows as in dod_ranges_to_cpu_from().
+ * Ranges that the device may write are not merged: rule 6b depends on where each call
+ * began. A sync with DMA_FROM_DEVICE sends nothing, so what is pending stays pending.
+ *
+ * Returns whether any of it can have been poisoned before, or there was no record.
+ */
+bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
+{
+	/* Most mappings are new, or all of them was the CPU's. */
+	if (unlikely(m->ranges.rb_node || dir != m->dir))
+		return change_to_device(m, start, last, dir);
+	m->first = (struct dod_range) {
+		.start = start, .last = *last, .dir = dir, .state = DOD_OWNED, .leads = true,
+	};
+	m->first_used = true;
+	rb_set_parent_color(&m->first.rb, NULL, RB_BLACK);
+	m->ranges.rb_node = &m->first.rb;
+	return false;
 }

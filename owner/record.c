@@ -122,13 +122,13 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	m->binding = READ_ONCE(device->binding);
 	if (!leader) {
 		dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
+		m->dmabuf = dod_judge_ops.dmabuf_of_current();
 	} else {
 		/* All entries of a scatterlist are mapped by the same call. */
 		m->map = leader->map;
-		memcpy(m->map_frames, leader->map_frames,
-		       leader->map.nr_frames * sizeof(m->map_frames[0]));
+		memcpy(m->map_frames, leader->map_frames, sizeof(m->map_frames));
+		m->dmabuf = leader->dmabuf;
 	}
-	m->dmabuf = dod_judge_ops.dmabuf_of_current();
 	return m;
 }
 

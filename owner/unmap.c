@@ -43,7 +43,6 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 				      const struct dod_range *was)
 {
 	u64 start = was->start, last = was->last;
-
 	bool alone, stale;
 
 	if (m->trap == DOD_TRAP_NONE || was->state == DOD_PENDING ||
@@ -59,11 +58,17 @@ static __always_inline void end_range(struct dod_area *a, struct dod_mapping *m,
 		dod_poison_stale(a, was->start, was->last);
 }
 
-/* All ranges. Nearly always there is one. */
+/* All ranges. Nearly always there is one, which the record of the mapping has in it. */
 static __always_inline void end_ranges(struct dod_area *a, struct dod_mapping *m)
 {
-	struct rb_node *rb;
+	struct rb_node *rb = m->ranges.rb_node;
 
+	if (likely(rb == &m->first.rb && !rb->rb_left && !rb->rb_right)) {
+		m->ranges.rb_node = NULL;
+		m->first_used = false;
+		end_range(a, m, &m->first);
+		return;
+	}
 	while ((rb = m->ranges.rb_node)) {
 		struct dod_range *r = rb_entry(rb, struct dod_range, rb), was = *r;
 
@@ -138,7 +143,12 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 			return;
 		}
 	}
-	dod_unindex_phys(a, a->page && !a->region ? a->page : tree_of(m), m);
+	if (likely(a->page && !a->region && m == only_mapping(a->page))) {
+		WRITE_ONCE(a->page->nr, 0);
+		a->page->root.rb_node = NULL;
+	} else {
+		dod_unindex_phys(a, tree_of(m), m);
+	}
 	if (!m->spanning)
 		end_ranges(a, m);
 }
@@ -173,7 +183,7 @@ static void finish(struct dod_mapping *m, const struct dod_call *call, struct en
 	if (!m->not_ram)
 		end_beyond(m);
 	if (call) {
-		if (unlikely(call->unwritten || result_any(&e->result)))
+		if (unlikely(result_any(&e->result) || (e->result.touched && call->unwritten)))
 			dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
@@ -183,7 +193,8 @@ static void finish(struct dod_mapping *m, const struct dod_call *call, struct en
 		if (unlikely(e->freed.start <= e->freed.last))
 			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
 	}
-	m->ended = local_clock();
+	/* The clock is read once for a list. Its entries end one after the other. */
+	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
 	dod_history_put(m);
 }
 
@@ -524,8 +535,10 @@ static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
 	struct dod_unwritten unwritten = {};
 	struct dod_mapping *m, *next;
 
-	if (leader->next)
+	if (leader->next) {
+		unwritten.ended = local_clock();
 		call->unwritten = &unwritten;
+	}
 	if (has_content(leader))
 		check_content(call, leader);
 	for (m = leader->next; m; m = next) {
