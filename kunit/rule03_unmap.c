@@ -5,6 +5,7 @@
  * fault until it is written, mapped, synced or freed. (c) Which of two equal mappings ends.
  */
 
+#include <linux/dma-direct.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -135,6 +136,32 @@ static void list_read_after_skipping_unmap_traps(struct kunit *test)
 	EXPECT_CPU_OWNS(test, b, 8);
 }
 
+/* The driver core forgets what a bus adds to addresses at an unbind. An unmap may follow. */
+static void unmap_after_ranges_forgotten_matches(struct kunit *test)
+{
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	struct page *page = kt_page(test, 0);
+	u64 phys = page_to_phys(page);
+	struct {
+		phys_addr_t cpu_start;
+		dma_addr_t dma_start;
+		u64 size;
+		u64 offset;	/* before v6.10 */
+	} ranges[2] = { { phys, phys + SZ_1G, PAGE_SIZE, -SZ_1G } };
+	struct bus_dma_region one[2] = {};
+	dma_addr_t dma;
+
+	memcpy(one, ranges, sizeof(one[0]));
+	kt_dev->dma_range_map = one;
+	dma = test_dma_map(test, kt_dev, page_address(page), 64, DMA_FROM_DEVICE);
+	kt_dev->dma_range_map = NULL;
+	KUNIT_EXPECT_EQ(test, dma, phys + SZ_1G);
+	EXPECT_READ_TRAPS(test, page_address(page), 8);
+	dma_unmap_single(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	EXPECT_CPU_OWNS(test, page_address(page), 8);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+}
+
 /* Each way in which bytes stop being stale, to the byte. */
 static void stale_written_or_mapped_silent(struct kunit *test)
 {
@@ -254,6 +281,7 @@ static void unmap_by_attribute_ends_its_own(struct kunit *test)
 static struct kunit_case unmap_cases[] = {
 	DIRECTION_CASE(unmap_of_cpu_owned_silent),
 	DIRECTION_CASE(unmap_skipping_sync_cpu_owns),
+	KUNIT_CASE(unmap_after_ranges_forgotten_matches),
 	KUNIT_CASE(read_after_skipping_unmap_reported),
 	KUNIT_CASE(synced_before_skipping_unmap_silent),
 	KUNIT_CASE(list_read_after_skipping_unmap_traps),

@@ -60,6 +60,17 @@ struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 	return d;
 }
 
+/* Can memory of the device, or of one that was at its address, be mapped without a translation? */
+bool dod_device_maps_directly(const struct device *dev)
+{
+	struct dod_device *d;
+
+	hlist_for_each_entry_rcu(d, &devices[hash_ptr(dev, DEVICE_BITS)], node, true)
+		if (d->dev == dev && !READ_ONCE(d->translated))
+			return true;
+	return false;
+}
+
 /* devices_lock held. */
 static void note_driver(struct dod_device *d, const struct device *dev)
 {

@@ -220,6 +220,7 @@ __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *cop
 extern struct dod_pool dod_device_pool;
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
+__owner bool dod_device_maps_directly(const struct device *dev);
 
 /* result.c */
 /* What the device did not write of a list. */

@@ -386,6 +386,9 @@ static bool nearest_dma(const struct dod_place *p, u64 first, u64 last, struct d
 	found = nearest_in(dma_region(p->dev, last), p, first, last, copy, found);
 	for (at = first; at >= first && at <= last; at = (at | ~PAGE_MASK) + 1)
 		found = nearest_in(dma_page(p->dev, at), p, first, last, copy, found);
+	/* What holds the address is as near as can be. */
+	if ((found && !dod_distance(copy, p)) || !dod_device_maps_directly(p->dev))
+		return found;
 	return nearest_direct(p, copy, found);
 }
 

@@ -103,8 +103,13 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
-	/* Not where some of it is nobody's: then its DMA addresses do not tell its memory. */
+	/*
+	 * Not where some of it is nobody's: then its DMA addresses do not tell its memory. Nor of a
+	 * device with ranges: the driver core forgets them at an unbind, and an unmap may follow. Nor
+	 * of the zero page: those of other devices would be between those of this one.
+	 */
 	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
+		    !(m->memory & DOD_MEM_ODD) && !call->dev->dma_range_map &&
 		    dma_to_phys(call->dev, m->dma_last) == m->last;
 	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE &&

@@ -27,7 +27,7 @@ mistake wide failures '/^void dod_spanning_end/,/^}/s/^\tdod_poison_spanning(.*/
 # Rule 4: a pending write is forgotten.
 mistake pending misses '/^static void pend_new/,/^}/s/^\tstruct dod_pending \*p = .*/\tstruct dod_pending *p = NULL;/'
 # What a sync of a part leaves of it is.
-mistake part misses '/^static struct dod_range \*range_from/,/^}/s/^\t\tp = dod_pending_copy.*/\t\tp = NULL;/'
+mistake part misses '/struct dod_range \*__range_from/,/^}/s/^\t\tp = dod_pending_copy.*/\t\tp = NULL;/'
 # What a sync for the CPU covered of 8 bytes with a pending write is poisoned again.
 mistake rest false_reports '/^static void unpend_rest/,/^}/s/ \&\& !r->rest_synced//'
 # Of several mappings of memory that is written only the first notes the write.
