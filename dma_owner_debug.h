@@ -63,7 +63,11 @@ struct dod_site {
 
 /* A return address, packed: see base/stack.h. */
 struct dod_frame {
+#if BITS_PER_LONG == 32 || defined(CONFIG_X86_64) || defined(CONFIG_ARM64) || defined(CONFIG_RISCV)
 	s32 off;
+#else
+	long off;	/* modules can be anywhere */
+#endif
 };
 
 /* Which calls made a mapping; decides what its reports and hints name. */
@@ -279,7 +283,7 @@ struct dod_mapping {
 	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
 };
 
-static_assert(sizeof(struct dod_mapping) <= 384);
+static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 384);
 
 /**
  * dod_line_of() - where a cache line begins

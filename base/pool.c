@@ -210,8 +210,11 @@ static void refill(struct work_struct *work)
 
 	/* On failure the next dod_pool_get() that finds too few asks again. */
 	fill(pool);
-	if (!READ_ONCE(pool->nr))
+	/* Where nothing is left for long, not all CPUs are interrupted again and again. */
+	if (!READ_ONCE(pool->nr) && time_after(jiffies, pool->emptied + HZ / 100)) {
+		pool->emptied = jiffies;
 		empty_all_cpus(pool);
+	}
 }
 
 /*
@@ -380,10 +383,11 @@ int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsi
 	pool->reserve = reserve;
 	pool->max = max;
 	pool->low = reserve / 2;
+	pool->emptied = jiffies - HZ;
 	pool->size = ALIGN(max(size, sizeof(struct dod_pool_object)), __alignof__(u64));
-	/* Little of a block is left over, and the CPUs do not keep more than a quarter of all. */
+	/* Little of a block is left over, and the CPUs do not keep more than a sixteenth of all. */
 	in_block = (PAGE_SIZE << BLOCK_ORDER) / pool->size;
-	pool->batch = clamp(max / num_possible_cpus() / 8, 1U,
+	pool->batch = clamp(max / num_possible_cpus() / 32, 1U,
 			    in_block / max(in_block / BATCH, 1U));
 	pool->cpus = alloc_percpu(struct dod_pool_cpu);
 	/* Unbound: the CPU that maps so much may run nothing else. */

@@ -25,6 +25,7 @@ struct dod_pool_object;
  * @max:	most objects to allocate
  * @queue:	for @refill
  * @refill:	fills the depot where the irq_work of a CPU could not
+ * @emptied:	when it last took what the CPUs had, in jiffies
  * @lock:	guards what follows
  * @batches:	the depot
  * @nr:		objects in it; also read without the lock
@@ -38,6 +39,7 @@ struct dod_pool {
 	unsigned int reserve, low, max;
 	struct workqueue_struct *queue;
 	struct work_struct refill;
+	unsigned long emptied;
 
 	/* All of the above is read for each object, and written never or hardly ever. */
 	raw_spinlock_t lock ____cacheline_aligned_in_smp;

@@ -22,8 +22,9 @@
 static inline struct dod_frame dod_frame_pack(unsigned long ip)
 {
 	long off = ip - DOD_FRAME_BASE;
+	struct dod_frame frame = { off };
 
-	return (struct dod_frame){ (s32)off == off ? off : 0 };
+	return frame.off == off ? frame : (struct dod_frame){};
 }
 
 /* The return address; 0 if it was not within reach. */

@@ -660,10 +660,10 @@ unsigned int dod_orc_save(const struct dod_site *caller, struct dod_frame *frame
 	return nr;
 }
 
-/* Runs before any code of a new module does, and after all of one that is gone. */
+/* Before any code of a new module runs, and before memory of code that is gone is used again. */
 static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
 {
-	if (state == MODULE_STATE_COMING || state == MODULE_STATE_GOING)
+	if (state != MODULE_STATE_UNFORMED)
 		forget_rules();
 	return NOTIFY_OK;
 }

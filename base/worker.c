@@ -7,7 +7,7 @@ void dod_worker_ask(struct irq_work *irq)
 {
 	struct dod_worker *worker = container_of(irq, struct dod_worker, irq);
 
-	queue_work(system_wq, &worker->work);
+	schedule_work(&worker->work);
 }
 
 /* Have the work done soon. Called in any context, with any lock held. */

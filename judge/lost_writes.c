@@ -119,8 +119,11 @@ static DECLARE_DEFERRABLE_WORK(scan_work, scan);
 
 void dod_scan_writes_now(void)
 {
-	if (READ_ONCE(dod_armed))
-		mod_delayed_work(system_wq, &scan_work, 0);
+	if (!READ_ONCE(dod_armed))
+		return;
+	/* Not mod_delayed_work(), which asks for a queue by name: v7.2 warns of the old name. */
+	cancel_delayed_work(&scan_work);
+	schedule_delayed_work(&scan_work, 0);
 }
 
 void dod_scan_writes_start(void)

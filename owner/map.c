@@ -89,7 +89,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	bool checked = checks_enabled() && !call->wrong;
 	bool good = !checked || dod_judge_ops.map_before(call, m);
 
-	if (checked && good)
+	if (checked && good && !(m->memory & DOD_MEM_ODD))
 		m->memory |= DOD_MEM_GOOD;
 	if (has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
 				   dod_line_of(m, m->last) + m->line - 1 != m->last)) {
@@ -98,7 +98,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 			WRITE_ONCE(dod_widest_line, m->line);
 	}
 	/* What the checks found good is accessible. */
-	if (!m->not_ram && !(m->memory & DOD_MEM_GOOD) && dod_mem_ops.freed &&
+	if (!m->not_ram && !(checked && good) && dod_mem_ops.freed &&
 	    dod_mem_ops.freed(m->start, m->last))
 		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
