@@ -16,10 +16,8 @@
 #include "params.h"
 #include "stats.h"
 
-bool __dod_pfn_valid(unsigned long pfn);
-
-/* As pfn_valid(), but fast for memory that was there at boot: only the rest goes by RCU. */
-static __always_inline bool dod_pfn_valid(unsigned long pfn)
+/* Is there memory that was there at boot? pfn_valid() asks RCU whether there is other memory. */
+static __always_inline bool dod_pfn_is_early(unsigned long pfn)
 {
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_HAVE_ARCH_PFN_VALID)
 	unsigned long nr = pfn_to_section_nr(pfn);
@@ -27,11 +25,10 @@ static __always_inline bool dod_pfn_valid(unsigned long pfn)
 	if (likely(nr < NR_MEM_SECTIONS)) {
 		struct mem_section *ms = __nr_to_section(nr);
 
-		if (likely(valid_section(ms) && early_section(ms)))
-			return true;
+		return likely(valid_section(ms) && early_section(ms));
 	}
 #endif
-	return __dod_pfn_valid(pfn);
+	return false;
 }
 
 /*
