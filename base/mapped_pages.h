@@ -8,6 +8,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bitops.h>
+#include <linux/pfn.h>
 
 #include "../dma_owner_debug.h"
 

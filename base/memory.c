@@ -365,22 +365,6 @@ bool dod_memory_on_stack(struct page *page)
 }
 
 /**
- * dod_device_line() - the cache lines that a device shares with the CPU
- * @dev: the device
- *
- * Return: their size in bytes, 0 if the device is coherent and is not to be checked as
- * if it were not (noncoherent=).
- */
-u16 dod_device_line(struct device *dev)
-{
-	u16 line = READ_ONCE(dod_params.noncoherent);
-
-	if (!line && !dev_is_dma_coherent(dev))
-		line = min_t(int, dod_cache_line(), PAGE_SIZE);
-	return line;
-}
-
-/**
  * dod_is_bounced() - does the device use a bounce buffer for some memory?
  * @dev: the device
  * @phys: first byte of the memory

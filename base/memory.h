@@ -147,7 +147,22 @@ static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 }
 
 /* Devices */
-u16 dod_device_line(struct device *dev);
 bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
+
+/**
+ * dod_device_line() - the cache lines that a device shares with the CPU
+ * @dev: the device
+ *
+ * Return: their size in bytes, 0 if the device is coherent and is not to be checked as
+ * if it were not (noncoherent=).
+ */
+static inline u16 dod_device_line(struct device *dev)
+{
+	u16 line = READ_ONCE(dod_params.noncoherent);
+
+	if (!line && !dev_is_dma_coherent(dev))
+		line = min_t(int, dod_cache_line(), PAGE_SIZE);
+	return line;
+}
 
 #endif /* DOD_MEMORY_H */

@@ -7,7 +7,7 @@
 #include "internal.h"
 
 /* An unmap finds a list by its first entry: no half of it may stay. Nobody knows of it yet. */
-static void drop_call(struct dod_call *call)
+static noinline void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
 
