@@ -30,26 +30,17 @@ void dod_mapped_pages_count(const struct dod_mapping *m, int by)
 			atomic_add(by, &dod_mapped_counts[dod_mapped_count(pfn)]);
 }
 
-/* Memory is mapped: its free must be seen from now on. @m is of RAM. */
-void dod_mapped_pages_add(struct dod_mapping *m)
+/* Where a mapping is counted whose page is not alone. */
+void dod_mapped_pages_choose(struct dod_mapping *m)
 {
 	unsigned long first = PHYS_PFN(m->start), last = PHYS_PFN(m->last);
-	unsigned long head = first;
-	bool several = false;
-	struct folio *folio;
+	struct folio *folio = page_folio(pfn_to_page(first));
 
-	m->slab = !!(m->memory & DOD_MEM_SLAB);
-	if (m->memory & (DOD_MEM_LARGE | DOD_MEM_SEVERAL)) {
-		folio = page_folio(pfn_to_page(first));
-		several = folio != page_folio(pfn_to_page(last));
-		head = folio_pfn(folio);
-		m->slab = folio_test_slab(folio);
-	}
-	if (likely(!several))
-		m->counted_at = dod_mapped_count(head);
+	m->slab = folio_test_slab(folio);
+	if (likely(folio == page_folio(pfn_to_page(last))))
+		m->counted_at = dod_mapped_count(folio_pfn(folio));
 	else if (last - first < MOST_PAGES)
 		m->counted_at = EACH_PAGE;
 	else
 		m->counted_at = UNCOUNTED;
-	__dod_mapped_pages_add(m, 1);
 }

@@ -8,6 +8,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bitops.h>
+#include <linux/pfn.h>
 
 #include "../dma_owner_debug.h"
 
@@ -40,7 +41,7 @@ static inline int dod_all_pages_are_mapped(void)
 	return atomic_read(&dod_nr_uncounted);
 }
 
-void dod_mapped_pages_add(struct dod_mapping *m);
+void dod_mapped_pages_choose(struct dod_mapping *m);
 void dod_mapped_pages_count(const struct dod_mapping *m, int by);
 
 static __always_inline void __dod_mapped_pages_add(const struct dod_mapping *m, int by)
@@ -49,6 +50,18 @@ static __always_inline void __dod_mapped_pages_add(const struct dod_mapping *m, 
 		atomic_add(by, &dod_mapped_counts[m->counted_at]);
 	else
 		dod_mapped_pages_count(m, by);
+}
+
+/* Memory is mapped: its free must be seen from now on. @m is of RAM. */
+static __always_inline void dod_mapped_pages_add(struct dod_mapping *m)
+{
+	if (m->memory & (DOD_MEM_LARGE | DOD_MEM_SEVERAL)) {
+		dod_mapped_pages_choose(m);
+	} else {
+		m->slab = !!(m->memory & DOD_MEM_SLAB);
+		m->counted_at = dod_mapped_count(PHYS_PFN(m->start));
+	}
+	__dod_mapped_pages_add(m, 1);
 }
 
 /* It is not mapped any more. The folio may have been freed or split since. */

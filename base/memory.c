@@ -20,12 +20,6 @@ void dod_memory_start(void)
 		dod_linear_size = (unsigned long)high_memory - PAGE_OFFSET;
 }
 
-/* dod_pfn_valid() of other memory: out of line, because it is large. */
-bool __dod_pfn_valid(unsigned long pfn)
-{
-	return pfn_valid(pfn);
-}
-
 /* Can user space or the page cache reach it, without the driver? Rule 8. */
 static bool is_user_reachable(struct folio *folio)
 {
@@ -125,7 +119,9 @@ static __always_inline u64 look_at_one(u64 phys, u64 size, struct page *page, st
 	if (unlikely(found & DOD_MEM_ODD) || !IS_ENABLED(CONFIG_VMAP_STACK) ||
 	    !(found & (DOD_MEM_SLAB | DOD_MEM_USER | DOD_MEM_LARGE)))
 		return look_closer(phys, size, page, found, facts);
-	*facts = is_kfence_address(phys_to_virt(phys)) ? found | DOD_MEM_ODD : found;
+	if (unlikely(is_kfence_address(phys_to_virt(phys))))
+		found |= DOD_MEM_ODD;
+	*facts = found;
 	return size;
 }
 
@@ -182,6 +178,23 @@ cut:
 	return max_t(u64, PFN_PHYS(pfn), phys) - phys;
 }
 
+static __always_inline u64 look(u64 phys, u64 size, u8 *facts)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(phys));
+	struct folio *folio = page_folio(page);
+
+	if (likely(size <= PAGE_SIZE - offset_in_page(phys)) ||
+	    (folio_test_large(folio) &&
+	     size <= PFN_PHYS(folio_pfn(folio) + folio_nr_pages(folio)) - phys))
+		return look_at_one(phys, size, page, folio, facts);
+	return look_at_several(phys, size, facts);
+}
+
+static noinline u64 look_if_valid(u64 phys, u64 size, u8 *facts)
+{
+	return pfn_valid(PHYS_PFN(phys)) ? look(phys, size, facts) : 0;
+}
+
 /**
  * dod_memory_look() - which memory is being mapped?
  * @phys: first byte
@@ -196,19 +209,9 @@ cut:
  */
 u64 dod_memory_look(u64 phys, u64 size, u8 *facts)
 {
-	unsigned long pfn = PHYS_PFN(phys);
-	struct folio *folio;
-	struct page *page;
-
-	if (unlikely(!dod_pfn_valid(pfn)))
-		return 0;
-	page = pfn_to_page(pfn);
-	folio = page_folio(page);
-	if (likely(size <= PAGE_SIZE - offset_in_page(phys)) ||
-	    (folio_test_large(folio) &&
-	     size <= PFN_PHYS(folio_pfn(folio) + folio_nr_pages(folio)) - phys))
-		return look_at_one(phys, size, page, folio, facts);
-	return look_at_several(phys, size, facts);
+	if (likely(dod_pfn_is_early(PHYS_PFN(phys))))
+		return look(phys, size, facts);
+	return look_if_valid(phys, size, facts);
 }
 
 /* Why a page must not be poisoned. */
@@ -359,22 +362,6 @@ bool dod_memory_on_stack(struct page *page)
 	return dod_read_word((void *)round_down((unsigned long)page_address(page), THREAD_SIZE),
 			     &magic) && magic == STACK_END_MAGIC;
 #endif
-}
-
-/**
- * dod_device_line() - the cache lines that a device shares with the CPU
- * @dev: the device
- *
- * Return: their size in bytes, 0 if the device is coherent and is not to be checked as
- * if it were not (noncoherent=).
- */
-u16 dod_device_line(struct device *dev)
-{
-	u16 line = READ_ONCE(dod_params.noncoherent);
-
-	if (!line && !dev_is_dma_coherent(dev))
-		line = min_t(int, dod_cache_line(), PAGE_SIZE);
-	return line;
 }
 
 /**

@@ -16,10 +16,8 @@
 #include "params.h"
 #include "stats.h"
 
-bool __dod_pfn_valid(unsigned long pfn);
-
-/* As pfn_valid(), but fast for memory that was there at boot: only the rest goes by RCU. */
-static __always_inline bool dod_pfn_valid(unsigned long pfn)
+/* Is there memory that was there at boot? pfn_valid() asks RCU whether there is other memory. */
+static __always_inline bool dod_pfn_is_early(unsigned long pfn)
 {
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_HAVE_ARCH_PFN_VALID)
 	unsigned long nr = pfn_to_section_nr(pfn);
@@ -27,11 +25,10 @@ static __always_inline bool dod_pfn_valid(unsigned long pfn)
 	if (likely(nr < NR_MEM_SECTIONS)) {
 		struct mem_section *ms = __nr_to_section(nr);
 
-		if (likely(valid_section(ms) && early_section(ms)))
-			return true;
+		return likely(valid_section(ms) && early_section(ms));
 	}
 #endif
-	return __dod_pfn_valid(pfn);
+	return false;
 }
 
 /*
@@ -150,7 +147,22 @@ static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 }
 
 /* Devices */
-u16 dod_device_line(struct device *dev);
 bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
+
+/**
+ * dod_device_line() - the cache lines that a device shares with the CPU
+ * @dev: the device
+ *
+ * Return: their size in bytes, 0 if the device is coherent and is not to be checked as
+ * if it were not (noncoherent=).
+ */
+static inline u16 dod_device_line(struct device *dev)
+{
+	u16 line = READ_ONCE(dod_params.noncoherent);
+
+	if (!line && !dev_is_dma_coherent(dev))
+		line = min_t(int, dod_cache_line(), PAGE_SIZE);
+	return line;
+}
 
 #endif /* DOD_MEMORY_H */

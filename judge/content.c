@@ -399,7 +399,7 @@ static void find_changed(const struct dod_mapping *m, bool somewhere,
  */
 void dod_content_begin(const struct dod_call *call, struct dod_mapping *m)
 {
-	if (m->trap != DOD_TRAP_ALL || call->wrong)
+	if (call->wrong)
 		return;
 	if (call->to_device && m->dir == DMA_TO_DEVICE)
 		begin_fingerprints(m);

@@ -48,7 +48,8 @@ struct bus_type;
  *		declared. When a device is new, or the parameter changes; devices_lock held
  * @see_bus:	a device of this bus maps memory for the first time; may be NULL
  * @dmabuf_of_current: the number of the dma-buf that this task maps, 0 if it maps none
- * @content_begin: what is to be known of the content? After @map_before, if that was true
+ * @content_begin: what is to be known of the content? After @map_before, if that was true, of
+ *		memory that may be poisoned as a whole
  * @content_end: nothing is to be known of it any more
  * @content_to_device: (c) the device owns [start, last] from now on, as a part of @range. @fresh:
  *		it owned none of it before; @shared: another mapping overlaps it; @writable: one

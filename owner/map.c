@@ -7,7 +7,7 @@
 #include "internal.h"
 
 /* An unmap finds a list by its first entry: no half of it may stay. Nobody knows of it yet. */
-static void drop_call(struct dod_call *call)
+static noinline void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
 
@@ -118,7 +118,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 		m->trap = DOD_TRAP_NONE;
 	}
 	/* Do not fingerprint unallocated memory: the allocator may write to it. */
-	if (good)
+	if (good && m->trap == DOD_TRAP_ALL)
 		dod_judge_ops.content_begin(call, m);
 
 	if (m->dir != DMA_TO_DEVICE)

@@ -100,10 +100,11 @@ void dod_note_caller(const struct dod_call *call, struct dod_who *who, struct do
 struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 				   u64 dma_addr, u64 size)
 {
-	struct dod_mapping *m = this_cpu_xchg(history->spare, NULL) ?:
-				dod_pool_get(&dod_mapping_pool) ?: history_pop();
 	const struct dod_mapping *leader = call->leader;
+	/* The first of a list has taken the spare one. */
+	struct dod_mapping *m = leader ? NULL : this_cpu_xchg(history->spare, NULL);
 
+	m = m ?: dod_pool_get(&dod_mapping_pool) ?: history_pop();
 	if (!m)
 		return NULL;
 	/* All from @next up to the stacks, which are large. */

@@ -78,7 +78,7 @@ static __always_inline void end_ranges(struct dod_area *a, struct dod_mapping *m
 }
 
 /* The same for a spanning mapping; as nobody can reach it, no lock is needed for its ranges. */
-static void end_spanning_ranges(struct dod_mapping *m)
+static noinline void end_spanning_ranges(struct dod_mapping *m)
 {
 	struct dod_range *r;
 
