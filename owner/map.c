@@ -104,9 +104,9 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
 	/*
-	 * Not where some of it is nobody's: then its DMA addresses do not tell its memory. Nor of a
-	 * device with ranges: the driver core forgets them at an unbind, and an unmap may follow. Nor
-	 * of the zero page: those of other devices would be between those of this one.
+	 * Not where some of it is nobody's: then its DMA addresses do not tell its memory. Not of
+	 * a device with ranges: the driver core forgets them at an unbind, and an unmap may follow.
+	 * Not of the zero page: mappings by other devices would be between those of this one.
 	 */
 	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
 		    !(m->memory & DOD_MEM_ODD) && !call->dev->dma_range_map &&
