@@ -378,10 +378,10 @@ static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start,
  * struct dod_walk - a look-up in all trees that can have mappings of a range
  *
  * @area:	the range is in it
- * @at:		the first page whose tree was not visited, or behind @last
+ * @at:		the first page whose tree was not visited, or past @last
  * @last:	of the range
  * @tree:	is visited now
- * @spanning:	the tree of spanning mappings, locked, or NULL: not before the others were visited
+ * @spanning:	the tree of spanning mappings, locked, or NULL: it is visited last
  */
 struct dod_walk {
 	const struct dod_area *area;

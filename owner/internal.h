@@ -176,7 +176,7 @@ __owner void dod_overlap_spanning(u64 start, u64 last);
 static __always_inline void overlap_to_device(struct dod_area *a, struct dod_mapping *m, u64 start,
 					      u64 last, bool fresh, bool lone)
 {
-	/* Nearly always there is no other mapping, and no line of any. Else the area is of a page. */
+	/* Nearly always there is no other mapping, and no line of any. */
 	if (likely(!m->content && !a->region && !READ_ONCE(dod_by_phys->spanning.nr) &&
 		   (lone || only_mapping(a->page) == m)) &&
 	    (m->dir == DMA_TO_DEVICE || !READ_ONCE(dod_widest_line)))

@@ -538,13 +538,13 @@ static bool add_owned(struct dod_mapping *m, u64 start, u64 last, u8 dir,
 
 	if (dir == DMA_TO_DEVICE) {
 		bool before = can_merge(left);	/* it ends at @start - 1: see find_gap() */
-		bool behind = can_merge(right) && right->start == last + 1;
+		bool after = can_merge(right) && right->start == last + 1;
 
-		if (before && behind) {
+		if (before && after) {
 			last = right->last;
 			dod_range_remove(m, right);
 		}
-		if (before || behind) {
+		if (before || after) {
 			r = before ? left : right;
 			dod_range_resize(r, before ? r->start : start, before ? last : r->last);
 			return true;
