@@ -121,7 +121,7 @@ void dod_scan_writes_now(void)
 {
 	if (!READ_ONCE(dod_armed))
 		return;
-	/* Not mod_delayed_work(), which asks for a queue by name: v7.2 warns of the old name. */
+	/* Not mod_delayed_work(), which asks for a queue by name: 7.3 warns of the old name. */
 	cancel_delayed_work(&scan_work);
 	schedule_delayed_work(&scan_work, 0);
 }

@@ -119,7 +119,7 @@ same()
 # fleet_run MODE GROUP
 fleet_run()
 {
-	local mode=$1 group=$2 more='no_timer_check printk.devkmsg=on usb_storage.delay_use=0'
+	local mode=$1 group=$2 more='printk.devkmsg=on usb_storage.delay_use=0'
 	local label nr=0 rest mode_params=() qemu=() args=() arg kos=() typist='' start=$SECONDS status=0
 	local work=$tmp/work guest=$tmp/guest
 	local console=$logs/$mode-$group.console
