@@ -31,18 +31,24 @@ static void count_ignored(unsigned long attrs)
 	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO : DOD_C_UNTRACKED_COHERENT);
 }
 
+static noinline void count_map(const struct dod_call *call, u64 ram)
+{
+	if (is_ignored(call->attrs))
+		count_ignored(call->attrs);
+	else if (!ram)
+		dod_count(DOD_C_UNTRACKED_NOT_RAM);
+	else if (dod_maps_directly(call->dev))
+		dod_count(DOD_C_MAPS_BOUNCED);
+}
+
 /* Inlined: its callers are the hooks of map calls, and have what it needs in registers. */
 static __always_inline void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
 {
 	u64 ram = call->wrong || !size ? 0 : dod_memory_look(phys, size, &call->memory);
 	bool bounced = may_bounce(call->dev, phys, dma_addr);
 
-	if (is_ignored(call->attrs))
-		count_ignored(call->attrs);
-	else if (!ram)
-		dod_count(DOD_C_UNTRACKED_NOT_RAM);
-	else if (bounced && dod_maps_directly(call->dev))
-		dod_count(DOD_C_MAPS_BOUNCED);
+	if (unlikely(is_ignored(call->attrs) || !ram || bounced))
+		count_map(call, ram);
 	dod_owner_map(call, phys, size, dma_addr, ram, bounced);
 }
 
@@ -255,13 +261,11 @@ struct dma_walk {
 	bool merged;
 };
 
-/* The DMA address of the next run of memory. */
-static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
+/* The DMA address of the next run of memory, where entries were merged. */
+static noinline u64 dma_of_merged(struct dma_walk *w, struct scatterlist *run)
 {
 	u64 dma_addr;
 
-	if (!w->merged)
-		return sg_dma_address(run);
 	/* What an IOMMU made of empty entries. */
 	while (w->left > 1 && !sg_dma_len(w->sg)) {
 		w->sg = sg_next(w->sg);
@@ -306,7 +310,8 @@ HOOK_HANDLER(dod_on_map_sg)
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
 	for (run = sg, i = 0; i < nents; run = ++i < nents ? next_run(run) : NULL)
 		if (run->length)
-			map(&call, sg_phys(run), run->length, dma_of_run(&w, run));
+			map(&call, sg_phys(run), run->length,
+			    unlikely(w.merged) ? dma_of_merged(&w, run) : sg_dma_address(run));
 	dod_owner_map_end(&call);
 }
 

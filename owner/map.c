@@ -83,14 +83,21 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 	m->memory = ram ? call->memory : DOD_MEM_ODD;
 }
 
-/* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
-static void classify(const struct dod_call *call, struct dod_mapping *m)
+/*
+ * Most memory is plain: all of it is in one page, and there, and its device is coherent and reaches
+ * it at the address that it has. Of such a mapping there is less to find out.
+ */
+static __always_inline bool is_plain(const struct dod_call *call, u64 phys, u64 size, u64 ram,
+				     bool bounced)
 {
-	bool checked = checks_enabled() && !call->wrong;
-	bool good = !checked || dod_judge_ops.map_before(call, m);
+	return ram == size && size <= PAGE_SIZE - offset_in_page(phys) && !bounced &&
+	       !(call->memory & DOD_MEM_ODD) && !call->wrong && call->kind != DOD_IOVA &&
+	       !call->dev->dma_range_map && !dod_device_line(call->dev) && checks_enabled();
+}
 
-	if (checked && good && !(m->memory & DOD_MEM_ODD))
-		m->memory |= DOD_MEM_GOOD;
+/* In which index it is to be, and which of its lines others use. @good: by the checks. */
+static void place(const struct dod_call *call, struct dod_mapping *m, bool good)
+{
 	if (has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
 				   dod_line_of(m, m->last) + m->line - 1 != m->last)) {
 		m->edges = true;
@@ -98,8 +105,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 			WRITE_ONCE(dod_widest_line, m->line);
 	}
 	/* What the checks found good is accessible. */
-	if (!m->not_ram && !(checked && good) && dod_mem_ops.freed &&
-	    dod_mem_ops.freed(m->start, m->last))
+	if (!m->not_ram && !good && dod_mem_ops.freed && dod_mem_ops.freed(m->start, m->last))
 		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
@@ -111,7 +117,11 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
 		    !(m->memory & DOD_MEM_ODD) && !call->dev->dma_range_map &&
 		    dma_to_phys(call->dev, m->dma_last) == m->last;
-	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+}
+
+/* Decides what may be poisoned and compared. @good: no check has found a fault. */
+static __always_inline void classify(const struct dod_call *call, struct dod_mapping *m, bool good)
+{
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE &&
 	    dod_judge_ops.maps_own_data(call, m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
@@ -138,6 +148,29 @@ static __always_inline void note_config(struct dod_device *d, struct device *dev
 		WRITE_ONCE(d->bus_limit, limit);
 		WRITE_ONCE(d->coherent, coherent);
 	}
+}
+
+/* index_memory() of a plain mapping, which has ranges and others around it only in its page. */
+static __always_inline void index_plain(const struct dod_call *call, struct dod_mapping *m)
+{
+	struct dod_area a DOD_UNINITIALIZED;
+	bool lone;
+
+	if (unlikely(atomic_read(&dod_nr_leaked)))
+		dod_check_reuse(m);
+	dod_mapped_pages_add(m);
+	if (!call->to_device)
+		dod_stale_forget(m->start, m->last);
+	dod_area_lock_page(&a, m->start);
+	lone = dod_index_first(a.page, m) || !dod_index_phys(&a, m);
+	if (likely(call->to_device)) {
+		stale_drop(&a, m->start, m->last);
+		first_range_new(m, m->start, m->last);
+		overlap_to_device(&a, m, m->start, m->last, true, lone);
+		if (m->trap != DOD_TRAP_NONE)
+			dod_poison_plain(m, lone && !m->shared);
+	}
+	dod_area_unlock_page(&a);
 }
 
 /* From now on look-ups by physical address find it, and the device may own it. */
@@ -171,6 +204,60 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	}
 }
 
+static __always_inline void append(struct dod_call *call, struct dod_mapping *m)
+{
+	if (call->leader)
+		call->tail->next = m;
+	else
+		call->leader = m;
+	call->tail = m;
+}
+
+/* Checks a mapping that was described, which may shorten it, and indexes it. */
+static noinline void map_described(struct dod_call *call, struct dod_mapping *m)
+{
+	bool checked = checks_enabled() && !call->wrong;
+	bool good = !checked || dod_judge_ops.map_before(call, m);
+
+	if (checked && good && !(m->memory & DOD_MEM_ODD))
+		m->memory |= DOD_MEM_GOOD;
+	place(call, m, checked && good);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+	classify(call, m, good);
+	append(call, m);
+	if (!m->not_ram)
+		index_memory(call, m);
+}
+
+/* The checks have found a fault in plain memory, and may have shortened the mapping. */
+static noinline void map_bad(struct dod_call *call, struct dod_mapping *m)
+{
+	place(call, m, false);
+	m->trap = m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+	classify(call, m, false);
+	append(call, m);
+	index_memory(call, m);
+}
+
+static __always_inline void map_plain(struct dod_call *call, struct dod_mapping *m, u64 phys,
+				      u64 size)
+{
+	m->start = phys;
+	m->last = phys + size - 1;
+	m->memory = call->memory;
+	if (unlikely(!dod_judge_ops.map_before(call, m))) {
+		map_bad(call, m);
+		return;
+	}
+	m->memory = call->memory | DOD_MEM_GOOD;
+	m->in_page = true;
+	m->direct = true;
+	m->trap = dod_memory_classify(m);
+	classify(call, m, true);
+	append(call, m);
+	index_plain(call, m);
+}
+
 /**
  * dod_owner_map() - a device can reach memory from now on
  * @call: the call; one call may map several runs of memory
@@ -196,20 +283,17 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 		drop_call(call);
 		return;
 	}
-	describe(call, m, phys, size, ram, bounced);
 	/* All entries of a list are mapped with one configuration. */
 	if (!call->leader)
 		note_config(device, call->dev);
 	if (device->highest < dod_dma_last(m))
 		WRITE_ONCE(device->highest, dod_dma_last(m));
-	classify(call, m);
-	if (call->leader)
-		call->tail->next = m;
-	else
-		call->leader = m;
-	call->tail = m;
-	if (!m->not_ram)
-		index_memory(call, m);
+	if (likely(is_plain(call, phys, size, ram, bounced))) {
+		map_plain(call, m, phys, size);
+		return;
+	}
+	describe(call, m, phys, size, ram, bounced);
+	map_described(call, m);
 }
 
 /**

@@ -118,7 +118,8 @@ static void compare_at_end(const struct dod_call *call, struct dod_mapping *m,
  * The CPU owns all of an unlinked mapping, whose area is locked. @stale: keep what is stale of
  * it: if there is any, it stays in the physical index, and is somebody else's then.
  */
-static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, struct ending *e)
+static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale,
+					  struct ending *e)
 {
 	struct dod_range *r = dod_freed_range(m, m->start, m->last);
 
@@ -151,6 +152,12 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 	}
 	if (!m->spanning)
 		end_ranges(a, m);
+}
+
+static noinline void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale,
+				 struct ending *e)
+{
+	__end_in_area(a, m, stale, e);
 }
 
 /* After end_in_area(), of a mapping that is gone. No lock is held. */
@@ -434,8 +441,15 @@ static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mappin
 		return false;
 	m->ended_by = call->caller;
 	compare_at_end(call, m, &e->result);
-	end_in_area(a, m, false, e);
+	__end_in_area(a, m, false, e);
 	return true;
+}
+
+/* The same, out of line. */
+static noinline bool unlink_any(struct dod_area *a, struct dod_mapping *m,
+				const struct dod_call *call, struct ending *e)
+{
+	return unlink_in_area(a, m, call, e);
 }
 
 /* The best direct leader of all that are there; the area of its first page is locked. */
@@ -453,13 +467,13 @@ static noinline struct dod_mapping *unlink_best(struct unmap_search *s, struct d
 		dod_area_lock_spanning(&all);
 		better = find_unmap_direct(s, all.spanning, m);
 		if (better != m)
-			*ended = unlink_in_area(&all, better, s->call, e);
+			*ended = unlink_any(&all, better, s->call, e);
 		dod_area_unlock(&all);
 		if (better != m)
 			return better;
 	}
 	if (m)
-		*ended = unlink_in_area(a, m, s->call, e);
+		*ended = unlink_any(a, m, s->call, e);
 	return m;
 }
 
