@@ -394,6 +394,7 @@ struct dod_sync {
  * @allocated:	a map call of the memory's allocation: see judge/map_mask.c for its mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
+ * @plain:	a map call of memory that can be plain: see owner/map.c
  * @frees:	an unmap call that frees the memory, too
  * @dropped:	there were too few records: nothing of this call is tracked
  * @memory:	of what is being mapped, bits of enum dod_memory_facts
@@ -409,7 +410,7 @@ struct dod_sync {
 struct dod_call {
 	struct device *dev;
 	u8 dir, kind;
-	bool to_device, allocated, wrong, frees, dropped;
+	bool to_device, allocated, wrong, plain, frees, dropped;
 	unsigned long attrs;
 	u8 memory;
 	union {

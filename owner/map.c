@@ -85,14 +85,20 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 
 /*
  * Most memory is plain: all of it is in one page, and there, and its device is coherent and reaches
- * it at the address that it has. Of such a mapping there is less to find out.
+ * it at the address that it has. Of such a mapping there is less to find out. This is what the
+ * call tells, for all of a list.
  */
+static bool maps_plain(const struct dod_call *call)
+{
+	return !call->wrong && call->kind != DOD_IOVA && !call->dev->dma_range_map &&
+	       !dod_device_line(call->dev) && checks_enabled();
+}
+
 static __always_inline bool is_plain(const struct dod_call *call, u64 phys, u64 size, u64 ram,
 				     bool bounced)
 {
-	return ram == size && size <= PAGE_SIZE - offset_in_page(phys) && !bounced &&
-	       !(call->memory & DOD_MEM_ODD) && !call->wrong && call->kind != DOD_IOVA &&
-	       !call->dev->dma_range_map && !dod_device_line(call->dev) && checks_enabled();
+	return call->plain && ram == size && size <= PAGE_SIZE - offset_in_page(phys) &&
+	       !bounced && !(call->memory & DOD_MEM_ODD);
 }
 
 /* In which index it is to be, and which of its lines others use. @good: by the checks. */
@@ -204,16 +210,27 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	}
 }
 
-static __always_inline void append(struct dod_call *call, struct dod_mapping *m)
+/* @next: it is not the first one of the call. */
+static __always_inline void append(struct dod_call *call, struct dod_mapping *m, bool next)
 {
-	if (call->leader)
+	if (next)
 		call->tail->next = m;
 	else
 		call->leader = m;
 	call->tail = m;
 }
 
-/* Checks a mapping that was described, which may shorten it, and indexes it. */
+/* A mapping that was described, and perhaps shortened by the checks. @good: they found no fault. */
+static void map_checked(struct dod_call *call, struct dod_mapping *m, bool checked, bool good)
+{
+	place(call, m, checked && good);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+	classify(call, m, good);
+	append(call, m, call->leader);
+	if (!m->not_ram)
+		index_memory(call, m);
+}
+
 static noinline void map_described(struct dod_call *call, struct dod_mapping *m)
 {
 	bool checked = checks_enabled() && !call->wrong;
@@ -221,32 +238,26 @@ static noinline void map_described(struct dod_call *call, struct dod_mapping *m)
 
 	if (checked && good && !(m->memory & DOD_MEM_ODD))
 		m->memory |= DOD_MEM_GOOD;
-	place(call, m, checked && good);
-	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
-	classify(call, m, good);
-	append(call, m);
-	if (!m->not_ram)
-		index_memory(call, m);
+	map_checked(call, m, checked, good);
 }
 
-/* The checks have found a fault in plain memory, and may have shortened the mapping. */
-static noinline void map_bad(struct dod_call *call, struct dod_mapping *m)
+/* @m is new. @leader: NULL if it is the first one of the call. */
+static __always_inline void map_memory(struct dod_call *call, struct dod_mapping *m,
+				       const struct dod_mapping *leader, u64 phys, u64 size,
+				       u64 ram, bool bounced)
 {
-	place(call, m, false);
-	m->trap = m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
-	classify(call, m, false);
-	append(call, m);
-	index_memory(call, m);
-}
-
-static __always_inline void map_plain(struct dod_call *call, struct dod_mapping *m, u64 phys,
-				      u64 size)
-{
+	if (m->device->highest < dod_dma_last(m))
+		WRITE_ONCE(m->device->highest, dod_dma_last(m));
+	if (unlikely(!is_plain(call, phys, size, ram, bounced))) {
+		describe(call, m, phys, size, ram, bounced);
+		map_described(call, m);
+		return;
+	}
 	m->start = phys;
 	m->last = phys + size - 1;
 	m->memory = call->memory;
 	if (unlikely(!dod_judge_ops.map_before(call, m))) {
-		map_bad(call, m);
+		map_checked(call, m, true, false);
 		return;
 	}
 	m->memory = call->memory | DOD_MEM_GOOD;
@@ -254,8 +265,22 @@ static __always_inline void map_plain(struct dod_call *call, struct dod_mapping 
 	m->direct = true;
 	m->trap = dod_memory_classify(m);
 	classify(call, m, true);
-	append(call, m);
+	append(call, m, leader);
 	index_plain(call, m);
+}
+
+static noinline void map_next(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram,
+			      bool bounced)
+{
+	struct dod_mapping *leader = call->leader, *m;
+
+	m = dod_record_next(call, leader, dma_addr, size);
+	if (likely(m)) {
+		map_memory(call, m, leader, phys, size, ram, bounced);
+		return;
+	}
+	dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
+	drop_call(call);
 }
 
 /**
@@ -276,24 +301,21 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 
 	if (!size || call->dropped)
 		return;
-	device = call->leader ? call->leader->device : dod_device_get(call->dev);
+	if (call->leader) {
+		map_next(call, phys, size, dma_addr, ram, bounced);
+		return;
+	}
+	device = dod_device_get(call->dev);
 	m = device ? dod_record_new(call, device, dma_addr, size) : NULL;
-	if (!m) {
+	if (unlikely(!m)) {
 		dod_count(device ? DOD_C_UNTRACKED_POOL_EMPTY : DOD_C_UNTRACKED_NO_DEVICE);
 		drop_call(call);
 		return;
 	}
 	/* All entries of a list are mapped with one configuration. */
-	if (!call->leader)
-		note_config(device, call->dev);
-	if (device->highest < dod_dma_last(m))
-		WRITE_ONCE(device->highest, dod_dma_last(m));
-	if (likely(is_plain(call, phys, size, ram, bounced))) {
-		map_plain(call, m, phys, size);
-		return;
-	}
-	describe(call, m, phys, size, ram, bounced);
-	map_described(call, m);
+	note_config(device, call->dev);
+	call->plain = maps_plain(call);
+	map_memory(call, m, NULL, phys, size, ram, bounced);
 }
 
 /**

@@ -213,8 +213,9 @@ static void range_put(struct dod_mapping *m, struct dod_range *r)
 /* The mapping has ended, and has no range. */
 void dod_range_put_spare(struct dod_mapping *m)
 {
-	if (m->spare)
-		dod_pool_put(&dod_range_pool, m->spare);
+	if (likely(!m->spare))
+		return;
+	dod_pool_put(&dod_range_pool, m->spare);
 	m->spare = NULL;
 }
 
