@@ -304,6 +304,7 @@ HOOK_HANDLER(dod_on_map_sg)
 	}
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
 	call.attrs = attrs;
+	call.runs = nents - 1;
 	/* The unmap does not have the attributes in all kernels, and must find it. */
 	call.wrong = is_ignored(attrs);
 	call.allocated = allocates(caller);

@@ -231,8 +231,9 @@ __owner int dod_record_start(unsigned int reserve, unsigned int max);
 __owner void dod_record_stop(void);
 __owner struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 					   u64 dma_addr, u64 size);
-__owner struct dod_mapping *dod_record_next(const struct dod_call *call,
-					    struct dod_mapping *leader, u64 dma_addr, u64 size);
+__owner struct dod_mapping *dod_record_next(struct dod_call *call, struct dod_mapping *leader,
+					    u64 dma_addr, u64 size);
+__owner void __dod_records_put(struct dod_call *call);
 __owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
 			     struct dod_frame *frames, unsigned int depth);
 __owner void dod_history_put(struct dod_mapping *m);

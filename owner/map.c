@@ -19,6 +19,7 @@ static noinline void drop_call(struct dod_call *call)
 		dod_end_unlinked(m);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
+	__dod_records_put(call);
 	call->leader = NULL;
 	call->dropped = true;
 }
@@ -331,6 +332,8 @@ void dod_owner_map_end(struct dod_call *call)
 
 	if (!leader)
 		return;
+	if (call->records)
+		__dod_records_put(call);
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);

@@ -132,13 +132,37 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	return m;
 }
 
+/* So many at once. */
+#define MOST_RECORDS	64U
+
+/* The first of several records for a list; @call has the others. NULL if there is none. */
+static noinline struct dod_mapping *take_records(struct dod_call *call)
+{
+	return dod_pool_get_list(&dod_mapping_pool, clamp(call->runs, 1U, MOST_RECORDS));
+}
+
+/* After the last entry: those that were too many, as of runs without a byte. */
+void __dod_records_put(struct dod_call *call)
+{
+	struct dod_mapping *m;
+
+	while ((m = call->records)) {
+		call->records = dod_pool_next(m);
+		dod_pool_put(&dod_mapping_pool, m);
+	}
+}
+
 /* The same for the next entry of a scatterlist: all are mapped by the same call. */
-struct dod_mapping *dod_record_next(const struct dod_call *call, struct dod_mapping *leader,
+struct dod_mapping *dod_record_next(struct dod_call *call, struct dod_mapping *leader,
 				    u64 dma_addr, u64 size)
 {
 	/* The leader has taken the spare one. */
-	struct dod_mapping *m = dod_pool_get(&dod_mapping_pool) ?: history_pop();
+	struct dod_mapping *m = call->records ?: take_records(call);
 
+	if (likely(m))
+		call->records = dod_pool_next(m);
+	else
+		m = history_pop();
 	if (!m)
 		return NULL;
 	fill(m, call, leader, leader->device, dma_addr, size);
