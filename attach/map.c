@@ -258,11 +258,10 @@ struct dma_walk {
 	struct scatterlist *sg;	/* has the address of the next run */
 	int left;		/* ranges, with this one */
 	unsigned int used;	/* bytes of this one */
-	bool merged;
 };
 
-/* The DMA address of the next run of memory, where entries were merged. */
-static noinline u64 dma_of_merged(struct dma_walk *w, struct scatterlist *run)
+/* The DMA address of the next run of memory. */
+static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
 {
 	u64 dma_addr;
 
@@ -288,14 +287,34 @@ static __always_inline struct scatterlist *next_run(struct scatterlist *sg)
 	return unlikely(sg_is_chain(sg)) ? sg_chain_ptr(sg) : sg;
 }
 
+/* Of a list whose entries were merged. */
+static noinline void map_merged(struct dod_call *call, struct scatterlist *sg, int nents,
+				int mapped)
+{
+	struct dma_walk w = { .sg = sg, .left = mapped };
+
+	for (; nents--; sg = nents ? next_run(sg) : NULL)
+		if (sg->length)
+			map(call, sg_phys(sg), sg->length, dma_of_run(&w, sg));
+}
+
+static __always_inline void map_list(struct dod_call *call, struct scatterlist *sg, int nents)
+{
+	for (;; sg = next_run(sg)) {
+		if (likely(sg->length))
+			map(call, sg_phys(sg), sg->length, sg_dma_address(sg));
+		if (!--nents)
+			break;
+	}
+}
+
 /* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
 HOOK_HANDLER(dod_on_map_sg)
 {
-	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *run;
-	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3), i;
+	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
+	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3);
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
-	struct dma_walk w = { .sg = sg, .left = mapped, .merged = mapped != nents };
 	unsigned long attrs = dod_arg(fregs, 5);
 
 	if (mapped <= 0) {
@@ -309,10 +328,10 @@ HOOK_HANDLER(dod_on_map_sg)
 	call.wrong = is_ignored(attrs);
 	call.allocated = allocates(caller);
 	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
-	for (run = sg, i = 0; i < nents; run = ++i < nents ? next_run(run) : NULL)
-		if (run->length)
-			map(&call, sg_phys(run), run->length,
-			    unlikely(w.merged) ? dma_of_merged(&w, run) : sg_dma_address(run));
+	if (likely(mapped == nents))
+		map_list(&call, sg, nents);
+	else
+		map_merged(&call, sg, nents, mapped);
 	dod_owner_map_end(&call);
 }
 
