@@ -26,7 +26,10 @@
 #include <linux/sizes.h>
 #include <linux/smp.h>
 
-/* A free object, @next first: dod_pool_next(). What is after @next is of the first object of a batch. */
+/*
+ * A free object. @next comes first, for dod_pool_next(); what is after it is of the first object
+ * of a batch.
+ */
 struct dod_pool_object {
 	struct dod_pool_object *next;
 	struct dod_pool_object *next_batch;
