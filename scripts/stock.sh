@@ -86,7 +86,7 @@ stock_modules()
 	while [ ${#queue[@]} -gt 0 ]; do
 		name=${queue[0]//-/_} queue=("${queue[@]:1}")
 		file=${path[$name]-}
-		[ -n "$file" ] && [ -z "${taken[$name]-}" ] || continue
+		if [ -z "$file" ] || [ -n "${taken[$name]-}" ]; then continue; fi
 		taken[$name]=y
 		case $file in
 		*.xz) xz -dc "$file" ;;
@@ -109,7 +109,7 @@ stock_layout()
 	arm64) image=arch/arm64/boot/Image ;;
 	esac
 	(
-		cd "$dir"
+		cd "$dir" || exit
 		cp -a "$src/linux-headers-$stock_abi/." .
 		ln -s "$src/${stock_headers[1]}" source
 		ln -sfn "$package/usr/lib/$stock_kbuild/scripts" scripts
@@ -124,7 +124,7 @@ stock_layout()
 		mkdir -p "modules/lib/modules/$stock_abi"
 		stock_modules "$package/lib/modules/$stock_abi" "modules/lib/modules/$stock_abi"
 		depmod -b modules -F System.map "$stock_abi"
-		rm -r "$package/lib/modules" "$package/boot"
+		rm -r .package/lib/modules .package/boot
 	)
 }
 
