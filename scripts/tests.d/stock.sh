@@ -50,10 +50,12 @@ stock_kernel()
 	check "$1: the modules build without a warning" lacks 'warning:|WARNING:' "$stock_modules/build.log"
 }
 
+stock_cycles=$cycles
+[ "$step" = stock ] || stock_cycles=200
 if stock_kernel x86_64-6.12-stock; then
 	stock_demo x86_64
 	stock_soak --short
-	stock_cycles $([ "$step" = stock ] && echo "$cycles" || echo 200)
+	stock_cycles "$stock_cycles"
 fi
 if [ "$step" = stock-all ] && stock_kernel arm64-6.12-stock; then
 	stock_demo arm64
