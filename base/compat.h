@@ -225,6 +225,12 @@ static inline bool dod_is_module_addr(const void *addr)
 #define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
 
 /*
+ * Pages without a reference that are in use: "mm/page_alloc: add __alloc_frozen_pages()" and its
+ * series in v6.14. Before, only the later pages of an allocation without __GFP_COMP were such.
+ */
+#define DOD_FROZEN_PAGES	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0))
+
+/*
  * For tests. The suites of a module run before it is in sysfs, in v6.1, where its
  * drivers would be. v6.12 has them later.
  */

@@ -42,6 +42,8 @@ DOD_COUNTER(UNJUDGED_SHARED_PAGE, "unjudged_shared_page",
 	    "Cache lines whose rest is in a page that is no slab memory.")
 DOD_COUNTER(UNJUDGED_OBJECT_REST, "unjudged_object_rest",
 	    "Last cache lines that end in the same slab object.")
+DOD_COUNTER(UNJUDGED_OBJECT, "unjudged_object",
+	    "Mappings of slab objects whose bounds are not known.")
 DOD_COUNTER(UNJUDGED_SHADOW, "unjudged_shadow", "Mappings with unknown values of KASAN's shadow.")
 DOD_COUNTER(UNJUDGED_FREE, "unjudged_free", "Frees of mapped memory that could not be checked.")
 DOD_COUNTER(UNJUDGED_CONTENT, "unjudged_content",

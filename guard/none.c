@@ -28,6 +28,6 @@ const struct dod_guard dod_guard = {
 	.name = TAGS ? "nothing (KASAN with tags: no tag is free to mark a device's "
 		       "memory with, CONFIG_KASAN_GENERIC would do)" : "nothing",
 	.means = "accesses are not trapped (no cpu-read, no cpu-write); mappings, "
-		 "content, frees and leaks are checked, but " DOD_NO_SHADOW_MEANS,
+		 "content, frees and leaks are checked; " DOD_NO_SHADOW_MEANS,
 	.unseen = "The device wrote there, or the CPU did: this kernel does not trap CPU accesses.",
 };

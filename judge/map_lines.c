@@ -187,7 +187,7 @@ static u64 skb_end(const struct dod_mapping *m)
 
 	if (end > last)
 		return 0;
-	end += dod_mem_ops.accessible_bytes(end, last, true);
+	end += dod_bytes_beside(m, end, last, true);
 	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) || !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
 	end -= SKB_DATA_ALIGN(sizeof(*info));
@@ -298,7 +298,7 @@ static bool other_in_rest(const struct dod_mapping *m, u64 start, u64 last, bool
 	if (start > last)
 		return false;
 	if (is_simulated(m->device->coherent)) {
-		u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
+		u64 nr = dod_bytes_beside(m, start, last, after);
 
 		if (!nr)
 			return false;
