@@ -244,6 +244,10 @@ static void exempt_spare_rest(const struct dod_mapping *m, struct neighbours *af
 {
 	u64 spare = after->nr;
 
+	/* Without a shadow it is not known whether somebody has asked for it. */
+	if (dod_mem_ops.object_end && m->last < last_of_lines(m) &&
+	    dod_mem_ops.object_end(m->last) > m->last + 1)
+		dod_count(DOD_C_UNJUDGED_OBJECT_REST);
 	if (!spare || after->distance || READ_ONCE(dod_params.strict) || !begins_object(m))
 		return;
 	dod_count(DOD_C_UNJUDGED_OBJECT_REST);

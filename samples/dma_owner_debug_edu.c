@@ -262,6 +262,20 @@ static void *edu_alloc(size_t size)
 	return p;
 }
 
+/* Zeroed, and not of KFENCE: where the step is about what is beside it. */
+static void *edu_alloc_plain(size_t size)
+{
+	void *p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
+
+	while (is_kfence_address(p)) {
+		kfree(p);
+		cond_resched();
+		p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
+	}
+
+	return p;
+}
+
 static struct edu_buf edu_buffer(size_t size)
 {
 	void *p = edu_alloc(size);
@@ -758,9 +772,10 @@ struct edu_channel {
 /* The first @len bytes of what the device has received, while nobody counts. */
 static __always_inline int edu_receive_packet(struct edu *edu, size_t len)
 {
-	struct edu_buf buf = edu_result(edu, sizeof(struct edu_channel));
+	struct edu_channel *ch = edu_alloc_plain(sizeof(*ch));
+	struct edu_buf buf = { .words = ch->rx, .mem = ch };
 
-	buf.words = ((struct edu_channel *)buf.mem)->rx;
+	buf.err = edu_store(edu, 0, &buf.seed);
 	edu_map(edu, &buf, len, DMA_FROM_DEVICE);
 	edu_transfer(edu, &buf);
 	return edu_finish(edu, &buf);
@@ -793,6 +808,23 @@ static int edu_step_shared_line_write(struct edu *edu)
 		buf.err = -EIO;
 	free_page(page);
 	return buf.err;
+}
+
+/* In a slab object, which has an end, also where no write traps. */
+static int edu_step_write_after_received(struct edu *edu)
+{
+	u32 *words = edu_alloc_plain(EDU_LEN), *last = words + EDU_LEN / sizeof(*words) - 1;
+	struct edu_buf buf = { .words = words, .mem = words };
+
+	buf.err = edu_store(edu, 0, &buf.seed);
+	edu_map(edu, &buf, EDU_LEN - 4 * sizeof(*words), DMA_FROM_DEVICE);
+	edu_start(edu, &buf);
+	WRITE_ONCE(*last, 1);
+	edu_wait(edu, &buf);
+	edu_unmap(edu, &buf);
+	if (!buf.err && *last != 1)
+		buf.err = -EIO;
+	return edu_finish(edu, &buf);
 }
 
 /*
@@ -828,6 +860,40 @@ static int edu_step_out_of_bounds_map(struct edu *edu)
 	edu_map(edu, &buf, EDU_LEN, DMA_TO_DEVICE);
 	edu_transfer_as(edu, &buf, DMA_TO_DEVICE, EDU_SHORT_LEN);
 	return edu_finish(edu, &buf);
+}
+
+/* Past the end of the slab object, which is known without KASAN, too. */
+static int edu_step_map_past_object(struct edu *edu)
+{
+	void *p = edu_alloc_plain(EDU_LEN);
+	struct edu_buf buf = { .words = p, .mem = p, .seed = ++edu->seed };
+
+	edu_fill(buf.words, EDU_LEN, buf.seed);
+	edu_map(edu, &buf, EDU_LEN + EDU_LEN / 4, DMA_TO_DEVICE);
+	edu_transfer_as(edu, &buf, DMA_TO_DEVICE, EDU_LEN);
+	return edu_finish(edu, &buf);
+}
+
+/*
+ * The third of four pages: what is before it cannot be the first page of an allocation that it
+ * is a part of. Nobody else can have it in between, and the device is not told.
+ */
+static int edu_step_map_freed_page(struct edu *edu)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL, 2);
+	struct edu_buf buf = {};
+	unsigned long flags;
+
+	split_page(pages, 2);
+	local_irq_save(flags);
+	__free_page(pages + 2);
+	edu_map_page(edu, &buf, pages + 2, EDU_LEN, DMA_TO_DEVICE);
+	local_irq_restore(flags);
+	edu_unmap(edu, &buf);
+	__free_page(pages);
+	__free_page(pages + 1);
+	__free_page(pages + 3);
+	return buf.err;
 }
 
 /* The device is not told: others may have that memory by now. */
@@ -1125,6 +1191,14 @@ static const char *edu_no_free(struct edu *edu)
 	return "without KASAN or KFENCE, a freed object is as any other in its slab";
 }
 
+/* A free page is told from one in use. */
+static const char *edu_no_freed_page(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || !DOD_FROZEN_PAGES)
+		return NULL;
+	return "without KASAN, a free page is as some that are in use, since Linux 6.14";
+}
+
 static const char *edu_no_trapped_link(struct edu *edu)
 {
 	return edu_no_link(edu) ?: edu_no_kasan(edu);
@@ -1202,16 +1276,25 @@ static const struct edu_step edu_steps[] = {
 	  edu_no_trapped_link },
 	{ "cacheline-sharing", "cacheline-sharing", edu_step_cacheline_sharing,
 	  "Wrong: the driver lets the device write into the middle of a struct, between counters.",
-	  edu_no_kasan, EDU_PARAM_NONCOHERENT },
+	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "shared-line-write", "shared-line-write", edu_step_shared_line_write,
 	  "Wrong: the driver counts a packet beside the buffer that the device is writing to.",
 	  edu_no_kasan, EDU_PARAM_NONCOHERENT },
+	{ "write-after-received", "shared-line-write", edu_step_write_after_received,
+	  "Wrong: the driver keeps a mark after the buffer that the device is writing to, in its last cache line.",
+	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "overlapping-mapping", "overlapping-mapping", edu_step_overlapping_mapping,
 	  "Wrong: the driver receives into the second half of a message while the message is still mapped for sending.",
 	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "out-of-bounds-map", "out-of-bounds-map", edu_step_out_of_bounds_map,
 	  "Wrong: the driver rounds the length of its message up, and maps more than it has allocated.",
 	  edu_no_size },
+	{ "map-past-object", "out-of-bounds-map", edu_step_map_past_object,
+	  "Wrong: the driver maps a quarter more than it has allocated.",
+	  NULL },
+	{ "map-freed-page", "use-after-free-map", edu_step_map_freed_page,
+	  "Wrong: the driver maps a page that it has freed.",
+	  edu_no_freed_page },
 	{ "use-after-free-map", "use-after-free-map", edu_step_use_after_free_map,
 	  "Wrong: the driver maps a message that it has freed.",
 	  edu_no_free },

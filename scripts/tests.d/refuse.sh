@@ -46,7 +46,7 @@ loads()
 # x86_64-6.12 of x86_64-6.12-kasan-<hash>
 version=$(basename "$build" | cut -d- -f 1,2)
 refused "$version-nodmadebug" CONFIG_DMA_API_DEBUG=y
-loads "$version-nokasan" 'nothing, .*; accesses are not trapped .*are off (.*)'
+loads "$version-nokasan" 'nothing, .*; accesses are not trapped .*; without KASAN.s shadow there is no '
 [ "$step" != refuse-all ] || {
 	refused "$version-nokprobes" CONFIG_KPROBES=y
 	# The last: it has little in common with the others, which start from a copy.
