@@ -179,6 +179,7 @@ static bool read_sizes(const struct folio *folio, u32 *size, u32 *object_size)
 	if (!dod_is_linear(at) || !read_u32(at + layout.size, size) ||
 	    !read_u32(at + layout.object_size, object_size))
 		return false;
+	/* A slab that is freed loses its flag before its page has another owner. */
 	smp_rmb();
 	return folio_test_slab((struct folio *)folio) && cache_of(folio, layout.cache) == cache &&
 	       begins_its_place(*size, *object_size);
