@@ -962,7 +962,10 @@ static const char *edu_no_image(struct edu *edu)
 	phys = __pa((unsigned long)edu_greeting);
 	if (phys >= DMA_BIT_MASK(edu->bits))
 		return "what the kernel takes for its address is out of the device's reach";
-	return pfn_valid(PHYS_PFN(phys)) ? NULL : edu_no_wrong_page(edu);
+	if (!pfn_valid(PHYS_PFN(phys)))
+		return edu_no_wrong_page(edu);
+	return IS_ENABLED(CONFIG_DMA_API_DEBUG) ? NULL :
+	       "only dma-debug is told the address; what the kernel makes of it is other memory";
 }
 
 /* The device is not told: the address has nothing to do with the greeting. */
