@@ -1139,7 +1139,8 @@ static int edu_step_missing_sync_for_device(struct edu *edu)
 /* The bit that says which way is missing: the device reads what it is to write. */
 static int edu_step_device_wrote_nothing(struct edu *edu)
 {
-	struct edu_buf buf = edu_buffer(EDU_LEN);
+	void *p = edu_alloc_plain(EDU_LEN);
+	struct edu_buf buf = { .words = p, .mem = p };
 
 	edu_map(edu, &buf, EDU_LEN, DMA_FROM_DEVICE);
 	edu_transfer_as(edu, &buf, DMA_TO_DEVICE, EDU_LEN);
@@ -1178,12 +1179,20 @@ static const char *edu_no_trap(struct edu *edu)
 	return "accesses trap with KASAN, or with objects of KFENCE";
 }
 
-/* The size that was asked for is known. */
+/* The size that was asked for is known, and what is behind it is looked at. */
 static const char *edu_no_size(struct edu *edu)
 {
-	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || kfence_tries)
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
 		return NULL;
-	return "without KASAN or KFENCE, what was asked for ends where the slab's object ends";
+	return "without KASAN, what was asked for ends where the slab's object ends";
+}
+
+/* What the CPU owns is watched. */
+static const char *edu_no_watch(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return NULL;
+	return "without KASAN, writes to what the CPU owns do not trap";
 }
 
 /* What is freed is known. */
@@ -1324,7 +1333,7 @@ static const struct edu_step edu_steps[] = {
 	  edu_no_size },
 	{ "missing-sync-for-device", "missing-sync-for-device", edu_step_missing_sync_for_device,
 	  "Wrong: the driver syncs the result for the CPU, writes a mark into it, and unmaps it without dma_sync_single_for_device().",
-	  edu_no_trap, EDU_PARAM_WATCH },
+	  edu_no_watch, EDU_PARAM_WATCH },
 	{ "device-wrote-nothing", "device-wrote-nothing", edu_step_device_wrote_nothing,
 	  "Wrong: the driver tells the device the wrong direction: it reads the buffer instead of writing to it.",
 	  NULL, EDU_PARAM_CANARY },
