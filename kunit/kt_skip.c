@@ -81,6 +81,8 @@ static const struct {
 	{ "content.ends_of_long_buffer_reported", NO_TRAPS },
 	{ "device_writes.overrun_*", NO_SHADOW },
 	{ "device_writes.kasan_*", NO_SHADOW },
+	/* What is stale without a shadow is not known. */
+	{ "free.part_device_owns_*", NO_SHADOW },
 	{ "free.neighbour_of_long_mapping_freed_silent", NO_SHADOW },
 	/* Without its quarantine, a new device may be where an old one was. */
 	{ "unbind.iommu_fault_named", NO_SHADOW },
