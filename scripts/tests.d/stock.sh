@@ -4,18 +4,19 @@
 # soak on that kernel's own drivers; and the tool loaded and unloaded under I/O. The step
 # stock-all has arm64, too, with devices that are coherent and with others.
 
-# stock_demo ROW [OPTION]...: what each step of the demo came to: stock.steps has for each
-# the type that is reported, none, or - if it cannot be shown there.
+# stock_demo ROW GUARD [OPTION]...: what each step of the demo came to: stock.steps has for
+# each the type that is reported, none, or - if it cannot be shown there.
 stock_demo()
 {
-	local row=$1 log=$logs/$step-demo-$1.log
+	local row=$1 guard=$2 log=$logs/$step-demo-$1.log
 
-	shift
+	shift 2
 	check "$row: the demo" status_of 0 "$log" "$DOD_TOP/scripts/demo" --target "$stock" "$@"
 	awk '/^step +expected /, /^$/ { if (NF && $1 != "step") print $1, $3 }' "$log" | sort >"$tmp/steps"
 	check "$row: each step of the list, and no other" \
 		diff <(awk -v r="$row" '!/^#/ && $1 == r { print $2, $3 }' \
 		"$DOD_TOP/scripts/tests.d/stock.steps" | sort) "$tmp/steps"
+	check "$row: the table in usage.rst is true" guard_sees "$guard" "$DOD_TOP/build/demo.log"
 }
 
 # stock_soak [OPTION]...
@@ -53,13 +54,13 @@ stock_kernel()
 stock_cycles=$cycles
 [ "$step" = stock ] || stock_cycles=200
 if stock_kernel x86_64-6.12-stock; then
-	stock_demo x86_64
+	stock_demo x86_64 KFENCE
 	stock_soak --short
 	stock_cycles "$stock_cycles"
 fi
 if [ "$step" = stock-all ] && stock_kernel arm64-6.12-stock; then
-	stock_demo arm64
-	stock_demo arm64-noncoherent --noncoherent
+	stock_demo arm64 nothing
+	stock_demo arm64-noncoherent nothing --noncoherent
 	stock_soak --short
 	stock_soak --short --noncoherent
 fi
