@@ -104,7 +104,8 @@ static bool accessible(const struct dod_mapping *m)
 	struct dod_object o;
 
 	if (!(m->memory & DOD_MEM_SLAB))
-		return folio_ref_count(page_folio(pfn_to_page(PHYS_PFN(m->start))));
+		return DOD_FROZEN_PAGES ||
+		       folio_ref_count(page_folio(pfn_to_page(PHYS_PFN(m->start))));
 	return !(m->memory & DOD_MEM_SEVERAL) && dod_slab_object(m->start, &o) && m->last < o.end;
 }
 

@@ -109,6 +109,9 @@ static bool may_be_filled(const struct dod_call *call, const struct dod_mapping 
 		return false;
 	if (dod_mem_ops.redzone_bytes)
 		return true;
+	if (!folio_test_slab(dod_folio(m->start)) &&
+	    !page_ref_count(pfn_to_page(PHYS_PFN(m->start))))
+		return false;
 	return dod_mem_ops.accessible(m) &&
 	       PHYS_PFN(m->last) <= dod_folio_last(PHYS_PFN(m->start));
 }

@@ -3,8 +3,6 @@
 # What usage.rst says that each guard sees is what the steps of the demo come to on such a
 # kernel. The step stock has the guards of a kernel that was not built for this.
 
-guards_log=$DOD_TOP/build/demo.log
-
 # differs GUARD: with one report less, the test fails.
 differs()
 {
@@ -13,11 +11,9 @@ differs()
 }
 
 check "the demo" status_of 0 "$logs/$step-demo.log" "$DOD_TOP/scripts/demo" --target "$build"
-case $sanitizer in
-kasan) guard=KASAN ;;
-kcsan) guard=KCSAN ;;
-*) guard=nothing; ! grep -q "its buffers are KFENCE's objects" "$guards_log" || guard=KFENCE ;;
-esac
+guards_log=$logs/$step-demo.console
+cp "$DOD_TOP/build/demo.log" "$guards_log"
+guard=$(guard_in "$guards_log")
 check "$guard: the table in usage.rst is true" guard_sees "$guard" "$guards_log"
 check "$guard: a type that is not reported is found" differs "$guard"
 check "$guard: each type has a row" [ "$(awk '/^\.\. guards: / { on = $3 == "begin" }
