@@ -81,7 +81,7 @@ static const struct {
 	bool there;
 	const char *text;
 } needs[] = {
-	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
+	{ IS_ENABLED(CONFIG_DMA_API_DEBUG) || DOD_BY_EVENTS,
 	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
 	{ !IS_ENABLED(CONFIG_KASAN_GENERIC) || IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are checked in a probe of kasan_report()" },

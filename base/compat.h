@@ -9,6 +9,7 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
+#include <linux/instruction_pointer.h>
 #include <linux/ioport.h>
 #include <linux/moduleparam.h>
 #include <linux/ptrace.h>
@@ -70,6 +71,22 @@
 #endif
 
 /*
+ * The same at the beginning of a tracepoint's probe, whose caller is the function with the
+ * tracepoint, or what calls all probes of it. A function that asks for the address of its frame
+ * has saved the frame pointer there, below the return address.
+ */
+#ifdef DOD_UNWINDS_ORC
+#define dod_probe_site()							\
+({										\
+	unsigned long *__frame = __builtin_frame_address(0);			\
+										\
+	(struct dod_site){ _RET_IP_, (unsigned long)(__frame + 2), __frame[0] };	\
+})
+#else
+#define dod_probe_site()	((struct dod_site){ _RET_IP_, 0, 0 })
+#endif
+
+/*
  * Large variables that are written before they are read, where
  * CONFIG_INIT_STACK_ALL_ZERO costs more than all the rest. For gcc since 12.
  */
@@ -105,14 +122,26 @@
 #define DOD_NEED_SYNC			DOD_SYNC_PREFIX "dma_need_sync"
 
 /*
+ * Without CONFIG_DMA_API_DEBUG there is no debug_dma_*() to hook. What they tell is told by
+ * tracepoints at the same places, since "dma-mapping: add tracing for dma-mapping API calls" in
+ * v6.12; and syncs are skipped unless attach/skip_sync.c sees to it.
+ */
+#if !IS_ENABLED(CONFIG_DMA_API_DEBUG) && IS_ENABLED(CONFIG_DMA_NEED_SYNC) && \
+	__has_include(<trace/events/dma.h>)
+#define DOD_BY_EVENTS		1
+#else
+#define DOD_BY_EVENTS		0
+#endif
+
+/*
  * Pages became physical addresses, and MMIO an attribute, with "dma-debug: refactor
  * to use physical addresses for page mapping" and its series in v6.18.
  */
 #ifdef DMA_ATTR_MMIO
-#define DOD_MAPS_PHYS		true
+#define DOD_MAPS_PHYS		1
 #define DOD_ATTR_MMIO		DMA_ATTR_MMIO
 #else
-#define DOD_MAPS_PHYS		false
+#define DOD_MAPS_PHYS		0
 #define DOD_ATTR_MMIO		0
 #endif
 
@@ -128,9 +157,9 @@
 
 /* "dma-mapping: Implement link/unlink ranges API" in v6.16. */
 #ifdef DMA_IOVA_USE_SWIOTLB
-#define DOD_LINKS_IOVA		true
+#define DOD_LINKS_IOVA		1
 #else
-#define DOD_LINKS_IOVA		false
+#define DOD_LINKS_IOVA		0
 struct dma_iova_state {
 	dma_addr_t addr;
 };

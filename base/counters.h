@@ -23,6 +23,8 @@ DOD_COUNTER(UNTRACKED_MMIO, "untracked_mmio", "Map calls for MMIO.")
 DOD_COUNTER(UNTRACKED_COHERENT, "untracked_require_coherent",
 	    "Map calls with DMA_ATTR_REQUIRE_COHERENT.")
 DOD_COUNTER(UNTRACKED_NOT_RAM, "untracked_not_ram", "Mappings of memory the tool must not touch.")
+DOD_COUNTER(UNTRACKED_SKIPPED, "untracked_syncs_skipped",
+	    "Map calls of devices whose syncs and unmaps may be skipped.")
 DOD_COUNTER(UNTRACKED_NO_DEVICE, "untracked_no_device", "Map calls of devices without a record.")
 DOD_COUNTER(UNTRAPPED_USER, "untrapped_user_pages",
 	    "Pages that user space or the page cache can reach.")
