@@ -102,7 +102,7 @@ stock_modules()
 # manager would put it.
 stock_layout()
 {
-	local dir=$1 package=.package src=.package/usr/src
+	local dir=$1 image package=.package src=.package/usr/src
 
 	case $2 in
 	amd64) image=arch/x86/boot/bzImage ;;
@@ -125,49 +125,63 @@ stock_layout()
 		stock_modules "$package/lib/modules/$stock_abi" "modules/lib/modules/$stock_abi"
 		depmod -b modules -F System.map "$stock_abi"
 		rm -r .package/lib/modules .package/boot
+		[ -s "$image" ] && [ -s Module.symvers ] && [ -x scripts/mod/modpost ] &&
+			[ -s "modules/lib/modules/$stock_abi/modules.dep" ]
 	)
 }
 
-# stock_kernel TARGET PATTERN ARCH: prints its build directory. Without a network, an
-# older one that the cache has will do.
-stock_kernel()
+# stock_unpack BUILD ARCH: false if the packages cannot be had.
+stock_unpack()
 {
-	local target=$1 arch=$3 apt_private=() start=$SECONDS build tmp deb
+	local tmp deb
 
-	[ "$arch" = "$(dpkg --print-architecture)" ] || private_apt "$arch"
-	stock_packages "$2" "$arch" || [ ${#apt_private[@]} -gt 0 ] || [ "$(id -u)" != 0 ] || {
-		apt_update_once
-		stock_packages "$2" "$arch" || true
-	}
-	[ -n "$stock_image" ] ||
-		die "no package $2.*-$arch-unsigned: add a package source that has it"
-	build=$(cache_dir build)/$target-$(echo "$stock_image $stock_version" | sha256sum | cut -c 1-12)
+	tmp=$(mktemp -d "$DOD_CACHE/build/stock.XXXXXX")
+	# shellcheck disable=SC2064	# $tmp as it is now
+	trap "rm -rf '$tmp'" EXIT
+	stock_fetch "$tmp" || { rm -rf "$tmp"; return 1; }
+	stock_needs "$tmp" "$2"
+	note "unpacking $stock_image"
+	for deb in "$tmp"/*.deb; do
+		dpkg-deb -x "$deb" "$tmp/.package" || die "cannot unpack: is there room in $DOD_CACHE?"
+		rm "$deb"
+	done
+	stock_layout "$tmp" "$2" || die "$stock_image is not laid out as expected"
+	: >"$tmp/.dod-built"
+	chmod 755 "$tmp"
+	rm -rf "$1"
+	mv "$tmp" "$1"
+	trap - EXIT
+}
+
+# stock_newest TARGET PATTERN ARCH: prints the build directory of the newest version.
+stock_newest()
+{
+	local build apt_private=() start=$SECONDS
+
+	[ "$3" = "$(dpkg --print-architecture)" ] || private_apt "$3"
+	stock_packages "$2" "$3" || return
+	build=$(cache_dir build)/$1-$(echo "$stock_image $stock_version" | sha256sum | cut -c 1-12)
 	exec 9>"$build.lock"
-	flock -n 9 || { note "waiting for another scripts/kernel that fetches $target"; flock 9; }
+	flock -n 9 || { note "waiting for another scripts/kernel that fetches $1"; flock 9; }
 	if [ ! -e "$build/.dod-built" ]; then
-		tmp=$(mktemp -d "$DOD_CACHE/build/stock.XXXXXX")
-		# shellcheck disable=SC2064	# $tmp as it is now
-		trap "rm -rf '$tmp'" EXIT
-		stock_fetch "$tmp" || {
-			[ "$(id -u)" = 0 ] || die "apt-get download failed: is there a network?"
-			apt_update_once
-			stock_packages "$2" "$arch"
-			build=$DOD_CACHE/build/$target-$(echo "$stock_image $stock_version" | sha256sum | cut -c 1-12)
-			stock_fetch "$tmp" || die "apt-get download failed: is there a network?"
-		}
-		stock_needs "$tmp" "$arch"
-		note "unpacking $stock_image"
-		for deb in "$tmp"/*.deb; do
-			dpkg-deb -x "$deb" "$tmp/.package" || die "cannot unpack: is there room in $DOD_CACHE?"
-			rm "$deb"
-		done
-		stock_layout "$tmp" "$arch"
-		: >"$tmp/.dod-built"
-		rm -rf "$build"
-		chmod 755 "$tmp"
-		mv "$tmp" "$build"
-		trap - EXIT
-		note "unpacked $target in $(elapsed "$start")"
+		stock_unpack "$build" "$3" || return
+		note "unpacked $1 in $(elapsed "$start")"
 	fi
 	echo "$build"
+}
+
+# stock_kernel TARGET PATTERN ARCH: prints its build directory: of the newest version that
+# apt knows; if that is gone, of the newest there is; without a network, of the last one.
+stock_kernel()
+{
+	local last
+
+	stock_newest "$@" && return
+	[ "$(id -u)" != 0 ] || (apt_update_once) && stock_newest "$@" && return
+	last=$(find "$(cache_dir build)" -path "*/$1-[0-9a-f]*/.dod-built" -printf '%T@ %h\n' |
+		sort -n | tail -n 1)
+	[ -n "$last" ] ||
+		die "no package $2.*-$3-unsigned: is there a network, and a package source that has it?"
+	note "taking what the cache has"
+	echo "${last#* }"
 }

@@ -51,12 +51,30 @@ stock_kernel()
 	check "$1: the modules build without a warning" lacks 'warning:|WARNING:' "$stock_modules/build.log"
 }
 
+# offline DIRECTORY: the target with apt's programs out of reach, and that cache.
+offline()
+{
+	local program
+
+	mkdir -p "$tmp/offline"
+	for program in apt-get apt-cache; do
+		printf '#!/bin/sh\nexit 1\n' >"$tmp/offline/$program"
+		chmod +x "$tmp/offline/$program"
+	done
+	PATH=$tmp/offline:$PATH DOD_CACHE=$1 "$DOD_TOP/scripts/kernel" x86_64-6.12-stock
+}
+
 stock_cycles=$cycles
 [ "$step" = stock ] || stock_cycles=200
 if stock_kernel x86_64-6.12-stock; then
 	stock_demo x86_64 KFENCE
 	stock_soak --short
 	stock_cycles "$stock_cycles"
+	check "without a network, what the cache has" [ "$(offline "$DOD_CACHE" 2>/dev/null)" = "$stock" ]
+	check "without a network and a cache" status_of 1 "$tmp/offline.log" offline "$tmp/empty"
+	check "says what is missing" grep -q 'no package linux-image-6\.12' "$tmp/offline.log"
+	check "stock kernels have no --source" status_of 2 "$tmp/offline.log" \
+		"$DOD_TOP/scripts/kernel" x86_64-6.12-stock --source /nonexistent
 fi
 if [ "$step" = stock-all ] && stock_kernel arm64-6.12-stock; then
 	stock_demo arm64 nothing
