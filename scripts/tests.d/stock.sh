@@ -34,10 +34,12 @@ stock_soak()
 stock_cycles()
 {
 	check "$1 times insmod and rmmod under I/O" cycled "$stock" "$1" \
-		--ko "$stock_modules/dma-owner-debug.ko"
+		--ko "$stock_modules/dma-owner-debug.ko" \
+		--ko "$stock_modules/tools/dma_owner_debug_churn.ko"
 	check "as many as asked for" grep -qE "^cycles: $1\b" "$out"
 	check "100 mappings and more were live before each rmmod" \
 		count_is "$1" '^live: [1-9][0-9][0-9]' "$out"
+	check "some were objects of KFENCE, and guarded" grep -q "^kfence_guarded: [1-9]" "$out"
 	check "the data are right" lacks 'wrong data' "$out"
 	check "no complaint" no_complaints "$console"
 }
