@@ -240,7 +240,10 @@ if [ "$tool" = y ]; then
 	require "phase 1: every map unmapped: $(counter maps)" [ "$(counter maps)" = "$(counter unmaps)" ]
 	[ ! -e /sys/kernel/debug/kcsan ] ||
 		require "phase 1: looked for races" [ "$(counter kcsan_watches)" -gt 100 ]
-	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*|kcsan.*):' $stats | tr '\n' ' ')"
+	! grep -q "kfence.sample_interval=[1-9]" /proc/cmdline || [ -z "$(counter kfence_guarded)" ] ||
+		require "phase 1: objects of KFENCE were protected: $(counter kfence_guarded)" \
+			[ "$(counter kfence_guarded)" -gt 0 ]
+	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*|kcsan.*|kfence.*):' $stats | tr '\n' ' ')"
 fi
 
 # Phase 2: unloaded and loaded again under load.

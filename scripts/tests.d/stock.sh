@@ -24,7 +24,7 @@ stock_soak()
 {
 	local log=$logs/$step-soak-${stock##*/}${2-}.console
 
-	"$DOD_TOP/scripts/soak" --target "$stock" "$@" </dev/null >"$log" 2>"$logs/$step.err" ||
+	"$DOD_TOP/scripts/soak" --target "$stock" --append kfence.sample_interval=5 "$@" </dev/null >"$log" 2>"$logs/$step.err" ||
 		{ cat "$logs/$step.err" >&2; fail "scripts/soak $*"; }
 	requirements soak "$log"
 }
