@@ -4,19 +4,21 @@
 # soak on that kernel's own drivers; and the tool loaded and unloaded under I/O. The step
 # stock-all has arm64, too, with devices that are coherent and with others.
 
-# stock_demo ROW GUARD [OPTION]...: what each step of the demo came to: stock.steps has for
+# stock_demo ROW [OPTION]...: what each step of the demo came to: stock.steps has for
 # each the type that is reported, none, or - if it cannot be shown there.
 stock_demo()
 {
-	local row=$1 guard=$2 log=$logs/$step-demo-$1.log
+	local row=$1 log=$logs/$step-demo-$1.log
 
-	shift 2
+	shift
 	check "$row: the demo" status_of 0 "$log" "$DOD_TOP/scripts/demo" --target "$stock" "$@"
 	awk '/^step +expected /, /^$/ { if (NF && $1 != "step") print $1, $3 }' "$log" | sort >"$tmp/steps"
 	check "$row: each step of the list, and no other" \
 		diff <(awk -v r="$row" '!/^#/ && $1 == r { print $2, $3 }' \
 		"$DOD_TOP/scripts/tests.d/stock.steps" | sort) "$tmp/steps"
-	check "$row: the table in usage.rst is true" guard_sees "$guard" "$DOD_TOP/build/demo.log"
+	# No memory of arm64's is out of the device's reach.
+	[ "$row" != x86_64 ] ||
+		check "$row: the table in usage.rst is true" guard_sees KFENCE "$DOD_TOP/build/demo.log"
 }
 
 # stock_soak [OPTION]...
@@ -69,7 +71,7 @@ offline()
 stock_cycles=$cycles
 [ "$step" = stock ] || stock_cycles=200
 if stock_kernel x86_64-6.12-stock; then
-	stock_demo x86_64 KFENCE
+	stock_demo x86_64
 	stock_soak --short
 	stock_cycles "$stock_cycles"
 	check "without a network, what the cache has" [ "$(offline "$DOD_CACHE" 2>/dev/null)" = "$stock" ]
@@ -79,8 +81,8 @@ if stock_kernel x86_64-6.12-stock; then
 		"$DOD_TOP/scripts/kernel" x86_64-6.12-stock --source /nonexistent
 fi
 if [ "$step" = stock-all ] && stock_kernel arm64-6.12-stock; then
-	stock_demo arm64 nothing
-	stock_demo arm64-noncoherent nothing --noncoherent
+	stock_demo arm64
+	stock_demo arm64-noncoherent --noncoherent
 	stock_soak --short
 	stock_soak --short --noncoherent
 fi
