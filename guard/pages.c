@@ -133,11 +133,27 @@ static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
 	return m->last >= o.unused && o.unused < o.slab_end ? "the unused end of a slab" : NULL;
 }
 
+/*
+ * KFENCE knows how much was asked for, but tells nobody where in its page that begins. A page that
+ * is not there is a hole: see judge/map_bounds.c. It may never have been an object.
+ */
+static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
+{
+	u64 size;
+	u8 byte;
+
+	if (!is_slab(m->start) || !dod_memory_read(m->start, &byte, 1))
+		return NULL;
+	size = object_size(phys_to_virt(m->start));
+	*bad = m->start + size;
+	return size && m->last >= *bad ? "the memory after its object of KFENCE's" : NULL;
+}
+
 static const char *first_bad_byte(const struct dod_mapping *m, u64 *bad, bool *freed)
 {
 	*freed = false;
 	if (dod_is_kfence(m->start, m->start))
-		return NULL;
+		return leaves_kfence_object(m, bad);
 	if (is_slab(m->start))
 		return leaves_object(m, bad);
 	*freed = is_freed_page(PHYS_PFN(m->start));

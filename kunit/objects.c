@@ -197,6 +197,22 @@ static void unused_end_of_slab_reported(struct kunit *test)
 		kunit_skip(test, "no slab has an unused end");
 }
 
+/* KFENCE knows how much was asked for. */
+static void past_kfence_object_reported(struct kunit *test)
+{
+	u8 *buf;
+
+	kt_requires_quiet(test);
+	buf = kt_kfence_buf(test, 100);
+	kt_map_buf(test, buf, 101);
+	EXPECT_MISUSE(test, "out-of-bounds-map", 101);
+	kt_says(test, "Byte 100 of its 101 is in the memory after its object of KFENCE's.");
+	kt_map_buf(test, buf, 100);
+	kt_map_buf(test, buf + 1, 99);
+	EXPECT_SILENCE(test);
+	kfree(buf);
+}
+
 /* === Freed pages ========================================================== */
 
 static bool map_freed(struct kunit *test, struct page *page, unsigned int order)
@@ -347,6 +363,7 @@ static struct kunit_case objects_cases[] = {
 	BOTH_WAYS(padding_reported),
 	BOTH_WAYS(unknown_layout_silent),
 	BOTH_WAYS(unused_end_of_slab_reported),
+	BOTH_WAYS(past_kfence_object_reported),
 	BOTH_WAYS(freed_page_reported),
 	BOTH_WAYS(later_pages_silent),
 	KUNIT_CASE(part_of_object_reported),

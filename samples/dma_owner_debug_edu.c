@@ -1179,7 +1179,15 @@ static const char *edu_no_trap(struct edu *edu)
 	return "accesses trap with KASAN, or with objects of KFENCE";
 }
 
-/* The size that was asked for is known, and what is behind it is looked at. */
+/* The size that was asked for is known. */
+static const char *edu_no_asked_size(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || kfence_tries)
+		return NULL;
+	return "without KASAN or KFENCE, what was asked for ends where the slab's object ends";
+}
+
+/* And what is behind it is looked at. */
 static const char *edu_no_size(struct edu *edu)
 {
 	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
@@ -1300,7 +1308,7 @@ static const struct edu_step edu_steps[] = {
 	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "out-of-bounds-map", "out-of-bounds-map", edu_step_out_of_bounds_map,
 	  "Wrong: the driver rounds the length of its message up, and maps more than it has allocated.",
-	  edu_no_size },
+	  edu_no_asked_size },
 	{ "map-past-object", "out-of-bounds-map", edu_step_map_past_object,
 	  "Wrong: the driver maps a quarter more than it has allocated.",
 	  NULL },

@@ -33,7 +33,7 @@ boots()
 		--qemu -drive --qemu "if=none,id=n,format=raw,file=$tmp/nvme" \
 		--qemu -device --qemu nvme,serial=dod,drive=n \
 		--qemu -drive --qemu "if=none,id=v,format=raw,file=$tmp/virtio" \
-		--qemu -device --qemu virtio-blk-pci,drive=v,iommu_platform=on \
+		--qemu -device --qemu virtio-blk-pci,drive=v,disable-legacy=on,iommu_platform=on \
 		--qemu -drive --qemu "if=none,id=u,format=raw,file=$tmp/usb" \
 		--qemu -device --qemu qemu-xhci --qemu -device --qemu usb-storage,drive=u \
 		-- 'for disk in nvme0n1 vda sda; do
@@ -107,7 +107,7 @@ kunit_builtin()
 	check "each unmap has its mapping" grep -qx 'unmatched_unmaps: 0' "$out"
 	check "each sync has its mapping" grep -qx 'unmatched_syncs: 0' "$out"
 	check "their buses are watched" grep -qx 'unwatched_buses: 0' "$out"
-	check "no complaint" no_complaints "$console"
+	check "no complaint" no_complaints "$out"
 }
 
 kunit_builtin
