@@ -153,6 +153,8 @@ static HOOK_HANDLER(on_panic)
 #define AT_END(_function, _handler, _event, _probe)	.function = _function, .handler = _handler
 #define ON_EVENTS	ABSENT
 #define OFF_EVENTS	REQUIRED
+#define dod_on_free_sgt	NULL
+#define dod_on_set_mask	NULL
 #endif
 
 struct hook dod_hooks[NR_HOOKS] = {
@@ -191,6 +193,7 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL },
 	[API_FREE_PAGES] = { "dma_free_pages", dod_on_api_free_pages, .presence = FALLBACK },
 	[NEED_SYNC] = { DOD_NEED_SYNC, dod_on_need_sync },
+	[SET_MASK] = { "dma_set_mask", dod_on_set_mask, .presence = ON_EVENTS },
 	[MAP_RESOURCE] = { AT_END("debug_dma_map_resource", dod_on_map_resource,
 				  "dma_map_resource", dod_probe_map_resource),
 			   .presence = ON_RESOURCE },
@@ -420,13 +423,16 @@ int dod_hooks_start(unsigned int *nr)
 
 	if (err)
 		goto err_filter;
+	err = dod_skip_sync_start();
+	if (err)
+		goto err_filter;
 	err = register_ftrace_function(&ops);
 	if (err) {
 		pr_err("cannot load: ftrace refused the hooks, error %d (is kernel.ftrace_enabled 0?)\n",
 		       err);
-		goto err_filter;
+		goto err_skip_sync;
 	}
-	err = dod_skip_sync_start() ?: dod_events_start();
+	err = dod_events_start();
 	if (err)
 		goto err_hooks;
 	err = dod_hooks_selftest();
@@ -444,6 +450,8 @@ err_events:
 	dod_events_stop();
 err_hooks:
 	unhook();
+err_skip_sync:
+	dod_skip_sync_stop();
 err_filter:
 	ftrace_free_filter(&ops);
 	return err;
@@ -475,5 +483,6 @@ void dod_hooks_stop(void)
 	WRITE_ONCE(hooking, SELFTEST);
 	dod_events_stop();
 	unhook();
+	dod_skip_sync_stop();
 	ftrace_free_filter(&ops);
 }

@@ -17,7 +17,7 @@ enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
 	ALLOC_SGT, FREE_SGT,
 	SYNC_CPU, SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
-	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
+	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, SET_MASK, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE,
 	SHUTDOWN, PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
 	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
@@ -66,6 +66,7 @@ bool dod_event_counts(const struct hook *hook, const struct device *dev);
 int dod_events_start(void);
 void dod_events_stop(void);
 int dod_skip_sync_start(void);
+void dod_skip_sync_stop(void);
 bool dod_see_syncs(struct device *dev);
 #else
 static inline int dod_events_start(void)
@@ -79,6 +80,8 @@ static inline int dod_skip_sync_start(void)
 {
 	return 0;
 }
+
+static inline void dod_skip_sync_stop(void) {}
 
 static inline bool dod_see_syncs(struct device *dev)
 {
@@ -112,6 +115,7 @@ HOOK_HANDLER(dod_on_prepare);
 HOOK_HANDLER(dod_on_prepare_sg);
 HOOK_HANDLER(dod_on_need_sync);
 HOOK_HANDLER(dod_on_free_sgt);
+HOOK_HANDLER(dod_on_set_mask);
 
 /* A probe has the prototype of its tracepoint, after @data: kCFI panics at another. */
 void dod_probe_map(void *data, struct device *dev, phys_addr_t phys, dma_addr_t dma_addr,

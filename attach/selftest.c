@@ -177,6 +177,22 @@ static void test_single(struct test *t)
 	expect_unmap(t, dma_addr, dir);
 }
 
+/* Syncs of what is mapped may be skipped then, until the next map: of test_need_sync(). */
+static void test_set_mask(struct test *t)
+{
+	int dir = DMA_FROM_DEVICE;
+	dma_addr_t dma_addr;
+
+	if (dod_hooks[SET_MASK].presence == ABSENT || !map_single(t, dir, 0, &dma_addr))
+		return;
+	if (dma_set_mask(t->dev, DMA_BIT_MASK(64)))
+		fail(t, "dma_set_mask() failed in the self-test");
+	expect(t, SET_MASK, 0, 0, 0, 0);
+	expect_guarded(t, "dma_set_mask()", !dev_is_dma_coherent(t->dev));
+	dma_unmap_single(t->dev, dma_addr, TEST_SIZE, dir);
+	expect_unmap(t, dma_addr, dir);
+}
+
 static void test_need_sync(struct test *t)
 {
 	int dir = DMA_TO_DEVICE;
@@ -287,7 +303,7 @@ static void test_resource(struct test *t)
 static int run(struct test *t)
 {
 	static void (*const tests[])(struct test *t) = {
-		test_single, test_need_sync, test_sg, test_alloc_pages,
+		test_single, test_set_mask, test_need_sync, test_sg, test_alloc_pages,
 		test_alloc_noncontiguous, test_resource,
 	};
 	unsigned int i;

@@ -106,17 +106,6 @@ HOOK_HANDLER(dod_on_unmap_sg_list)
 	unmap_args(hook, caller, 0, true, fregs);
 }
 
-/* dma_free_noncontiguous(dev, size, sgt, dir) */
-HOOK_HANDLER(dod_on_free_sgt)
-{
-	struct dod_call call DOD_UNINITIALIZED =
-		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
-	struct sg_table *sgt = (struct sg_table *)dod_arg(fregs, 2);
-
-	call.frees = true;
-	unmap_list(hook, &call, sgt->sgl, sgt->orig_nents);
-}
-
 /* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
 HOOK_HANDLER(dod_on_iova_unlink)
 {
@@ -177,6 +166,17 @@ HOOK_HANDLER(dod_on_sync_sg)
 }
 
 #if DOD_BY_EVENTS
+/* dma_free_noncontiguous(dev, size, sgt, dir) */
+HOOK_HANDLER(dod_on_free_sgt)
+{
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct sg_table *sgt = (struct sg_table *)dod_arg(fregs, 2);
+
+	call.frees = true;
+	unmap_list(hook, &call, sgt->sgl, sgt->orig_nents);
+}
+
 /* Tracepoint dma_sync_single_for_device */
 void dod_probe_sync_for_device(void *data, struct device *dev, dma_addr_t dma_addr, size_t size,
 			       enum dma_data_direction dir)

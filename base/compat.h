@@ -174,6 +174,12 @@ struct dma_iova_state {
 #endif
 
 /*
+ * dma_need_unmap() tells drivers that they may skip unmaps, too: "dma-mapping: add a
+ * dma_need_unmap helper" in v6.16, of the same series.
+ */
+#define DOD_SKIPS_UNMAPS	DOD_LINKS_IOVA
+
+/*
  * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit b5c58b2fdc42
  * ("dma-mapping: direct calls for dma-iommu") in v6.12 IOMMUs have no dma_map_ops.
  */
@@ -311,7 +317,7 @@ static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
 /*
  * For tests. Elsewhere all devices are coherent. Since "driver core: Replace
  * dev->dma_coherent with dev_dma_coherent()" in v7.2 it is a bit of device.flags, of which
- * no macro tells: kunit/Kbuild searches the header.
+ * no macro tells: Kbuild and kunit/Kbuild search the header.
  */
 #if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
 	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \
