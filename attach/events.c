@@ -43,12 +43,7 @@ static int attach(struct hook *hook)
 	int err;
 
 	for_each_kernel_tracepoint(find_tracepoint, hook);
-	if (!hook->tp) {
-		pr_err("cannot load: this kernel has no tracepoint %s to attach to\n",
-		       hook->function);
-		return -ENOENT;
-	}
-	err = tracepoint_probe_register(hook->tp, hook->probe, hook);
+	err = hook->tp ? tracepoint_probe_register(hook->tp, hook->probe, hook) : -ENOENT;
 	if (err) {
 		pr_err("cannot load: cannot attach to tracepoint %s, error %d\n",
 		       hook->function, err);
