@@ -38,7 +38,7 @@ static void find_tracepoint(struct tracepoint *tp, void *hook_of_it)
 		hook->tp = tp;
 }
 
-static int attach(struct hook *hook)
+static int attach_probe(struct hook *hook)
 {
 	int err;
 
@@ -62,7 +62,7 @@ int dod_events_start(void)
 	for (i = 0; i < NR_HOOKS; i++) {
 		if (dod_hooks[i].missing || !dod_hooks[i].probe)
 			continue;
-		err = attach(&dod_hooks[i]);
+		err = attach_probe(&dod_hooks[i]);
 		if (err) {
 			dod_events_stop();
 			return err;
