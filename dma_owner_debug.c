@@ -119,13 +119,26 @@ static void stop_guarding(bool broken)
 #define MARKS_NOTE \
 	"; a run of single pages of several allocations is not recognised: build the kernel (6.10 and later) with CONFIG_MEM_ALLOC_PROFILING=y, and switch it on"
 
+/* How what debug_dma_*() tell is seen without them. */
+#if DOD_BY_EVENTS
+#define HOOKS_NOTE \
+	"; without CONFIG_DMA_API_DEBUG, map calls are seen by tracepoints" HOOKS_BOUND_NOTE
+#else
+#define HOOKS_NOTE ""
+#endif
+#if DOD_SKIPS_UNMAPS
+#define HOOKS_BOUND_NOTE ", those of coherent devices if the driver was bound after the load"
+#else
+#define HOOKS_BOUND_NOTE ""
+#endif
+
 static void __init print_banner(unsigned int nr_hooks, unsigned int nr_records, const char *lacks)
 {
-	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s%s%s%s\n",
 		dod_guard.name, nr_hooks, nr_records, sizeof(struct dod_mapping),
 		dod_guard.means ? "; " : "", dod_guard.means ?: "", lacks ? "; " : "", lacks ?: "",
 		dod_guard.traps && !dod_selftest.rmw_is_write ? RMW_NOTE : "",
-		dod_pagemarks_known() ? "" : MARKS_NOTE);
+		dod_pagemarks_known() ? "" : MARKS_NOTE, HOOKS_NOTE);
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 }

@@ -38,17 +38,12 @@ static void find_tracepoint(struct tracepoint *tp, void *hook_of_it)
 		hook->tp = tp;
 }
 
-static int attach(struct hook *hook)
+static int attach_probe(struct hook *hook)
 {
 	int err;
 
 	for_each_kernel_tracepoint(find_tracepoint, hook);
-	if (!hook->tp) {
-		pr_err("cannot load: this kernel has no tracepoint %s to attach to\n",
-		       hook->function);
-		return -ENOENT;
-	}
-	err = tracepoint_probe_register(hook->tp, hook->probe, hook);
+	err = hook->tp ? tracepoint_probe_register(hook->tp, hook->probe, hook) : -ENOENT;
 	if (err) {
 		pr_err("cannot load: cannot attach to tracepoint %s, error %d\n",
 		       hook->function, err);
@@ -67,7 +62,7 @@ int dod_events_start(void)
 	for (i = 0; i < NR_HOOKS; i++) {
 		if (dod_hooks[i].missing || !dod_hooks[i].probe)
 			continue;
-		err = attach(&dod_hooks[i]);
+		err = attach_probe(&dod_hooks[i]);
 		if (err) {
 			dod_events_stop();
 			return err;

@@ -44,7 +44,7 @@ struct seen {
 struct hook {
 	const char *function;
 	void (*handler)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
-	/* Of a tracepoint with the name @function, which is no function then. Its data is the row. */
+	/* Of a tracepoint, whose name @function is then; its data is the row. */
 	void *probe;
 	struct tracepoint *tp;	/* while the probe is attached */
 	bool to_device;		/* a device may own more after it */
@@ -161,8 +161,11 @@ static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
 }
 
 /* The same in a probe. */
-#define call_of_probe(_kind, _dir, _dev)	\
-	((struct dod_call) { .dev = (_dev), .dir = (_dir), .kind = (_kind), .site = dod_probe_site() })
+#define call_of_probe(_kind, _dir, _dev)					\
+	((struct dod_call) {							\
+		.dev = (_dev), .dir = (_dir), .kind = (_kind),			\
+		.site = dod_probe_site(),					\
+	})
 
 static inline bool is_test_dev(const struct device *dev)
 {
