@@ -170,6 +170,7 @@ static int __init dma_owner_debug_init(void)
 	dod_debugfs_start(dod_guard.name);
 	dod_owner_show_start();
 	dod_lookup_start();
+	dod_kfence_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve);
 	return 0;
@@ -206,6 +207,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop();
 	dod_tracepoints_stop();
 	dod_judge_stop();
+	dod_kfence_stop();
 	dod_traps_stop();
 	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */

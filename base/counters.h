@@ -14,6 +14,10 @@ DOD_COUNTER(ALLOWED_IDIOMS, "allowed_idioms", "Faults that are not reported, as 
 DOD_COUNTER(TRAPS_TOO_LATE, "traps_too_late", "Trapped accesses to what the CPU owns meanwhile.")
 DOD_COUNTER(TRAPS_IN_NMI, "traps_in_nmi", "Trapped accesses in an NMI, which are not checked.")
 DOD_COUNTER(TRAPS_NESTED, "traps_nested", "Trapped accesses of the tool itself.")
+DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
+	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
+DOD_COUNTER(KFENCE_OPENED, "kfence_opened",
+	    "Pages of KFENCE objects that were opened for an access, and for others until closed.")
 DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison.")
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")

@@ -6,6 +6,7 @@
  * Takes no locks: allocators may change what is read here at any time.
  */
 #include "internal.h"
+#include "../guard/kfence.h"
 
 static bool is_free_page(u64 phys)
 {
