@@ -145,7 +145,7 @@ static bool on_fault(const struct pt_regs *regs, unsigned long error_code, unsig
 	access.size = access_size(regs, addr);
 	if (!access.size) {
 		access.size = 1;
-		access.at_least = true;
+		access.or_more = true;
 	}
 	judge(&access);
 	dod_kfence_open(addr, write);
@@ -299,6 +299,7 @@ void dod_kfence_stop(void)
 		return;
 	started = false;
 	cancel_delayed_work_sync(&attach_work);
+	dod_kfence_unprotect();
 	unhook(&free_ops);
 	unhook(&fault_ops);
 	/* Callbacks, and make_it_again(), run where they can be preempted, or in an NMI. */

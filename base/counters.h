@@ -14,6 +14,8 @@ DOD_COUNTER(ALLOWED_IDIOMS, "allowed_idioms", "Faults that are not reported, as 
 DOD_COUNTER(TRAPS_TOO_LATE, "traps_too_late", "Trapped accesses to what the CPU owns meanwhile.")
 DOD_COUNTER(TRAPS_IN_NMI, "traps_in_nmi", "Trapped accesses in an NMI, which are not checked.")
 DOD_COUNTER(TRAPS_NESTED, "traps_nested", "Trapped accesses of the tool itself.")
+DOD_COUNTER(KFENCE_GUARDED, "kfence_guarded",
+	    "How often memory in a KFENCE object was protected because a device owns it.")
 DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
 	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
 DOD_COUNTER(KFENCE_OPENED, "kfence_opened",

@@ -380,10 +380,9 @@ static void poison_line_edge(const struct dod_mapping *m, u64 start, u64 last)
 	bool after = start > m->last;
 	u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
 
-	if (unlikely(dod_is_kfence(start, last))) {
-		dod_kfence_poison_line_edge(start, last);
+	/* Where KFENCE has put the object in its page is not where others begin. */
+	if (unlikely(dod_is_kfence(start, last)))
 		return;
-	}
 	if (after)
 		last = start + nr - 1;
 	else

@@ -31,11 +31,10 @@
 
 enum shadow {
 	WATCHED		= 0x10 | TRAPS_WRITES,
-	EDGE		= 0x20 | TRAPS_WRITES,
-	STALE		= 0x30 | TRAPS_WRITES | TRAPS_READS,
-	SENT		= 0x40 | TRAPS_WRITES,
-	RECEIVED	= 0x50 | TRAPS_WRITES | TRAPS_READS,
-	BOTH_WAYS	= 0x60 | TRAPS_WRITES | TRAPS_READS,
+	STALE		= 0x20 | TRAPS_WRITES | TRAPS_READS,
+	SENT		= 0x30 | TRAPS_WRITES,
+	RECEIVED	= 0x40 | TRAPS_WRITES | TRAPS_READS,
+	BOTH_WAYS	= 0x50 | TRAPS_WRITES | TRAPS_READS,
 };
 
 static const u8 shadow_values[] = {
@@ -50,7 +49,7 @@ static const u8 shadow_values[] = {
  *
  * @shadow:	of each byte of its page; changed under lock, read without
  * @opened:	its page was opened for an access, and is to be closed again
- * @closings:	how often that was done since a device came to own some of it (lock)
+ * @closings:	how often that was done since the CPU owned all of it (lock)
  */
 struct object {
 	u8 shadow[PAGE_SIZE];
@@ -73,6 +72,11 @@ static struct object *object_at(unsigned long addr)
 	if (!start || addr < start || page < 2 || page % 2 || page / 2 > NR_OBJECTS)
 		return NULL;
 	return &objects[page / 2 - 1];
+}
+
+static unsigned long address_of(const struct object *o)
+{
+	return pool + 2 * (o - objects + 1) * PAGE_SIZE;
 }
 
 /* === Other CPUs =========================================================== */
@@ -114,7 +118,7 @@ static void flush(unsigned long what)
 
 static void flush_this_cpu(void *unused)
 {
-	unsigned long what = this_cpu_xchg(to_flush, 0);
+	unsigned long what = xchg(this_cpu_ptr(&to_flush), 0);
 
 	if (what)
 		flush(what);
@@ -206,8 +210,12 @@ static enum state allowed_state(const struct object *o)
 /* lock is held. */
 static void apply_shadow(struct object *o, unsigned long addr)
 {
+	enum state state = allowed_state(o);
+
 	WRITE_ONCE(o->opened, false);
-	if (!change_page(addr, allowed_state(o), false))
+	if (state == OPEN)
+		o->closings = 0;
+	if (!change_page(addr, state, false))
 		memset(o->shadow, 0, PAGE_SIZE);
 }
 
@@ -234,7 +242,7 @@ static void close_pages(struct work_struct *work)
 		dod_lock_irqsave(&lock, flags);
 		if (o->opened && o->closings < MOST_CLOSINGS) {
 			o->closings++;
-			apply_shadow(o, pool + 2 * (i + 1) * PAGE_SIZE);
+			apply_shadow(o, address_of(o));
 		}
 		WRITE_ONCE(o->opened, false);
 		dod_unlock_irqrestore(&lock, flags);
@@ -318,7 +326,7 @@ void dod_kfence_freed(const void *object)
 
 /* Changes the shadow of what [start, last] has of objects' pages, and then these pages. */
 static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, u8 value),
-			  u8 value, bool hand_over)
+			  u8 value)
 {
 	unsigned long flags, addr;
 	struct object *o;
@@ -332,8 +340,6 @@ static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, 
 			continue;
 		dod_lock_irqsave(&lock, flags);
 		change(o->shadow + offset_in_page(start), o->shadow + offset_in_page(to), value);
-		if (hand_over)
-			o->closings = 0;
 		apply_shadow(o, addr & PAGE_MASK);
 		dod_unlock_irqrestore(&lock, flags);
 	}
@@ -363,24 +369,19 @@ static void clear_value(u8 *from, u8 *to, u8 value)
 
 void dod_kfence_poison(u64 start, u64 last, u8 dir)
 {
-	change_shadow(start, last, raise, shadow_values[dir], true);
+	dod_count(DOD_C_KFENCE_GUARDED);
+	change_shadow(start, last, raise, shadow_values[dir]);
 }
 
 void dod_kfence_unpoison(u64 start, u64 last)
 {
 	change_shadow(round_down(start, DOD_GRANULE), round_up(last + 1, DOD_GRANULE) - 1, clear,
-		      0, false);
-}
-
-/* Besides the object, its page has only bytes that nobody may write. */
-void dod_kfence_poison_line_edge(u64 start, u64 last)
-{
-	change_shadow(start, last, raise, EDGE, true);
+		      0);
 }
 
 void dod_kfence_watch(u64 start, u64 last, bool on)
 {
-	change_shadow(start, last, on ? raise : clear_value, WATCHED, on);
+	change_shadow(start, last, on ? raise : clear_value, WATCHED);
 }
 
 bool dod_kfence_is_poisoned(const void *addr)
@@ -410,8 +411,6 @@ struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last
 			continue;
 		if (value == WATCHED || (value == STALE && write)) {
 			v.watched = v.watched ?: addr;
-		} else if (value == EDGE) {
-			v.edge = v.edge ?: addr;
 		} else if (value == STALE) {
 			stale = stale ?: addr;
 		} else if (!v.owned) {
@@ -464,15 +463,32 @@ bool dod_kfence_attach(void)
 }
 
 /**
- * dod_kfence_detach() - protect nothing any more
+ * dod_kfence_unprotect() - open all pages
  *
- * When nothing is poisoned, and nobody calls this file any more. Process context, may sleep.
+ * When nothing is poisoned any more. Faults still come in.
+ */
+void dod_kfence_unprotect(void)
+{
+	struct object *o;
+
+	WRITE_ONCE(dod_kfence_traps, false);
+	for (o = objects; o && o < objects + NR_OBJECTS; o++) {
+		if (allowed_state(o) == OPEN)
+			continue;
+		pr_err("a page of KFENCE's was left protected\n");
+		dod_kfence_freed((void *)address_of(o));
+	}
+}
+
+/**
+ * dod_kfence_detach() - forget about KFENCE
+ *
+ * After dod_kfence_unprotect(), when nobody calls this file any more. Process context, may sleep.
  */
 void dod_kfence_detach(void)
 {
 	unsigned int cpu;
 
-	WRITE_ONCE(dod_kfence_traps, false);
 	irq_work_sync(&close_irq);
 	cancel_delayed_work_sync(&close_work);
 	for_each_possible_cpu(cpu)

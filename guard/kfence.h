@@ -26,6 +26,7 @@ enum dod_kfence_fault {
 #ifdef DOD_KFENCE_GUARD
 bool dod_kfence_is_ready(void);
 bool dod_kfence_attach(void);
+void dod_kfence_unprotect(void);
 void dod_kfence_detach(void);
 enum dod_kfence_fault dod_kfence_fault(unsigned long addr, bool write);
 void dod_kfence_open(unsigned long addr, bool write);
@@ -33,14 +34,12 @@ void dod_kfence_freed(const void *object);
 
 void dod_kfence_poison(u64 start, u64 last, u8 dir);
 void dod_kfence_unpoison(u64 start, u64 last);
-void dod_kfence_poison_line_edge(u64 start, u64 last);
 void dod_kfence_watch(u64 start, u64 last, bool on);
 bool dod_kfence_is_poisoned(const void *addr);
 struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last, bool write);
 #else
 static inline void dod_kfence_poison(u64 start, u64 last, u8 dir) {}
 static inline void dod_kfence_unpoison(u64 start, u64 last) {}
-static inline void dod_kfence_poison_line_edge(u64 start, u64 last) {}
 static inline void dod_kfence_watch(u64 start, u64 last, bool on) {}
 
 static inline bool dod_kfence_is_poisoned(const void *addr)

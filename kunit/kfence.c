@@ -387,7 +387,7 @@ static void user_copies_have_data(struct kunit *test)
 		EXPECT_SILENCE(test);
 	else
 		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
-	KUNIT_EXPECT_MEMEQ(test, buf, args, COPIED);
+	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, dir);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, dir);
 	KUNIT_EXPECT_EQ(test, test_user_write(user, buf), 0);
@@ -397,7 +397,7 @@ static void user_copies_have_data(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	memset(args, 0, COPIED);
 	KUNIT_EXPECT_EQ(test, copy_from_user(args, user, COPIED), 0);
-	KUNIT_EXPECT_MEMEQ(test, buf, args, COPIED);
+	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
 	kthread_unuse_mm(mm);
 	mmput(mm);
 	test_dma_unmap(dma, SIZE, dir);

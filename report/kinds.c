@@ -242,17 +242,17 @@ static void put_by_current(struct text *t)
 	put_by(t, current->comm, task_pid_nr(current), raw_smp_processor_id());
 }
 
-static void put_access(struct text *t, bool write, const char *at_least, size_t size,
+static void put_access(struct text *t, bool write, const char *least, size_t size,
 		       unsigned long addr)
 {
-	dod_put(t, "%s of size %s%zu at %lx", write ? "Write" : "Read", at_least, size, addr);
+	dod_put(t, "%s of size %s%zu at %lx", write ? "Write" : "Read", least, size, addr);
 }
 
 static void head_of_access(struct text *t, const struct report *r)
 {
 	const struct dod_access *a = r->access;
 
-	put_access(t, a->write, a->at_least ? "at least " : "", a->size, a->addr);
+	put_access(t, a->write, a->or_more ? "at least " : "", a->size, a->addr);
 	put_by_current(t);
 }
 

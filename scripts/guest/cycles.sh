@@ -34,6 +34,7 @@ ip link set eth1 up
 leaks 3 >/dev/null
 echo clear >$debugfs/kmemleak
 
+insmod /ko/dma_owner_debug_churn.ko
 io &
 for i in $(seq 1 "$cycles"); do
 	insmod /ko/dma-owner-debug.ko || exit 1
@@ -41,7 +42,7 @@ for i in $(seq 1 "$cycles"); do
 	ip link set eth0 down
 	ip link set eth0 up
 	usleep $((i % 5 * 100000))
-	grep '^live: ' $stats >&3
+	grep -E '^(live|kfence_guarded): ' $stats >&3
 	awk -F': ' '/^reports_/ && $2 != 0 { print; bad = 1 } END { exit bad }' \
 		$stats || exit 1
 	rmmod dma_owner_debug || exit 1
@@ -53,6 +54,7 @@ done
 scan
 touch /tmp/stop
 wait
+rmmod dma_owner_debug_churn
 [ ! -e /tmp/bad ] || exit 1
 echo "cycles: $cycles" >&3
 leaks 3 >/tmp/leaks
