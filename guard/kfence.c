@@ -124,7 +124,8 @@ static void flush_this_cpu(void *unused)
 		flush(what);
 }
 
-static DEFINE_PER_CPU(call_single_data_t, flush_csd) = CSD_INIT(flush_this_cpu, NULL);
+/* Without an initialiser: in a module's per-CPU data, addresses are not relocated. */
+static DEFINE_PER_CPU(call_single_data_t, flush_csd);
 
 /*
  * A CPU that has a page in its TLB accesses it unnoticed until then. Without waiting, because map
@@ -453,6 +454,10 @@ bool dod_kfence_is_ready(void)
  */
 bool dod_kfence_attach(void)
 {
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_CSD(per_cpu_ptr(&flush_csd, cpu), flush_this_cpu, NULL);
 	objects = vzalloc(array_size(NR_OBJECTS, sizeof(*objects)));
 	if (!objects)
 		return false;
