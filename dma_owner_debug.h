@@ -394,12 +394,15 @@ struct dod_sync {
  * @allocated:	a map call of the memory's allocation: see judge/map_mask.c for its mask
  * @wrong:	a map call of memory that is not the driver's: its virtual address was reported,
  *		and led there by mistake
+ * @plain:	a map call of memory that can be plain: see owner/map.c
  * @frees:	an unmap call that frees the memory, too
  * @dropped:	there were too few records: nothing of this call is tracked
  * @memory:	of what is being mapped, bits of enum dod_memory_facts
+ * @runs:	how many runs of memory a map call may have, if more than one
  * @attrs:	DMA_ATTR_* of a map or unmap call
  * @caller:	return address of the hooked function
  * @site:	the same, with the caller's registers
+ * @records:	free ones for the next runs, by dod_pool_next()
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
  * @event:	the row of what it does to mapped memory, unless it is a map or unmap call
@@ -409,7 +412,8 @@ struct dod_sync {
 struct dod_call {
 	struct device *dev;
 	u8 dir, kind;
-	bool to_device, allocated, wrong, frees, dropped;
+	bool to_device, allocated, wrong, plain, frees, dropped;
+	unsigned int runs;
 	unsigned long attrs;
 	u8 memory;
 	union {
@@ -417,7 +421,7 @@ struct dod_call {
 		struct dod_site site;
 	};
 
-	struct dod_mapping *leader, *tail;
+	struct dod_mapping *records, *leader, *tail;
 	const struct dod_transition *event;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;

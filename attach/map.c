@@ -31,18 +31,24 @@ static void count_ignored(unsigned long attrs)
 	dod_count(attrs & DOD_ATTR_MMIO ? DOD_C_UNTRACKED_MMIO : DOD_C_UNTRACKED_COHERENT);
 }
 
+static noinline void count_map(const struct dod_call *call, u64 ram)
+{
+	if (is_ignored(call->attrs))
+		count_ignored(call->attrs);
+	else if (!ram)
+		dod_count(DOD_C_UNTRACKED_NOT_RAM);
+	else if (dod_maps_directly(call->dev))
+		dod_count(DOD_C_MAPS_BOUNCED);
+}
+
 /* Inlined: its callers are the hooks of map calls, and have what it needs in registers. */
 static __always_inline void map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr)
 {
 	u64 ram = call->wrong || !size ? 0 : dod_memory_look(phys, size, &call->memory);
 	bool bounced = may_bounce(call->dev, phys, dma_addr);
 
-	if (is_ignored(call->attrs))
-		count_ignored(call->attrs);
-	else if (!ram)
-		dod_count(DOD_C_UNTRACKED_NOT_RAM);
-	else if (bounced && dod_maps_directly(call->dev))
-		dod_count(DOD_C_MAPS_BOUNCED);
+	if (unlikely(is_ignored(call->attrs) || !ram || bounced))
+		count_map(call, ram);
 	dod_owner_map(call, phys, size, dma_addr, ram, bounced);
 }
 
@@ -296,7 +302,6 @@ struct dma_walk {
 	struct scatterlist *sg;	/* has the address of the next run */
 	int left;		/* ranges, with this one */
 	unsigned int used;	/* bytes of this one */
-	bool merged;
 };
 
 /* The DMA address of the next run of memory. */
@@ -304,8 +309,6 @@ static u64 dma_of_run(struct dma_walk *w, struct scatterlist *run)
 {
 	u64 dma_addr;
 
-	if (!w->merged)
-		return sg_dma_address(run);
 	/* What an IOMMU made of empty entries. */
 	while (w->left > 1 && !sg_dma_len(w->sg)) {
 		w->sg = sg_next(w->sg);
@@ -328,14 +331,31 @@ static __always_inline struct scatterlist *next_run(struct scatterlist *sg)
 	return unlikely(sg_is_chain(sg)) ? sg_chain_ptr(sg) : sg;
 }
 
+/* Of a list whose entries were merged. */
+static noinline void map_merged(struct dod_call *call, struct scatterlist *sg, int nents,
+				int mapped)
+{
+	struct dma_walk w = { .sg = sg, .left = mapped };
+
+	for (; nents--; sg = nents ? next_run(sg) : NULL)
+		if (sg->length)
+			map(call, sg_phys(sg), sg->length, dma_of_run(&w, sg));
+}
+
+static __always_inline void map_each(struct dod_call *call, struct scatterlist *sg, int nents)
+{
+	for (;; sg = next_run(sg)) {
+		if (likely(sg->length))
+			map(call, sg_phys(sg), sg->length, sg_dma_address(sg));
+		if (!--nents)
+			break;
+	}
+}
+
 /* All but the memory is in @call already. */
 static __always_inline void map_list(struct hook *hook, struct dod_call *call,
 				     struct scatterlist *sg, int nents, int mapped)
 {
-	struct dma_walk w = { .sg = sg, .left = mapped, .merged = mapped != nents };
-	struct scatterlist *run;
-	int i;
-
 	if (mapped <= 0) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
@@ -343,12 +363,14 @@ static __always_inline void map_list(struct hook *hook, struct dod_call *call,
 	note_seen(hook, call->dev, sg_phys(sg), sg_dma_address(sg), sg->length, call->dir, nents);
 	if (!dod_see_syncs(call->dev))
 		return;
+	call->runs = nents - 1;
 	/* The unmap does not have the attributes in all kernels, and must find it. */
 	call->wrong = is_ignored(call->attrs);
 	call->to_device = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call->allocated;
-	for (run = sg, i = 0; i < nents; run = ++i < nents ? next_run(run) : NULL)
-		if (run->length)
-			map(call, sg_phys(run), run->length, dma_of_run(&w, run));
+	if (likely(mapped == nents))
+		map_each(call, sg, nents);
+	else
+		map_merged(call, sg, nents, mapped);
 	dod_owner_map_end(call);
 }
 

@@ -26,7 +26,10 @@
 #include <linux/sizes.h>
 #include <linux/smp.h>
 
-/* A free object. What is after @next is of the first object of a batch. */
+/*
+ * A free object. @next comes first, for dod_pool_next(); what is after it is of the first object
+ * of a batch.
+ */
 struct dod_pool_object {
 	struct dod_pool_object *next;
 	struct dod_pool_object *next_batch;
@@ -311,6 +314,41 @@ void *dod_pool_get(struct dod_pool *pool)
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KUNIT(dod_pool_get);
+
+/**
+ * dod_pool_get_list() - take several objects at once
+ * @pool: the pool
+ * @nr: how many at most, not 0: interrupts are off meanwhile
+ *
+ * Return: the first, for dod_pool_next(). There are fewer than @nr where the CPU has fewer; NULL
+ * if none is left.
+ */
+void *dod_pool_get_list(struct dod_pool *pool, unsigned int nr)
+{
+	struct dod_pool_object *first, *last;
+	struct dod_pool_cpu *own;
+	unsigned long flags;
+	unsigned int i;
+
+	local_irq_save(flags);
+	own = raw_cpu_ptr(pool->cpus);
+	if (unlikely(!own->first)) {
+		first = next_batch(pool, own, flags);
+		if (first)
+			first->next = NULL;
+		return first;
+	}
+	first = own->first;
+	nr = min(nr, own->nr);
+	for (i = 1, last = first; i < nr; i++)
+		last = last->next;
+	own->first = last->next;
+	own->nr -= nr;
+	last->next = NULL;
+	local_irq_restore(flags);
+	return first;
+}
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_get_list);
 
 /* The list of this CPU is a batch: once in a batch. Restores @flags, as next_batch(). */
 static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own, void *obj,

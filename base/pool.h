@@ -52,7 +52,14 @@ struct dod_pool {
 int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max);
 void dod_pool_destroy(struct dod_pool *pool);
 void *dod_pool_get(struct dod_pool *pool);
+void *dod_pool_get_list(struct dod_pool *pool, unsigned int nr);
 void dod_pool_put(struct dod_pool *pool, void *obj);
 long dod_pool_nr_free(const struct dod_pool *pool);
+
+/* The object after one of dod_pool_get_list(), which has not been written to yet; NULL: none. */
+static inline void *dod_pool_next(const void *obj)
+{
+	return *(void *const *)obj;
+}
 
 #endif /* DOD_POOL_H */

@@ -151,13 +151,12 @@ static bool end_at_bad_byte(struct dod_mapping *m, const struct dod_finding *f)
 
 /*
  * Fast path, the same as dod_scan_memory() by what is known of the pages: no byte of the mapping
- * is bad, and all are of one allocation.
+ * is bad, and all are of one allocation. Memory that is not there, or was cut off, is odd.
  */
 static __always_inline bool is_good_memory(const struct dod_mapping *m)
 {
-	u8 bad = DOD_MEM_ODD | (m->kind == DOD_SINGLE ? DOD_MEM_APART : 0);
-
-	return !m->not_ram && !(m->memory & bad) && m->last - m->start == dod_size(m) - 1 &&
+	return !(m->memory & DOD_MEM_ODD) &&
+	       !(m->kind == DOD_SINGLE && (m->memory & DOD_MEM_APART)) &&
 	       (!dod_mem_ops.accessible || dod_mem_ops.accessible(m));
 }
 

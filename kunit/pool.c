@@ -76,6 +76,46 @@ static void put_all(struct taken *t)
 		put_back(t);
 }
 
+/* Takes up to @nr at once: how many there were. */
+static unsigned int take_list(struct taken *t, unsigned int nr)
+{
+	struct taken_object *obj = dod_pool_get_list(&t->pool, nr), *next;
+	unsigned int before = t->nr;
+
+	for (; obj; obj = next) {
+		next = dod_pool_next(obj);
+		obj->mark = (unsigned long)obj ^ ++t->nr;
+		obj->next = t->first;
+		t->first = obj;
+	}
+	return t->nr - before;
+}
+
+/* Never more than asked for, and none twice, until a CPU has no more. */
+static void taken_by_lists(struct kunit *test)
+{
+	struct taken *t = pool_new(test, 1000, 1000);
+	unsigned int got, nr = 1, most = 0, too_many = 0;
+	bool left;
+
+	/* What other CPUs have is not for this one. */
+	preempt_disable();
+	while ((got = take_list(t, nr))) {
+		too_many += got > nr;
+		most = max(most, got);
+		nr = nr % 9 + 1;
+	}
+	left = take(t);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, too_many, 0);
+	KUNIT_EXPECT_GT(test, most, 1);
+	KUNIT_EXPECT_FALSE(test, left);
+	KUNIT_EXPECT_EQ(test, dod_pool_nr_free(&t->pool), 0);
+	KUNIT_EXPECT_EQ(test, t->nr, 1000);
+	put_all(t);
+	pool_end(test, t);
+}
+
 /* More than there may be are not there, and after their return all are there again. */
 static void all_taken_and_returned(struct kunit *test)
 {
@@ -275,6 +315,7 @@ static void shared_by_tasks_and_irqs(struct kunit *test)
 
 static struct kunit_case pool_cases[] = {
 	KUNIT_CASE(all_taken_and_returned),
+	KUNIT_CASE(taken_by_lists),
 	KUNIT_CASE(returned_elsewhere_taken_again),
 	KUNIT_CASE(kept_elsewhere_taken),
 	KUNIT_CASE(refilled_without_worker),

@@ -207,11 +207,6 @@ void dod_area_lower(struct dod_area *a)
  * node also knows the kinds of mappings in its subtree. A list of zeros for a disk is one page
  * that is mapped thousands of times: those of some kinds are found without the others.
  */
-static u64 own_sum(const struct dod_mapping *m)
-{
-	return m->last << 8 | m->kinds;
-}
-
 static u64 add_sums(u64 a, u64 b)
 {
 	return max(a, b) | ((a | b) & 0xff);
@@ -223,7 +218,7 @@ static bool sum_up(struct dod_mapping *m, bool exit)
 {
 	struct dod_mapping *left = phys_entry(m->phys_rb.rb_left);
 	struct dod_mapping *right = phys_entry(m->phys_rb.rb_right);
-	u64 sum = own_sum(m);
+	u64 sum = dod_own_sum(m);
 
 	if (left)
 		sum = add_sums(sum, left->phys_sum);
@@ -260,7 +255,7 @@ bool dod_index_phys(struct dod_area *a, struct dod_mapping *m)
 		a->raised--;
 	WRITE_ONCE(tree->nr, tree->nr + 1);
 
-	m->phys_sum = own_sum(m);
+	m->phys_sum = dod_own_sum(m);
 	while (*link) {
 		struct dod_mapping *at = phys_entry(*link);
 

@@ -323,6 +323,23 @@ __owner struct dod_mapping *dod_kind_first(struct index_tree *tree, u64 start, u
 __owner struct dod_mapping *dod_kind_next(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
 __owner struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds);
 
+static inline u64 dod_own_sum(const struct dod_mapping *m)
+{
+	return m->last << 8 | m->kinds;
+}
+
+/* As dod_index_phys(), if it is the first one in the tree of its page. Returns whether it is. */
+static __always_inline bool dod_index_first(struct index_tree *page, struct dod_mapping *m)
+{
+	if (unlikely(page->root.rb_node))
+		return false;
+	WRITE_ONCE(page->nr, 1);
+	m->phys_sum = dod_own_sum(m);
+	rb_link_node(&m->phys_rb, NULL, &page->root.rb_node);
+	rb_set_parent_color(&m->phys_rb, NULL, RB_BLACK);
+	return true;
+}
+
 /* The mapping of a tree that has no other; NULL if it has none, or several. */
 static __always_inline struct dod_mapping *only_mapping(const struct index_tree *tree)
 {

@@ -27,6 +27,7 @@
 #include "owner.h"
 
 #include <linux/hash.h>
+#include <linux/rbtree_augmented.h>
 #include <linux/sched/clock.h>
 
 /* Called by other files of owner/. In one unit they are static: one caller costs nothing then. */
@@ -84,6 +85,17 @@ __owner bool dod_ranges_to_cpu_from(struct dod_mapping *m, u64 *start, u64 *last
 __owner bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir);
 __owner struct dod_range *dod_device_writes(struct dod_mapping *m, u64 start, u64 last);
 
+/* The device owns [start, last] of a mapping without ranges, by a call of the same direction. */
+static __always_inline void first_range_new(struct dod_mapping *m, u64 start, u64 last)
+{
+	m->first = (struct dod_range) {
+		.start = start, .last = last, .dir = m->dir, .state = DOD_OWNED, .leads = true,
+	};
+	m->first_used = true;
+	rb_set_parent_color(&m->first.rb, NULL, RB_BLACK);
+	m->ranges.rb_node = &m->first.rb;
+}
+
 /* Up to its first bad byte a mapping is its driver's; what follows has no lines of its own. */
 static inline bool has_whole_lines(const struct dod_mapping *m)
 {
@@ -117,6 +129,7 @@ extern atomic_t dod_spanning_changes, dod_nr_stale;
 
 __owner void dod_add_edges(const struct dod_mapping *m, u64 *start, u64 *last);
 __owner void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool fresh);
+__owner void dod_poison_plain(struct dod_mapping *m, bool fresh);
 __owner void dod_poison_region(struct dod_area *a, u64 start, u64 last);
 __owner void dod_repoison_region(struct dod_area *a, u64 start, u64 last);
 __owner bool dod_is_alone(const struct dod_mapping *m, u64 start, u64 last);
@@ -139,7 +152,7 @@ static inline void wait_unwatched(u64 start, u64 last)
 __owner void dod_poison_stale(struct dod_area *a, u64 start, u64 last);
 __owner void dod_stale_begin(struct dod_mapping *m);
 __owner void __dod_stale_drop(struct dod_area *a, u64 start, u64 last);
-__owner void dod_stale_forget(u64 start, u64 last);
+__owner void __dod_stale_forget(u64 start, u64 last);
 __owner bool dod_stale_drop_uncertain(struct dod_area *a, u64 byte);
 __owner bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m);
 __owner bool dod_stale_keep(struct dod_area *a, struct dod_mapping *m);
@@ -154,6 +167,13 @@ static inline bool stays_stale(u64 start, u64 last)
 		return false;
 	start = round_up(start, GRANULE);
 	return start <= last && dod_poison_ops.is_poisoned(phys_to_virt(start));
+}
+
+/* For any range. No lock is held. */
+static inline void dod_stale_forget(u64 start, u64 last)
+{
+	if (unlikely(atomic_read(&dod_nr_stale)))
+		__dod_stale_forget(start, last);
 }
 
 static inline void stale_drop(struct dod_area *a, u64 start, u64 last)
@@ -211,6 +231,9 @@ __owner int dod_record_start(unsigned int reserve, unsigned int max);
 __owner void dod_record_stop(void);
 __owner struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
 					   u64 dma_addr, u64 size);
+__owner struct dod_mapping *dod_record_next(struct dod_call *call, struct dod_mapping *leader,
+					    u64 dma_addr, u64 size);
+__owner void __dod_records_put(struct dod_call *call);
 __owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
 			     struct dod_frame *frames, unsigned int depth);
 __owner void dod_history_put(struct dod_mapping *m);

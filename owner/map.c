@@ -19,6 +19,7 @@ static noinline void drop_call(struct dod_call *call)
 		dod_end_unlinked(m);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
+	__dod_records_put(call);
 	call->leader = NULL;
 	call->dropped = true;
 }
@@ -83,14 +84,27 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 	m->memory = ram ? call->memory : DOD_MEM_ODD;
 }
 
-/* Checks the mapping, which may shorten it, and decides what may be poisoned and compared. */
-static void classify(const struct dod_call *call, struct dod_mapping *m)
+/*
+ * Most memory is plain: all of it is in one page, and there, and its device is coherent and reaches
+ * it at the address that it has. Of such a mapping there is less to find out. This is what the
+ * call tells, for all of a list.
+ */
+static bool maps_plain(const struct dod_call *call)
 {
-	bool checked = checks_enabled() && !call->wrong;
-	bool good = !checked || dod_judge_ops.map_before(call, m);
+	return !call->wrong && call->kind != DOD_IOVA && !call->dev->dma_range_map &&
+	       !dod_device_line(call->dev) && checks_enabled();
+}
 
-	if (checked && good && !(m->memory & DOD_MEM_ODD))
-		m->memory |= DOD_MEM_GOOD;
+static __always_inline bool is_plain(const struct dod_call *call, u64 phys, u64 size, u64 ram,
+				     bool bounced)
+{
+	return call->plain && ram == size && size <= PAGE_SIZE - offset_in_page(phys) &&
+	       !bounced && !(call->memory & DOD_MEM_ODD);
+}
+
+/* In which index it is to be, and which of its lines others use. @good: by the checks. */
+static void place(const struct dod_call *call, struct dod_mapping *m, bool good)
+{
 	if (has_whole_lines(m) && (dod_line_of(m, m->start) != m->start ||
 				   dod_line_of(m, m->last) + m->line - 1 != m->last)) {
 		m->edges = true;
@@ -98,8 +112,7 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 			WRITE_ONCE(dod_widest_line, m->line);
 	}
 	/* What the checks found good is accessible. */
-	if (!m->not_ram && !(checked && good) && dod_mem_ops.freed &&
-	    dod_mem_ops.freed(m->start, m->last))
+	if (!m->not_ram && !good && dod_mem_ops.freed && dod_mem_ops.freed(m->start, m->last))
 		m->unfit = true;
 	m->in_page = !crosses_page(m->start, dod_lines_last(m));
 	m->spanning = crosses_region(m->start, m->last);
@@ -111,7 +124,11 @@ static void classify(const struct dod_call *call, struct dod_mapping *m)
 	m->direct = !m->bounced && !m->not_ram && m->kind != DOD_IOVA &&
 		    !(m->memory & DOD_MEM_ODD) && !call->dev->dma_range_map &&
 		    dma_to_phys(call->dev, m->dma_last) == m->last;
-	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+}
+
+/* Decides what may be poisoned and compared. @good: no check has found a fault. */
+static __always_inline void classify(const struct dod_call *call, struct dod_mapping *m, bool good)
+{
 	if (m->dir == DMA_TO_DEVICE && m->trap != DOD_TRAP_NONE &&
 	    dod_judge_ops.maps_own_data(call, m)) {
 		dod_count(DOD_C_UNTRAPPED_OWN_DATA);
@@ -138,6 +155,29 @@ static __always_inline void note_config(struct dod_device *d, struct device *dev
 		WRITE_ONCE(d->bus_limit, limit);
 		WRITE_ONCE(d->coherent, coherent);
 	}
+}
+
+/* index_memory() of a plain mapping, which has ranges and others around it only in its page. */
+static __always_inline void index_plain(const struct dod_call *call, struct dod_mapping *m)
+{
+	struct dod_area a DOD_UNINITIALIZED;
+	bool lone;
+
+	if (unlikely(atomic_read(&dod_nr_leaked)))
+		dod_check_reuse(m);
+	dod_mapped_pages_add(m);
+	if (!call->to_device)
+		dod_stale_forget(m->start, m->last);
+	dod_area_lock_page(&a, m->start);
+	lone = dod_index_first(a.page, m) || !dod_index_phys(&a, m);
+	if (likely(call->to_device)) {
+		stale_drop(&a, m->start, m->last);
+		first_range_new(m, m->start, m->last);
+		overlap_to_device(&a, m, m->start, m->last, true, lone);
+		if (m->trap != DOD_TRAP_NONE)
+			dod_poison_plain(m, lone && !m->shared);
+	}
+	dod_area_unlock_page(&a);
 }
 
 /* From now on look-ups by physical address find it, and the device may own it. */
@@ -171,6 +211,79 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	}
 }
 
+/* @next: it is not the first one of the call. */
+static __always_inline void append(struct dod_call *call, struct dod_mapping *m, bool next)
+{
+	if (next)
+		call->tail->next = m;
+	else
+		call->leader = m;
+	call->tail = m;
+}
+
+/* A mapping that was described, and perhaps shortened by the checks. @good: they found no fault. */
+static void map_checked(struct dod_call *call, struct dod_mapping *m, bool checked, bool good)
+{
+	place(call, m, checked && good);
+	m->trap = m->not_ram || m->freed ? DOD_TRAP_NONE : dod_memory_classify(m);
+	classify(call, m, good);
+	append(call, m, call->leader);
+	if (!m->not_ram)
+		index_memory(call, m);
+}
+
+static noinline void map_described(struct dod_call *call, struct dod_mapping *m)
+{
+	bool checked = checks_enabled() && !call->wrong;
+	bool good = !checked || dod_judge_ops.map_before(call, m);
+
+	if (checked && good && !(m->memory & DOD_MEM_ODD))
+		m->memory |= DOD_MEM_GOOD;
+	map_checked(call, m, checked, good);
+}
+
+/* @m is new. @leader: NULL if it is the first one of the call. */
+static __always_inline void map_memory(struct dod_call *call, struct dod_mapping *m,
+				       const struct dod_mapping *leader, u64 phys, u64 size,
+				       u64 ram, bool bounced)
+{
+	if (m->device->highest < dod_dma_last(m))
+		WRITE_ONCE(m->device->highest, dod_dma_last(m));
+	if (unlikely(!is_plain(call, phys, size, ram, bounced))) {
+		describe(call, m, phys, size, ram, bounced);
+		map_described(call, m);
+		return;
+	}
+	m->start = phys;
+	m->last = phys + size - 1;
+	m->memory = call->memory;
+	if (unlikely(!dod_judge_ops.map_before(call, m))) {
+		map_checked(call, m, true, false);
+		return;
+	}
+	m->memory = call->memory | DOD_MEM_GOOD;
+	m->in_page = true;
+	m->direct = true;
+	m->trap = dod_memory_classify(m);
+	classify(call, m, true);
+	append(call, m, leader);
+	index_plain(call, m);
+}
+
+static noinline void map_next(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 ram,
+			      bool bounced)
+{
+	struct dod_mapping *leader = call->leader, *m;
+
+	m = dod_record_next(call, leader, dma_addr, size);
+	if (likely(m)) {
+		map_memory(call, m, leader, phys, size, ram, bounced);
+		return;
+	}
+	dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
+	drop_call(call);
+}
+
 /**
  * dod_owner_map() - a device can reach memory from now on
  * @call: the call; one call may map several runs of memory
@@ -189,27 +302,21 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 
 	if (!size || call->dropped)
 		return;
-	device = call->leader ? call->leader->device : dod_device_get(call->dev);
+	if (call->leader) {
+		map_next(call, phys, size, dma_addr, ram, bounced);
+		return;
+	}
+	device = dod_device_get(call->dev);
 	m = device ? dod_record_new(call, device, dma_addr, size) : NULL;
-	if (!m) {
+	if (unlikely(!m)) {
 		dod_count(device ? DOD_C_UNTRACKED_POOL_EMPTY : DOD_C_UNTRACKED_NO_DEVICE);
 		drop_call(call);
 		return;
 	}
-	describe(call, m, phys, size, ram, bounced);
 	/* All entries of a list are mapped with one configuration. */
-	if (!call->leader)
-		note_config(device, call->dev);
-	if (device->highest < dod_dma_last(m))
-		WRITE_ONCE(device->highest, dod_dma_last(m));
-	classify(call, m);
-	if (call->leader)
-		call->tail->next = m;
-	else
-		call->leader = m;
-	call->tail = m;
-	if (!m->not_ram)
-		index_memory(call, m);
+	note_config(device, call->dev);
+	call->plain = maps_plain(call);
+	map_memory(call, m, NULL, phys, size, ram, bounced);
 }
 
 /**
@@ -225,6 +332,8 @@ void dod_owner_map_end(struct dod_call *call)
 
 	if (!leader)
 		return;
+	if (call->records)
+		__dod_records_put(call);
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);

@@ -115,6 +115,13 @@ void dod_poison_new(struct dod_mapping *m, u64 start, u64 last, bool fresh)
 	poison_granules(m, start, last, fresh);
 }
 
+/* The same for all of a new mapping that has no line edges. */
+void dod_poison_plain(struct dod_mapping *m, bool fresh)
+{
+	fresh = fresh && (m->memory & DOD_MEM_GOOD) && !READ_ONCE(dod_widest_line);
+	dod_poison_ops.poison(m, m->start, m->last, m->dir, fresh);
+}
+
 /* Poisons the granules of [start, last], which lies in the area and was cleared. */
 void dod_poison_region(struct dod_area *a, u64 start, u64 last)
 {
@@ -273,11 +280,10 @@ void __dod_stale_drop(struct dod_area *a, u64 start, u64 last)
 	}
 }
 
-/* The same for any range. No lock is held. */
-void dod_stale_forget(u64 start, u64 last)
+/* Where any ended mapping has some. */
+void __dod_stale_forget(u64 start, u64 last)
 {
-	if (unlikely(atomic_read(&dod_nr_stale)))
-		in_each_region(start, last, stale_drop);
+	in_each_region(start, last, stale_drop);
 }
 
 static bool drop_uncertain(struct dod_area *a, struct index_tree *tree, u64 byte)

@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-#include <linux/rbtree_augmented.h>
-
 struct dod_pool dod_range_pool, dod_pending_pool;
 static atomic_t nr_pending __cacheline_aligned_in_smp;
 
@@ -215,8 +213,9 @@ static void range_put(struct dod_mapping *m, struct dod_range *r)
 /* The mapping has ended, and has no range. */
 void dod_range_put_spare(struct dod_mapping *m)
 {
-	if (m->spare)
-		dod_pool_put(&dod_range_pool, m->spare);
+	if (likely(!m->spare))
+		return;
+	dod_pool_put(&dod_range_pool, m->spare);
 	m->spare = NULL;
 }
 
@@ -622,11 +621,6 @@ bool dod_ranges_to_device(struct dod_mapping *m, u64 start, u64 *last, u8 dir)
 	/* Most mappings are new, or all of them was the CPU's. */
 	if (unlikely(m->ranges.rb_node || dir != m->dir))
 		return change_to_device(m, start, last, dir);
-	m->first = (struct dod_range) {
-		.start = start, .last = *last, .dir = dir, .state = DOD_OWNED, .leads = true,
-	};
-	m->first_used = true;
-	rb_set_parent_color(&m->first.rb, NULL, RB_BLACK);
-	m->ranges.rb_node = &m->first.rb;
+	first_range_new(m, start, *last);
 	return false;
 }

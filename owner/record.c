@@ -96,17 +96,11 @@ void dod_note_caller(const struct dod_call *call, struct dod_who *who, struct do
 	who->nr_frames = dod_stack_save(&call->site, frames, depth);
 }
 
-/* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */
-struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
-				   u64 dma_addr, u64 size)
+/* What the call says. @leader: of the list, NULL for itself. */
+static __always_inline void fill(struct dod_mapping *m, const struct dod_call *call,
+				 struct dod_mapping *leader, struct dod_device *device,
+				 u64 dma_addr, u64 size)
 {
-	const struct dod_mapping *leader = call->leader;
-	/* The first of a list has taken the spare one. */
-	struct dod_mapping *m = leader ? NULL : this_cpu_xchg(history->spare, NULL);
-
-	m = m ?: dod_pool_get(&dod_mapping_pool) ?: history_pop();
-	if (!m)
-		return NULL;
 	/* All from @next up to the stacks, which are large. */
 	memset((void *)m + offsetof(struct dod_mapping, next), 0,
 	       offsetof(struct dod_mapping, map) - offsetof(struct dod_mapping, next));
@@ -115,21 +109,66 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	m->ranges = RB_ROOT;
 	m->dev = call->dev;
 	m->device = device;
-	m->group = call->leader ?: m;
+	m->group = leader ?: m;
 	m->kind = call->kind;
 	m->dir = call->dir;
 	m->owned_at_map = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
-	if (!leader) {
-		dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
-		m->dmabuf = dod_judge_ops.dmabuf_of_current();
-	} else {
-		/* All entries of a scatterlist are mapped by the same call. */
-		m->map = leader->map;
-		memcpy(m->map_frames, leader->map_frames, sizeof(m->map_frames));
-		m->dmabuf = leader->dmabuf;
+}
+
+/* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */
+struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_device *device,
+				   u64 dma_addr, u64 size)
+{
+	struct dod_mapping *m = this_cpu_xchg(history->spare, NULL);
+
+	m = m ?: dod_pool_get(&dod_mapping_pool) ?: history_pop();
+	if (!m)
+		return NULL;
+	fill(m, call, NULL, device, dma_addr, size);
+	dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
+	m->dmabuf = dod_judge_ops.dmabuf_of_current();
+	return m;
+}
+
+/* So many at once. */
+#define MOST_RECORDS	64U
+
+/* The first of several records for a list; @call has the others. NULL if there is none. */
+static noinline struct dod_mapping *take_records(struct dod_call *call)
+{
+	return dod_pool_get_list(&dod_mapping_pool, clamp(call->runs, 1U, MOST_RECORDS));
+}
+
+/* After the last entry: those that were too many, as of runs without a byte. */
+void __dod_records_put(struct dod_call *call)
+{
+	struct dod_mapping *m;
+
+	while ((m = call->records)) {
+		call->records = dod_pool_next(m);
+		dod_pool_put(&dod_mapping_pool, m);
 	}
+}
+
+/* The same for the next entry of a scatterlist: all are mapped by the same call. */
+struct dod_mapping *dod_record_next(struct dod_call *call, struct dod_mapping *leader,
+				    u64 dma_addr, u64 size)
+{
+	/* The leader has taken the spare one. */
+	struct dod_mapping *m = call->records ?: take_records(call);
+
+	if (likely(m))
+		call->records = dod_pool_next(m);
+	else
+		m = history_pop();
+	if (!m)
+		return NULL;
+	fill(m, call, leader, leader->device, dma_addr, size);
+	m->map = leader->map;
+	memcpy(m->map_frames, leader->map_frames, sizeof(m->map_frames));
+	m->dmabuf = leader->dmabuf;
 	return m;
 }
 

@@ -94,8 +94,9 @@ static noinline void end_spanning_ranges(struct dod_mapping *m)
 
 /* What was found when a mapping ended. */
 struct ending {
-	struct dod_content_result result;
-	struct dod_range freed;		/* what the device owned of freed memory; may be empty */
+	struct dod_content_result result;	/* if @compared */
+	struct dod_range freed;		/* if @was_freed: what the device owned of freed memory */
+	bool compared, was_freed;
 	bool gone;			/* not kept for what is stale of it */
 };
 
@@ -114,22 +115,34 @@ static void compare_at_end(const struct dod_call *call, struct dod_mapping *m,
 		dod_result_add_lost(result, m, m->start, m->last, false);
 }
 
+static __always_inline void compare_ending(const struct dod_call *call, struct dod_mapping *m,
+					   struct ending *e)
+{
+	e->compared = m->content || m->pending;
+	if (!e->compared)
+		return;
+	result_init(&e->result);
+	compare_at_end(call, m, &e->result);
+}
+
 /*
  * The CPU owns all of an unlinked mapping, whose area is locked. @stale: keep what is stale of
- * it: if there is any, it stays in the physical index, and is somebody else's then.
+ * it: if there is any, it stays in the physical index, and is somebody else's then. @in_page: it
+ * is known to be in one page.
  */
-static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, struct ending *e)
+static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale,
+					  bool in_page, struct ending *e)
 {
 	struct dod_range *r = dod_freed_range(m, m->start, m->last);
+	bool spanning = !in_page && m->spanning;
 
 	e->gone = true;
-	e->freed.start = 1;
-	e->freed.last = 0;
+	e->was_freed = r;
 	if (unlikely(r)) {
 		e->freed = *r;
 		stale = false;
 	}
-	if (m->spanning)
+	if (spanning)
 		dod_spanning_begin();
 	if (m->content)
 		dod_judge_ops.content_end(m);
@@ -143,21 +156,27 @@ static void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale, s
 			return;
 		}
 	}
-	if (likely(a->page && !a->region && m == only_mapping(a->page))) {
+	if (likely((in_page || a->page) && !a->region && m == only_mapping(a->page))) {
 		WRITE_ONCE(a->page->nr, 0);
 		a->page->root.rb_node = NULL;
 	} else {
 		dod_unindex_phys(a, tree_of(m), m);
 	}
-	if (!m->spanning)
+	if (!spanning)
 		end_ranges(a, m);
 }
 
+static noinline void end_in_area(struct dod_area *a, struct dod_mapping *m, bool stale,
+				 struct ending *e)
+{
+	__end_in_area(a, m, stale, false, e);
+}
+
 /* After end_in_area(), of a mapping that is gone. No lock is held. */
-static __always_inline void end_beyond(struct dod_mapping *m)
+static __always_inline void end_beyond(struct dod_mapping *m, bool in_page)
 {
 	dod_mapped_pages_del(m);
-	if (m->spanning)
+	if (!in_page && m->spanning)
 		end_spanning_ranges(m);
 	dod_range_put_spare(m);
 	wait_unwatched(m->start, m->last);
@@ -174,28 +193,37 @@ void dod_end_unlinked(struct dod_mapping *m)
 	dod_area_lock_mapping(&a, m);
 	end_in_area(&a, m, false, &e);
 	dod_area_unlock(&a);
-	end_beyond(m);
+	end_beyond(m, false);
 }
 
 /* It has ended, for an unmap call or, if @call is NULL, because the tool stops. */
-static void finish(struct dod_mapping *m, const struct dod_call *call, struct ending *e)
+static __always_inline void __finish(struct dod_mapping *m, const struct dod_call *call,
+				     bool in_page, struct ending *e)
 {
-	if (!m->not_ram)
-		end_beyond(m);
+	bool is_ram = in_page || !m->not_ram;
+
+	if (is_ram)
+		end_beyond(m, in_page);
 	if (call) {
-		if (unlikely(result_any(&e->result) || (e->result.touched && call->unwritten)))
+		if (unlikely(e->compared) &&
+		    (result_any(&e->result) || (e->result.touched && call->unwritten)))
 			dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
-		if (m->dir != DMA_TO_DEVICE && !m->not_ram &&
+		if (m->dir != DMA_TO_DEVICE && is_ram &&
 		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 			dod_stale_forget(m->start, m->last);
-		if (unlikely(e->freed.start <= e->freed.last))
+		if (unlikely(e->was_freed))
 			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
 	dod_history_put(m);
+}
+
+static noinline void finish(struct dod_mapping *m, const struct dod_call *call, struct ending *e)
+{
+	__finish(m, call, false, e);
 }
 
 static void check_content(const struct dod_call *call, struct dod_mapping *m)
@@ -225,7 +253,7 @@ static void end_stale(struct dod_mapping *m, const struct dod_call *call)
 	dod_area_lock_mapping(&a, m);
 	end_in_area(&a, m, true, &e);
 	dod_area_unlock(&a);
-	result_init(&e.result);
+	e.compared = false;
 	if (e.gone) {
 		finish(m, call, &e);
 		return;
@@ -241,9 +269,8 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call, bool com
 	struct dod_area a DOD_UNINITIALIZED;
 
 	m->ended_by = call ? call->caller : 0;
-	result_init(&e.result);
-	e.freed.start = 1;
-	e.freed.last = 0;
+	e.compared = false;
+	e.was_freed = false;
 	if (call && unlikely(dod_stale_is_left(call, m))) {
 		if (!compared && has_content(m))
 			check_content(call, m);
@@ -253,7 +280,7 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call, bool com
 	if (!m->not_ram) {
 		dod_area_lock_mapping(&a, m);
 		if (call && !compared)
-			compare_at_end(call, m, &e.result);
+			compare_ending(call, m, &e);
 		end_in_area(&a, m, false, &e);
 		dod_area_unlock(&a);
 	}
@@ -427,15 +454,23 @@ static struct dod_mapping *find_unmap_direct(struct unmap_search *s, struct inde
  * nothing of it can stay stale. Returns whether it has ended.
  */
 static __always_inline bool unlink_in_area(struct dod_area *a, struct dod_mapping *m,
-					   const struct dod_call *call, struct ending *e)
+					   const struct dod_call *call, bool in_page,
+					   struct ending *e)
 {
 	m->linked = false;
 	if ((m->next && m->group == m) || (call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		return false;
 	m->ended_by = call->caller;
-	compare_at_end(call, m, &e->result);
-	end_in_area(a, m, false, e);
+	compare_ending(call, m, e);
+	__end_in_area(a, m, false, in_page, e);
 	return true;
+}
+
+/* The same, out of line. */
+static noinline bool unlink_any(struct dod_area *a, struct dod_mapping *m,
+				const struct dod_call *call, struct ending *e)
+{
+	return unlink_in_area(a, m, call, false, e);
 }
 
 /* The best direct leader of all that are there; the area of its first page is locked. */
@@ -453,13 +488,13 @@ static noinline struct dod_mapping *unlink_best(struct unmap_search *s, struct d
 		dod_area_lock_spanning(&all);
 		better = find_unmap_direct(s, all.spanning, m);
 		if (better != m)
-			*ended = unlink_in_area(&all, better, s->call, e);
+			*ended = unlink_any(&all, better, s->call, e);
 		dod_area_unlock(&all);
 		if (better != m)
 			return better;
 	}
 	if (m)
-		*ended = unlink_in_area(a, m, s->call, e);
+		*ended = unlink_any(a, m, s->call, e);
 	return m;
 }
 
@@ -473,12 +508,14 @@ static __always_inline struct dod_mapping *unlink_direct(struct unmap_search *s,
 	s->phys = dod_direct_phys(s->call->dev, s->dma_addr);
 	dod_area_lock_page(&a, s->phys);
 	m = only_in_area(&a);
-	/* Nearly always there is no other. */
-	if (likely(m && is_unmap_leader(s, m) && !s->best))
-		*ended = unlink_in_area(&a, m, s->call, e);
-	else
+	/* Nearly always there is no other. Where the region has no user, it is in the page. */
+	if (unlikely(!m || !is_unmap_leader(s, m) || s->best))
 		m = unlink_best(s, &a, e, ended);
-	dod_area_unlock(&a);
+	else if (likely(!a.region))
+		*ended = unlink_in_area(&a, m, s->call, true, e);
+	else
+		*ended = unlink_any(&a, m, s->call, e);
+	dod_area_unlock_page(&a);
 	return m;
 }
 
@@ -504,27 +541,31 @@ static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool 
 	return m ?: leader;
 }
 
+static noinline void end_other_entry(struct dod_mapping *m, const struct dod_call *call)
+{
+	if (dod_unlink(m))
+		end_one(m, call, false);
+}
+
 /* Ends an entry of a list, if nobody has done so. */
-static void end_entry(struct dod_mapping *m, const struct dod_call *call)
+static __always_inline void end_entry(struct dod_mapping *m, const struct dod_call *call)
 {
 	struct dod_area a DOD_UNINITIALIZED;
 	struct ending e DOD_UNINITIALIZED;
 	bool linked, ended = false;
 
-	if (!m->direct) {
-		if (dod_unlink(m))
-			end_one(m, call, false);
+	if (unlikely(!m->direct || !m->in_page)) {
+		end_other_entry(m, call);
 		return;
 	}
-	result_init(&e.result);
-	dod_area_lock_mapping(&a, m);
+	dod_area_lock_page(&a, m->start);
 	/* Pairs with smp_store_release() in dod_link(). */
 	linked = smp_load_acquire(&m->linked);
-	if (linked)
-		ended = unlink_in_area(&a, m, call, &e);
-	dod_area_unlock(&a);
-	if (ended)
-		finish(m, call, &e);
+	if (likely(linked))
+		ended = unlink_in_area(&a, m, call, true, &e);
+	dod_area_unlock_page(&a);
+	if (likely(ended))
+		__finish(m, call, true, &e);
 	else if (linked)
 		end_one(m, call, false);
 }
@@ -573,7 +614,6 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 
 	if (!size && !sg)
 		return;
-	result_init(&e.result);
 	if (unlikely(!direct || dod_dma_may_have(call->dev, dma_addr)))
 		leader = unlink_indexed(&s, direct, &e, &ended);
 	else

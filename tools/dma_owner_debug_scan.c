@@ -172,10 +172,6 @@ static void no_byte_left(struct kunit *test)
 			    found.value, (unsigned long)found.first);
 }
 
-#define SHADOW_CASES							\
-	KUNIT_CASE(finds_each_value), KUNIT_CASE(finds_one_byte),	\
-	KUNIT_CASE(covers_the_ram), KUNIT_CASE(no_byte_left)
-
 #else /* CONFIG_KASAN_GENERIC */
 
 static void no_byte_left(struct kunit *test)
@@ -183,11 +179,10 @@ static void no_byte_left(struct kunit *test)
 	kunit_skip(test, "Test requires: CONFIG_KASAN_GENERIC");
 }
 
-#define SHADOW_CASES KUNIT_CASE(no_byte_left)
-
 #endif /* CONFIG_KASAN_GENERIC */
 
 #if defined(CONFIG_X86_64) && defined(CONFIG_KFENCE)
+#define HAS_KFENCE_PAGES
 
 static pteval_t *entry_at(unsigned long addr)
 {
@@ -235,15 +230,19 @@ static void no_page_protected(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, protected_pages(), 0U);
 }
 
-#define PAGE_CASES KUNIT_CASE(finds_protected_page), KUNIT_CASE(no_page_protected),
-
-#else
-#define PAGE_CASES
 #endif
 
 static struct kunit_case scan_cases[] = {
-	SHADOW_CASES,
-	PAGE_CASES
+#ifdef CONFIG_KASAN_GENERIC
+	KUNIT_CASE(finds_each_value),
+	KUNIT_CASE(finds_one_byte),
+	KUNIT_CASE(covers_the_ram),
+#endif
+	KUNIT_CASE(no_byte_left),
+#ifdef HAS_KFENCE_PAGES
+	KUNIT_CASE(finds_protected_page),
+	KUNIT_CASE(no_page_protected),
+#endif
 	{}
 };
 
