@@ -6,6 +6,7 @@
 #include "dma_owner_debug.h"
 #include "attach/attach.h"
 #include "base/compat.h"
+#include "base/memory.h"
 #include "base/pagemarks.h"
 #include "base/params.h"
 #include "base/stack.h"
@@ -81,7 +82,7 @@ static const struct {
 	bool there;
 	const char *text;
 } needs[] = {
-	{ IS_ENABLED(CONFIG_DMA_API_DEBUG),
+	{ IS_ENABLED(CONFIG_DMA_API_DEBUG) || DOD_BY_EVENTS,
 	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
 	{ !IS_ENABLED(CONFIG_KASAN_GENERIC) || IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are checked in a probe of kasan_report()" },
@@ -118,13 +119,26 @@ static void stop_guarding(bool broken)
 #define MARKS_NOTE \
 	"; a run of single pages of several allocations is not recognised: build the kernel (6.10 and later) with CONFIG_MEM_ALLOC_PROFILING=y, and switch it on"
 
-static void __init print_banner(unsigned int nr_hooks, unsigned int nr_records)
+/* How what debug_dma_*() tell is seen without them. */
+#if DOD_BY_EVENTS
+#define HOOKS_NOTE \
+	"; without CONFIG_DMA_API_DEBUG, map calls are seen by tracepoints" HOOKS_BOUND_NOTE
+#else
+#define HOOKS_NOTE ""
+#endif
+#if DOD_SKIPS_UNMAPS
+#define HOOKS_BOUND_NOTE ", those of coherent devices if the driver was bound after the load"
+#else
+#define HOOKS_BOUND_NOTE ""
+#endif
+
+static void __init print_banner(unsigned int nr_hooks, unsigned int nr_records, const char *lacks)
 {
-	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s\n",
+	pr_info("guarding streaming DMA with %s, %u hooks, version " DOD_VERSION ", %u records of %zu bytes%s%s%s%s%s%s%s\n",
 		dod_guard.name, nr_hooks, nr_records, sizeof(struct dod_mapping),
-		dod_guard.means ? "; " : "", dod_guard.means ?: "",
+		dod_guard.means ? "; " : "", dod_guard.means ?: "", lacks ? "; " : "", lacks ?: "",
 		dod_guard.traps && !dod_selftest.rmw_is_write ? RMW_NOTE : "",
-		dod_pagemarks_known() ? "" : MARKS_NOTE);
+		dod_pagemarks_known() ? "" : MARKS_NOTE, HOOKS_NOTE);
 	if (DOD_UNTRIED)
 		pr_info("not tried with this kernel yet: what it needs is there, and the self-test passed\n");
 }
@@ -133,6 +147,7 @@ static int __init dma_owner_debug_init(void)
 {
 	unsigned int reserve = min(dod_params.pool_reserve, dod_params.pool_max);
 	unsigned int i, nr_hooks;
+	const char *lacks;
 	int err;
 
 	for (i = 0; i < ARRAY_SIZE(needs); i++)
@@ -142,7 +157,9 @@ static int __init dma_owner_debug_init(void)
 		}
 
 	dod_state_start(stop_guarding);
+	dod_memory_start();
 	dod_report_start();
+	lacks = dod_mem_ops.start ? dod_mem_ops.start() : NULL;
 	dod_map_checks_start();
 	dod_pagemarks_start();
 	err = dod_owner_start(reserve, dod_params.pool_max);
@@ -170,8 +187,9 @@ static int __init dma_owner_debug_init(void)
 	dod_debugfs_start(dod_guard.name);
 	dod_owner_show_start();
 	dod_lookup_start();
+	dod_kfence_start();
 	WRITE_ONCE(dod_armed, true);
-	print_banner(nr_hooks, reserve);
+	print_banner(nr_hooks, reserve, lacks);
 	return 0;
 
 err_hooks:
@@ -206,6 +224,7 @@ static void __exit dma_owner_debug_exit(void)
 	dod_hooks_stop();
 	dod_tracepoints_stop();
 	dod_judge_stop();
+	dod_kfence_stop();
 	dod_traps_stop();
 	dod_orc_stop();
 	/* Nobody can call dod_broken() or dod_stop() any more. */
@@ -215,8 +234,13 @@ static void __exit dma_owner_debug_exit(void)
 	dod_owner_stop();
 }
 
-/* Built in: after ftrace and the drivers' buses, before the KUnit suites. */
-late_initcall(dma_owner_debug_init);
+/*
+ * Built in: before any driver probes, which is when mappings begin. Devices are found from
+ * arch_initcall on. Earlier, debugfs and RCU's grace periods for tasks and tracepoints would not be
+ * there yet (core_initcall), and buses could not be watched (PCI's and AMBA's: postcore_initcall).
+ * ftrace, kprobes, workqueues and platform devices are there before all of these.
+ */
+postcore_initcall_sync(dma_owner_debug_init);
 module_exit(dma_owner_debug_exit);
 
 MODULE_LICENSE("GPL");

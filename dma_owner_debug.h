@@ -432,6 +432,7 @@ struct dod_call {
  *
  * @addr:	first byte accessed
  * @size:	bytes accessed
+ * @or_more:	there may be more of them
  * @write:	a write
  * @bad:	physical address of the first byte that a device owns
  * @ip:		return address of the access, as the compiler gave it
@@ -439,7 +440,7 @@ struct dod_call {
 struct dod_access {
 	unsigned long addr;
 	size_t size;
-	bool write;
+	bool or_more, write;
 	u64 bad;
 	unsigned long ip;
 };

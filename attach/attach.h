@@ -5,15 +5,19 @@
  *	dod_traps_start()		before anything can be poisoned: poison that nobody
  *					expects is a report of KASAN's
  *	dod_hooks_start()
+ *	dod_kfence_start()		objects of KFENCE are poisoned from then on
  *	...
  *	dod_hooks_stop_to_device()	then dod_owner_stop_guarding(): nothing is poisoned
  *	dod_hooks_stop()
+ *	dod_kfence_stop()
  *	dod_traps_stop()
  *
  * Process context, may sleep.
  */
 #ifndef DOD_ATTACH_H
 #define DOD_ATTACH_H
+
+#include "../guard/kfence.h"
 
 #include <linux/errno.h>
 #include <linux/types.h>
@@ -43,6 +47,19 @@ static inline int dod_hooks_start(unsigned int *nr)
 
 static inline void dod_hooks_stop_to_device(void) {}
 static inline void dod_hooks_stop(void) {}
+#endif
+
+#ifdef DOD_KFENCE_GUARD
+void dod_kfence_start(void);
+void dod_kfence_stop(void);
+#else
+static inline void dod_kfence_start(void)
+{
+	if (IS_ENABLED(CONFIG_KFENCE) && dod_params.kfence && kfence_sample_interval)
+		pr_info("objects of KFENCE are not trapped: only on x86_64 with CONFIG_DYNAMIC_FTRACE_WITH_REGS=y and without KCSAN\n");
+}
+
+static inline void dod_kfence_stop(void) {}
 #endif
 
 int dod_tracepoints_start(void);

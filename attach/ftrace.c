@@ -141,31 +141,62 @@ static HOOK_HANDLER(on_panic)
 #define ON_IOVA		(DOD_LINKS_IOVA ? OPTIONAL : ABSENT)
 #define ON_DMABUF	(IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? OPTIONAL : ABSENT)
 
+/*
+ * What a device owns from the end of a call on: a function of dma-debug's, or, without that, a
+ * tracepoint. dma_map_single() then has none that tells its argument.
+ */
+#if DOD_BY_EVENTS
+#define AT_END(_function, _handler, _event, _probe)	.function = _event, .probe = _probe
+#define ON_EVENTS	REQUIRED
+#define OFF_EVENTS	ABSENT
+#else
+#define AT_END(_function, _handler, _event, _probe)	.function = _function, .handler = _handler
+#define ON_EVENTS	ABSENT
+#define OFF_EVENTS	REQUIRED
+#define dod_on_free_sgt	NULL
+#define dod_on_set_mask	NULL
+#endif
+
 struct hook dod_hooks[NR_HOOKS] = {
-	[MAP_SINGLE] = { "debug_dma_map_single", dod_on_map_single },
-	[MAP_PAGE] = { DOD_MAPS_PHYS ? "debug_dma_map_phys" : "debug_dma_map_page",
-		       DOD_MAPS_PHYS ? dod_on_map_phys : dod_on_map_page, .to_device = true },
+	[MAP_SINGLE] = { "debug_dma_map_single", dod_on_map_single, .presence = OFF_EVENTS },
+#if DOD_MAPS_PHYS
+	[MAP_PAGE] = { AT_END("debug_dma_map_phys", dod_on_map_phys,
+			      "dma_map_phys", dod_probe_map), .to_device = true },
+#else
+	[MAP_PAGE] = { AT_END("debug_dma_map_page", dod_on_map_page,
+			      "dma_map_page", dod_probe_map), .to_device = true },
+#endif
 	[UNMAP_PAGE] = { "dma_unmap_page_attrs", dod_on_unmap_page },
 	[UNMAP_PHYS] = { "dma_unmap_phys", dod_on_unmap_page, .presence = ON_PHYS },
-	[MAP_SG] = { "debug_dma_map_sg", dod_on_map_sg, .to_device = true },
+	[MAP_SG] = { AT_END("debug_dma_map_sg", dod_on_map_sg, "dma_map_sg", dod_probe_map_sg),
+		     .to_device = true },
 	[UNMAP_SG] = { "dma_unmap_sg_attrs", dod_on_unmap_sg },
-	[UNMAP_SG_LIST] = { "debug_dma_unmap_sg", dod_on_unmap_sg_list },
+	[UNMAP_SG_LIST] = { "debug_dma_unmap_sg", dod_on_unmap_sg_list, .presence = OFF_EVENTS },
+	[ALLOC_SGT] = { AT_END("", NULL, "dma_alloc_sgt", dod_probe_alloc_sgt),
+			.to_device = true, .presence = ON_EVENTS },
+	[FREE_SGT] = { "dma_free_noncontiguous", dod_on_free_sgt, .presence = ON_EVENTS },
 	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync, .sync = DOD_SYNC_FOR_CPU },
 	/* The entry of dma_sync_*_for_device(), before the kernel copies to a bounce buffer. */
 	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_prepare, .sync = DOD_SYNC_PREPARE },
-	[SYNC_DEVICE] = { "debug_dma_sync_single_for_device", dod_on_sync, .to_device = true,
-			  .sync = DOD_SYNC_FOR_DEVICE },
+	[SYNC_DEVICE] = { AT_END("debug_dma_sync_single_for_device", dod_on_sync,
+				 "dma_sync_single_for_device", dod_probe_sync_for_device),
+			  .to_device = true, .sync = DOD_SYNC_FOR_DEVICE },
 	[SYNC_SG_CPU] = { DOD_SYNC_SG_FOR_CPU, dod_on_sync_sg, .sync = DOD_SYNC_FOR_CPU },
 	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, dod_on_prepare_sg,
 			      .sync = DOD_SYNC_PREPARE },
-	[SYNC_SG_DEVICE] = { "debug_dma_sync_sg_for_device", dod_on_sync_sg, .to_device = true,
-			     .sync = DOD_SYNC_FOR_DEVICE },
-	[ALLOC_PAGES] = { "debug_dma_alloc_pages", dod_on_alloc_pages, .to_device = true,
-			  .presence = OPTIONAL },
+	[SYNC_SG_DEVICE] = { AT_END("debug_dma_sync_sg_for_device", dod_on_sync_sg,
+				    "dma_sync_sg_for_device", dod_probe_sync_sg_for_device),
+			     .to_device = true, .sync = DOD_SYNC_FOR_DEVICE },
+	[ALLOC_PAGES] = { AT_END("debug_dma_alloc_pages", dod_on_alloc_pages,
+				 "dma_alloc_pages", dod_probe_alloc_pages),
+			  .to_device = true, .presence = DOD_BY_EVENTS ? REQUIRED : OPTIONAL },
 	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL },
 	[API_FREE_PAGES] = { "dma_free_pages", dod_on_api_free_pages, .presence = FALLBACK },
 	[NEED_SYNC] = { DOD_NEED_SYNC, dod_on_need_sync },
-	[MAP_RESOURCE] = { "debug_dma_map_resource", dod_on_map_resource, .presence = ON_RESOURCE },
+	[SET_MASK] = { "dma_set_mask", dod_on_set_mask, .presence = ON_EVENTS },
+	[MAP_RESOURCE] = { AT_END("debug_dma_map_resource", dod_on_map_resource,
+				  "dma_map_resource", dod_probe_map_resource),
+			   .presence = ON_RESOURCE },
 	[IOVA_LINK] = { "dma_iova_link", dod_on_iova_link, .to_device = true, .presence = ON_IOVA },
 	[IOVA_SYNC] = { "dma_iova_sync", dod_on_iova_sync, .to_device = true, .presence = ON_IOVA },
 	[IOVA_UNLINK] = { "dma_iova_unlink", dod_on_iova_unlink, .presence = ON_IOVA },
@@ -218,7 +249,7 @@ static struct hook *hook_by_name(unsigned long ip)
 
 	dod_function_name(ip, name, sizeof(name));
 	for (i = 0; i < NR_HOOKS; i++)
-		if (!strcmp(name, dod_hooks[i].function)) {
+		if (!dod_hooks[i].probe && !strcmp(name, dod_hooks[i].function)) {
 			WRITE_ONCE(dod_hooks[i].ip, ip);
 			return &dod_hooks[i];
 		}
@@ -270,6 +301,16 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 		hook->handler(hook, parent_ip, fregs);
 	else
 		on_rare_call(ip, parent_ip, slot, fregs);
+}
+
+/* The same for a probe: does this call count? */
+bool dod_event_counts(const struct hook *hook, const struct device *dev)
+{
+	if (dod_in_panic() || !wanted(hook, dev))
+		return false;
+	if (dod_kasan_is_off())
+		dod_owner_note_unseen();
+	return true;
 }
 
 /*
@@ -331,18 +372,18 @@ static void unhook(void)
 
 /* === Start and stop ======================================================= */
 
-static int set_filter(struct hook *hook, bool first)
+static int set_filter(struct hook *hook)
 {
 	char name[64];
 	int err;
 
 	hook->missing = hook->presence == ABSENT ||
 			(hook->presence == FALLBACK && !hook[-1].missing);
-	if (hook->missing)
+	if (hook->missing || hook->probe)
 		return 0;
 	/* ftrace_set_filter() wants a buffer that it may write to. */
 	strscpy(name, hook->function, sizeof(name));
-	err = ftrace_set_filter(&ops, name, strlen(name), first);
+	err = ftrace_set_filter(&ops, name, strlen(name), 0);
 	if (err == -EINVAL && hook->presence == OPTIONAL) {
 		hook->missing = true;
 		return 0;
@@ -362,7 +403,7 @@ static int set_filters(unsigned int *nr)
 
 	*nr = 0;
 	for (i = 0; i < NR_HOOKS; i++) {
-		err = set_filter(&dod_hooks[i], !i);
+		err = set_filter(&dod_hooks[i]);
 		if (err)
 			return err;
 		*nr += !dod_hooks[i].missing;
@@ -382,17 +423,21 @@ int dod_hooks_start(unsigned int *nr)
 
 	if (err)
 		goto err_filter;
+	err = dod_skip_sync_start();
+	if (err)
+		goto err_filter;
 	err = register_ftrace_function(&ops);
 	if (err) {
 		pr_err("cannot load: ftrace refused the hooks, error %d (is kernel.ftrace_enabled 0?)\n",
 		       err);
-		goto err_filter;
+		goto err_skip_sync;
 	}
+	err = dod_events_start();
+	if (err)
+		goto err_hooks;
 	err = dod_hooks_selftest();
-	if (err) {
-		unhook();
-		goto err_filter;
-	}
+	if (err)
+		goto err_events;
 	dod_counters_reset();
 	dod_dmabuf_start(!dod_hooks[DMABUF_MAP].missing && !dod_hooks[DMABUF_MMAP].missing &&
 			 !dod_hooks[DMABUF_MMAP_INTERNAL].missing);
@@ -401,6 +446,12 @@ int dod_hooks_start(unsigned int *nr)
 	schedule_delayed_work(&check_work, CHECK_PERIOD);
 	return 0;
 
+err_events:
+	dod_events_stop();
+err_hooks:
+	unhook();
+err_skip_sync:
+	dod_skip_sync_stop();
 err_filter:
 	ftrace_free_filter(&ops);
 	return err;
@@ -430,6 +481,8 @@ void dod_hooks_stop(void)
 {
 	cancel_delayed_work_sync(&check_work);
 	WRITE_ONCE(hooking, SELFTEST);
+	dod_events_stop();
 	unhook();
+	dod_skip_sync_stop();
 	ftrace_free_filter(&ops);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the files of hooks share. ftrace.c has the table and calls a row's handler when the kernel
- * calls its function; map.c and sync.c have most handlers; selftest.c proves the rows.
+ * calls its function; map.c and sync.c have most handlers; selftest.c proves the rows. Without
+ * CONFIG_DMA_API_DEBUG some rows are tracepoints: events.c attaches their probes, which stand in
+ * map.c and sync.c, too, and skip_sync.c lets the kernel call what it skips otherwise.
  *
- * Handlers run in the context of the caller, which is any but NMI.
+ * Handlers and probes run in the context of the caller, which is any but NMI.
  */
 #ifndef DOD_HOOKS_H
 #define DOD_HOOKS_H
@@ -13,8 +15,9 @@
 
 enum hook_id {
 	MAP_SINGLE, MAP_PAGE, UNMAP_PAGE, UNMAP_PHYS, MAP_SG, UNMAP_SG, UNMAP_SG_LIST,
+	ALLOC_SGT, FREE_SGT,
 	SYNC_CPU, SYNC_PREPARE, SYNC_DEVICE, SYNC_SG_CPU, SYNC_SG_PREPARE, SYNC_SG_DEVICE,
-	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, MAP_RESOURCE,
+	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, SET_MASK, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE,
 	SHUTDOWN, PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
 	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
@@ -41,6 +44,9 @@ struct seen {
 struct hook {
 	const char *function;
 	void (*handler)(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs);
+	/* Of a tracepoint, whose name @function is then; its data is the row. */
+	void *probe;
+	struct tracepoint *tp;	/* while the probe is attached */
 	bool to_device;		/* a device may own more after it */
 	u8 presence;		/* enum presence */
 	u8 sync;		/* enum dod_event, of a sync */
@@ -54,6 +60,34 @@ struct hook {
 extern struct hook dod_hooks[NR_HOOKS];
 
 int dod_hooks_selftest(void);
+bool dod_event_counts(const struct hook *hook, const struct device *dev);
+
+#if DOD_BY_EVENTS
+int dod_events_start(void);
+void dod_events_stop(void);
+int dod_skip_sync_start(void);
+void dod_skip_sync_stop(void);
+bool dod_see_syncs(struct device *dev);
+#else
+static inline int dod_events_start(void)
+{
+	return 0;
+}
+
+static inline void dod_events_stop(void) {}
+
+static inline int dod_skip_sync_start(void)
+{
+	return 0;
+}
+
+static inline void dod_skip_sync_stop(void) {}
+
+static inline bool dod_see_syncs(struct device *dev)
+{
+	return true;
+}
+#endif
 
 #define HOOK_HANDLER(name) \
 	void name(struct hook *hook, unsigned long caller, struct ftrace_regs *fregs)
@@ -80,6 +114,26 @@ HOOK_HANDLER(dod_on_sync_sg);
 HOOK_HANDLER(dod_on_prepare);
 HOOK_HANDLER(dod_on_prepare_sg);
 HOOK_HANDLER(dod_on_need_sync);
+HOOK_HANDLER(dod_on_free_sgt);
+HOOK_HANDLER(dod_on_set_mask);
+
+/* A probe has the prototype of its tracepoint, after @data: kCFI panics at another. */
+void dod_probe_map(void *data, struct device *dev, phys_addr_t phys, dma_addr_t dma_addr,
+		   size_t size, enum dma_data_direction dir, unsigned long attrs);
+void dod_probe_map_resource(void *data, struct device *dev, phys_addr_t phys,
+			    dma_addr_t dma_addr, size_t size, enum dma_data_direction dir,
+			    unsigned long attrs);
+void dod_probe_alloc_pages(void *data, struct device *dev, void *addr, dma_addr_t dma_addr,
+			   size_t size, enum dma_data_direction dir, gfp_t gfp,
+			   unsigned long attrs);
+void dod_probe_map_sg(void *data, struct device *dev, struct scatterlist *sg, int nents,
+		      int mapped, enum dma_data_direction dir, unsigned long attrs);
+void dod_probe_alloc_sgt(void *data, struct device *dev, struct sg_table *sgt, size_t size,
+			 enum dma_data_direction dir, gfp_t gfp, unsigned long attrs);
+void dod_probe_sync_for_device(void *data, struct device *dev, dma_addr_t dma_addr, size_t size,
+			       enum dma_data_direction dir);
+void dod_probe_sync_sg_for_device(void *data, struct device *dev, struct scatterlist *sg,
+				  int nents, enum dma_data_direction dir);
 
 static inline struct device *arg_dev(struct ftrace_regs *fregs)
 {
@@ -105,6 +159,13 @@ static __always_inline struct dod_call call_begin(enum dod_kind kind, int dir,
 		.site = { caller, dod_caller_sp(fregs), dod_caller_bp(fregs) },
 	};
 }
+
+/* The same in a probe. */
+#define call_of_probe(_kind, _dir, _dev)					\
+	((struct dod_call) {							\
+		.dev = (_dev), .dir = (_dir), .kind = (_kind),			\
+		.site = dod_probe_site(),					\
+	})
 
 static inline bool is_test_dev(const struct device *dev)
 {

@@ -180,15 +180,13 @@ static bool allocates(unsigned long caller)
 	return result;
 }
 
-/* Inlined in both callers: each kernel has one of the two functions. */
-static __always_inline void map_one(struct hook *hook, unsigned long caller,
-				    struct ftrace_regs *fregs, u64 phys, size_t size, int dir,
-				    dma_addr_t dma_addr, unsigned long attrs)
+/* Inlined in all callers: each kernel has one of them. */
+static __always_inline void map_one(struct hook *hook, struct dod_call *call, u64 phys,
+				    size_t size, dma_addr_t dma_addr, unsigned long attrs)
 {
 	bool is_wrong = end_wrong(phys, false);
-	struct dod_call call DOD_UNINITIALIZED;
 
-	note_seen(hook, arg_dev(fregs), phys, dma_addr, size, dir, attrs);
+	note_seen(hook, call->dev, phys, dma_addr, size, call->dir, attrs);
 	if (dma_addr == DMA_MAPPING_ERROR) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
@@ -197,32 +195,82 @@ static __always_inline void map_one(struct hook *hook, unsigned long caller,
 		count_ignored(attrs);
 		return;
 	}
-	call = call_begin(DOD_SINGLE, dir, caller, fregs);
-	call.allocated = dod_hooks[ALLOC_PAGES].missing && allocates(caller);
-	if (call.allocated)
-		call.kind = DOD_PAGES;
-	call.attrs = attrs;
-	call.to_device = !call.allocated && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
-	call.wrong = is_wrong;
-	map(&call, phys, size, dma_addr);
-	dod_owner_map_end(&call);
+	if (!dod_see_syncs(call->dev))
+		return;
+	call->allocated = dod_hooks[ALLOC_PAGES].missing && allocates(call->caller);
+	if (call->allocated)
+		call->kind = DOD_PAGES;
+	call->attrs = attrs;
+	call->to_device = !call->allocated && !(attrs & DMA_ATTR_SKIP_CPU_SYNC);
+	call->wrong = is_wrong;
+	map(call, phys, size, dma_addr);
+	dod_owner_map_end(call);
 }
+
+static __always_inline void alloc_pages_one(struct hook *hook, struct dod_call *call, u64 phys,
+					    size_t size, dma_addr_t dma_addr)
+{
+	note_seen(hook, call->dev, phys, dma_addr, size, call->dir, 0);
+	if (!dod_see_syncs(call->dev))
+		return;
+	call->allocated = true;
+	map(call, phys, size, dma_addr);
+	dod_owner_map_end(call);
+}
+
+#if DOD_BY_EVENTS
+/* Tracepoint dma_map_page, or dma_map_phys */
+void dod_probe_map(void *data, struct device *dev, phys_addr_t phys, dma_addr_t dma_addr,
+		   size_t size, enum dma_data_direction dir, unsigned long attrs)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_SINGLE, dir, dev);
+
+	if (dod_event_counts(data, dev))
+		map_one(data, &call, phys, size, dma_addr, attrs);
+}
+
+/* Tracepoint dma_alloc_pages; nothing was allocated at NULL */
+void dod_probe_alloc_pages(void *data, struct device *dev, void *addr, dma_addr_t dma_addr,
+			   size_t size, enum dma_data_direction dir, gfp_t gfp,
+			   unsigned long attrs)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_PAGES, dir, dev);
+
+	if (addr && dod_event_counts(data, dev))
+		alloc_pages_one(data, &call, virt_to_phys(addr), size, dma_addr);
+}
+
+/* Tracepoint dma_map_resource */
+void dod_probe_map_resource(void *data, struct device *dev, phys_addr_t phys,
+			    dma_addr_t dma_addr, size_t size, enum dma_data_direction dir,
+			    unsigned long attrs)
+{
+	if (!dod_event_counts(data, dev))
+		return;
+	note_seen(data, dev, phys, dma_addr, size, dir, 0);
+	dod_count(DOD_C_UNTRACKED_MMIO);
+}
+#else
 
 /* debug_dma_map_page(dev, page, offset, size, dir, dma_addr, attrs) */
 HOOK_HANDLER(dod_on_map_page)
 {
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 4), caller, fregs);
 	struct page *page = (struct page *)dod_arg(fregs, 1);
 	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
 
-	map_one(hook, caller, fregs, phys, dod_arg(fregs, 3), (int)dod_arg(fregs, 4),
-		dod_arg(fregs, 5), dod_arg6(fregs));
+	map_one(hook, &call, phys, dod_arg(fregs, 3), dod_arg(fregs, 5), dod_arg6(fregs));
 }
 
 /* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
 HOOK_HANDLER(dod_on_map_phys)
 {
-	map_one(hook, caller, fregs, dod_arg(fregs, 1), dod_arg(fregs, 2),
-		(int)dod_arg(fregs, 3), dod_arg(fregs, 4), dod_arg(fregs, 5));
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
+
+	map_one(hook, &call, dod_arg(fregs, 1), dod_arg(fregs, 2), dod_arg(fregs, 4),
+		dod_arg(fregs, 5));
 }
 
 /* debug_dma_alloc_pages(dev, page, size, dir, dma_addr, attrs) */
@@ -231,13 +279,8 @@ HOOK_HANDLER(dod_on_alloc_pages)
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
-	size_t size = dod_arg(fregs, 2);
-	dma_addr_t dma_addr = dod_arg(fregs, 4);
 
-	note_seen(hook, call.dev, phys, dma_addr, size, call.dir, 0);
-	call.allocated = true;
-	map(&call, phys, size, dma_addr);
-	dod_owner_map_end(&call);
+	alloc_pages_one(hook, &call, phys, dod_arg(fregs, 2), dod_arg(fregs, 4));
 }
 
 /* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
@@ -247,6 +290,7 @@ HOOK_HANDLER(dod_on_map_resource)
 		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
 	dod_count(DOD_C_UNTRACKED_MMIO);
 }
+#endif
 
 /* === Scatterlists ========================================================= */
 
@@ -298,7 +342,7 @@ static noinline void map_merged(struct dod_call *call, struct scatterlist *sg, i
 			map(call, sg_phys(sg), sg->length, dma_of_run(&w, sg));
 }
 
-static __always_inline void map_list(struct dod_call *call, struct scatterlist *sg, int nents)
+static __always_inline void map_each(struct dod_call *call, struct scatterlist *sg, int nents)
 {
 	for (;; sg = next_run(sg)) {
 		if (likely(sg->length))
@@ -308,32 +352,64 @@ static __always_inline void map_list(struct dod_call *call, struct scatterlist *
 	}
 }
 
-/* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
-HOOK_HANDLER(dod_on_map_sg)
+/* All but the memory is in @call already. */
+static __always_inline void map_list(struct hook *hook, struct dod_call *call,
+				     struct scatterlist *sg, int nents, int mapped)
 {
-	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1);
-	int nents = (int)dod_arg(fregs, 2), mapped = (int)dod_arg(fregs, 3);
-	struct dod_call call DOD_UNINITIALIZED =
-		call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
-	unsigned long attrs = dod_arg(fregs, 5);
-
 	if (mapped <= 0) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
 	}
-	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
-	call.attrs = attrs;
-	call.runs = nents - 1;
+	note_seen(hook, call->dev, sg_phys(sg), sg_dma_address(sg), sg->length, call->dir, nents);
+	if (!dod_see_syncs(call->dev))
+		return;
+	call->runs = nents - 1;
 	/* The unmap does not have the attributes in all kernels, and must find it. */
-	call.wrong = is_ignored(attrs);
-	call.allocated = allocates(caller);
-	call.to_device = !(attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call.allocated;
+	call->wrong = is_ignored(call->attrs);
+	call->to_device = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC) && !call->allocated;
 	if (likely(mapped == nents))
-		map_list(&call, sg, nents);
+		map_each(call, sg, nents);
 	else
-		map_merged(&call, sg, nents, mapped);
-	dod_owner_map_end(&call);
+		map_merged(call, sg, nents, mapped);
+	dod_owner_map_end(call);
 }
+
+#if DOD_BY_EVENTS
+/* Tracepoint dma_map_sg */
+void dod_probe_map_sg(void *data, struct device *dev, struct scatterlist *sg, int nents,
+		      int mapped, enum dma_data_direction dir, unsigned long attrs)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_SG, dir, dev);
+
+	call.attrs = attrs;
+	if (dod_event_counts(data, dev))
+		map_list(data, &call, sg, nents, mapped);
+}
+
+/* Tracepoint dma_alloc_sgt: the CPU owns what dma_alloc_noncontiguous() has allocated */
+void dod_probe_alloc_sgt(void *data, struct device *dev, struct sg_table *sgt, size_t size,
+			 enum dma_data_direction dir, gfp_t gfp, unsigned long attrs)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_SG, dir, dev);
+
+	call.attrs = attrs;
+	call.allocated = true;
+	if (dod_event_counts(data, dev))
+		map_list(data, &call, sgt->sgl, sgt->orig_nents, 1);
+}
+#else
+/* debug_dma_map_sg(dev, sg, nents, mapped_ents, dir, attrs) */
+HOOK_HANDLER(dod_on_map_sg)
+{
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 4), caller, fregs);
+
+	call.attrs = dod_arg(fregs, 5);
+	call.allocated = allocates(caller);
+	map_list(hook, &call, (struct scatterlist *)dod_arg(fregs, 1), (int)dod_arg(fregs, 2),
+		 (int)dod_arg(fregs, 3));
+}
+#endif
 
 /* === IOVA ================================================================= */
 
@@ -353,6 +429,8 @@ HOOK_HANDLER(dod_on_iova_link)
 		count_ignored(call.attrs);
 		return;
 	}
+	if (!dod_see_syncs(call.dev))
+		return;
 	dod_count(DOD_C_MAPS_LINKED);
 	map(&call, dod_arg(fregs, 2), (size_t)dod_arg(fregs, 4),
 	    arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 3));

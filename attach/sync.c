@@ -55,35 +55,42 @@ HOOK_HANDLER(dod_on_api_free_pages)
 	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
 }
 
-/* Both functions begin with device, list, length and direction. */
-static void unmap_list(struct hook *hook, unsigned long caller, unsigned long attrs,
-		       bool frees, struct ftrace_regs *fregs)
+static __always_inline void unmap_list(struct hook *hook, struct dod_call *call,
+				       struct scatterlist *sg, int nents)
 {
-	struct dod_call call DOD_UNINITIALIZED =
-		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
-	struct scatterlist *sg = (struct scatterlist *)dod_arg(fregs, 1), *first;
-	int nents = (int)dod_arg(fregs, 2), i;
+	struct scatterlist *first;
+	int i;
 
 	/* There may be no list. */
 	if (nents <= 0)
 		return;
-	call.attrs = attrs;
-	call.frees = frees;
-	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
+	note_seen(hook, call->dev, sg_phys(sg), sg_dma_address(sg), sg->length, call->dir, nents);
 	for_each_sg(sg, first, nents, i)
 		if (sg_dma_len(first))
 			break;
 	/* The mapping begins at the first entry that is not empty. */
 	if (i < nents)
-		dod_owner_unmap(&call, sg_dma_address(first), 0, sg, nents);
+		dod_owner_unmap(call, sg_dma_address(first), 0, sg, nents);
 	else
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
+}
+
+/* Both functions begin with device, list, length and direction. */
+static void unmap_args(struct hook *hook, unsigned long caller, unsigned long attrs,
+		       bool frees, struct ftrace_regs *fregs)
+{
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+
+	call.attrs = attrs;
+	call.frees = frees;
+	unmap_list(hook, &call, (struct scatterlist *)dod_arg(fregs, 1), (int)dod_arg(fregs, 2));
 }
 
 /* dma_unmap_sg_attrs(dev, sg, nents, dir, attrs) */
 HOOK_HANDLER(dod_on_unmap_sg)
 {
-	unmap_list(hook, caller, dod_arg(fregs, 4), false, fregs);
+	unmap_args(hook, caller, dod_arg(fregs, 4), false, fregs);
 }
 
 /*
@@ -96,7 +103,7 @@ HOOK_HANDLER(dod_on_unmap_sg_list)
 		return;
 	if (is_test_dev(arg_dev(fregs)))
 		hook->seen.caller = caller;
-	unmap_list(hook, caller, 0, true, fregs);
+	unmap_args(hook, caller, 0, true, fregs);
 }
 
 /* dma_iova_unlink(dev, state, offset, size, dir, attrs) */
@@ -157,6 +164,43 @@ HOOK_HANDLER(dod_on_sync_sg)
 	note_seen(hook, call.dev, sg_phys(sg), sg_dma_address(sg), sg->length, call.dir, nents);
 	dod_owner_sync_sg(&call, hook->sync, sg, nents);
 }
+
+#if DOD_BY_EVENTS
+/* dma_free_noncontiguous(dev, size, sgt, dir) */
+HOOK_HANDLER(dod_on_free_sgt)
+{
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_SG, (int)dod_arg(fregs, 3), caller, fregs);
+	struct sg_table *sgt = (struct sg_table *)dod_arg(fregs, 2);
+
+	call.frees = true;
+	unmap_list(hook, &call, sgt->sgl, sgt->orig_nents);
+}
+
+/* Tracepoint dma_sync_single_for_device */
+void dod_probe_sync_for_device(void *data, struct device *dev, dma_addr_t dma_addr, size_t size,
+			       enum dma_data_direction dir)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_SINGLE, dir, dev);
+
+	if (!dod_event_counts(data, dev))
+		return;
+	note_seen(data, dev, 0, dma_addr, size, dir, 0);
+	dod_owner_sync(&call, DOD_SYNC_FOR_DEVICE, dma_addr, size);
+}
+
+/* Tracepoint dma_sync_sg_for_device */
+void dod_probe_sync_sg_for_device(void *data, struct device *dev, struct scatterlist *sg,
+				  int nents, enum dma_data_direction dir)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_SG, dir, dev);
+
+	if (nents <= 0 || !dod_event_counts(data, dev))
+		return;
+	note_seen(data, dev, sg_phys(sg), sg_dma_address(sg), sg->length, dir, nents);
+	dod_owner_sync_sg(&call, DOD_SYNC_FOR_DEVICE, sg, nents);
+}
+#endif
 
 /* DOD_SYNC_PREPARE is about memory that is bounced: mostly there is none. */
 static bool prepares_nothing(struct ftrace_regs *fregs)

@@ -85,7 +85,6 @@ int dod_tracepoints_start(void)
 	int err;
 
 	check_prototypes();
-	dod_memory_start();
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
 		if (!probes[i].tp && probes[i].optional)

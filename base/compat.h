@@ -9,6 +9,7 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/ftrace.h>
+#include <linux/instruction_pointer.h>
 #include <linux/ioport.h>
 #include <linux/moduleparam.h>
 #include <linux/ptrace.h>
@@ -70,6 +71,22 @@
 #endif
 
 /*
+ * The same at the beginning of a tracepoint's probe, whose caller is the function with the
+ * tracepoint, or what calls all probes of it. A function that asks for the address of its frame
+ * has saved the frame pointer there, below the return address.
+ */
+#ifdef DOD_UNWINDS_ORC
+#define dod_probe_site()							\
+({										\
+	unsigned long *__frame = __builtin_frame_address(0);			\
+										\
+	(struct dod_site){ _RET_IP_, (unsigned long)(__frame + 2), __frame[0] };	\
+})
+#else
+#define dod_probe_site()	((struct dod_site){ _RET_IP_, 0, 0 })
+#endif
+
+/*
  * Large variables that are written before they are read, where
  * CONFIG_INIT_STACK_ALL_ZERO costs more than all the rest. For gcc since 12.
  */
@@ -105,14 +122,26 @@
 #define DOD_NEED_SYNC			DOD_SYNC_PREFIX "dma_need_sync"
 
 /*
+ * Without CONFIG_DMA_API_DEBUG there is no debug_dma_*() to hook. What they tell is told by
+ * tracepoints at the same places, since "dma-mapping: add tracing for dma-mapping API calls" in
+ * v6.12; and syncs are skipped unless attach/skip_sync.c sees to it.
+ */
+#if !IS_ENABLED(CONFIG_DMA_API_DEBUG) && IS_ENABLED(CONFIG_DMA_NEED_SYNC) && \
+	__has_include(<trace/events/dma.h>)
+#define DOD_BY_EVENTS		1
+#else
+#define DOD_BY_EVENTS		0
+#endif
+
+/*
  * Pages became physical addresses, and MMIO an attribute, with "dma-debug: refactor
  * to use physical addresses for page mapping" and its series in v6.18.
  */
 #ifdef DMA_ATTR_MMIO
-#define DOD_MAPS_PHYS		true
+#define DOD_MAPS_PHYS		1
 #define DOD_ATTR_MMIO		DMA_ATTR_MMIO
 #else
-#define DOD_MAPS_PHYS		false
+#define DOD_MAPS_PHYS		0
 #define DOD_ATTR_MMIO		0
 #endif
 
@@ -128,9 +157,9 @@
 
 /* "dma-mapping: Implement link/unlink ranges API" in v6.16. */
 #ifdef DMA_IOVA_USE_SWIOTLB
-#define DOD_LINKS_IOVA		true
+#define DOD_LINKS_IOVA		1
 #else
-#define DOD_LINKS_IOVA		false
+#define DOD_LINKS_IOVA		0
 struct dma_iova_state {
 	dma_addr_t addr;
 };
@@ -143,6 +172,12 @@ struct dma_iova_state {
 #define dma_iova_link(dev, state, phys, offset, size, dir, attrs) (-EOPNOTSUPP)
 #define dma_iova_unlink(dev, state, offset, size, dir, attrs)	((void)(state))
 #endif
+
+/*
+ * dma_need_unmap() tells drivers that they may skip unmaps, too: "dma-mapping: add a
+ * dma_need_unmap helper" in v6.16, of the same series.
+ */
+#define DOD_SKIPS_UNMAPS	DOD_LINKS_IOVA
 
 /*
  * As dma_map_direct(): neither an IOMMU nor operations of the device. Since commit b5c58b2fdc42
@@ -225,6 +260,12 @@ static inline bool dod_is_module_addr(const void *addr)
 #define DOD_KSIZE_UNPOISONS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
 
 /*
+ * Pages without a reference that are in use: "mm/page_alloc: add __alloc_frozen_pages()" and its
+ * series in v6.14. Before, only the later pages of an allocation without __GFP_COMP were such.
+ */
+#define DOD_FROZEN_PAGES	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0))
+
+/*
  * For tests. The suites of a module run before it is in sysfs, in v6.1, where its
  * drivers would be. v6.12 has them later.
  */
@@ -276,7 +317,7 @@ static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
 /*
  * For tests. Elsewhere all devices are coherent. Since "driver core: Replace
  * dev->dma_coherent with dev_dma_coherent()" in v7.2 it is a bit of device.flags, of which
- * no macro tells: kunit/Kbuild searches the header.
+ * no macro tells: Kbuild and kunit/Kbuild search the header.
  */
 #if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
 	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \

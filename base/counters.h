@@ -14,6 +14,12 @@ DOD_COUNTER(ALLOWED_IDIOMS, "allowed_idioms", "Faults that are not reported, as 
 DOD_COUNTER(TRAPS_TOO_LATE, "traps_too_late", "Trapped accesses to what the CPU owns meanwhile.")
 DOD_COUNTER(TRAPS_IN_NMI, "traps_in_nmi", "Trapped accesses in an NMI, which are not checked.")
 DOD_COUNTER(TRAPS_NESTED, "traps_nested", "Trapped accesses of the tool itself.")
+DOD_COUNTER(KFENCE_GUARDED, "kfence_guarded",
+	    "How often memory in a KFENCE object was protected because a device owns it.")
+DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
+	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
+DOD_COUNTER(KFENCE_OPENED, "kfence_opened",
+	    "Pages of KFENCE objects that were opened for an access, and for others until closed.")
 DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison.")
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")
@@ -23,6 +29,8 @@ DOD_COUNTER(UNTRACKED_MMIO, "untracked_mmio", "Map calls for MMIO.")
 DOD_COUNTER(UNTRACKED_COHERENT, "untracked_require_coherent",
 	    "Map calls with DMA_ATTR_REQUIRE_COHERENT.")
 DOD_COUNTER(UNTRACKED_NOT_RAM, "untracked_not_ram", "Mappings of memory the tool must not touch.")
+DOD_COUNTER(UNTRACKED_SKIPPED, "untracked_syncs_skipped",
+	    "Map calls of devices whose syncs and unmaps may be skipped.")
 DOD_COUNTER(UNTRACKED_NO_DEVICE, "untracked_no_device", "Map calls of devices without a record.")
 DOD_COUNTER(UNTRAPPED_USER, "untrapped_user_pages",
 	    "Pages that user space or the page cache can reach.")
@@ -42,6 +50,8 @@ DOD_COUNTER(UNJUDGED_SHARED_PAGE, "unjudged_shared_page",
 	    "Cache lines whose rest is in a page that is no slab memory.")
 DOD_COUNTER(UNJUDGED_OBJECT_REST, "unjudged_object_rest",
 	    "Last cache lines that end in the same slab object.")
+DOD_COUNTER(UNJUDGED_OBJECT, "unjudged_object",
+	    "Mappings of slab objects whose bounds are not known.")
 DOD_COUNTER(UNJUDGED_SHADOW, "unjudged_shadow", "Mappings with unknown values of KASAN's shadow.")
 DOD_COUNTER(UNJUDGED_FREE, "unjudged_free", "Frees of mapped memory that could not be checked.")
 DOD_COUNTER(UNJUDGED_CONTENT, "unjudged_content",

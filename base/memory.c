@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Facts about pages and devices: which memory may be poisoned at all, what is a stack,
- * which pages of KFENCE are gone, which device shares cache lines with the CPU. No locks here.
+ * which device shares cache lines with the CPU. No locks here.
  */
+#include "lock.h"
 #include "memory.h"
 
 #include <linux/dma-direct.h>
@@ -12,6 +13,7 @@
 #include <linux/sched/task_stack.h>
 
 unsigned long dod_linear_size;
+bool dod_kfence_traps;
 
 /* To be called once at load, before all others. Memory that is plugged in later is not counted. */
 void dod_memory_start(void)
@@ -230,7 +232,7 @@ static enum no_trap no_trap_reason(u64 phys)
 
 	/* KFENCE's pool is reserved memory as well: name the closer reason. */
 	if (is_kfence_address(phys_to_virt(phys)))
-		return KFENCE;
+		return READ_ONCE(dod_kfence_traps) ? MAY_TRAP : KFENCE;
 	/* Memory holes are reserved; their shadow is one read-only page. */
 	if (PageReserved(page))
 		return RESERVED;
@@ -285,11 +287,6 @@ bool dod_memory_may_change(u64 phys)
 	       !folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
 }
 
-/*
- * Each object of KFENCE's has a page of its own, which is mapped while the object is allocated.
- * The pages of freed objects, and the guard pages between objects, are not mapped.
- */
-
 /**
  * dod_memory_read() - read memory that may not be there, without a fault
  * @start: first byte, physical
@@ -300,46 +297,17 @@ bool dod_memory_may_change(u64 phys)
  */
 bool dod_memory_read(u64 start, u8 *to, unsigned int nr)
 {
+	/* It may be a page that we protect. */
+	unsigned long flags = dod_quiet_begin();
 	const u8 *from = phys_to_virt(start);
 
 	pagefault_disable();
 	for (; nr; nr--, from++, to++)
 		__get_kernel_nofault(to, from, u8, fault);
-	pagefault_enable();
-	return true;
 fault:
 	pagefault_enable();
-	return false;
-}
-
-/**
- * dod_kfence_hole() - is some of a range a page that KFENCE has unmapped?
- * @start: first byte, physical
- * @last: last byte
- * @bad: filled in: the first byte that is not there
- * @freed: filled in: it is of an object that was freed
- *
- * Return: what that byte is in, NULL if all is there.
- */
-const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed)
-{
-	u64 pool, page;
-	u8 byte;
-
-	if (!dod_is_kfence(start, last))
-		return NULL;
-	pool = virt_to_phys(dod_kfence_pool());
-	for (page = max(round_down(start, PAGE_SIZE), pool); page <= last; page += PAGE_SIZE) {
-		if (!dod_is_kfence(page, page))
-			return NULL;
-		if (dod_memory_read(page, &byte, 1))
-			continue;
-		*bad = max(page, start);
-		/* Objects are in every second page, after the first two. */
-		*freed = page - pool >= 2 * PAGE_SIZE && !((page - pool) / PAGE_SIZE % 2);
-		return *freed ? "a freed object of KFENCE's" : "a guard page of KFENCE's";
-	}
-	return NULL;
+	dod_quiet_end(flags);
+	return !nr;
 }
 
 /**

@@ -111,6 +111,9 @@ static inline bool dod_is_kfence(u64 start, u64 last)
 #endif
 }
 
+/* Pages of KFENCE's objects can be protected, which guard/kfence.c does. */
+extern bool dod_kfence_traps;
+
 void dod_memory_start(void);
 
 /* Pages */
@@ -119,7 +122,6 @@ enum dod_trap dod_memory_classify_pages(u64 start, u64 end);
 bool dod_memory_can_trap(u64 phys);
 bool dod_memory_may_change(u64 phys);
 bool dod_memory_read(u64 start, u8 *to, unsigned int nr);
-const char *dod_kfence_hole(u64 start, u64 last, u64 *bad, bool *freed);
 bool dod_memory_on_stack(struct page *page);
 
 /**

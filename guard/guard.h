@@ -67,14 +67,14 @@ extern const struct dod_poison_ops dod_poison_ops;
 /**
  * struct dod_mem_ops - what the sanitizer knows about memory
  *
- * Called in any context, with any lock of ours held. All but the first two can be NULL: the
+ * Called in any context, with any lock of ours held. All but the first three can be NULL: the
  * guard cannot tell.
  *
  * @accessible_bytes: how many bytes on that side of a mapping are accessible, from the
  *		mapping outwards, poisoned ones included; @after: [start, last] follows the
  *		mapping. Too few where that is not known
  * @object_size: the size of an object that is being freed, 0 if it is not allocated
- * @first_bad_byte: the first byte of a range that must not be accessed for a reason of the
+ * @first_bad_byte: the first byte of a mapping that must not be accessed for a reason of the
  *		sanitizer's own, whether it was freed, and what it is in; NULL if there is none
  * @accessible:	is all of a mapping certainly accessible? Its memory is not odd, and it is not
  *		poisoned. Asked before @first_bad_byte, which is slower
@@ -83,18 +83,37 @@ extern const struct dod_poison_ops dod_poison_ops;
  * @freed:	whether some of a range was freed, by one granule of each allocation
  * @state:	what the sanitizer itself says about the granule of a byte: only to be
  *		compared. Comes with @redzone_bytes
+ * @object_end:	the first byte after the slab object that a byte is in, 0 if it is not known. Its
+ *		user may have asked for less: there are no @redzone_bytes
+ * @start:	get ready; called once at load, may sleep. What the banner is to add, or NULL
  */
 struct dod_mem_ops {
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
 	u64 (*object_size)(const void *addr);
-	const char *(*first_bad_byte)(u64 start, u64 last, u64 *bad, bool *freed);
+	const char *(*first_bad_byte)(const struct dod_mapping *m, u64 *bad, bool *freed);
 	bool (*accessible)(const struct dod_mapping *m);
 	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
+	u64 (*object_end)(u64 phys);
+	const char *(*start)(void);
 };
 
 extern const struct dod_mem_ops dod_mem_ops;
+
+/*
+ * How many bytes on that side of a mapping belong to its object, from the mapping outwards: those
+ * that are accessible, or may be. [start, last] is not empty.
+ */
+static inline u64 dod_bytes_beside(const struct dod_mapping *m, u64 start, u64 last, bool after)
+{
+	u64 nr = dod_mem_ops.accessible_bytes(start, last, after), end;
+
+	if (nr || !after || !dod_mem_ops.object_end)
+		return nr;
+	end = dod_mem_ops.object_end(m->last);
+	return end > start ? min(end, last + 1) - start : 0;
+}
 
 /**
  * struct dod_guard - the guard in words
@@ -113,6 +132,6 @@ extern const struct dod_guard dod_guard;
 
 /* What is missing without KASAN's shadow. */
 #define DOD_NO_SHADOW_MEANS \
-	"checks that read KASAN's shadow are off (out-of-bounds-map, use-after-free-map, shared-line-write, device-overrun, missing-sync-for-device, cacheline-sharing with slab objects)"
+	"without KASAN's shadow there is no device-overrun, no missing-sync-for-device, and less of out-of-bounds-map, use-after-free-map, cacheline-sharing and shared-line-write (see usage.rst)"
 
 #endif /* DOD_GUARD_H */

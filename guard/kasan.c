@@ -12,6 +12,7 @@
 #include "../base/state.h"
 #include "../base/stats.h"
 #include "kasan.h"
+#include "kfence.h"
 
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
@@ -348,6 +349,11 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, boo
 
 	if (dod_kasan_lost_breakpoint())
 		return;
+	/* Nobody clears the shadow of KFENCE's objects when they are freed. */
+	if (unlikely(m->memory & DOD_MEM_ODD) && dod_is_kfence(start, last)) {
+		dod_kfence_poison(start, last, dir);
+		return;
+	}
 	if (likely(!((start | (last + 1)) % WORD_BYTES) && m->trap == DOD_TRAP_ALL))
 		change_words(p, p + (last + 1 - start) / GRANULE, shadow_values[dir], fresh);
 	else
@@ -356,6 +362,9 @@ static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, boo
 
 static void unpoison(u64 start, u64 last, bool alone)
 {
+	/* What is @alone is not odd. */
+	if (unlikely(!alone) && dod_is_kfence(start, last))
+		dod_kfence_unpoison(start, last);
 	poison_range(round_down(start, GRANULE), round_up(last + 1, GRANULE), 0, alone);
 }
 
@@ -363,7 +372,7 @@ static bool is_poisoned(const void *addr)
 {
 	u8 value = READ_ONCE(*shadow_of(addr));
 
-	return is_ours(value) && value != SHADOW_WATCHED;
+	return (is_ours(value) && value != SHADOW_WATCHED) || dod_kfence_is_poisoned(addr);
 }
 
 static void poison_line_edge(const struct dod_mapping *m, u64 start, u64 last)
@@ -371,6 +380,9 @@ static void poison_line_edge(const struct dod_mapping *m, u64 start, u64 last)
 	bool after = start > m->last;
 	u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
 
+	/* Where KFENCE has put the object in its page is not where others begin. */
+	if (unlikely(dod_is_kfence(start, last)))
+		return;
 	if (after)
 		last = start + nr - 1;
 	else
@@ -387,6 +399,10 @@ static void watch(u64 start, u64 last, bool on)
 	u8 *p = shadow_of(phys_to_virt(from));
 	u8 old;
 
+	if (unlikely(dod_is_kfence(start, last))) {
+		dod_kfence_watch(start, last, on);
+		return;
+	}
 	if (on && from < to && !dod_kasan_lost_breakpoint())
 		poison_range(from, to, SHADOW_WATCHED, false);
 	/* Our other values must stay. */
@@ -428,6 +444,8 @@ static struct dod_access_verdict scan_shadow(unsigned long addr, unsigned long l
 	const u8 *shadow;
 	u8 value;
 
+	if (is_kfence_address((void *)addr))
+		return dod_kfence_scan(addr, last, write);
 	for (granule = round_down(addr, GRANULE); granule <= last; granule += GRANULE) {
 		first = max(addr, granule);
 		shadow = shadow_of((void *)granule);

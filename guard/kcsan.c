@@ -120,6 +120,6 @@ const struct dod_poison_ops dod_poison_ops = {
 
 const struct dod_guard dod_guard = {
 	.name = "KCSAN",
-	.means = "accesses are found by chance (parameters watch_cpu, watch_recent), and " DOD_NO_SHADOW_MEANS,
+	.means = "accesses are found by chance (parameters watch_cpu, watch_recent); " DOD_NO_SHADOW_MEANS,
 	.unseen = "No CPU write was seen: the device wrote there, or the CPU did. KCSAN samples few accesses.",
 };

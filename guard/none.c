@@ -13,21 +13,34 @@
  * (do_tag_recovery() in arch/arm64/mm/fault.c).
  */
 #include "guard.h"
+#include "kfence.h"
 
 #define TAGS (IS_ENABLED(CONFIG_KASAN_SW_TAGS) || IS_ENABLED(CONFIG_KASAN_HW_TAGS))
 
-static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh) {}
-static void unpoison(u64 start, u64 last, bool alone) {}
+/* Objects of KFENCE are all that can be poisoned. */
+static void poison(const struct dod_mapping *m, u64 start, u64 last, u8 dir, bool fresh)
+{
+	if (unlikely(m->memory & DOD_MEM_ODD) && dod_is_kfence(start, last))
+		dod_kfence_poison(start, last, dir);
+}
+
+static void unpoison(u64 start, u64 last, bool alone)
+{
+	if (unlikely(!alone) && dod_is_kfence(start, last))
+		dod_kfence_unpoison(start, last);
+}
 
 const struct dod_poison_ops dod_poison_ops = {
 	.poison = poison,
 	.unpoison = unpoison,
+	.is_poisoned = dod_kfence_is_poisoned,
+	.scan_shadow = dod_kfence_scan,
 };
 
 const struct dod_guard dod_guard = {
 	.name = TAGS ? "nothing (KASAN with tags: no tag is free to mark a device's "
 		       "memory with, CONFIG_KASAN_GENERIC would do)" : "nothing",
 	.means = "accesses are not trapped (no cpu-read, no cpu-write); mappings, "
-		 "content, frees and leaks are checked, but " DOD_NO_SHADOW_MEANS,
+		 "content, frees and leaks are checked; " DOD_NO_SHADOW_MEANS,
 	.unseen = "The device wrote there, or the CPU did: this kernel does not trap CPU accesses.",
 };

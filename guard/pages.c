@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What guards without a shadow know about memory: pages, and objects as the allocator made
- * them. Used with kcsan.c and none.c. No locks.
+ * What guards without a shadow know about memory: pages, and slab objects as the allocator lays
+ * them out. Used with kcsan.c and none.c. No locks.
+ *
+ * They know less than KASAN: not how much of its object the caller of kmalloc() has asked for, and
+ * not whether an object of a slab in use is allocated.
  */
+#include "../base/compat.h"
+#include "../base/memory.h"
+#include "../base/stats.h"
 #include "guard.h"
+#include "slab.h"
 
 #include <linux/kasan.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-/* A page is accessible as a whole. Only the allocator knows where a slab's objects end. */
+static bool is_slab(u64 phys)
+{
+	return folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
+}
+
+/*
+ * A page is accessible as a whole. In a slab, what is before a mapping in its object is in use,
+ * because all that was asked for begins where the object does. What is after it may be spare.
+ */
 static u64 accessible_bytes(u64 start, u64 last, bool after)
 {
-	if (folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(start)))))
+	struct dod_object o;
+
+	if (!is_slab(after ? start : last))
+		return last + 1 - start;
+	if (after || !dod_slab_object(last, &o) || last + 1 >= o.end)
 		return 0;
-	return last + 1 - start;
+	return last + 1 - max(start, o.start);
 }
 
 /* Can be more than was asked for, but never reaches into another object. */
@@ -32,7 +51,127 @@ static u64 object_size(const void *addr)
 	return size;
 }
 
+static u64 object_end(u64 phys)
+{
+	struct dod_object o;
+
+	return dod_slab_object(phys, &o) && phys < o.end ? o.end : 0;
+}
+
+/* === Freed pages ========================================================== */
+
+/* Can a page be a later one of an allocation without __GFP_COMP, or a free one that is no head? */
+static bool has_no_owner(struct page *page)
+{
+	return !page_ref_count(page) && !PageCompound(page) && !PageReserved(page) &&
+	       !page_has_type(page) && !folio_test_slab((struct folio *)page);
+}
+
+/* Can it be the first page of such an allocation that has @nr more pages? */
+static bool may_be_first(unsigned long pfn, unsigned int nr)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	return page_ref_count(page) && !PageCompound(page) && !page_has_type(page) &&
+	       !folio_test_slab((struct folio *)page) && (!pfn || nr < BIT(__ffs(pfn)));
+}
+
+/*
+ * A page that was freed, and that the buddy allocator does not have yet: it is kept for its CPU,
+ * and has no references. Nor have the later pages of an allocation without __GFP_COMP, which all
+ * follow each other; the first has some, and is aligned to the size of the allocation. So of pages
+ * that follow one that cannot be it, it is certain.
+ */
+static bool is_freed_page(unsigned long pfn)
+{
+	unsigned int nr;
+
+	if (DOD_FROZEN_PAGES || !has_no_owner(pfn_to_page(pfn)))
+		return false;
+	for (nr = 1; nr < MAX_ORDER_NR_PAGES && nr <= pfn; nr++) {
+		if (!pfn_valid(pfn - nr))
+			return true;
+		if (!has_no_owner(pfn_to_page(pfn - nr)))
+			return !may_be_first(pfn - nr, nr);
+	}
+	return true;
+}
+
+/* === Bounds =============================================================== */
+
+static bool accessible(const struct dod_mapping *m)
+{
+	struct dod_object o;
+
+	if (!(m->memory & DOD_MEM_SLAB))
+		return DOD_FROZEN_PAGES ||
+		       folio_ref_count(page_folio(pfn_to_page(PHYS_PFN(m->start))));
+	return !(m->memory & DOD_MEM_SEVERAL) && dod_slab_object(m->start, &o) && m->last < o.end;
+}
+
+/*
+ * Objects that follow each other may be entries of a list that were merged, whoever allocated
+ * them: only a mapping of its own must not leave its object. But nobody has what is between
+ * objects, or after them.
+ */
+static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
+{
+	struct dod_object o;
+
+	if (!dod_slab_object(m->start, &o)) {
+		dod_count(DOD_C_UNJUDGED_OBJECT);
+		return NULL;
+	}
+	*bad = max(m->start, o.end);
+	if (m->last < *bad)
+		return NULL;
+	if (o.end < o.next)
+		return "the padding between slab objects";
+	if (m->kind == DOD_SINGLE)
+		return "the memory after its slab object";
+	*bad = o.unused;
+	return m->last >= o.unused && o.unused < o.slab_end ? "the unused end of a slab" : NULL;
+}
+
+/*
+ * KFENCE knows how much was asked for, but tells nobody where in its page that begins. A page that
+ * is not there is a hole: see judge/map_bounds.c. It may never have been an object.
+ */
+static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
+{
+	u64 size;
+	u8 byte;
+
+	if (!is_slab(m->start) || !dod_memory_read(m->start, &byte, 1))
+		return NULL;
+	size = object_size(phys_to_virt(m->start));
+	*bad = m->start + size;
+	return size && m->last >= *bad ? "the memory after its object of KFENCE's" : NULL;
+}
+
+static const char *first_bad_byte(const struct dod_mapping *m, u64 *bad, bool *freed)
+{
+	*freed = false;
+	if (dod_is_kfence(m->start, m->start))
+		return leaves_kfence_object(m, bad);
+	if (is_slab(m->start))
+		return leaves_object(m, bad);
+	*freed = is_freed_page(PHYS_PFN(m->start));
+	*bad = m->start;
+	return *freed ? "a freed page" : NULL;
+}
+
+/* Without the layout of slabs the banner says so. */
+static const char *start(void)
+{
+	return dod_slab_learn() ? NULL : "the bounds of slab objects are not known in this kernel";
+}
+
 const struct dod_mem_ops dod_mem_ops = {
 	.accessible_bytes = accessible_bytes,
 	.object_size = object_size,
+	.first_bad_byte = first_bad_byte,
+	.accessible = accessible,
+	.object_end = object_end,
+	.start = start,
 };

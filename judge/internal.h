@@ -39,8 +39,13 @@ static inline u64 dod_folio_start(struct folio *folio)
 static inline const void *dod_peek(const void *at)
 {
 	unsigned long word;
+	bool there;
 
-	return dod_read_word(at, &word) ? (const void *)word : NULL;
+	if (unlikely(is_kfence_address(at)))
+		there = dod_memory_read(virt_to_phys((void *)at), (u8 *)&word, sizeof(word));
+	else
+		there = dod_read_word(at, &word);
+	return there ? (const void *)word : NULL;
 }
 
 /* Adds sentences to the text of a finding, with a newline after each. The rest is cut off. */

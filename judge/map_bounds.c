@@ -6,6 +6,7 @@
  * Takes no locks: allocators may change what is read here at any time.
  */
 #include "internal.h"
+#include "../guard/kfence.h"
 
 static bool is_free_page(u64 phys)
 {
@@ -35,8 +36,13 @@ static void find_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 	bool is_free = is_free_page(m->start);
 
 	f->freed = false;
-	f->what = dod_mem_ops.first_bad_byte ?
-		  dod_mem_ops.first_bad_byte(m->start, m->last, &f->bad, &f->freed) : NULL;
+	f->what = dod_mem_ops.first_bad_byte(m, &f->bad, &f->freed);
+	/* Where objects are adjacent, it is a matter of contiguity: who maps several as one? */
+	if (unlikely(f->what && !f->freed && dod_mem_ops.object_end &&
+		     dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m))) {
+		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
+		f->what = NULL;
+	}
 	if (unlikely(!f->what && dod_is_kfence(m->start, m->last)))
 		f->what = dod_kfence_hole(m->start, m->last, &f->bad, &f->freed);
 	/* The hooks have cut m->last off where RAM ends, or a page is free. */

@@ -187,7 +187,7 @@ static u64 skb_end(const struct dod_mapping *m)
 
 	if (end > last)
 		return 0;
-	end += dod_mem_ops.accessible_bytes(end, last, true);
+	end += dod_bytes_beside(m, end, last, true);
 	if (end < m->last + 1 + SKB_DATA_ALIGN(sizeof(*info)) || !IS_ALIGNED(end, SMP_CACHE_BYTES))
 		return 0;
 	end -= SKB_DATA_ALIGN(sizeof(*info));
@@ -244,6 +244,10 @@ static void exempt_spare_rest(const struct dod_mapping *m, struct neighbours *af
 {
 	u64 spare = after->nr;
 
+	/* Without a shadow it is not known whether somebody has asked for it. */
+	if (dod_mem_ops.object_end && m->last < last_of_lines(m) &&
+	    dod_mem_ops.object_end(m->last) > m->last + 1)
+		dod_count(DOD_C_UNJUDGED_OBJECT_REST);
 	if (!spare || after->distance || READ_ONCE(dod_params.strict) || !begins_object(m))
 		return;
 	dod_count(DOD_C_UNJUDGED_OBJECT_REST);
@@ -298,7 +302,7 @@ static bool other_in_rest(const struct dod_mapping *m, u64 start, u64 last, bool
 	if (start > last)
 		return false;
 	if (is_simulated(m->device->coherent)) {
-		u64 nr = dod_mem_ops.accessible_bytes(start, last, after);
+		u64 nr = dod_bytes_beside(m, start, last, after);
 
 		if (!nr)
 			return false;

@@ -73,6 +73,15 @@ static const struct access_row access_rows[] = {
 	{ "dma_direct_", NULL, ANY_DIR, .core = true },
 	{ "iommu_dma_", NULL, ANY_DIR, .core = true },
 	/*
+	 * mm/kmemleak.c looks for pointers in all memory, and mm/maccess.c reads for debuggers.
+	 * KASAN does not check them; the pages of KFENCE's objects trap.
+	 */
+	{ "scan_block", NULL, ANY_DIR, .core = true },
+	{ "scan_object", NULL, ANY_DIR, .core = true },
+	{ "kmemleak_scan", NULL, ANY_DIR, .core = true },
+	{ "copy_from_kernel_nofault", NULL, ANY_DIR, .core = true },
+	{ "strncpy_from_kernel_nofault", NULL, ANY_DIR, .core = true },
+	/*
 	 * drivers/iommu/io-pgtable-arm.c maps a page table TO_DEVICE once, writes entries
 	 * whenever they change, and syncs them: rule 4. Only then, arm_lpae_install_table()
 	 * sets a bit that is its own (ARM_LPAE_PTE_SW_SYNC), and that no walker reads.

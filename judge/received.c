@@ -100,17 +100,19 @@ static u8 canary_byte(u64 phys)
  * stay in the cache: on a device that is not coherent it would be written back over what
  * comes in. Nor in memory that KFENCE can take away.
  *
- * And not past the end of an object: a guard without a shadow does not know that a mapping
- * is too long. Only the end of pages that were allocated as one is known.
+ * And not past the end of an object: a guard without a shadow knows that a mapping is not too
+ * long only of a slab object, and of pages that were allocated as one.
  */
 static bool may_be_filled(const struct dod_call *call, const struct dod_mapping *m)
 {
 	if (!m->device->coherent || is_bounced(call, m) || dod_is_kfence(m->start, m->last))
 		return false;
-	if (dod_mem_ops.first_bad_byte)
+	if (dod_mem_ops.redzone_bytes)
 		return true;
-	return page_ref_count(pfn_to_page(PHYS_PFN(m->start))) > 0 &&
-	       !folio_test_slab(dod_folio(m->start)) &&
+	if (!folio_test_slab(dod_folio(m->start)) &&
+	    !page_ref_count(pfn_to_page(PHYS_PFN(m->start))))
+		return false;
+	return dod_mem_ops.accessible(m) &&
 	       PHYS_PFN(m->last) <= dod_folio_last(PHYS_PFN(m->start));
 }
 

@@ -627,11 +627,11 @@ static void find_dma_debug(void)
 /**
  * kt_can_quiet_dma_debug() - Can dma-debug be kept from warning?
  *
- * Return: true if it can.
+ * Return: true if it can, or if there is none.
  */
 bool kt_can_quiet_dma_debug(void)
 {
-	return dma_debug_budget;
+	return dma_debug_budget || !IS_ENABLED(CONFIG_DMA_API_DEBUG);
 }
 
 /**

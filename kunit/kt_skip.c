@@ -75,12 +75,18 @@ static const struct {
 	{ "lines.two_lists_*", NO_SHADOW },
 	{ "lines.fragment_after_*", NO_SHADOW },
 	{ "lines.parts_*", NO_SHADOW },
+	{ "lines.no_skb_*", NO_SHADOW },
 	{ "content.excused_write_is_no_change", NO_TRAPS },
 	{ "content.filtered_write_is_no_change", NO_TRAPS },
 	/* Pages: without KASAN, only the content of slab memory is judged. */
 	{ "content.ends_of_long_buffer_reported", NO_TRAPS },
+	{ "dmabuf.wrong_*", NO_TRAPS },
+	{ "dmabuf.mmap_*", NO_TRAPS },
+	{ "dmabuf.mapping_*", NO_TRAPS },
 	{ "device_writes.overrun_*", NO_SHADOW },
 	{ "device_writes.kasan_*", NO_SHADOW },
+	/* What is stale without a shadow is not known. */
+	{ "free.part_device_owns_*", NO_SHADOW },
 	{ "free.neighbour_of_long_mapping_freed_silent", NO_SHADOW },
 	/* Without its quarantine, a new device may be where an old one was. */
 	{ "unbind.iommu_fault_named", NO_SHADOW },

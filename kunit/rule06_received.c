@@ -145,11 +145,12 @@ static void unseen_write_silent(struct kunit *test)
 {
 	struct page *page = kt_page(test, 0);
 	u8 *p = page_address(page), *other = kt_buf(test, 64);
-	dma_addr_t dma = test_pool_map(test, page, DMA_FROM_DEVICE), passing;
 	long doubted = dma_owner_debug_count("stale_doubted");
+	dma_addr_t dma, passing;
 	int round;
 
 	KT_REQUIRES(test, kt_traps(test));
+	dma = test_pool_map(test, page, DMA_FROM_DEVICE);
 	for (round = 0; round < 3; round++) {
 		dma_sync_single_for_device(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
 		/* Round 2: also the call that makes it stale is not seen. */

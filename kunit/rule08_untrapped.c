@@ -5,7 +5,6 @@
  */
 
 #include <linux/fs.h>
-#include <linux/kfence.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
@@ -98,23 +97,6 @@ static void reserved_page_among_others_untrapped(struct kunit *test)
 		ClearPageReserved(page + i);
 	}
 	__free_pages(page, 2);
-}
-
-static void kfence_object_untrapped(struct kunit *test)
-{
-	long untrapped = dma_owner_debug_count("untrapped_kfence");
-	enum dma_data_direction dir = dir_of(test);
-	u8 *buf = kt_kfence_buf(test, 64);
-	dma_addr_t dma = dma_map_single(kt_dev, buf, 64, dir);
-
-	if (dma_mapping_error(kt_dev, dma)) {
-		KUNIT_FAIL(test, "cannot map");
-	} else {
-		EXPECT_CPU_OWNS(test, buf, 8);
-		KUNIT_EXPECT_GT(test, dma_owner_debug_count("untrapped_kfence"), untrapped);
-		dma_unmap_single(kt_dev, dma, 64, dir);
-	}
-	kfree(buf);
 }
 
 /*
@@ -284,7 +266,6 @@ static struct kunit_case untrapped_cases[] = {
 	KUNIT_CASE(zero_page_mapped_often_untrapped),
 	KUNIT_CASE(reserved_page_untrapped),
 	KUNIT_CASE(reserved_page_among_others_untrapped),
-	DIRECTION_CASE(kfence_object_untrapped),
 	KUNIT_CASE(mapped_stack_untrapped),
 	DIRECTION_CASE(user_page_untrapped),
 	DIRECTION_CASE(user_page_on_request_traps),

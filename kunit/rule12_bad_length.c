@@ -130,7 +130,9 @@ static void negative_length_reported_in_time(struct kunit *test)
 		kt_target_sync(&t, true);
 		KUNIT_EXPECT_LT(test, ktime_get_ns() - start, (u64)NSEC_PER_SEC);
 		EXPECT_MISUSE(test, "out-of-bounds-map", sizes[i]);
-		kt_says(test, "Only its first 256 bytes are allocated.");
+		/* Without KASAN, what follows may be another entry that was merged. */
+		if (IS_ENABLED(CONFIG_KASAN_GENERIC) || !kt_is_list(test))
+			kt_says(test, "Only its first 256 bytes are allocated.");
 		kt_says(test, "It leaves RAM after *");
 		EXPECT_DEVICE_OWNS(test, DMA_FROM_DEVICE, buf + 248, 8);
 		kt_target_unmap(&t);

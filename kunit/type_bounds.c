@@ -437,10 +437,12 @@ static void past_kfence_object_reported(struct kunit *test)
 
 	kt_map_buf(test, buf, end - buf + 10);
 	EXPECT_MISUSE(test, "out-of-bounds-map", end - buf + 10);
-	kt_says(test, "Byte %zu of its %zu is in a guard page of KFENCE's.", end - buf,
-		end - buf + 10);
+	/* Other guards ask KFENCE for the size of its object: see objects.c. */
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		kt_says(test, "Byte %zu of its %zu is in a guard page of KFENCE's.", end - buf,
+			end - buf + 10);
 	KUNIT_EXPECT_FALSE(test, is_there(end));
-	kt_map_buf(test, buf, end - buf);
+	kt_map_buf(test, buf, IS_ENABLED(CONFIG_KASAN_GENERIC) ? end - buf : 100);
 	EXPECT_SILENCE(test);
 	kfree(buf);
 }

@@ -302,6 +302,8 @@ static kt_noinline void test_map_own(struct kunit *test, const void *addr, size_
 
 	kt_requires_quiet(test);
 	KT_REQUIRES(test, !IS_ENABLED(CONFIG_DEBUG_VIRTUAL));
+	/* The address itself is not seen. */
+	KT_REQUIRES(test, !DOD_BY_EVENTS);
 	KT_REQUIRES(test, (any_page_has_a_pointer && !page_has_a_tag) ||
 		    pfn_valid(PHYS_PFN(phys_of(addr))));
 	saved = kt_quiet_dma_debug();

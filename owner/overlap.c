@@ -143,7 +143,7 @@ static void copy_edge(struct dod_area *a, struct dod_mapping *m, bool after)
 	}
 	if (dod_judge_ops.edge_is_known(m, after))
 		return;
-	nr = dod_mem_ops.accessible_bytes(start, last, after);
+	nr = dod_bytes_beside(m, start, last, after);
 	if (!nr)
 		return;
 	if (after)
@@ -158,12 +158,13 @@ static void copy_edge(struct dod_area *a, struct dod_mapping *m, bool after)
  * The owner of some of the mapping has changed: remembers the line edges beside what the
  * device writes. Not for a spanning mapping: those of its regions could not be asked. Reading
  * a line that a device writes brings it into the cache. That is harmless where the CPU may do
- * so by itself: there the kernel invalidates such lines at a sync for the CPU.
+ * so by itself: there the kernel invalidates such lines at a sync for the CPU. Where nothing traps,
+ * only slab objects have bounds that tell whose bytes these are.
  */
 void dod_copy_edges(struct dod_area *a, struct dod_mapping *m)
 {
 	if (m->dir == DMA_TO_DEVICE || m->spanning || !has_edges(m) ||
-	    !dod_poison_ops.poison_line_edge ||
+	    !(dod_poison_ops.poison_line_edge || m->slab) ||
 	    !(m->device->coherent || IS_ENABLED(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU)) ||
 	    dod_report_is_off(DOD_R_SHARED_LINE_WRITE) || !READ_ONCE(dod_armed))
 		return;

@@ -242,14 +242,17 @@ static void put_by_current(struct text *t)
 	put_by(t, current->comm, task_pid_nr(current), raw_smp_processor_id());
 }
 
-static void put_access(struct text *t, bool write, size_t size, unsigned long addr)
+static void put_access(struct text *t, bool write, const char *least, size_t size,
+		       unsigned long addr)
 {
-	dod_put(t, "%s of size %zu at %lx", write ? "Write" : "Read", size, addr);
+	dod_put(t, "%s of size %s%zu at %lx", write ? "Write" : "Read", least, size, addr);
 }
 
 static void head_of_access(struct text *t, const struct report *r)
 {
-	put_access(t, r->access->write, r->access->size, r->access->addr);
+	const struct dod_access *a = r->access;
+
+	put_access(t, a->write, a->or_more ? "at least " : "", a->size, a->addr);
 	put_by_current(t);
 }
 
@@ -295,7 +298,7 @@ static void head_of_race(struct text *t, const struct report *r)
 	char comm[TASK_COMM_LEN] = "?";
 	struct task_struct *task;
 
-	put_access(t, race->write, race->size, race->addr);
+	put_access(t, race->write, "", race->size, race->addr);
 	/* The task has gone on since. */
 	rcu_read_lock();
 	task = pid_task(find_pid_ns(race->pid, &init_pid_ns), PIDTYPE_PID);
@@ -461,7 +464,7 @@ static void head_of_lost_write(struct text *t, const struct report *r)
 	size_t size;
 	unsigned long addr = lost_bytes(r->lost, &size);
 
-	put_access(t, true, size, addr);
+	put_access(t, true, "", size, addr);
 	put_by(t, who->comm, who->pid, who->cpu);
 }
 

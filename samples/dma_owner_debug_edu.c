@@ -8,6 +8,7 @@
  *		between: name, type of the report it must produce or "none",
  *		parameters of dma_owner_debug that must be set meanwhile, as
  *		name=value with a space between, or "-", and what it does
+ *	skipped	the other steps: name and reason, with a tab between
  *	leave	write 1 to it: a mapping that the driver never unmaps
  *
  * edu->lock is held while a step runs: the device does one transfer at a time.
@@ -76,6 +77,11 @@ module_param_array(mask_bits, uint, NULL, 0444);
 MODULE_PARM_DESC(mask_bits,
 		 "address bits of each edu device in the order of lspci: what its dma_mask= says, which the driver cannot ask (default: 28, as QEMU's)");
 
+static unsigned int kfence_tries;
+module_param(kfence_tries, uint, 0644);
+MODULE_PARM_DESC(kfence_tries,
+		 "allocations at most until a buffer is one of KFENCE's objects, whose accesses dma_owner_debug can trap without KASAN (default: 0, no buffer is)");
+
 struct edu {
 	struct device *dev;
 	void __iomem *regs;
@@ -120,8 +126,8 @@ enum edu_param {
  * @run: does it; returns 0, or a negative errno if the transfer failed or did
  *	not leave the right data
  * @what: a sentence that says what is done, and what is wrong about it
- * @possible: whether it can be done with this device, in this kernel; NULL for
- *	always
+ * @why_not: returns why it cannot be done, or cannot be reported, with this device in
+ *	this kernel, or NULL; itself NULL if there is no such case
  * @param: what must be set for the report
  */
 struct edu_step {
@@ -129,7 +135,7 @@ struct edu_step {
 	const char *expect;
 	int (*run)(struct edu *edu);
 	const char *what;
-	bool (*possible)(struct edu *edu);
+	const char *(*why_not)(struct edu *edu);
 	enum edu_param param;
 };
 
@@ -227,16 +233,43 @@ static void edu_check(struct edu *edu, struct edu_buf *buf, size_t len)
 }
 
 /*
- * Zeroed, and not of KFENCE, which takes one allocation per sample interval: that is about
- * the time of a transfer, and dma_owner_debug does not trap accesses to its objects. It is
- * so little memory that waiting for it is better than an error path in each step.
+ * The most allocations that a buffer of this step has taken to be KFENCE's; UINT_MAX if
+ * one is not. Steps of several devices at once would mix theirs: nothing else would break.
+ */
+static unsigned int edu_tries;
+
+/*
+ * Zeroed, and of KFENCE only if that was asked for: it takes one allocation per sample
+ * interval, which is about the time of a transfer. Without KASAN, dma_owner_debug traps
+ * accesses to its objects only; with KASAN, to all others. It is so little memory that
+ * waiting for it is better than an error path in each step.
  */
 static void *edu_alloc(size_t size)
+{
+	bool wanted = kfence_tries && size <= PAGE_SIZE;
+	unsigned int tries = 1;
+	void *p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
+
+	while (is_kfence_address(p) != wanted && !(wanted && tries >= kfence_tries)) {
+		kfree(p);
+		cond_resched();
+		p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
+		tries++;
+	}
+	if (wanted)
+		edu_tries = max(edu_tries, is_kfence_address(p) ? tries : UINT_MAX);
+
+	return p;
+}
+
+/* Zeroed, and not of KFENCE: where the step is about what is beside it. */
+static void *edu_alloc_plain(size_t size)
 {
 	void *p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
 
 	while (is_kfence_address(p)) {
 		kfree(p);
+		cond_resched();
 		p = kzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
 	}
 
@@ -633,14 +666,14 @@ static int edu_step_sg_read_before_unmap(struct edu *edu)
 
 /* === Pages that are linked into a range of DMA addresses ================== */
 
-static bool edu_can_link(struct edu *edu)
+static const char *edu_no_link(struct edu *edu)
 {
 	struct dma_iova_state state = {};
 
 	if (!dma_iova_try_alloc(edu->dev, &state, 0, PAGE_SIZE))
-		return false;
+		return "dma_iova_link() needs an IOMMU, and Linux 6.16";
 	dma_iova_free(edu->dev, &state);
-	return true;
+	return NULL;
 }
 
 /* Two pages: a transfer crosses from the first to the second. */
@@ -739,9 +772,10 @@ struct edu_channel {
 /* The first @len bytes of what the device has received, while nobody counts. */
 static __always_inline int edu_receive_packet(struct edu *edu, size_t len)
 {
-	struct edu_buf buf = edu_result(edu, sizeof(struct edu_channel));
+	struct edu_channel *ch = edu_alloc_plain(sizeof(*ch));
+	struct edu_buf buf = { .words = ch->rx, .mem = ch };
 
-	buf.words = ((struct edu_channel *)buf.mem)->rx;
+	buf.err = edu_store(edu, 0, &buf.seed);
 	edu_map(edu, &buf, len, DMA_FROM_DEVICE);
 	edu_transfer(edu, &buf);
 	return edu_finish(edu, &buf);
@@ -774,6 +808,23 @@ static int edu_step_shared_line_write(struct edu *edu)
 		buf.err = -EIO;
 	free_page(page);
 	return buf.err;
+}
+
+/* In a slab object, which has an end, also where no write traps. */
+static int edu_step_write_after_received(struct edu *edu)
+{
+	u32 *words = edu_alloc_plain(EDU_LEN), *last = words + EDU_LEN / sizeof(*words) - 1;
+	struct edu_buf buf = { .words = words, .mem = words };
+
+	buf.err = edu_store(edu, 0, &buf.seed);
+	edu_map(edu, &buf, EDU_LEN - 4 * sizeof(*words), DMA_FROM_DEVICE);
+	edu_start(edu, &buf);
+	WRITE_ONCE(*last, 1);
+	edu_wait(edu, &buf);
+	edu_unmap(edu, &buf);
+	if (!buf.err && *last != 1)
+		buf.err = -EIO;
+	return edu_finish(edu, &buf);
 }
 
 /*
@@ -811,6 +862,40 @@ static int edu_step_out_of_bounds_map(struct edu *edu)
 	return edu_finish(edu, &buf);
 }
 
+/* Past the end of the slab object, which is known without KASAN, too. */
+static int edu_step_map_past_object(struct edu *edu)
+{
+	void *p = edu_alloc_plain(EDU_LEN);
+	struct edu_buf buf = { .words = p, .mem = p, .seed = ++edu->seed };
+
+	edu_fill(buf.words, EDU_LEN, buf.seed);
+	edu_map(edu, &buf, EDU_LEN + EDU_LEN / 4, DMA_TO_DEVICE);
+	edu_transfer_as(edu, &buf, DMA_TO_DEVICE, EDU_LEN);
+	return edu_finish(edu, &buf);
+}
+
+/*
+ * The third of four pages: what is before it cannot be the first page of an allocation that it
+ * is a part of. Nobody else can have it in between, and the device is not told.
+ */
+static int edu_step_map_freed_page(struct edu *edu)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL, 2);
+	struct edu_buf buf = {};
+	unsigned long flags;
+
+	split_page(pages, 2);
+	local_irq_save(flags);
+	__free_page(pages + 2);
+	edu_map_page(edu, &buf, pages + 2, EDU_LEN, DMA_TO_DEVICE);
+	local_irq_restore(flags);
+	edu_unmap(edu, &buf);
+	__free_page(pages);
+	__free_page(pages + 1);
+	__free_page(pages + 3);
+	return buf.err;
+}
+
 /* The device is not told: others may have that memory by now. */
 static int edu_step_use_after_free_map(struct edu *edu)
 {
@@ -841,9 +926,11 @@ static int edu_step_stack_buffer(struct edu *edu)
  * is a wrong address; with another memory model it can crash before anybody maps
  * anything, and with CONFIG_DEBUG_VIRTUAL it is a BUG().
  */
-static bool edu_can_have_wrong_page(struct edu *edu)
+static const char *edu_no_wrong_page(struct edu *edu)
 {
-	return IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && !IS_ENABLED(CONFIG_DEBUG_VIRTUAL);
+	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && !IS_ENABLED(CONFIG_DEBUG_VIRTUAL))
+		return NULL;
+	return "virt_to_page() of such an address crashes this kernel";
 }
 
 /* The device is not told: the address has nothing to do with the buffer. */
@@ -866,15 +953,19 @@ static int edu_step_vmalloc_buffer(struct edu *edu)
 static const char edu_greeting[] = "good morning";
 
 /* On x86 the wrong page is one below 2 GiB: if there is one, it has an address. */
-static bool edu_can_map_image(struct edu *edu)
+static const char *edu_no_image(struct edu *edu)
 {
 	u64 phys;
 
 	if (IS_ENABLED(CONFIG_DEBUG_VIRTUAL))
-		return false;
+		return edu_no_wrong_page(edu);
 	phys = __pa((unsigned long)edu_greeting);
-	return phys < DMA_BIT_MASK(edu->bits) &&
-	       (edu_can_have_wrong_page(edu) || pfn_valid(PHYS_PFN(phys)));
+	if (phys >= DMA_BIT_MASK(edu->bits))
+		return "what the kernel takes for its address is out of the device's reach";
+	if (!pfn_valid(PHYS_PFN(phys)))
+		return edu_no_wrong_page(edu);
+	return IS_ENABLED(CONFIG_DMA_API_DEBUG) ? NULL :
+	       "only dma-debug is told the address; what the kernel makes of it is other memory";
 }
 
 /* The device is not told: the address has nothing to do with the greeting. */
@@ -1048,7 +1139,8 @@ static int edu_step_missing_sync_for_device(struct edu *edu)
 /* The bit that says which way is missing: the device reads what it is to write. */
 static int edu_step_device_wrote_nothing(struct edu *edu)
 {
-	struct edu_buf buf = edu_buffer(EDU_LEN);
+	void *p = edu_alloc_plain(EDU_LEN);
+	struct edu_buf buf = { .words = p, .mem = p };
 
 	edu_map(edu, &buf, EDU_LEN, DMA_FROM_DEVICE);
 	edu_transfer_as(edu, &buf, DMA_TO_DEVICE, EDU_LEN);
@@ -1068,36 +1160,95 @@ static int edu_step_free_while_mapped(struct edu *edu)
 
 /* === Steps ================================================================ */
 
-/* A single access is noticed; so is what is wrong with memory, by KASAN's shadow. */
-static bool edu_traps(struct edu *edu)
+/*
+ * What is not seen, and why. KASAN traps accesses to all memory, and its shadow says which
+ * memory is whose; the rest is what there is without it.
+ */
+static const char *edu_no_kasan(struct edu *edu)
 {
-	return IS_ENABLED(CONFIG_KASAN_GENERIC);
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return NULL;
+	return "accesses to pages trap with KASAN only; to what is kmalloc()'s, with KFENCE, too";
 }
 
-static bool edu_traps_linked(struct edu *edu)
+/* A single access to what is kmalloc()'s is noticed. */
+static const char *edu_no_trap(struct edu *edu)
 {
-	return edu_traps(edu) && edu_can_link(edu);
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || kfence_tries)
+		return NULL;
+	return "accesses trap with KASAN, or with objects of KFENCE";
+}
+
+/* The size that was asked for is known. */
+static const char *edu_no_asked_size(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || kfence_tries)
+		return NULL;
+	return "without KASAN or KFENCE, what was asked for ends where the slab's object ends";
+}
+
+/* And what is behind it is looked at. */
+static const char *edu_no_size(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return NULL;
+	return "without KASAN, what was asked for ends where the slab's object ends";
+}
+
+/* What the CPU owns is watched. */
+static const char *edu_no_watch(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return NULL;
+	return "without KASAN, writes to what the CPU owns do not trap";
+}
+
+/* What is freed is known. */
+static const char *edu_no_free(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || kfence_tries)
+		return NULL;
+	return "without KASAN or KFENCE, a freed object is as any other in its slab";
+}
+
+/* A free page is told from one in use. */
+static const char *edu_no_freed_page(struct edu *edu)
+{
+	if (IS_ENABLED(CONFIG_KASAN_GENERIC) || !DOD_FROZEN_PAGES)
+		return NULL;
+	return "without KASAN, a free page is as some that are in use, since Linux 6.14";
+}
+
+static const char *edu_no_trapped_link(struct edu *edu)
+{
+	return edu_no_link(edu) ?: edu_no_kasan(edu);
 }
 
 /* One of many accesses is, by chance. */
-static bool edu_races(struct edu *edu)
+static const char *edu_no_races(struct edu *edu)
 {
-	return IS_ENABLED(CONFIG_KCSAN);
+	if (IS_ENABLED(CONFIG_KCSAN))
+		return NULL;
+	return "for KCSAN, which finds one of many accesses";
 }
 
-static bool edu_bounces_small(struct edu *edu)
+static const char *edu_not_bounced(struct edu *edu)
 {
-	return !dev_is_dma_coherent(edu->dev) &&
-	       IS_ENABLED(CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC);
+	if (dev_is_dma_coherent(edu->dev))
+		return "for devices that are not cache-coherent";
+	return IS_ENABLED(CONFIG_DMA_BOUNCE_UNALIGNED_KMALLOC) ? NULL :
+	       "this kernel does not bounce small buffers";
 }
 
 /* Is there memory that the device's wires do not reach, and that it is told to use? */
-static bool edu_can_exceed_wires(struct edu *edu)
+static const char *edu_all_in_reach(struct edu *edu)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(edu->dev);
 
-	return dma_get_required_mask(edu->dev) > DMA_BIT_MASK(edu->bits) &&
-	       (!domain || domain->type == IOMMU_DOMAIN_IDENTITY);
+	if (dma_get_required_mask(edu->dev) <= DMA_BIT_MASK(edu->bits))
+		return "the device reaches all of the memory";
+	return !domain || domain->type == IOMMU_DOMAIN_IDENTITY ? NULL :
+	       "the IOMMU gives the device addresses that it reaches";
 }
 
 static const struct edu_step edu_steps[] = {
@@ -1115,73 +1266,82 @@ static const struct edu_step edu_steps[] = {
 	  NULL },
 	{ "right-bounced", "none", edu_step_right_bounced,
 	  "Right on this kernel: let the device write 32 bytes into the middle of a struct: so few are bounced.",
-	  edu_bounces_small },
+	  edu_not_bounced },
 	{ "read-before-sync", "cpu-read", edu_step_read_before_sync,
 	  "Wrong: the device wrote its result; the driver reads it before dma_sync_single_for_cpu().",
-	  edu_traps },
+	  edu_no_trap },
 	{ "write-after-map", "cpu-write", edu_step_write_after_map,
 	  "Wrong: the driver maps a message for the device and then changes it.",
-	  edu_traps },
+	  edu_no_trap },
 	{ "forgotten-sync", "cpu-write", edu_step_forgotten_sync,
 	  "Wrong: the driver copies its second message into a long-lived mapping and starts the device without dma_sync_single_for_device().",
-	  edu_traps },
+	  edu_no_trap },
 	{ "write-while-receiving", "cpu-write", edu_step_write_while_receiving,
 	  "Wrong: the driver writes into a buffer that the device is writing to.",
-	  edu_traps },
+	  edu_no_trap },
 	{ "poll-memory", "cpu-read", edu_step_poll_memory,
 	  "Wrong: the driver reads each of 25 buffers again and again, until what the device writes last is there.",
-	  edu_races },
+	  edu_no_races },
 	{ "memcpy-before-unmap", "cpu-read", edu_step_memcpy_before_unmap,
 	  "Wrong: the driver copies the device's result with memcpy() before dma_unmap_single().",
-	  edu_traps },
+	  edu_no_trap },
 	{ "sg-read-before-unmap", "cpu-read", edu_step_sg_read_before_unmap,
 	  "Wrong: the driver reads the second entry of a scatterlist before dma_unmap_sg().",
-	  edu_traps },
+	  edu_no_trap },
 	{ "right-linked", "none", edu_step_right_linked,
 	  "Right: link two pages to one range of DMA addresses, let the device read across both, unlink; once more the other way, compare.",
-	  edu_can_link },
+	  edu_no_link },
 	{ "read-linked", "cpu-read", edu_step_read_linked,
 	  "Wrong: the driver reads the result from two pages, and has called dma_iova_unlink() for only the first.",
-	  edu_traps_linked },
+	  edu_no_trapped_link },
 	{ "cacheline-sharing", "cacheline-sharing", edu_step_cacheline_sharing,
 	  "Wrong: the driver lets the device write into the middle of a struct, between counters.",
-	  edu_traps, EDU_PARAM_NONCOHERENT },
+	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "shared-line-write", "shared-line-write", edu_step_shared_line_write,
 	  "Wrong: the driver counts a packet beside the buffer that the device is writing to.",
-	  edu_traps, EDU_PARAM_NONCOHERENT },
+	  edu_no_kasan, EDU_PARAM_NONCOHERENT },
+	{ "write-after-received", "shared-line-write", edu_step_write_after_received,
+	  "Wrong: the driver keeps a mark after the buffer that the device is writing to, in its last cache line.",
+	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "overlapping-mapping", "overlapping-mapping", edu_step_overlapping_mapping,
 	  "Wrong: the driver receives into the second half of a message while the message is still mapped for sending.",
 	  NULL, EDU_PARAM_NONCOHERENT },
 	{ "out-of-bounds-map", "out-of-bounds-map", edu_step_out_of_bounds_map,
 	  "Wrong: the driver rounds the length of its message up, and maps more than it has allocated.",
-	  edu_traps },
+	  edu_no_asked_size },
+	{ "map-past-object", "out-of-bounds-map", edu_step_map_past_object,
+	  "Wrong: the driver maps a quarter more than it has allocated.",
+	  NULL },
+	{ "map-freed-page", "use-after-free-map", edu_step_map_freed_page,
+	  "Wrong: the driver maps a page that it has freed.",
+	  edu_no_freed_page },
 	{ "use-after-free-map", "use-after-free-map", edu_step_use_after_free_map,
 	  "Wrong: the driver maps a message that it has freed.",
-	  edu_traps },
+	  edu_no_free },
 	{ "stack-buffer", "stack-buffer", edu_step_stack_buffer,
 	  "Wrong: the driver sends a command from a local variable.",
 	  NULL },
 	{ "image-buffer", "image-buffer", edu_step_image_buffer,
 	  "Wrong: the driver sends a static const message.",
-	  edu_can_map_image },
+	  edu_no_image },
 	{ "vmalloc-buffer", "vmalloc-buffer", edu_step_vmalloc_buffer,
 	  "Wrong: the driver maps what it was passed with virt_to_page(), and was passed vmalloc() memory.",
-	  edu_can_have_wrong_page },
+	  edu_no_wrong_page },
 	{ "not-contiguous", "not-contiguous", edu_step_not_contiguous,
 	  "Wrong: the driver was passed memory as of vmalloc(), takes its first page with vmalloc_to_page(), and maps more than that page.",
 	  NULL },
 	{ "mask-exceeded", "mask-exceeded", edu_step_mask_exceeded,
 	  "Wrong: the driver claims 64 address bits for a device that has fewer, in a machine with more memory than it was tested with.",
-	  edu_can_exceed_wires, EDU_PARAM_WIRES },
+	  edu_all_in_reach, EDU_PARAM_WIRES },
 	{ "to-device-changed", "to-device-changed", edu_step_to_device_changed,
 	  "Wrong: the driver tells the device to write its result to where a message is, which is mapped DMA_TO_DEVICE.",
 	  NULL },
 	{ "device-overrun", "device-overrun", edu_step_device_overrun,
 	  "Wrong: the driver allocates and maps 1001 bytes, and tells the device to write 1024.",
-	  edu_traps },
+	  edu_no_size },
 	{ "missing-sync-for-device", "missing-sync-for-device", edu_step_missing_sync_for_device,
 	  "Wrong: the driver syncs the result for the CPU, writes a mark into it, and unmaps it without dma_sync_single_for_device().",
-	  edu_traps, EDU_PARAM_WATCH },
+	  edu_no_watch, EDU_PARAM_WATCH },
 	{ "device-wrote-nothing", "device-wrote-nothing", edu_step_device_wrote_nothing,
 	  "Wrong: the driver tells the device the wrong direction: it reads the buffer instead of writing to it.",
 	  NULL, EDU_PARAM_CANARY },
@@ -1190,9 +1350,9 @@ static const struct edu_step edu_steps[] = {
 	  NULL },
 };
 
-static bool edu_can_do(struct edu *edu, const struct edu_step *step)
+static const char *edu_why_not(struct edu *edu, const struct edu_step *step)
 {
-	return !step->possible || step->possible(edu);
+	return step->why_not ? step->why_not(edu) : NULL;
 }
 
 /* === DebugFS interface ==================================================== */
@@ -1218,14 +1378,21 @@ static ssize_t run_write(struct file *file, const char __user *ubuf,
 			return -EINVAL;
 		}
 	}
-	if (!edu_can_do(edu, step)) {
-		dev_err(edu->dev, "step '%s' cannot be done with this device and kernel\n",
-			name);
+	if (edu_why_not(edu, step)) {
+		dev_err(edu->dev, "step '%s' cannot be done: %s\n", name, edu_why_not(edu, step));
 		return -EOPNOTSUPP;
 	}
 
 	mutex_lock(&edu->lock);
+	edu_tries = 0;
 	err = step->run(edu);
+	if (edu_tries == UINT_MAX) {
+		dev_err(edu->dev, "none of %u allocations was of KFENCE\n", kfence_tries);
+		err = err ?: -EAGAIN;
+	} else if (edu_tries) {
+		dev_info(edu->dev, "its buffers are KFENCE's objects, after at most %u of %u tries\n",
+			 edu_tries, kfence_tries);
+	}
 	mutex_unlock(&edu->lock);
 
 	return err ?: count;
@@ -1260,7 +1427,7 @@ static int steps_show(struct seq_file *seq, void *unused)
 	struct edu *edu = seq->private;
 
 	for (step = edu_steps; step < edu_steps + ARRAY_SIZE(edu_steps); step++) {
-		if (!edu_can_do(edu, step))
+		if (edu_why_not(edu, step))
 			continue;
 		seq_printf(seq, "%s\t%s\t", step->name, step->expect);
 		edu_show_param(seq, edu, step->param);
@@ -1270,6 +1437,22 @@ static int steps_show(struct seq_file *seq, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(steps);
+
+static int skipped_show(struct seq_file *seq, void *unused)
+{
+	const struct edu_step *step;
+	struct edu *edu = seq->private;
+	const char *why;
+
+	for (step = edu_steps; step < edu_steps + ARRAY_SIZE(edu_steps); step++) {
+		why = edu_why_not(edu, step);
+		if (why)
+			seq_printf(seq, "%s\t%s\n", step->name, why);
+	}
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(skipped);
 
 /* Wrong, and never made good: not a step, because it stays after its end. */
 static int edu_leave(void *data, u64 unused)
@@ -1346,6 +1529,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	dir = debugfs_create_dir(pci_name(pdev), edu_debugfs);
 	debugfs_create_file("run", 0200, dir, edu, &run_fops);
 	debugfs_create_file("steps", 0400, dir, edu, &steps_fops);
+	debugfs_create_file("skipped", 0400, dir, edu, &skipped_fops);
 	debugfs_create_file("leave", 0200, dir, edu, &leave_fops);
 
 	return devm_add_action_or_reset(dev, edu_remove_debugfs, dir);

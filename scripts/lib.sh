@@ -138,34 +138,38 @@ apt_update_once()
 	dod_apt_updated=1
 }
 
-# debian_mirror: the address and the release that apt is configured with.
-debian_mirror()
+# debian_mirrors: the addresses and the releases that apt is configured with, the main
+# one first.
+debian_mirrors()
 {
-	# shellcheck disable=SC2016	# apt's variables
-	apt-get indextargets --format '$(SITE) $(RELEASE)' \
-		'Created-By: Packages' 'Label: Debian' 'Component: main' | head -n 1
+	local label
+
+	for label in Debian Debian-Security; do
+		# shellcheck disable=SC2016	# apt's variables
+		apt-get indextargets --format '$(SITE) $(RELEASE)' \
+			'Created-By: Packages' "Label: $label" 'Component: main' | sort -u -k 2
+	done
 }
 
-# private_apt ARCH RELEASE: the mirror's package lists for them, kept in the cache
-# and read again once a day; the system's stay as they are. Without RELEASE, the
-# one that is configured. Sets apt_private, the options that make apt use them.
+# private_apt ARCH [RELEASE]: the mirror's package lists for them, kept in the cache
+# and read again once a day; the system's stay as they are. Without RELEASE, those
+# that are configured. Sets apt_private, the options that make apt use them.
 private_apt()
 {
-	local dir mirror release signed='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local dir mirrors signed='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-	mirror=$(debian_mirror)
-	if [ -z "$mirror" ] && [ "$(id -u)" = 0 ]; then
+	mirrors=$(debian_mirrors)
+	if [ -z "$mirrors" ] && [ "$(id -u)" = 0 ]; then
 		apt_update_once
-		mirror=$(debian_mirror)
+		mirrors=$(debian_mirrors)
 	fi
-	[ -n "$mirror" ] || die "apt is not configured with a Debian mirror, or was never updated"
-	release=${2:-${mirror##* }}
-	mirror=${mirror% *}
+	[ -n "$mirrors" ] || die "apt is not configured with a Debian mirror, or was never updated"
+	[ -z "${2-}" ] || mirrors="${mirrors%% *} $2"
 
-	dir=$(cache_dir "apt/$1-$release")
+	dir=$(cache_dir "apt/$1-${2-configured}")
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
 	[ ! -e "$keyring" ] || signed="[signed-by=$keyring] "
-	echo "deb $signed$mirror $release main" >"$dir/sources.new"
+	sed "s|^|deb $signed|; s|\$| main|" <<<"$mirrors" >"$dir/sources.new"
 	cmp -s "$dir/sources.new" "$dir/sources.list" || rm -f "$dir/updated"
 	mv "$dir/sources.new" "$dir/sources.list"
 	apt_private=(-qq "-oAPT::Architecture=$1" "-oAPT::Architectures=$1"
@@ -174,7 +178,7 @@ private_apt()
 		"-oDir::State::Lists=$dir/lists" "-oDir::Cache=$dir")
 
 	[ -z "$(find "$dir" -maxdepth 1 -name updated -mtime -1)" ] || return 0
-	note "apt-get update ($release $1)"
+	note "apt-get update (${2-configured releases} $1)"
 	if apt-get "${apt_private[@]}" update >&2; then
 		: >"$dir/updated"
 	elif [ ! -e "$dir/updated" ]; then

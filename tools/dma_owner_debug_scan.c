@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads the KASAN shadow of all RAM and fails if dma_owner_debug left a value
- * there. Uses nothing of the tool, so that it can look after the tool is gone;
- * while mappings are live, what it finds is theirs.
+ * Reads the KASAN shadow of all RAM, and the page table of KFENCE's pool, and fails if
+ * dma_owner_debug left something there. Uses nothing of the tool, so that it can look after the
+ * tool is gone; while mappings are live, what it finds is theirs.
  */
 
 #include <kunit/test.h>
@@ -172,14 +172,6 @@ static void no_byte_left(struct kunit *test)
 			    found.value, (unsigned long)found.first);
 }
 
-static struct kunit_case scan_cases[] = {
-	KUNIT_CASE(finds_each_value),
-	KUNIT_CASE(finds_one_byte),
-	KUNIT_CASE(covers_the_ram),
-	KUNIT_CASE(no_byte_left),
-	{}
-};
-
 #else /* CONFIG_KASAN_GENERIC */
 
 static void no_byte_left(struct kunit *test)
@@ -187,12 +179,72 @@ static void no_byte_left(struct kunit *test)
 	kunit_skip(test, "Test requires: CONFIG_KASAN_GENERIC");
 }
 
+#endif /* CONFIG_KASAN_GENERIC */
+
+#if defined(CONFIG_X86_64) && defined(CONFIG_KFENCE)
+#define HAS_KFENCE_PAGES
+
+static pteval_t *entry_at(unsigned long addr)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address(addr, &level);
+
+	return pte && level == PG_LEVEL_4K ? (pteval_t *)pte : NULL;
+}
+
+/* Pages with the tool's mark, or that cannot be written. */
+static unsigned int protected_pages(void)
+{
+	unsigned long addr = (unsigned long)__kfence_pool, end = addr + KFENCE_POOL_SIZE;
+	unsigned int nr = 0;
+
+	for (; addr < end; addr += PAGE_SIZE) {
+		pteval_t *entry = entry_at(addr), val = entry ? READ_ONCE(*entry) : _PAGE_RW;
+
+		nr += val & _PAGE_SOFTW1 || (val & _PAGE_PRESENT && !(val & _PAGE_RW));
+	}
+	return nr;
+}
+
+/* The first page of the pool, which nobody accesses, and which is not present. */
+static void finds_protected_page(struct kunit *test)
+{
+	unsigned int before;
+	pteval_t *entry;
+
+	if (!__kfence_pool)
+		kunit_skip(test, "KFENCE has no pool");
+	entry = entry_at((unsigned long)__kfence_pool);
+	KUNIT_ASSERT_NOT_NULL(test, entry);
+	before = protected_pages();
+	WRITE_ONCE(*entry, *entry | _PAGE_SOFTW1);
+	KUNIT_EXPECT_EQ(test, protected_pages(), before + 1);
+	WRITE_ONCE(*entry, *entry & ~_PAGE_SOFTW1);
+	KUNIT_EXPECT_EQ(test, protected_pages(), before);
+}
+
+static void no_page_protected(struct kunit *test)
+{
+	if (!__kfence_pool)
+		kunit_skip(test, "KFENCE has no pool");
+	KUNIT_EXPECT_EQ(test, protected_pages(), 0U);
+}
+
+#endif
+
 static struct kunit_case scan_cases[] = {
+#ifdef CONFIG_KASAN_GENERIC
+	KUNIT_CASE(finds_each_value),
+	KUNIT_CASE(finds_one_byte),
+	KUNIT_CASE(covers_the_ram),
+#endif
 	KUNIT_CASE(no_byte_left),
+#ifdef HAS_KFENCE_PAGES
+	KUNIT_CASE(finds_protected_page),
+	KUNIT_CASE(no_page_protected),
+#endif
 	{}
 };
-
-#endif /* CONFIG_KASAN_GENERIC */
 
 static struct kunit_suite scan_suite = {
 	.name = "dma_owner_scan",

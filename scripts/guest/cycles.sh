@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/tests.d/cycles.sh runs in the guest: sh cycles.sh COUNT.
-# Results go to /dev/out.
+# What scripts/tests.d/cycles.sh and stock.sh run in the guest: sh cycles.sh COUNT. What a
+# kernel does not have, it does without: kmemleak, KASAN's shadow. With KFENCE and without
+# KASAN, allocations are sampled as often as can be. Results go to /dev/out.
 
 cycles=$1
 ref=/tmp/data
@@ -22,6 +23,7 @@ io()
 # The scan is a KUnit suite of its own, run by loading its module.
 scan()
 {
+	[ -e /ko/dma_owner_debug_scan.ko ] || return 0
 	insmod /ko/dma_owner_debug_scan.ko
 	echo "scan: $(grep -E '^(not )?ok ' $debugfs/kunit/dma_owner_scan/results)" >&3
 	rmmod dma_owner_debug_scan
@@ -31,9 +33,14 @@ dmesg -n 5
 dd if=/dev/urandom of=$ref bs=1M count=4 status=none
 ip link set eth0 up
 ip link set eth1 up
-leaks 3 >/dev/null
-echo clear >$debugfs/kmemleak
+if [ -e $debugfs/kmemleak ]; then
+	leaks 3 >/dev/null
+	echo clear >$debugfs/kmemleak
+fi
+sample=/sys/module/kfence/parameters/sample_interval
+[ -e /ko/dma_owner_debug_scan.ko ] || [ ! -e $sample ] || echo 1 >$sample
 
+insmod /ko/dma_owner_debug_churn.ko
 io &
 for i in $(seq 1 "$cycles"); do
 	insmod /ko/dma-owner-debug.ko || exit 1
@@ -41,7 +48,7 @@ for i in $(seq 1 "$cycles"); do
 	ip link set eth0 down
 	ip link set eth0 up
 	usleep $((i % 5 * 100000))
-	grep '^live: ' $stats >&3
+	grep -E '^(live|kfence_guarded): ' $stats >&3
 	awk -F': ' '/^reports_/ && $2 != 0 { print; bad = 1 } END { exit bad }' \
 		$stats || exit 1
 	rmmod dma_owner_debug || exit 1
@@ -53,8 +60,10 @@ done
 scan
 touch /tmp/stop
 wait
+rmmod dma_owner_debug_churn
 [ ! -e /tmp/bad ] || exit 1
 echo "cycles: $cycles" >&3
+[ -e $debugfs/kmemleak ] || exit 0
 leaks 3 >/tmp/leaks
 cat /tmp/leaks
 echo "leaks: $(grep -c '^unreferenced' /tmp/leaks)" >&3

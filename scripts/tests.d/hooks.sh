@@ -11,15 +11,19 @@ mistaken untried base/compat.h 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION
 # As on 32-bit arm.
 mistaken noargs base/compat.h 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/'
 
+# As before 6.12 without CONFIG_DMA_API_DEBUG.
+mistaken nodebug base/compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#undef CONFIG_DMA_API_DEBUG/
+	s/has_include(<trace.events.dma.h>)/has_include(<no_such_header.h>)/'
+
 # With link-time optimisation, a built-in caller may have its own copy of what is hooked.
 mistaken lto base/compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#define CONFIG_LTO 1/'
 
 kos=()
-for case in gone silent wrong noargs lto untried; do
+for case in gone silent wrong noargs lto nodebug untried; do
 	[ ! -e "$tmp/$case.ko" ] || kos+=(--ko "$tmp/$case.ko")
 done
 check "the kernel goes on after each" vm "$build" --timeout 120 "${kos[@]}" --ko "$tool_ko" -- \
-	'for case in gone silent wrong noargs lto; do
+	'for case in gone silent wrong noargs lto nodebug; do
 		if insmod /ko/$case.ko; then exit 1; fi
 	done' 'insmod /ko/untried.ko' 'rmmod dma_owner_debug' \
 	'insmod /ko/dma-owner-debug.ko'
@@ -33,9 +37,11 @@ check "an architecture that does not pass arguments" \
 	grep -q 'cannot load: this kernel lacks .* HAVE_FUNCTION_ARG_ACCESS_API ' "$console"
 check "a kernel with link-time optimisation" \
 	grep -q 'cannot load: this kernel lacks CONFIG_LTO_NONE=y' "$console"
+check "a kernel without CONFIG_DMA_API_DEBUG, and without what else would do" \
+	grep -q 'cannot load: this kernel lacks CONFIG_DMA_API_DEBUG=y' "$console"
 check "a kernel that was not tried yet: it loads, and says so" \
 	count_is 1 'not tried with this kernel yet' "$console"
-check "one line each" distinct 5 'dma_owner_debug: cannot load' "$console"
+check "one line each" distinct 6 'dma_owner_debug: cannot load' "$console"
 check "no complaint" no_complaints "$console"
 
 # Where ftrace has stopped, the hooks stay in place: so must what they call.

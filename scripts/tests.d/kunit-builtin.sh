@@ -24,6 +24,36 @@ emulated()
 	echo "$tmp/bin"
 }
 
+# boots: the same kernel with disks, and without the suites: what drivers map when they probe
+# is known, because the tool starts before.
+boots()
+{
+	truncate -s 16M "$tmp/nvme" "$tmp/virtio" "$tmp/usb"
+	vm "$1" --timeout 200 --append 'kunit.enable=0 kunit.autorun=0' \
+		--qemu -drive --qemu "if=none,id=n,format=raw,file=$tmp/nvme" \
+		--qemu -device --qemu nvme,serial=dod,drive=n \
+		--qemu -drive --qemu "if=none,id=v,format=raw,file=$tmp/virtio" \
+		--qemu -device --qemu virtio-blk-pci,drive=v,disable-legacy=on,iommu_platform=on \
+		--qemu -drive --qemu "if=none,id=u,format=raw,file=$tmp/usb" \
+		--qemu -device --qemu qemu-xhci --qemu -device --qemu usb-storage,drive=u \
+		-- 'for disk in nvme0n1 vda sda; do
+			for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /dev/$disk ] || sleep 1; done
+			dd if=/dev/$disk of=/dev/null bs=64k
+		done' 'dmesg >/dev/out' 'cat /sys/kernel/debug/dma_owner_debug/stats >/dev/out'
+}
+
+# starts_before_drivers FILE: the load line comes before the first line of each driver.
+starts_before_drivers()
+{
+	awk '
+		/dma_owner_debug: guarding/ { loaded = 1 }
+		/\] (nvme nvme0|virtio_blk virtio|xhci_hcd 0000)/ {
+			seen[$0 ~ /nvme/ ? "nvme" : $0 ~ /xhci/ ? "xhci" : "virtio"] = 1
+			late = late || !loaded
+		}
+		END { exit late || !loaded || !seen["nvme"] || !seen["xhci"] || !seen["virtio"] }' "$1"
+}
+
 kunit_builtin()
 {
 	local dir config log status=0 options=() opt
@@ -70,6 +100,14 @@ kunit_builtin()
 	cp "$dir/test.log" "$logs/kunit-builtin.console" || true
 	check "no warning, no oops" lacks 'WARNING:|Oops' "$logs/kunit-builtin.console"
 	check "no compiler warning" lacks 'warning:' "$log"
+
+	check "it boots with disks" boots "$dir"
+	check "the tool starts before the drivers" starts_before_drivers "$out"
+	check "they have mapped" grep -qE '^maps: [1-9][0-9]{2}' "$out"
+	check "each unmap has its mapping" grep -qx 'unmatched_unmaps: 0' "$out"
+	check "each sync has its mapping" grep -qx 'unmatched_syncs: 0' "$out"
+	check "their buses are watched" grep -qx 'unwatched_buses: 0' "$out"
+	check "no complaint" no_complaints "$out"
 }
 
 kunit_builtin

@@ -2,20 +2,6 @@
 #
 # The KUnit suites as modules, with the tool as the module that users load.
 
-ktap_of_modules()
-{
-	local suites suite
-
-	# One part per suite, each a KTAP document of its own.
-	awk -v dir="$tmp" '/^### / { file = dir "/suite." $2; print $2; next }
-		{ print >file }' "$out" >"$tmp/suites"
-	mapfile -t suites <"$tmp/suites"
-	for suite in "${suites[@]}"; do
-		ktap modules "$tmp/suite.$suite"
-	done
-	[ ${#suites[@]} -gt 1 ] || fail "suites are missing: ${suites[*]}"
-}
-
 check "the modules load, run and unload" vm "$build" \
 	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
 	--append kfence.sample_interval=100 --timeout 900 -- \

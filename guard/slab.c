@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where slab objects begin and end. SLUB lays them out one after the other, from the first byte
+ * of a slab on. How long one is its cache knows, and the slab knows the cache; but struct slab and
+ * struct kmem_cache are private to mm/, and differ between kernels.
+ *
+ * So it is found out where they have what is wanted, with caches of our own whose every object is
+ * known. What is not understood (another allocator, slub_debug) is not known at all.
+ *
+ * Takes no locks. A slab that is freed meanwhile is read without a fault, and counts as unknown.
+ */
+#include "../base/compat.h"
+#include "../base/memory.h"
+#include "slab.h"
+
+#include <linux/bitops.h>
+#include <linux/gcd.h>
+#include <linux/kasan.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+/* Offsets; constant after load. */
+static struct {
+	bool known;
+	unsigned int cache;		/* in struct slab, of the pointer to its cache */
+	unsigned int size;		/* in struct kmem_cache, from object to object */
+	unsigned int object_size;	/* in it, of an object */
+} layout;
+
+static const void *cache_of(const struct folio *folio, unsigned int offset)
+{
+	return READ_ONCE(*(const void *const *)((const u8 *)folio + offset));
+}
+
+static bool read_u32(const void *at, u32 *value)
+{
+	pagefault_disable();
+	__get_kernel_nofault(value, at, u32, fault);
+	pagefault_enable();
+	return true;
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/* === Where it is ========================================================== */
+
+/* Objects of a cache of ours: enough for some to be adjacent, whatever their order. */
+#define NR_TRIED	64
+
+/* struct kmem_cache is longer, but has what is wanted in the first 256 bytes. */
+#define NR_FIELDS	64
+
+/* What can still be meant, as bits. */
+struct candidates {
+	u64 cache;		/* words of struct slab */
+	u64 size, object_size;	/* u32 fields of struct kmem_cache */
+};
+
+/* A cache with a constructor is merged with no other. */
+static void construct(void *object) {}
+
+/*
+ * Offsets in the slab, of which the greatest common divisor is the distance between objects: the
+ * first one is at the start of the slab, and those of KFENCE are elsewhere. Returns 0 if unknown.
+ */
+static unsigned int measure(struct kmem_cache *cache, struct candidates *c)
+{
+	void *object[NR_TRIED];
+	unsigned int nr, i, distance = 0;
+
+	for (nr = 0; nr < NR_TRIED; nr++) {
+		object[nr] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
+		if (!object[nr])
+			break;
+	}
+	for (i = 0; i < nr; i++) {
+		struct folio *folio = virt_to_folio(object[i]);
+		unsigned int word;
+
+		if (is_kfence_address(object[i]))
+			continue;
+		if (!folio_test_slab(folio))
+			c->cache = 0;
+		for (word = 0; word < sizeof(struct page) / sizeof(long); word++)
+			if (cache_of(folio, word * sizeof(long)) != cache)
+				c->cache &= ~BIT_ULL(word);
+		distance = gcd(distance, (u8 *)kasan_reset_tag(object[i]) -
+					 (u8 *)kasan_reset_tag(folio_address(folio)));
+	}
+	while (nr)
+		kmem_cache_free(cache, object[--nr]);
+	return distance;
+}
+
+/* Which fields of the struct have these values? It is a slab object itself. */
+static void compare(const struct kmem_cache *cache, unsigned int cache_offset, u32 size,
+		    u32 object_size, struct candidates *c)
+{
+	const void *own = cache_of(virt_to_folio(cache), cache_offset);
+	u32 length, value;
+	unsigned int i;
+
+	length = dod_is_linear(kasan_reset_tag(own)) ?
+		 kmem_cache_size((struct kmem_cache *)own) / sizeof(value) : 0;
+	for (i = 0; i < NR_FIELDS; i++) {
+		bool there = i < length && read_u32((const u32 *)cache + i, &value);
+
+		if (!there || value != size)
+			c->size &= ~BIT_ULL(i);
+		if (!there || value != object_size)
+			c->object_size &= ~BIT_ULL(i);
+	}
+}
+
+/* With one cache; the sizes must be such as no other field has. */
+static bool learn_from(const char *name, unsigned int object_size, struct candidates *c)
+{
+	struct kmem_cache *cache = kmem_cache_create(name, object_size, 0, 0, construct);
+	bool learned = false;
+	unsigned int size;
+
+	if (!cache)
+		return false;
+	size = measure(cache, c);
+	if (size > object_size && hweight64(c->cache) == 1) {
+		compare(cache, __ffs64(c->cache) * sizeof(long), size, object_size, c);
+		learned = true;
+	}
+	kmem_cache_destroy(cache);
+	return learned;
+}
+
+/**
+ * dod_slab_learn() - find out how this kernel records slab objects
+ *
+ * Called once at load, may sleep.
+ *
+ * Return: whether objects can be found.
+ */
+bool dod_slab_learn(void)
+{
+	struct candidates c = {
+		.cache = GENMASK_ULL(sizeof(struct page) / sizeof(long) - 1, 0),
+		.size = U64_MAX,
+		.object_size = U64_MAX,
+	};
+
+	static_assert(sizeof(struct page) / sizeof(long) < 64);
+	/* Sizes that neither the rounded size of an object nor its alignment can be. */
+	if (!learn_from("dma_owner_debug-1100", 1100, &c) ||
+	    !learn_from("dma_owner_debug-500", 500, &c) ||
+	    hweight64(c.size) != 1 || hweight64(c.object_size) != 1)
+		return false;
+	layout.cache = __ffs64(c.cache) * sizeof(long);
+	layout.size = __ffs64(c.size) * sizeof(u32);
+	layout.object_size = __ffs64(c.object_size) * sizeof(u32);
+	layout.known = true;
+	return true;
+}
+
+/* === Objects ============================================================== */
+
+/*
+ * With SLAB_RED_ZONE an object does not begin where its place does: slub_debug=Z adds two words
+ * at least to what an object has without. Larger padding, as of SLAB_HWCACHE_ALIGN, cannot be told
+ * from it.
+ */
+static bool begins_its_place(u32 size, u32 object_size)
+{
+	return object_size && object_size <= size && size - object_size < 2 * sizeof(long);
+}
+
+/* Whatever is freed meanwhile: the folio is a slab of that cache before and after. */
+static bool read_sizes(const struct folio *folio, u32 *size, u32 *object_size)
+{
+	const void *cache = cache_of(folio, layout.cache), *at = kasan_reset_tag(cache);
+
+	if (!dod_is_linear(at) || !read_u32(at + layout.size, size) ||
+	    !read_u32(at + layout.object_size, object_size))
+		return false;
+	/* A slab that is freed loses its flag before its page has another owner. */
+	smp_rmb();
+	return folio_test_slab((struct folio *)folio) && cache_of(folio, layout.cache) == cache &&
+	       begins_its_place(*size, *object_size);
+}
+
+/**
+ * dod_slab_object() - the slab object, or its padding, that a byte is in
+ * @phys: the byte, in RAM
+ * @o: filled in; after the last object @start, @end and @next are behind that
+ *
+ * Context: any. It may be freed at any time: then it is some object, or none.
+ *
+ * Return: false if it is in no slab, or the cache has a layout that is not known.
+ */
+bool dod_slab_object(u64 phys, struct dod_object *o)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(phys)));
+	u64 first = PFN_PHYS(folio_pfn(folio));
+	u32 size, object_size, bytes, index;
+
+	if (!layout.known || !folio_test_slab(folio) || is_kfence_address(phys_to_virt(phys)) ||
+	    !read_sizes(folio, &size, &object_size))
+		return false;
+	bytes = folio_size(folio);
+	index = (u32)(phys - first) / size;
+	o->unused = first + bytes / size * size;
+	o->slab_end = first + bytes;
+	o->start = first + index * size;
+	if (o->start >= o->unused) {
+		o->start = o->unused;
+		o->end = o->unused;
+		o->next = o->slab_end;
+		return true;
+	}
+	o->end = o->start + object_size;
+	o->next = o->start + size;
+	return true;
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Hooks without CONFIG_DMA_API_DEBUG: the tracepoints of the DMA API. First the KUnit suites on
+# the kernel under test, with the tool and the suites built as if it did not have that option, and
+# with another listener on each tracepoint: callers and titles must be the same. Then a kernel
+# without the option, which skips syncs: the tool loads, and with one deliberate mistake it must not.
+
+# without_debug DIR: the modules, built there as if the kernel did not have the option
+without_debug()
+{
+	cp -a "$modules" "$1"
+	sed -i 's/^#if !IS_ENABLED(CONFIG_DMA_API_DEBUG) && /#if /' "$1/base/compat.h"
+	! cmp -s "$1/base/compat.h" "$modules/base/compat.h" || return 1
+	make -C "$1" KDIR="$build" -j"$(nproc)" >"$logs/$step-build.log" 2>&1 </dev/null
+}
+
+# skipped NAME SED_SCRIPT FILE: the tool with a mistake, for the kernel $other, in $tmp/NAME.ko
+skipped()
+{
+	(cd "$dir" && cp -p "$3" "$tmp/right" && sed -i "$2" "$3" && ! cmp -s "$3" "$tmp/right" &&
+		make KDIR="$other" -j"$(nproc)" dma-owner-debug.ko &&
+		cp dma-owner-debug.ko "$tmp/$1.ko") >"$logs/$step-$1.log" 2>&1 </dev/null ||
+		fail "cannot build the case '$1'"
+	(cd "$dir" && cp "$tmp/right" "$3" && touch "$3")
+}
+
+if [ ! -e "$source_tree/include/trace/events/dma.h" ]; then
+	skip "this kernel has no tracepoints of the DMA API"
+	return
+fi
+
+check "the modules build as without CONFIG_DMA_API_DEBUG" without_debug "$tmp/events"
+# Not with the names of tasks, which a case maps for a device.
+if [ -e "$tmp/events/kunit/dma_owner_debug_kunit.ko" ]; then
+	check "the suites, with another listener" vm "$build" \
+		--ko "$tmp/events/dma-owner-debug.ko" \
+		--ko "$tmp/events/kunit/dma_owner_debug_kunit.ko" \
+		--append kfence.sample_interval=100 --timeout 900 -- \
+		'mount -t tracefs none /sys/kernel/tracing' \
+		'echo 0 >/sys/kernel/tracing/options/record-cmd' \
+		'echo 1 >/sys/kernel/tracing/events/dma/enable' \
+		'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_kunit.ko' \
+		'for d in /sys/kernel/debug/kunit/dma_owner*; do
+			echo "### ${d##*/}"; cat $d/results
+		done >/dev/out' \
+		'rmmod dma_owner_debug_kunit' 'rmmod dma_owner_debug'
+	ktap_of_modules
+	check "the load line says how" \
+		grep -q 'without CONFIG_DMA_API_DEBUG, map calls are seen by tracepoints' "$console"
+	check "no warning, no oops" lacks 'WARNING:|Oops' <(without_races "$console")
+fi
+
+other_kernel "$(basename "$build" | cut -d- -f 1,2)-nodmadebug" || return 0
+cp "$dir/dma-owner-debug.ko" "$tmp/right.ko"
+skipped elided '/^bool dod_see_syncs/,/^}/s/clear_skip_sync(dev);/;/' attach/skip_sync.c
+skipped masked 's/"dma_set_mask", dod_on_set_mask/"dma_get_required_mask", dod_on_set_mask/' attach/ftrace.c
+skipped gone 's/"dma_sync_sg_for_device", dod_probe/"no_such_event", dod_probe/' attach/ftrace.c
+skipped wrong 's/"dma_sync_sg_for_device", dod_probe/"dma_sync_sg_for_cpu", dod_probe/' attach/ftrace.c
+kos=()
+for case in elided masked gone wrong; do
+	[ ! -e "$tmp/$case.ko" ] || kos+=(--ko "$tmp/$case.ko")
+done
+check "$(basename "$other"): loads, but not with a mistake" vm "$other" "${kos[@]}" \
+	--ko "$tmp/right.ko" --ko "$dir/kunit/dma_owner_debug_kunit.ko" --timeout 300 -- \
+	'for case in elided masked gone wrong; do
+		if insmod /ko/$case.ko; then exit 1; fi
+	done' \
+	'insmod /ko/right.ko' 'insmod /ko/dma_owner_debug_kunit.ko' \
+	'rmmod dma_owner_debug_kunit' 'rmmod dma_owner_debug'
+check "syncs that are skipped" \
+	grep -q 'cannot load: hook __dma_sync_single_for_cpu ran 0 times instead of once' "$console"
+check "dma_set_mask() unseen" \
+	grep -q 'cannot load: hook dma_get_required_mask ran 0 times instead of once' "$console"
+check "a tracepoint that the kernel does not have" \
+	grep -q 'cannot load: cannot attach to tracepoint no_such_event, error -2' "$console"
+check "a tracepoint at another place" \
+	grep -q 'cannot load: memory is still guarded after dma_sync_sg_for_cpu()' "$console"
+check "the suites of what is skipped" \
+	grep -qE 'Totals: pass:4 .*|# dma_owner_skip_sync: pass:4 fail:0 skip:0' "$console"
+check "no failure of a suite" lacks '^\[[^]]*\] *not ok' "$console"
+check "no warning, no oops" lacks 'WARNING:|Oops' "$console"
