@@ -87,6 +87,9 @@ static const char * const pages_on_demand[] = { "mlx5_core" };
 /* The devices that may be cleared, by address. */
 static DEFINE_XARRAY(clearable);
 
+/* All map calls are seen: of a driver that is bound from now on, also the first. */
+static bool all_seen;
+
 /* Events of a device come one after the other. */
 static int on_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -95,6 +98,9 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event, void *da
 
 	if (event != BUS_NOTIFY_ADD_DEVICE && event != BUS_NOTIFY_BIND_DRIVER &&
 	    event != BUS_NOTIFY_REMOVED_DEVICE)
+		return NOTIFY_DONE;
+	/* Pairs with smp_store_release() in dod_skip_sync_all_seen(). */
+	if (!smp_load_acquire(&all_seen))
 		return NOTIFY_DONE;
 	if (event == BUS_NOTIFY_REMOVED_DEVICE ||
 	    (driver && match_string(pages_on_demand, ARRAY_SIZE(pages_on_demand),
@@ -134,6 +140,12 @@ static int watch_buses(void)
 	return 0;
 }
 
+void dod_skip_sync_all_seen(void)
+{
+	/* Pairs with smp_load_acquire() in on_bus_event(). */
+	smp_store_release(&all_seen, true);
+}
+
 /* After the last dod_see_syncs(). */
 void dod_skip_sync_stop(void)
 {
@@ -154,6 +166,7 @@ static int watch_buses(void)
 	return 0;
 }
 
+void dod_skip_sync_all_seen(void) {}
 void dod_skip_sync_stop(void) {}
 
 static bool may_clear(const struct device *dev)
