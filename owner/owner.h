@@ -15,7 +15,7 @@ extern struct dod_pool dod_mapping_pool;
 
 /* The state of a mapping: how many bytes are in which. */
 struct dod_sum {
-	bool leads;		/* an unmap ends it, by its DMA address: it is no later entry of a list */
+	bool leads;		/* an unmap ends it, by its DMA address; not a later list entry */
 	u64 owned, writable;	/* by the device; and how many of these it may write */
 	u64 pending;		/* wait for a sync_for_device after a write (rule 4) */
 	u64 since;		/* local_clock() of the oldest such write */
