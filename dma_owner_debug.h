@@ -47,7 +47,7 @@ enum dod_memory_facts {
 	DOD_MEM_LARGE	= BIT(2),	/* of a compound page */
 	DOD_MEM_SEVERAL	= BIT(3),	/* of more than one folio */
 	DOD_MEM_APART	= BIT(4),	/* these may be of different allocations */
-	DOD_MEM_ODD	= BIT(5),	/* reserved, free, KFENCE's, a stack, or cut off */
+	DOD_MEM_ODD	= BIT(5),	/* not RAM, reserved, free, KFENCE's, a stack, or cut off */
 	DOD_MEM_GOOD	= BIT(6),	/* the checks found all of it accessible */
 };
 
@@ -398,7 +398,7 @@ struct dod_sync {
  * @frees:	an unmap call that frees the memory, too
  * @dropped:	there were too few records: nothing of this call is tracked
  * @memory:	of what is being mapped, bits of enum dod_memory_facts
- * @runs:	how many runs of memory a map call may have, if more than one
+ * @runs:	of a list: how many records its runs may still need, at most
  * @attrs:	DMA_ATTR_* of a map or unmap call
  * @caller:	return address of the hooked function
  * @site:	the same, with the caller's registers

@@ -337,7 +337,7 @@ static noinline void map_merged(struct dod_call *call, struct scatterlist *sg, i
 {
 	struct dma_walk w = { .sg = sg, .left = mapped };
 
-	for (; nents--; sg = nents ? next_run(sg) : NULL)
+	for (; nents-- > 0; sg = nents ? next_run(sg) : NULL)
 		if (sg->length)
 			map(call, sg_phys(sg), sg->length, dma_of_run(&w, sg));
 }

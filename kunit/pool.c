@@ -94,7 +94,9 @@ static unsigned int take_list(struct taken *t, unsigned int nr)
 /* Never more than asked for, and none twice, until a CPU has no more. */
 static void taken_by_lists(struct kunit *test)
 {
-	struct taken *t = pool_new(test, 1000, 1000);
+	/* So many that each CPU has several. */
+	unsigned int all = max(1000U, 128 * num_possible_cpus());
+	struct taken *t = pool_new(test, all, all);
 	unsigned int got, nr = 1, most = 0, too_many = 0;
 	bool left;
 
@@ -111,7 +113,7 @@ static void taken_by_lists(struct kunit *test)
 	KUNIT_EXPECT_GT(test, most, 1);
 	KUNIT_EXPECT_FALSE(test, left);
 	KUNIT_EXPECT_EQ(test, dod_pool_nr_free(&t->pool), 0);
-	KUNIT_EXPECT_EQ(test, t->nr, 1000);
+	KUNIT_EXPECT_EQ(test, t->nr, all);
 	put_all(t);
 	pool_end(test, t);
 }

@@ -92,13 +92,19 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 static bool maps_plain(const struct dod_call *call)
 {
 	return !call->wrong && call->kind != DOD_IOVA && !call->dev->dma_range_map &&
-	       !dod_device_line(call->dev) && checks_enabled();
+	       !dod_device_line(call->dev);
 }
+
+/*
+ * Then place() would find that it is direct, in one page and without edges. Asked anew for each
+ * entry of a list: meanwhile the tool may have stopped.
+ */
 
 static __always_inline bool is_plain(const struct dod_call *call, u64 phys, u64 size, u64 ram,
 				     bool bounced)
 {
-	return call->plain && ram == size && size <= PAGE_SIZE - offset_in_page(phys) &&
+	return call->plain && checks_enabled() && ram == size &&
+	       size <= PAGE_SIZE - offset_in_page(phys) &&
 	       !bounced && !(call->memory & DOD_MEM_ODD);
 }
 
@@ -221,7 +227,10 @@ static __always_inline void append(struct dod_call *call, struct dod_mapping *m,
 	call->tail = m;
 }
 
-/* A mapping that was described, and perhaps shortened by the checks. @good: they found no fault. */
+/*
+ * A mapping that was described, and perhaps shortened by the checks. @good: they found no fault, or
+ * there were none, if not @checked.
+ */
 static void map_checked(struct dod_call *call, struct dod_mapping *m, bool checked, bool good)
 {
 	place(call, m, checked && good);
@@ -261,7 +270,7 @@ static __always_inline void map_memory(struct dod_call *call, struct dod_mapping
 		map_checked(call, m, true, false);
 		return;
 	}
-	m->memory = call->memory | DOD_MEM_GOOD;
+	m->memory |= DOD_MEM_GOOD;
 	m->in_page = true;
 	m->direct = true;
 	m->trap = dod_memory_classify(m);

@@ -132,13 +132,16 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	return m;
 }
 
-/* So many at once. */
-#define MOST_RECORDS	64U
+/* So many at once: interrupts are off meanwhile. */
+#define MOST_RECORDS	16U
 
 /* The first of several records for a list; @call has the others. NULL if there is none. */
 static noinline struct dod_mapping *take_records(struct dod_call *call)
 {
-	return dod_pool_get_list(&dod_mapping_pool, clamp(call->runs, 1U, MOST_RECORDS));
+	unsigned int nr = clamp(call->runs, 1U, MOST_RECORDS);
+
+	call->runs -= min(call->runs, nr);
+	return dod_pool_get_list(&dod_mapping_pool, nr);
 }
 
 /* After the last entry: those that were too many, as of runs without a byte. */

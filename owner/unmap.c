@@ -541,9 +541,27 @@ static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool 
 	return m ?: leader;
 }
 
+/* Of several pages, or not in the index of memory. */
 static noinline void end_other_entry(struct dod_mapping *m, const struct dod_call *call)
 {
-	if (dod_unlink(m))
+	struct dod_area a DOD_UNINITIALIZED;
+	struct ending e DOD_UNINITIALIZED;
+	bool linked, ended = false;
+
+	if (!m->direct) {
+		if (dod_unlink(m))
+			end_one(m, call, false);
+		return;
+	}
+	dod_area_lock_mapping(&a, m);
+	/* As in end_entry(). */
+	linked = smp_load_acquire(&m->linked);
+	if (linked)
+		ended = unlink_any(&a, m, call, &e);
+	dod_area_unlock(&a);
+	if (ended)
+		finish(m, call, &e);
+	else if (linked)
 		end_one(m, call, false);
 }
 
