@@ -20,7 +20,9 @@
 #include "attach.h"
 
 #include <linux/ftrace.h>
+#include <linux/notifier.h>
 #include <linux/rcupdate.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include <asm/trap_pf.h>
@@ -203,6 +205,26 @@ static struct ftrace_ops free_ops = {
 	.flags = FTRACE_OPS_FL_PERMANENT | DOD_FTRACE_FLAGS,
 };
 
+/* === Hibernation ========================================================== */
+
+static int on_pm_event(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	if (event == PM_HIBERNATION_PREPARE || event == PM_POST_HIBERNATION)
+		dod_kfence_hold_open(event == PM_HIBERNATION_PREPARE);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block pm_nb = { .notifier_call = on_pm_event };
+
+/* A hibernation that is under way has sent its first event: wait until it is over. */
+static void watch_hibernation(void)
+{
+	unsigned int flags = lock_system_sleep();
+
+	register_pm_notifier(&pm_nb);
+	unlock_system_sleep(flags);
+}
+
 /* === Start and stop ======================================================= */
 
 static bool started;
@@ -283,6 +305,7 @@ void dod_kfence_start(void)
 		unhook(&free_ops);
 		return;
 	}
+	watch_hibernation();
 	started = true;
 	attach(&attach_work.work);
 	/* KASAN traps all other objects. */
@@ -299,6 +322,8 @@ void dod_kfence_stop(void)
 		return;
 	started = false;
 	cancel_delayed_work_sync(&attach_work);
+	unregister_pm_notifier(&pm_nb);
+	dod_kfence_hold_open(false);
 	dod_kfence_unprotect();
 	unhook(&free_ops);
 	unhook(&fault_ops);

@@ -62,6 +62,7 @@ struct object {
 static DEFINE_RAW_SPINLOCK(lock);
 static struct object *objects;
 static unsigned long pool;	/* its first byte, 0 while it is not known */
+static bool held_open;		/* see dod_kfence_hold_open() */
 
 /* The object whose page has an address, NULL if there is none. */
 static struct object *object_at(unsigned long addr)
@@ -201,6 +202,8 @@ static enum state allowed_state(const struct object *o)
 	const u64 *w = (const u64 *)o->shadow, *end = w + PAGE_SIZE / sizeof(*w);
 	u64 all = 0;
 
+	if (READ_ONCE(held_open))
+		return OPEN;
 	while (w < end)
 		all |= *w++;
 	if (all & TRAPS_READS * EACH_BYTE)
@@ -302,6 +305,28 @@ void dod_kfence_open(unsigned long addr, bool write)
 	WRITE_ONCE(o->opened, true);
 	dod_count(DOD_C_KFENCE_OPENED);
 	irq_work_queue(&close_irq);
+}
+
+/**
+ * dod_kfence_hold_open() - keep all pages open, or protect them as before
+ * @hold: which of both
+ *
+ * The image of a hibernation has no page that is reserved and not present: saveable_page() in
+ * kernel/power/snapshot.c. A pool that KFENCE has had since boot is reserved.
+ */
+void dod_kfence_hold_open(bool hold)
+{
+	unsigned long flags;
+	struct object *o;
+
+	WRITE_ONCE(held_open, hold);
+	if (!smp_load_acquire(&pool))
+		return;
+	for (o = objects; o < objects + NR_OBJECTS; o++) {
+		dod_lock_irqsave(&lock, flags);
+		apply_shadow(o, address_of(o));
+		dod_unlock_irqrestore(&lock, flags);
+	}
 }
 
 /**
