@@ -399,10 +399,10 @@ void dod_kfence_poison(u64 start, u64 last, u8 dir)
 	change_shadow(start, last, raise, shadow_values[dir]);
 }
 
+/* To the byte: the rest of a granule may be another mapping's, which nobody poisons again. */
 void dod_kfence_unpoison(u64 start, u64 last)
 {
-	change_shadow(round_down(start, DOD_GRANULE), round_up(last + 1, DOD_GRANULE) - 1, clear,
-		      0);
+	change_shadow(start, last, clear, 0);
 }
 
 void dod_kfence_watch(u64 start, u64 last, bool on)
