@@ -16,6 +16,8 @@ DOD_COUNTER(TRAPS_IN_NMI, "traps_in_nmi", "Trapped accesses in an NMI, which are
 DOD_COUNTER(TRAPS_NESTED, "traps_nested", "Trapped accesses of the tool itself.")
 DOD_COUNTER(KFENCE_GUARDED, "kfence_guarded",
 	    "How often memory in a KFENCE object was protected because a device owns it.")
+DOD_COUNTER(KFENCE_STALE, "kfence_stale",
+	    "How often stale bytes of a KFENCE object were left alone: writes there may not trap.")
 DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
 	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
 DOD_COUNTER(KFENCE_OPENED, "kfence_opened",

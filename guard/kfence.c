@@ -31,17 +31,15 @@
 
 enum shadow {
 	WATCHED		= 0x10 | TRAPS_WRITES,
-	STALE		= 0x20 | TRAPS_WRITES | TRAPS_READS,
-	SENT		= 0x30 | TRAPS_WRITES,
-	RECEIVED	= 0x40 | TRAPS_WRITES | TRAPS_READS,
-	BOTH_WAYS	= 0x50 | TRAPS_WRITES | TRAPS_READS,
+	SENT		= 0x20 | TRAPS_WRITES,
+	RECEIVED	= 0x30 | TRAPS_WRITES | TRAPS_READS,
+	BOTH_WAYS	= 0x40 | TRAPS_WRITES | TRAPS_READS,
 };
 
 static const u8 shadow_values[] = {
 	[DMA_TO_DEVICE]		= SENT,
 	[DMA_FROM_DEVICE]	= RECEIVED,
 	[DMA_BIDIRECTIONAL]	= BOTH_WAYS,
-	[DMA_NONE]		= STALE,
 };
 
 /*
@@ -393,8 +391,16 @@ static void clear_value(u8 *from, u8 *to, u8 value)
 
 /* As the operations of struct dod_poison_ops, for what is in KFENCE's pool. */
 
+/*
+ * Not what is stale: the CPU may read there what it wrote, and not all its writes trap. The first
+ * opens the page for others, and a CPU that has the page in its TLB writes unnoticed.
+ */
 void dod_kfence_poison(u64 start, u64 last, u8 dir)
 {
+	if (dir == DMA_NONE) {
+		dod_count(DOD_C_KFENCE_STALE);
+		return;
+	}
 	dod_count(DOD_C_KFENCE_GUARDED);
 	change_shadow(start, last, raise, shadow_values[dir]);
 }
@@ -422,7 +428,6 @@ struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last
 {
 	struct dod_access_verdict v = { .last = last };
 	const struct object *o = object_at(addr);
-	unsigned long stale = 0;
 	u8 value;
 
 	if (!o)
@@ -435,16 +440,13 @@ struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last
 		v.poisoned = true;
 		if (!(value & (write ? TRAPS_WRITES : TRAPS_READS)))
 			continue;
-		if (value == WATCHED || (value == STALE && write)) {
+		if (value == WATCHED) {
 			v.watched = v.watched ?: addr;
-		} else if (value == STALE) {
-			stale = stale ?: addr;
 		} else if (!v.owned) {
 			v.owned = addr;
 			v.sent = value == SENT;
 		}
 	}
-	v.owned = v.owned ?: stale;
 	return v;
 }
 

@@ -282,6 +282,58 @@ static void part_synced_silent(struct kunit *test)
 	kfree(buf);
 }
 
+/* Rule 6b: not each write traps, so what was written may be read, and what was not as well. */
+static void stale_bytes_silent(struct kunit *test)
+{
+	long stale = dma_owner_debug_count("kfence_stale");
+	dma_addr_t dma;
+	u8 *buf;
+
+	KT_REQUIRES(test, DOD_MEMCPY_CHECKED);
+	buf = protected_object(test);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, dma, 64, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_GT(test, dma_owner_debug_count("kfence_stale"), stale);
+	test_dma_write(buf + 64, 8);
+	test_dma_write(buf + 128, 8);
+	msleep(CLOSED_AGAIN);
+	test_dma_read(buf + 128, 8);
+	EXPECT_SILENCE(test);
+	dma_sync_single_for_device(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_read(buf + 128, 8);
+	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 128, 8);
+	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
+	expect_unprotected(test, buf);
+	kfree(buf);
+}
+
+/* Two mappings that meet inside a granule of KASAN's. */
+static void mapping_beside_ends_still_trapped(struct kunit *test)
+{
+	u8 *buf = protected_object(test);
+	dma_addr_t first = test_dma_map(test, kt_dev, buf, 100, DMA_FROM_DEVICE);
+	dma_addr_t second = kt_map_quietly(test, kt_dev, buf + 100, 100, DMA_FROM_DEVICE);
+
+	dma_sync_single_for_cpu(kt_dev, first, 100, DMA_FROM_DEVICE);
+	test_dma_read(buf + 99, 1);
+	EXPECT_SILENCE(test);
+	msleep(CLOSED_AGAIN);
+	test_dma_read(buf + 100, 1);
+	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 100, 1);
+	test_dma_unmap(second, 100, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, first, 100, DMA_FROM_DEVICE);
+	second = kt_map_quietly(test, kt_dev, buf + 100, 100, DMA_FROM_DEVICE);
+	test_dma_unmap(first, 100, DMA_FROM_DEVICE);
+	test_dma_read(buf + 99, 1);
+	EXPECT_SILENCE(test);
+	msleep(CLOSED_AGAIN);
+	test_dma_read(buf + 101, 1);
+	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 101, 1);
+	test_dma_unmap(second, 100, DMA_FROM_DEVICE);
+	expect_unprotected(test, buf);
+	kfree(buf);
+}
+
 /* === What KASAN does not see ============================================== */
 
 static kt_noinline kt_unchecked u8 test_unchecked_read(const u8 *p)
@@ -533,6 +585,8 @@ static struct kunit_case kfence_cases[] = {
 	KUNIT_CASE(write_after_read_trapped),
 	KUNIT_CASE(beside_mapping_silent),
 	KUNIT_CASE(part_synced_silent),
+	KUNIT_CASE(stale_bytes_silent),
+	KUNIT_CASE(mapping_beside_ends_still_trapped),
 	KUNIT_CASE(unchecked_read_trapped),
 	KUNIT_CASE(string_instruction_trapped),
 	KUNIT_CASE(nofault_read_has_data),
