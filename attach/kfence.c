@@ -112,12 +112,16 @@ static void judge(struct dod_access *access)
 	/* The tool's own. The locks that it may hold are not to be taken. */
 	if (dod_may_lock() && raw_cpu_read(dod_quiet)) {
 		dod_count(DOD_C_TRAPS_NESTED);
+		if (access->write)
+			dod_content_invalidate_all();
 		return;
 	}
 	flags = dod_quiet_begin();
 	v = dod_kfence_scan(access->addr, access->addr + access->size - 1, access->write);
 	/* From now on writes to the page are not seen, and reports must not claim that they are. */
-	if (access->write && (v.owned || dod_guard.traps) && dod_may_lock())
+	if (access->write && !dod_may_lock())
+		dod_content_invalidate_all();
+	else if (access->write && (v.owned || dod_guard.traps))
 		dod_owner_seen_write(page, PAGE_SIZE);
 	if (v.poisoned)
 		dod_access_trapped(access, &v);
