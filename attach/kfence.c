@@ -126,7 +126,7 @@ static void judge(struct dod_access *access)
 	if (v.poisoned)
 		dod_access_trapped(access, &v);
 	else
-		dod_count(DOD_C_KFENCE_BESIDE);
+		dod_count(access->or_more ? DOD_C_KFENCE_UNSIZED : DOD_C_KFENCE_BESIDE);
 	dod_quiet_end(flags);
 }
 

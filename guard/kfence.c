@@ -245,6 +245,8 @@ static void close_pages(struct work_struct *work)
 		if (o->opened && o->closings < MOST_CLOSINGS) {
 			o->closings++;
 			apply_shadow(o, address_of(o));
+		} else if (o->opened) {
+			dod_count(DOD_C_KFENCE_LEFT_OPEN);
 		}
 		WRITE_ONCE(o->opened, false);
 		dod_unlock_irqrestore(&lock, flags);
