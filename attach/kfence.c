@@ -265,7 +265,7 @@ static void attach(struct work_struct *work)
 		pr_info("objects of KFENCE that a device owns are protected\n");
 }
 
-static DECLARE_DELAYED_WORK(attach_work, attach);
+static DECLARE_DEFERRABLE_WORK(attach_work, attach);
 
 static int hook(struct ftrace_ops *ops, char *function)
 {
