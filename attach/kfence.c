@@ -101,6 +101,18 @@ static size_t access_size(const struct pt_regs *regs, unsigned long addr)
 	return min(size, left);
 }
 
+/*
+ * Is it perhaps a word of which only the first bytes are meant? load_unaligned_zeropad() and
+ * read_word_at_a_time() load such at the end of what csum_partial(), siphash() or strscpy() read.
+ * Of one that crosses the end of the page, @access has what is before.
+ */
+static bool may_read_too_far(const struct dod_access *access)
+{
+	return !access->write &&
+	       (access->size == sizeof(long) ||
+		(access->size < sizeof(long) && PAGE_ALIGNED(access->addr + access->size)));
+}
+
 /* === Faults =============================================================== */
 
 static void judge(struct dod_access *access)
@@ -118,6 +130,11 @@ static void judge(struct dod_access *access)
 	}
 	flags = dod_quiet_begin();
 	v = dod_kfence_scan(access->addr, access->addr + access->size - 1, access->write);
+	/* As KASAN checks read_word_at_a_time(), by the first byte. */
+	if (v.owned > access->addr && may_read_too_far(access)) {
+		dod_count(DOD_C_KFENCE_OVERREAD);
+		v = dod_kfence_scan(access->addr, access->addr, false);
+	}
 	/* From now on writes to the page are not seen, and reports must not claim that they are. */
 	if (access->write && !dod_may_lock())
 		dod_content_invalidate_all();

@@ -20,8 +20,10 @@ DOD_COUNTER(KFENCE_STALE, "kfence_stale",
 	    "How often stale bytes of a KFENCE object were left alone: writes there may not trap.")
 DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
 	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
+DOD_COUNTER(KFENCE_OVERREAD, "kfence_overread",
+	    "Reads of a word whose first byte is the CPU's, and a later one not: taken as legal.")
 DOD_COUNTER(KFENCE_UNSIZED, "kfence_unsized",
-	    "Those of unknown size, which may have touched what the device owns as well.")
+	    "Such accesses of unknown size, which may touch what the device owns as well.")
 DOD_COUNTER(KFENCE_OPENED, "kfence_opened",
 	    "Pages of KFENCE objects that were opened for an access, and for others until closed.")
 DOD_COUNTER(KFENCE_LEFT_OPEN, "kfence_left_open",

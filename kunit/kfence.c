@@ -21,6 +21,8 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include <asm/word-at-a-time.h>
+
 #include "kt.h"
 
 #define SIZE 256
@@ -257,9 +259,36 @@ static void beside_mapping_silent(struct kunit *test)
 	test_dma_write(buf + 127, 1);
 	EXPECT_TRAPPED(test, "cpu-write", test_dma_write, buf + 127, 1);
 	msleep(CLOSED_AGAIN);
-	test_dma_read(buf + 60, 8);
-	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 60, 8);
+	test_dma_read(buf + 62, 4);
+	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 62, 4);
 	test_dma_unmap(dma, 64, DMA_FROM_DEVICE);
+	expect_unprotected(test, buf);
+	kfree(buf);
+}
+
+/* As csum_partial() does where less than a word is left. */
+static kt_noinline unsigned long test_word_read(const void *p)
+{
+	return load_unaligned_zeropad(p);
+}
+
+static void word_read_too_far_silent(struct kunit *test)
+{
+	u8 *buf = protected_object(test);
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf + 100, 100, DMA_FROM_DEVICE);
+	long overread = dma_owner_debug_count("kfence_overread");
+
+	test_word_read(buf + 96);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("kfence_overread"), overread + 1);
+	msleep(CLOSED_AGAIN);
+	/* Writes are not like that, nor is what begins in the mapping, and runs out of it. */
+	test_dma_write(buf + 96, 8);
+	EXPECT_TRAPPED(test, "cpu-write", test_dma_write, buf + 96, 8);
+	msleep(CLOSED_AGAIN);
+	test_word_read(buf + 196);
+	EXPECT_TRAPPED(test, "cpu-read", test_word_read, buf + 196, 8);
+	test_dma_unmap(dma, 100, DMA_FROM_DEVICE);
 	expect_unprotected(test, buf);
 	kfree(buf);
 }
@@ -584,6 +613,7 @@ static struct kunit_case kfence_cases[] = {
 	KUNIT_CASE(each_hand_over_traps),
 	KUNIT_CASE(write_after_read_trapped),
 	KUNIT_CASE(beside_mapping_silent),
+	KUNIT_CASE(word_read_too_far_silent),
 	KUNIT_CASE(part_synced_silent),
 	KUNIT_CASE(stale_bytes_silent),
 	KUNIT_CASE(mapping_beside_ends_still_trapped),
