@@ -152,7 +152,7 @@ static bool on_fault(const struct pt_regs *regs, unsigned long error_code, unsig
 {
 	bool write = error_code & X86_PF_WRITE;
 	struct dod_access access = {
-		.addr = addr, .write = write, .ip = regs->ip,
+		.addr = addr, .write = write, .fault = true, .ip = regs->ip,
 	};
 
 	if (error_code & ~(X86_PF_PROT | X86_PF_WRITE))

@@ -375,6 +375,13 @@ static kt_noinline void test_rep_stos(void *p, size_t size)
 	asm volatile("rep stosb" : "+D" (p), "+c" (size) : "a" (0x77) : "memory");
 }
 
+static kt_noinline void test_copy_from(void *to, const void *from, size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	memcpy(to, from, size);
+	barrier();
+}
+
 static kt_noinline int test_nofault_read(const u64 *p, u64 *to)
 {
 	__get_kernel_nofault(to, p, u64, fault);
@@ -403,6 +410,19 @@ static void string_instruction_trapped(struct kunit *test)
 	EXPECT_TRAPPED(test, "cpu-write", test_rep_stos, buf, 100);
 	KUNIT_EXPECT_PTR_EQ(test, memchr_inv(buf, 0x77, 100), NULL);
 	KUNIT_EXPECT_EQ(test, buf[100], 0);
+	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
+	kfree(buf);
+}
+
+/* The fault is in memcpy(), which acts for its caller. */
+static void copy_trapped(struct kunit *test)
+{
+	u8 *buf = protected_object(test), copy[100];
+	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	test_copy_from(copy, buf, sizeof(copy));
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: cpu-read in test_copy_from+*"));
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	kfree(buf);
 }
@@ -619,6 +639,7 @@ static struct kunit_case kfence_cases[] = {
 	KUNIT_CASE(mapping_beside_ends_still_trapped),
 	KUNIT_CASE(unchecked_read_trapped),
 	KUNIT_CASE(string_instruction_trapped),
+	KUNIT_CASE(copy_trapped),
 	KUNIT_CASE(nofault_read_has_data),
 	DIRECTION_CASE(user_copies_have_data),
 	KUNIT_CASE(read_on_other_cpu_trapped),
