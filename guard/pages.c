@@ -10,6 +10,7 @@
 #include "../base/memory.h"
 #include "../base/stats.h"
 #include "guard.h"
+#include "kfence.h"
 #include "slab.h"
 
 #include <linux/kasan.h>
@@ -140,9 +141,8 @@ static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
 static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
 {
 	u64 size;
-	u8 byte;
 
-	if (!is_slab(m->start) || !dod_memory_read(m->start, &byte, 1))
+	if (!is_slab(m->start) || !dod_kfence_present(m->start))
 		return NULL;
 	size = object_size(phys_to_virt(m->start));
 	*bad = m->start + size;
