@@ -73,7 +73,11 @@ bool dod_check_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 				f->bad - m->start);
 	if (f->ram)
 		dod_finding_add(f, "It leaves RAM after %llu bytes.\n", f->ram);
-	f->object = phys_to_virt(freed ? f->bad : m->start);
+	/* The kernel WARNs if it is asked for the object in the unused end of a slab. */
+	if (!freed && f->bad == m->start && dod_mem_ops.object_end)
+		f->object = NULL;
+	else
+		f->object = phys_to_virt(freed ? f->bad : m->start);
 	return true;
 }
 
