@@ -156,6 +156,9 @@ static struct neighbours find_neighbours(const struct dod_mapping *m, u64 start,
 		dod_count(DOD_C_UNJUDGED_SHARED_PAGE);
 		return n;
 	}
+	/* What is beside an object of KFENCE's is nobody's, and KASAN has no redzone there. */
+	if (unlikely(dod_is_kfence(start, last)))
+		return n;
 	if (m->kind == DOD_SG) {
 		u64 nr = dod_owner_up_to_group(m, start, last, after);
 
