@@ -110,11 +110,11 @@ static bool accessible(const struct dod_mapping *m)
 }
 
 /*
- * Objects that follow each other may be entries of a list that were merged, whoever allocated
- * them: only a mapping of its own must not leave its object. But nobody has what is between
- * objects, or after them.
+ * Objects that follow each other may have been merged to one, whoever allocated them: only a
+ * mapping of its own must not leave its object. But nobody has what is between objects, or after
+ * them.
  */
-static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
+static const char *leaves_object(const struct dod_mapping *m, bool merged, u64 *bad)
 {
 	struct dod_object o;
 
@@ -125,12 +125,14 @@ static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
 	*bad = max(m->start, o.end);
 	if (m->last < *bad)
 		return NULL;
-	if (o.end < o.next)
+	if (o.end < min(o.next, o.unused))
 		return "the padding between slab objects";
-	if (m->kind == DOD_SINGLE)
-		return "the memory after its slab object";
-	*bad = o.unused;
-	return m->last >= o.unused && o.unused < o.slab_end ? "the unused end of a slab" : NULL;
+	if (merged || o.end == o.unused) {
+		*bad = max(m->start, o.unused);
+		if (m->last >= *bad && o.unused < o.slab_end)
+			return "the unused end of a slab";
+	}
+	return merged ? NULL : "the memory after its slab object";
 }
 
 /*
@@ -149,13 +151,13 @@ static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
 	return size && m->last >= *bad ? "the memory after its object of KFENCE's" : NULL;
 }
 
-static const char *first_bad_byte(const struct dod_mapping *m, u64 *bad, bool *freed)
+static const char *first_bad_byte(const struct dod_mapping *m, bool merged, u64 *bad, bool *freed)
 {
 	*freed = false;
 	if (dod_is_kfence(m->start, m->start))
 		return leaves_kfence_object(m, bad);
 	if (is_slab(m->start))
-		return leaves_object(m, bad);
+		return leaves_object(m, merged, bad);
 	*freed = is_freed_page(PHYS_PFN(m->start));
 	*bad = m->start;
 	return *freed ? "a freed page" : NULL;

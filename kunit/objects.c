@@ -189,6 +189,8 @@ static void unused_end_of_slab_reported(struct kunit *test)
 	if (last && unjudged() == before) {
 		kt_map_buf(test, last + size, end - last - size);
 		EXPECT_MISUSE(test, "out-of-bounds-map", end - last - size);
+		kt_says(test, "Byte 0 of its %zu is in the unused end of a slab.",
+			(size_t)(end - last - size));
 	}
 	while (i--)
 		kmem_cache_free(cache, object[i]);
