@@ -36,6 +36,26 @@ static u64 accessible_bytes(u64 start, u64 last, bool after)
 	return last + 1 - max(start, o.start);
 }
 
+/* What is before the mapping in its own object is accessible, and not asked about here. */
+static bool next_object(u64 *start, u64 *last, bool after)
+{
+	struct dod_object o;
+
+	if (!dod_slab_object(after ? *start : *last, &o))
+		return false;
+	if (!after) {
+		*last = min(*last, o.end - 1);
+		*start = max(*start, o.start);
+		return *start <= *last;
+	}
+	/* In the mapping's own, or in the padding after it. */
+	if (o.start < *start && (o.next >= o.unused || !dod_slab_object(o.next, &o)))
+		return false;
+	*start = o.start;
+	*last = min(*last, o.end - 1);
+	return *start <= *last;
+}
+
 /* Can be more than was asked for, but never reaches into another object. */
 static u64 object_size(const void *addr)
 {
@@ -171,6 +191,7 @@ static const char *start(void)
 
 const struct dod_mem_ops dod_mem_ops = {
 	.accessible_bytes = accessible_bytes,
+	.next_object = next_object,
 	.object_size = object_size,
 	.first_bad_byte = first_bad_byte,
 	.accessible = accessible,
