@@ -45,8 +45,12 @@ fault:
 
 /* === Where it is ========================================================== */
 
-/* Objects of a cache of ours: enough for some to be adjacent, whatever their order. */
+/*
+ * Objects of a cache of ours: enough for some to be adjacent, whatever their order. KFENCE may
+ * serve the first ones, but not more than it has.
+ */
 #define NR_TRIED	64
+#define MOST_TRIED	(NR_TRIED + DOD_KFENCE_OBJECTS)
 
 /* struct kmem_cache is longer, but has what is wanted in the first 256 bytes. */
 #define NR_FIELDS	64
@@ -66,30 +70,34 @@ static void construct(void *object) {}
  */
 static unsigned int measure(struct kmem_cache *cache, struct candidates *c)
 {
-	void *object[NR_TRIED];
-	unsigned int nr, i, distance = 0;
+	unsigned int nr = 0, tries, distance = 0;
+	void **object, *last = NULL;
 
-	for (nr = 0; nr < NR_TRIED; nr++) {
-		object[nr] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
-		if (!object[nr])
-			break;
-	}
-	for (i = 0; i < nr; i++) {
-		struct folio *folio = virt_to_folio(object[i]);
+	for (tries = 0; nr < NR_TRIED && tries < MOST_TRIED; tries++) {
+		struct folio *folio;
 		unsigned int word;
 
-		if (is_kfence_address(object[i]))
+		object = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
+		if (!object)
+			break;
+		*object = last;
+		last = object;
+		if (is_kfence_address(object))
 			continue;
+		nr++;
+		folio = virt_to_folio(object);
 		if (!folio_test_slab(folio))
 			c->cache = 0;
 		for (word = 0; word < sizeof(struct page) / sizeof(long); word++)
 			if (cache_of(folio, word * sizeof(long)) != cache)
 				c->cache &= ~BIT_ULL(word);
-		distance = gcd(distance, (u8 *)kasan_reset_tag(object[i]) -
+		distance = gcd(distance, (u8 *)kasan_reset_tag(object) -
 					 (u8 *)kasan_reset_tag(folio_address(folio)));
 	}
-	while (nr)
-		kmem_cache_free(cache, object[--nr]);
+	while ((object = last)) {
+		last = *object;
+		kmem_cache_free(cache, object);
+	}
 	return distance;
 }
 

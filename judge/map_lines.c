@@ -57,7 +57,7 @@ static void learn_header(const u8 *data)
 	bool sized = false;
 	u64 nr, at;
 
-	if (!folio_test_slab(folio) || is_kfence_address(data))
+	if (!folio_test_slab(folio))
 		return;
 	nr = dod_mem_ops.accessible_bytes(dod_folio_start(folio),
 					  virt_to_phys((void *)data) - 1, false);
@@ -78,7 +78,7 @@ static void learn_header(const u8 *data)
 		devres.size = nr;
 }
 
-/* KFENCE may serve one of two allocations, but not both. */
+/* KFENCE may serve many allocations, but not more than it has objects. */
 void dod_learn_devres(void)
 {
 	struct platform_device *pdev = platform_device_alloc("dma_owner_debug-load",
@@ -86,11 +86,13 @@ void dod_learn_devres(void)
 	unsigned int tries;
 
 	devres.size = 0;
-	for (tries = 0; pdev && tries < 2 && !devres.size; tries++) {
+	for (tries = 0; pdev && tries < DOD_KFENCE_OBJECTS + 2; tries++) {
 		const u8 *data = devm_kmalloc(&pdev->dev, TRIED_SIZE, GFP_KERNEL);
 
-		if (data)
+		if (data && !is_kfence_address(data)) {
 			learn_header(data);
+			break;
+		}
 	}
 	platform_device_put(pdev);
 }
