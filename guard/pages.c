@@ -10,6 +10,7 @@
 #include "../base/memory.h"
 #include "../base/stats.h"
 #include "guard.h"
+#include "kfence.h"
 #include "slab.h"
 
 #include <linux/kasan.h>
@@ -19,6 +20,12 @@
 static bool is_slab(u64 phys)
 {
 	return folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
+}
+
+/* There are pages in use without references, other than later ones of an allocation. */
+static bool pages_are_frozen(void)
+{
+	return DOD_FROZEN_PAGES || dod_slab_is_frozen();
 }
 
 /*
@@ -84,7 +91,7 @@ static u64 object_end(u64 phys)
 static bool has_no_owner(struct page *page)
 {
 	return !page_ref_count(page) && !PageCompound(page) && !PageReserved(page) &&
-	       !page_has_type(page) && !folio_test_slab((struct folio *)page);
+	       !page_has_type(page) && !PageSlab(page);
 }
 
 /* Can it be the first page of such an allocation that has @nr more pages? */
@@ -93,7 +100,7 @@ static bool may_be_first(unsigned long pfn, unsigned int nr)
 	struct page *page = pfn_to_page(pfn);
 
 	return page_ref_count(page) && !PageCompound(page) && !page_has_type(page) &&
-	       !folio_test_slab((struct folio *)page) && (!pfn || nr < BIT(__ffs(pfn)));
+	       !PageSlab(page) && (!pfn || nr < BIT(__ffs(pfn)));
 }
 
 /*
@@ -106,7 +113,7 @@ static bool is_freed_page(unsigned long pfn)
 {
 	unsigned int nr;
 
-	if (DOD_FROZEN_PAGES || !has_no_owner(pfn_to_page(pfn)))
+	if (pages_are_frozen() || !has_no_owner(pfn_to_page(pfn)))
 		return false;
 	for (nr = 1; nr < MAX_ORDER_NR_PAGES && nr <= pfn; nr++) {
 		if (!pfn_valid(pfn - nr))
@@ -124,7 +131,7 @@ static bool accessible(const struct dod_mapping *m)
 	struct dod_object o;
 
 	if (!(m->memory & DOD_MEM_SLAB))
-		return DOD_FROZEN_PAGES ||
+		return pages_are_frozen() ||
 		       folio_ref_count(page_folio(pfn_to_page(PHYS_PFN(m->start))));
 	return !(m->memory & DOD_MEM_SEVERAL) && dod_slab_object(m->start, &o) && m->last < o.end;
 }
@@ -157,15 +164,19 @@ static const char *leaves_object(const struct dod_mapping *m, bool merged, u64 *
 
 /*
  * KFENCE knows how much was asked for, but tells nobody where in its page that begins. A page that
- * is not there is a hole: see judge/map_bounds.c. It may never have been an object.
+ * is not there is a hole: see judge/map_bounds.c. One that never was an object is there, and
+ * ksize() would look for its cache.
  */
 static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
 {
 	u64 size;
-	u8 byte;
 
-	if (!is_slab(m->start) || !dod_memory_read(m->start, &byte, 1))
+	if (!is_slab(m->start) || !dod_kfence_present(m->start))
 		return NULL;
+	if (!dod_slab_has_cache(m->start)) {
+		dod_count(DOD_C_UNJUDGED_OBJECT);
+		return NULL;
+	}
 	size = object_size(phys_to_virt(m->start));
 	*bad = m->start + size;
 	return size && m->last >= *bad ? "the memory after its object of KFENCE's" : NULL;

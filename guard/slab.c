@@ -19,9 +19,11 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-/* Offsets; constant after load. */
+/* Offsets and facts; constant after load. */
 static struct {
 	bool known;
+	bool frozen;			/* pages of slabs have no references */
+	const void *caches;		/* the cache that caches are objects of */
 	unsigned int cache;		/* in struct slab, of the pointer to its cache */
 	unsigned int size;		/* in struct kmem_cache, from object to object */
 	unsigned int object_size;	/* in it, of an object */
@@ -88,6 +90,8 @@ static unsigned int measure(struct kmem_cache *cache, struct candidates *c)
 		folio = virt_to_folio(object);
 		if (!folio_test_slab(folio))
 			c->cache = 0;
+		if (!folio_ref_count(folio))
+			layout.frozen = true;
 		for (word = 0; word < sizeof(struct page) / sizeof(long); word++)
 			if (cache_of(folio, word * sizeof(long)) != cache)
 				c->cache &= ~BIT_ULL(word);
@@ -109,6 +113,7 @@ static void compare(const struct kmem_cache *cache, unsigned int cache_offset, u
 	u32 length, value;
 	unsigned int i;
 
+	layout.caches = own;
 	length = dod_is_linear(kasan_reset_tag(own)) ?
 		 kmem_cache_size((struct kmem_cache *)own) / sizeof(value) : 0;
 	for (i = 0; i < NR_FIELDS; i++) {
@@ -191,6 +196,42 @@ static bool read_sizes(const struct folio *folio, u32 *size, u32 *object_size)
 	smp_rmb();
 	return folio_test_slab((struct folio *)folio) && cache_of(folio, layout.cache) == cache &&
 	       begins_its_place(*size, *object_size);
+}
+
+/**
+ * dod_slab_is_frozen() - do slabs of this kernel have pages without references?
+ *
+ * Return: whether they have; false before dod_slab_learn().
+ */
+bool dod_slab_is_frozen(void)
+{
+	return layout.frozen;
+}
+
+/**
+ * dod_slab_has_cache() - is a page certainly one of a slab whose cache is there?
+ * @phys: a byte of it, in RAM
+ *
+ * All pages of KFENCE's for objects are marked as slabs, also those that never were an object: they
+ * have no cache, but whatever was in their struct page before.
+ *
+ * Context: any.
+ *
+ * Return: false also if it is not known.
+ */
+bool dod_slab_has_cache(u64 phys)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(phys)));
+	const void *cache;
+
+	if (!layout.known || !folio_test_slab(folio))
+		return false;
+	cache = cache_of(folio, layout.cache);
+	/* It can be anything: is it a cache? */
+	if (!dod_is_linear(kasan_reset_tag(cache)) || !pfn_valid(PHYS_PFN(virt_to_phys((void *)cache))))
+		return false;
+	folio = virt_to_folio(cache);
+	return folio_test_slab(folio) && cache_of(folio, layout.cache) == layout.caches;
 }
 
 /**
