@@ -348,7 +348,48 @@ void dod_kfence_freed(const void *object)
 	dod_unlock_irqrestore(&lock, flags);
 }
 
+/* === Tasks ================================================================ */
+
+/*
+ * What stands in the struct slab of a task, if it is a pointer: that to the cache of all tasks is
+ * among them. Where in it is private to mm/. Constant after load.
+ */
+static unsigned long task_words[sizeof(struct page) / sizeof(long)];
+
+static void learn_tasks(void)
+{
+	const unsigned long *word = (const unsigned long *)virt_to_folio(current);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(task_words); i++)
+		task_words[i] = dod_is_linear((const void *)word[i]) ? word[i] : 0;
+}
+
+/*
+ * The entry of every exception reads the task that runs: a fault there would cause the next one
+ * before anybody could open the page. Also true, at times, of another object, whose struct slab
+ * has one of the other pointers.
+ */
+static bool may_be_task(unsigned long addr)
+{
+	const unsigned long *word = (const unsigned long *)virt_to_page(addr);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(task_words); i++)
+		if (task_words[i] && READ_ONCE(word[i]) == task_words[i])
+			return true;
+	return false;
+}
+
 /* === What is forbidden ==================================================== */
+
+/* A byte that is poisoned twice keeps the value that forbids more. */
+static void raise(u8 *from, u8 *to, u8 value)
+{
+	for (; from <= to; from++)
+		if (*from < value)
+			WRITE_ONCE(*from, value);
+}
 
 /* Changes the shadow of what [start, last] has of objects' pages, and then these pages. */
 static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, u8 value),
@@ -364,19 +405,15 @@ static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, 
 		o = object_at(addr);
 		if (!o)
 			continue;
+		if (change == raise && may_be_task(addr)) {
+			dod_count(DOD_C_UNTRAPPED_KFENCE);
+			continue;
+		}
 		dod_lock_irqsave(&lock, flags);
 		change(o->shadow + offset_in_page(start), o->shadow + offset_in_page(to), value);
 		apply_shadow(o, addr & PAGE_MASK);
 		dod_unlock_irqrestore(&lock, flags);
 	}
-}
-
-/* A byte that is poisoned twice keeps the value that forbids more. */
-static void raise(u8 *from, u8 *to, u8 value)
-{
-	for (; from <= to; from++)
-		if (*from < value)
-			WRITE_ONCE(*from, value);
 }
 
 static void clear(u8 *from, u8 *to, u8 value)
@@ -490,6 +527,7 @@ bool dod_kfence_attach(void)
 	objects = vzalloc(array_size(NR_OBJECTS, sizeof(*objects)));
 	if (!objects)
 		return false;
+	learn_tasks();
 	/* Pairs with smp_load_acquire() in object_at(). */
 	smp_store_release(&pool, (unsigned long)__kfence_pool);
 	WRITE_ONCE(dod_kfence_traps, true);
