@@ -91,7 +91,7 @@ static void set_mask_while_list_mapped_silent(struct kunit *test)
 	long unmatched = dma_owner_debug_count("unmatched_unmaps");
 	u8 *buf = kt_buf(test, 4 * SIZE);
 	struct scatterlist sg[3];
-	dma_addr_t dma;
+	dma_addr_t dma[3];
 	int i;
 
 	KT_REQUIRES(test, DOD_BY_EVENTS);
@@ -101,18 +101,20 @@ static void set_mask_while_list_mapped_silent(struct kunit *test)
 	sg_set_buf(&sg[1], buf, SIZE);
 	sg_set_buf(&sg[2], buf, SIZE);
 	KUNIT_ASSERT_GT(test, test_dma_map_sg(sg, ARRAY_SIZE(sg), DMA_TO_DEVICE), 0);
-	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	for (i = 0; i < ARRAY_SIZE(dma); i++)
+		dma[i] = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	set_mask(test, kt_dev);
 	if (DOD_SKIPS_UNMAPS) {
-		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 4);
+		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 6);
 		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
 	}
 	for (i = 0; i < 4; i++)
 		kt_device_changes(buf + i * SIZE);
-	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+	for (i = 0; i < ARRAY_SIZE(dma); i++)
+		test_dma_unmap(dma[i], SIZE, DMA_TO_DEVICE);
 	dma_unmap_sg(kt_dev, sg, ARRAY_SIZE(sg), DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 4);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 6);
 }
 
 static void set_mask_of_other_device_reported(struct kunit *test)
