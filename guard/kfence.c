@@ -31,17 +31,15 @@
 
 enum shadow {
 	WATCHED		= 0x10 | TRAPS_WRITES,
-	STALE		= 0x20 | TRAPS_WRITES | TRAPS_READS,
-	SENT		= 0x30 | TRAPS_WRITES,
-	RECEIVED	= 0x40 | TRAPS_WRITES | TRAPS_READS,
-	BOTH_WAYS	= 0x50 | TRAPS_WRITES | TRAPS_READS,
+	SENT		= 0x20 | TRAPS_WRITES,
+	RECEIVED	= 0x30 | TRAPS_WRITES | TRAPS_READS,
+	BOTH_WAYS	= 0x40 | TRAPS_WRITES | TRAPS_READS,
 };
 
 static const u8 shadow_values[] = {
 	[DMA_TO_DEVICE]		= SENT,
 	[DMA_FROM_DEVICE]	= RECEIVED,
 	[DMA_BIDIRECTIONAL]	= BOTH_WAYS,
-	[DMA_NONE]		= STALE,
 };
 
 /*
@@ -62,6 +60,7 @@ struct object {
 static DEFINE_RAW_SPINLOCK(lock);
 static struct object *objects;
 static unsigned long pool;	/* its first byte, 0 while it is not known */
+static bool held_open;		/* see dod_kfence_hold_open() */
 
 /* The object whose page has an address, NULL if there is none. */
 static struct object *object_at(unsigned long addr)
@@ -201,6 +200,8 @@ static enum state allowed_state(const struct object *o)
 	const u64 *w = (const u64 *)o->shadow, *end = w + PAGE_SIZE / sizeof(*w);
 	u64 all = 0;
 
+	if (READ_ONCE(held_open))
+		return OPEN;
 	while (w < end)
 		all |= *w++;
 	if (all & TRAPS_READS * EACH_BYTE)
@@ -244,6 +245,8 @@ static void close_pages(struct work_struct *work)
 		if (o->opened && o->closings < MOST_CLOSINGS) {
 			o->closings++;
 			apply_shadow(o, address_of(o));
+		} else if (o->opened) {
+			dod_count(DOD_C_KFENCE_LEFT_OPEN);
 		}
 		WRITE_ONCE(o->opened, false);
 		dod_unlock_irqrestore(&lock, flags);
@@ -302,6 +305,28 @@ void dod_kfence_open(unsigned long addr, bool write)
 	WRITE_ONCE(o->opened, true);
 	dod_count(DOD_C_KFENCE_OPENED);
 	irq_work_queue(&close_irq);
+}
+
+/**
+ * dod_kfence_hold_open() - keep all pages open, or protect them as before
+ * @hold: which of both
+ *
+ * The image of a hibernation has no page that is reserved and not present: saveable_page() in
+ * kernel/power/snapshot.c. A pool that KFENCE has had since boot is reserved.
+ */
+void dod_kfence_hold_open(bool hold)
+{
+	unsigned long flags;
+	struct object *o;
+
+	WRITE_ONCE(held_open, hold);
+	if (!smp_load_acquire(&pool))
+		return;
+	for (o = objects; o < objects + NR_OBJECTS; o++) {
+		dod_lock_irqsave(&lock, flags);
+		apply_shadow(o, address_of(o));
+		dod_unlock_irqrestore(&lock, flags);
+	}
 }
 
 /**
@@ -368,16 +393,24 @@ static void clear_value(u8 *from, u8 *to, u8 value)
 
 /* As the operations of struct dod_poison_ops, for what is in KFENCE's pool. */
 
+/*
+ * Not what is stale: the CPU may read there what it wrote, and not all its writes trap. The first
+ * opens the page for others, and a CPU that has the page in its TLB writes unnoticed.
+ */
 void dod_kfence_poison(u64 start, u64 last, u8 dir)
 {
+	if (dir == DMA_NONE) {
+		dod_count(DOD_C_KFENCE_STALE);
+		return;
+	}
 	dod_count(DOD_C_KFENCE_GUARDED);
 	change_shadow(start, last, raise, shadow_values[dir]);
 }
 
+/* To the byte: the rest of a granule may be another mapping's, which nobody poisons again. */
 void dod_kfence_unpoison(u64 start, u64 last)
 {
-	change_shadow(round_down(start, DOD_GRANULE), round_up(last + 1, DOD_GRANULE) - 1, clear,
-		      0);
+	change_shadow(start, last, clear, 0);
 }
 
 void dod_kfence_watch(u64 start, u64 last, bool on)
@@ -397,7 +430,6 @@ struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last
 {
 	struct dod_access_verdict v = { .last = last };
 	const struct object *o = object_at(addr);
-	unsigned long stale = 0;
 	u8 value;
 
 	if (!o)
@@ -410,16 +442,13 @@ struct dod_access_verdict dod_kfence_scan(unsigned long addr, unsigned long last
 		v.poisoned = true;
 		if (!(value & (write ? TRAPS_WRITES : TRAPS_READS)))
 			continue;
-		if (value == WATCHED || (value == STALE && write)) {
+		if (value == WATCHED) {
 			v.watched = v.watched ?: addr;
-		} else if (value == STALE) {
-			stale = stale ?: addr;
 		} else if (!v.owned) {
 			v.owned = addr;
 			v.sent = value == SENT;
 		}
 	}
-	v.owned = v.owned ?: stale;
 	return v;
 }
 
