@@ -110,7 +110,7 @@ static void copy_of_kfence_object_silent(struct kunit *test)
 	other = kt_map_quietly(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);
 	if (IS_ENABLED(CONFIG_X86_64))
-		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("allowed_idioms"), allowed + 1);
+		KUNIT_EXPECT_GT(test, dma_owner_debug_count("allowed_idioms"), allowed);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(kt_dev2, other, SIZE, DMA_TO_DEVICE);
 	EXPECT_SILENCE(test);

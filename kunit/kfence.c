@@ -32,8 +32,21 @@ KT_DIRECTIONS;
 /* Longer than a page stays open. */
 #define CLOSED_AGAIN 50
 
-#define EXPECT_TRAPPED(test, type, fn, addr, size)			\
-	KUNIT_EXPECT_STREQ(test, kt_take_report(type, fn, addr, size), "")
+/*
+ * On a machine under load the page can be closed again before the access is made again, which
+ * then is reported twice: each once for dedup=1, which also forgets what was reported.
+ */
+#define EXPECT_TRAPPED(test, type, fn, addr, size) do {			\
+	KUNIT_EXPECT_STREQ(test, kt_take_report(type, fn, addr, size), ""); \
+	dma_owner_debug_param_set("dedup", "1");			\
+} while (0)
+
+static void expect_copy_trapped(struct kunit *test, const char *title)
+{
+	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+	KUNIT_EXPECT_TRUE_MSG(test, kt_has(title), "%s", kt_line(0));
+	dma_owner_debug_param_set("dedup", "1");
+}
 
 /* === Objects ============================================================== */
 
@@ -200,9 +213,9 @@ static void write_trapped(struct kunit *test)
 		dma = test_dma_map(test, kt_dev, buf, SIZE, dir);
 		kt_write_strictly(buf + 16, size);
 		EXPECT_TRAPPED(test, "cpu-write", test_dma_write, buf + 16, size);
+		test_dma_unmap(dma, SIZE, dir);
 		KUNIT_EXPECT_EQ(test, buf[16 + size - 1], 0x5a);
 		KUNIT_EXPECT_EQ(test, buf[16 + size], 0);
-		test_dma_unmap(dma, SIZE, dir);
 		EXPECT_SILENCE(test);
 	}
 	expect_unprotected(test, buf);
@@ -316,7 +329,7 @@ static void word_read_too_far_silent(struct kunit *test)
 
 	test_word_read(buf + 96);
 	EXPECT_SILENCE(test);
-	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("kfence_overread"), overread + 1);
+	KUNIT_EXPECT_GT(test, dma_owner_debug_count("kfence_overread"), overread);
 	msleep(CLOSED_AGAIN);
 	/* Writes are not like that, nor is what begins in the mapping, and runs out of it. */
 	test_dma_write(buf + 96, 8);
@@ -444,9 +457,9 @@ static void string_instruction_trapped(struct kunit *test)
 
 	test_rep_stos(buf, 100);
 	EXPECT_TRAPPED(test, "cpu-write", test_rep_stos, buf, 100);
+	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_PTR_EQ(test, memchr_inv(buf, 0x77, 100), NULL);
 	KUNIT_EXPECT_EQ(test, buf[100], 0);
-	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	kfree(buf);
 }
 
@@ -457,8 +470,7 @@ static void copy_trapped(struct kunit *test)
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 
 	test_copy_from(copy, buf, sizeof(copy));
-	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
-	KUNIT_EXPECT_TRUE(test, kt_has("BUG: DMA_OWNER: cpu-read in test_copy_from+*"));
+	expect_copy_trapped(test, "BUG: DMA_OWNER: cpu-read in test_copy_from+*");
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	kfree(buf);
 }
@@ -523,15 +535,15 @@ static void user_copies_have_data(struct kunit *test)
 	if (dir == DMA_TO_DEVICE)
 		EXPECT_SILENCE(test);
 	else
-		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
-	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
+		expect_copy_trapped(test, "BUG: DMA_OWNER: cpu-write in test_user_read+*");
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, dir);
+	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
 	dma_sync_single_for_device(kt_dev, dma, SIZE, dir);
 	KUNIT_EXPECT_EQ(test, test_user_write(user, buf), 0);
 	if (dir == DMA_TO_DEVICE)
 		EXPECT_SILENCE(test);
 	else
-		KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
+		expect_copy_trapped(test, "BUG: DMA_OWNER: cpu-read in test_user_write+*");
 	memset(args, 0, COPIED);
 	KUNIT_EXPECT_EQ(test, copy_from_user(args, user, COPIED), 0);
 	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
@@ -568,7 +580,6 @@ static void read_on_other_cpu_trapped(struct kunit *test)
 		msleep(20);
 		work_on_cpu(cpu, read_on_cpu, buf + 8 * i);
 		EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 8 * i, 8);
-		dma_owner_debug_param_set("dedup", "1");
 		test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 	}
 	kfree(buf);
@@ -690,4 +701,11 @@ static struct kunit_case kfence_cases[] = {
 	{}
 };
 
-KT_SUITE(kfence);
+static int init_test(struct kunit *test)
+{
+	int err = kt_test_init(test);
+
+	return err ?: dma_owner_debug_param_set("dedup", "1");
+}
+
+KT_SUITE_INIT(kfence, init_test);
