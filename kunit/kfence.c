@@ -116,7 +116,7 @@ static struct task_struct *kfence_task(void)
 /* The entry of exceptions reads the task that runs. */
 static void page_of_task_untrapped(struct kunit *test)
 {
-	u8 *buf = protected_object(test);
+	u8 *buf = kt_protected_object(test);
 	struct task_struct *task;
 
 	kfree(buf);
