@@ -434,13 +434,14 @@ struct dod_call {
  * @size:	bytes accessed
  * @or_more:	there may be more of them
  * @write:	a write
+ * @fault:	of a page: @ip is where the access is, in memcpy() for example
  * @bad:	physical address of the first byte that a device owns
  * @ip:		return address of the access, as the compiler gave it
  */
 struct dod_access {
 	unsigned long addr;
 	size_t size;
-	bool or_more, write;
+	bool or_more, write, fault;
 	u64 bad;
 	unsigned long ip;
 };

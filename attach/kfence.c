@@ -20,7 +20,9 @@
 #include "attach.h"
 
 #include <linux/ftrace.h>
+#include <linux/notifier.h>
 #include <linux/rcupdate.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include <asm/trap_pf.h>
@@ -99,6 +101,18 @@ static size_t access_size(const struct pt_regs *regs, unsigned long addr)
 	return min(size, left);
 }
 
+/*
+ * Is it perhaps a word of which only the first bytes are meant? load_unaligned_zeropad() and
+ * read_word_at_a_time() load such at the end of what csum_partial(), siphash() or strscpy() read.
+ * Of one that crosses the end of the page, @access has what is before.
+ */
+static bool may_read_too_far(const struct dod_access *access)
+{
+	return !access->write &&
+	       (access->size == sizeof(long) ||
+		(access->size < sizeof(long) && PAGE_ALIGNED(access->addr + access->size)));
+}
+
 /* === Faults =============================================================== */
 
 static void judge(struct dod_access *access)
@@ -110,17 +124,26 @@ static void judge(struct dod_access *access)
 	/* The tool's own. The locks that it may hold are not to be taken. */
 	if (dod_may_lock() && raw_cpu_read(dod_quiet)) {
 		dod_count(DOD_C_TRAPS_NESTED);
+		if (access->write)
+			dod_content_invalidate_all();
 		return;
 	}
 	flags = dod_quiet_begin();
 	v = dod_kfence_scan(access->addr, access->addr + access->size - 1, access->write);
+	/* As KASAN checks read_word_at_a_time(), by the first byte. */
+	if (v.owned > access->addr && may_read_too_far(access)) {
+		dod_count(DOD_C_KFENCE_OVERREAD);
+		v = dod_kfence_scan(access->addr, access->addr, false);
+	}
 	/* From now on writes to the page are not seen, and reports must not claim that they are. */
-	if (access->write && (v.owned || dod_guard.traps) && dod_may_lock())
+	if (access->write && !dod_may_lock())
+		dod_content_invalidate_all();
+	else if (access->write && (v.owned || dod_guard.traps))
 		dod_owner_seen_write(page, PAGE_SIZE);
 	if (v.poisoned)
 		dod_access_trapped(access, &v);
 	else
-		dod_count(DOD_C_KFENCE_BESIDE);
+		dod_count(access->or_more ? DOD_C_KFENCE_UNSIZED : DOD_C_KFENCE_BESIDE);
 	dod_quiet_end(flags);
 }
 
@@ -129,7 +152,7 @@ static bool on_fault(const struct pt_regs *regs, unsigned long error_code, unsig
 {
 	bool write = error_code & X86_PF_WRITE;
 	struct dod_access access = {
-		.addr = addr, .write = write, .ip = regs->ip,
+		.addr = addr, .write = write, .fault = true, .ip = regs->ip,
 	};
 
 	if (error_code & ~(X86_PF_PROT | X86_PF_WRITE))
@@ -147,8 +170,9 @@ static bool on_fault(const struct pt_regs *regs, unsigned long error_code, unsig
 		access.size = 1;
 		access.or_more = true;
 	}
-	judge(&access);
-	dod_kfence_open(addr, write);
+	if (!dod_kfence_is_repeated(addr, regs->ip))
+		judge(&access);
+	dod_kfence_open(addr, regs->ip, write);
 	return true;
 }
 
@@ -203,6 +227,26 @@ static struct ftrace_ops free_ops = {
 	.flags = FTRACE_OPS_FL_PERMANENT | DOD_FTRACE_FLAGS,
 };
 
+/* === Hibernation ========================================================== */
+
+static int on_pm_event(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	if (event == PM_HIBERNATION_PREPARE || event == PM_POST_HIBERNATION)
+		dod_kfence_hold_open(event == PM_HIBERNATION_PREPARE);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block pm_nb = { .notifier_call = on_pm_event };
+
+/* A hibernation that is under way has sent its first event: wait until it is over. */
+static void watch_hibernation(void)
+{
+	unsigned int flags = lock_system_sleep();
+
+	register_pm_notifier(&pm_nb);
+	unlock_system_sleep(flags);
+}
+
 /* === Start and stop ======================================================= */
 
 static bool started;
@@ -239,7 +283,7 @@ static void attach(struct work_struct *work)
 		pr_info("objects of KFENCE that a device owns are protected\n");
 }
 
-static DECLARE_DELAYED_WORK(attach_work, attach);
+static DECLARE_DEFERRABLE_WORK(attach_work, attach);
 
 static int hook(struct ftrace_ops *ops, char *function)
 {
@@ -283,6 +327,7 @@ void dod_kfence_start(void)
 		unhook(&free_ops);
 		return;
 	}
+	watch_hibernation();
 	started = true;
 	attach(&attach_work.work);
 	/* KASAN traps all other objects. */
@@ -299,6 +344,8 @@ void dod_kfence_stop(void)
 		return;
 	started = false;
 	cancel_delayed_work_sync(&attach_work);
+	unregister_pm_notifier(&pm_nb);
+	dod_kfence_hold_open(false);
 	dod_kfence_unprotect();
 	unhook(&free_ops);
 	unhook(&fault_ops);

@@ -16,10 +16,18 @@ DOD_COUNTER(TRAPS_IN_NMI, "traps_in_nmi", "Trapped accesses in an NMI, which are
 DOD_COUNTER(TRAPS_NESTED, "traps_nested", "Trapped accesses of the tool itself.")
 DOD_COUNTER(KFENCE_GUARDED, "kfence_guarded",
 	    "How often memory in a KFENCE object was protected because a device owns it.")
+DOD_COUNTER(KFENCE_STALE, "kfence_stale",
+	    "How often stale bytes of a KFENCE object were left alone: writes there may not trap.")
 DOD_COUNTER(KFENCE_BESIDE, "kfence_beside",
 	    "Trapped accesses to KFENCE objects beside what a device owns of them: legal.")
+DOD_COUNTER(KFENCE_OVERREAD, "kfence_overread",
+	    "Reads of a word whose first byte is the CPU's, and a later one not: taken as legal.")
+DOD_COUNTER(KFENCE_UNSIZED, "kfence_unsized",
+	    "Such accesses of unknown size, which may touch what the device owns as well.")
 DOD_COUNTER(KFENCE_OPENED, "kfence_opened",
 	    "Pages of KFENCE objects that were opened for an access, and for others until closed.")
+DOD_COUNTER(KFENCE_LEFT_OPEN, "kfence_left_open",
+	    "Those that were not closed any more, after so many accesses.")
 DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison.")
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")
@@ -35,7 +43,7 @@ DOD_COUNTER(UNTRACKED_NO_DEVICE, "untracked_no_device", "Map calls of devices wi
 DOD_COUNTER(UNTRAPPED_USER, "untrapped_user_pages",
 	    "Pages that user space or the page cache can reach.")
 DOD_COUNTER(UNTRAPPED_RESERVED, "untrapped_reserved_pages", "Reserved pages.")
-DOD_COUNTER(UNTRAPPED_KFENCE, "untrapped_kfence", "Pages of KFENCE's pool.")
+DOD_COUNTER(UNTRAPPED_KFENCE, "untrapped_kfence", "Pages of KFENCE's pool: tasks, or all.")
 DOD_COUNTER(UNTRAPPED_STACK, "untrapped_stack", "Pages of a task's stack.")
 DOD_COUNTER(UNTRAPPED_SUB_GRANULE, "untrapped_sub_granule",
 	    "Ranges with an edge inside a granule that the device does not own whole.")

@@ -7,10 +7,10 @@
 
 /*
  * In an entry that this guard has restricted: what is not present without it was unmapped by
- * KFENCE. The kernel has no use for the bit in its own page tables, and KFENCE changes no bit but
- * that of presence.
+ * KFENCE. The kernel has no use for the bit in its own page tables (SOFTW1 is CPA_DEBUG's, SOFTW3
+ * that of pages that must stay small), and KFENCE changes no bit but that of presence.
  */
-#define DOD_PTE_OURS	_PAGE_SOFTW1
+#define DOD_PTE_OURS	_PAGE_SOFTW2
 
 /* KFENCE maps its pool by 4 KiB. Returns NULL while it has not. */
 static inline pte_t *dod_kfence_pte(unsigned long addr)

@@ -52,12 +52,30 @@ static bool permitted(unsigned long ip, unsigned long caller, u8 dir)
 	return legal;
 }
 
-/* Arguments as dod_report_stack() has found them. */
-static bool stack_permitted(const unsigned long *frames, unsigned int nr, unsigned long inner,
-			    u8 dir)
+static bool acts_for_caller(unsigned long ip)
 {
-	return permitted(frames[0], nr > 1 ? frames[1] : 0, dir) ||
-	       permitted(inner, frames[0], dir);
+	char name[DOD_NAME_CHARS];
+
+	return dod_acts_for_caller(dod_function_name(ip, name, sizeof(name)));
+}
+
+/*
+ * Arguments as dod_report_stack() has found them. KASAN says who called memcpy(); a fault is
+ * inside of it.
+ */
+static bool stack_permitted(const struct dod_access *access, const unsigned long *frames,
+			    unsigned int nr, unsigned long inner, u8 dir)
+{
+	unsigned int i;
+
+	if (permitted(frames[0], nr > 1 ? frames[1] : 0, dir) || permitted(inner, frames[0], dir))
+		return true;
+	if (likely(!access->fault))
+		return false;
+	for (i = 1; i < nr && acts_for_caller(frames[i - 1]); i++)
+		if (permitted(frames[i], i + 1 < nr ? frames[i + 1] : 0, dir))
+			return true;
+	return false;
 }
 
 static int on_module(struct notifier_block *nb, unsigned long state, void *mod)
@@ -133,7 +151,7 @@ static void report(enum dod_report_type type, const struct dod_access *access,
 	u8 dir = o->range.state == DOD_STALE ? DMA_NONE : o->range.dir;
 	unsigned int nr = dod_report_stack(frames, access->ip, &inner);
 
-	if (stack_permitted(frames, nr, inner, dir) ||
+	if (stack_permitted(access, frames, nr, inner, dir) ||
 	    (!READ_ONCE(dod_params.strict) && dod_map_permitted(type, &o->m)))
 		dod_count(DOD_C_ALLOWED_IDIOMS);
 	else
@@ -147,7 +165,7 @@ static bool describe_write(const struct dod_access *access, u8 dir, struct dod_w
 	unsigned int nr = dod_report_stack(frames, access->ip, &inner);
 	struct dod_who *who = &write->who;
 
-	if (stack_permitted(frames, nr, inner, dir))
+	if (stack_permitted(access, frames, nr, inner, dir))
 		return false;
 	write->addr = access->addr;
 	write->size = access->size;

@@ -33,15 +33,16 @@ static u64 leaves_ram_after(const struct dod_mapping *m)
 
 static void find_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 {
-	bool is_free = is_free_page(m->start);
+	bool is_free = is_free_page(m->start), single = m->kind == DOD_SINGLE;
 
 	f->freed = false;
-	f->what = dod_mem_ops.first_bad_byte(m, &f->bad, &f->freed);
+	f->what = dod_mem_ops.first_bad_byte(m, !single, &f->bad, &f->freed);
 	/* Where objects are adjacent, it is a matter of contiguity: who maps several as one? */
-	if (unlikely(f->what && !f->freed && dod_mem_ops.object_end &&
+	if (unlikely(f->what && !f->freed && single && dod_mem_ops.object_end &&
 		     dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m))) {
-		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
-		f->what = NULL;
+		f->what = dod_mem_ops.first_bad_byte(m, true, &f->bad, &f->freed);
+		if (!f->what)
+			dod_count(DOD_C_UNJUDGED_CONTIGUITY);
 	}
 	if (unlikely(!f->what && dod_is_kfence(m->start, m->last)))
 		f->what = dod_kfence_hole(m->start, m->last, &f->bad, &f->freed);
@@ -73,7 +74,11 @@ bool dod_check_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 				f->bad - m->start);
 	if (f->ram)
 		dod_finding_add(f, "It leaves RAM after %llu bytes.\n", f->ram);
-	f->object = phys_to_virt(freed ? f->bad : m->start);
+	/* The kernel WARNs if it is asked for the object in the unused end of a slab. */
+	if (!freed && f->bad == m->start && dod_mem_ops.object_end)
+		f->object = NULL;
+	else
+		f->object = phys_to_virt(freed ? f->bad : m->start);
 	return true;
 }
 

@@ -13,6 +13,11 @@ bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict
 	return is_permitted_access(function, caller, dir, strict);
 }
 
+bool dod_acts_for_caller(const char *function)
+{
+	return acts_for_caller(function);
+}
+
 bool dod_is_lending_exporter(const char *function)
 {
 	return is_lending_exporter(function);

@@ -35,6 +35,14 @@ static inline bool dod_is_function(const char *function, const char *name)
 bool dod_permitted(const char *function, const char *caller, u8 dir, bool strict);
 
 /**
+ * dod_acts_for_caller() - does a function access memory only for who has called it?
+ * @function: the function, as %ps names it
+ *
+ * Return: true for memcpy(), checksums and the like, of the kernel's own.
+ */
+bool dod_acts_for_caller(const char *function);
+
+/**
  * dod_mapped_by_idiom() - has a function that may access the memory mapped it for itself?
  * @m: the mapping, or a copy of it
  * @dir: how the device owns the memory

@@ -4,6 +4,7 @@
  * with swiotlb=force. On a coherent machine this is where a missing sync loses data.
  */
 
+#include <linux/slab.h>
 #include <linux/swiotlb.h>
 
 #include "kt.h"
@@ -93,7 +94,31 @@ static void idle_sync_read_traps(struct kunit *test)
 	EXPECT_CLEAN(test, buf, SIZE);
 }
 
+/*
+ * What is copied into one device's bounce buffer, and back, may be another device's meanwhile. It
+ * is memcpy() that is trapped; the row for such copies names its caller.
+ */
+static void copy_of_kfence_object_silent(struct kunit *test)
+{
+	long allowed = dma_owner_debug_count("allowed_idioms");
+	dma_addr_t dma, other;
+	u8 *buf;
+
+	KT_REQUIRES(test, is_swiotlb_force_bounce(kt_dev));
+	buf = kt_kfence_buf(test, SIZE);
+	dma = map(test, buf, DMA_FROM_DEVICE, 0);
+	other = kt_map_quietly(test, kt_dev2, buf, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	if (IS_ENABLED(CONFIG_X86_64))
+		KUNIT_EXPECT_GT(test, dma_owner_debug_count("allowed_idioms"), allowed);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev2, other, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	kfree(buf);
+}
+
 static struct kunit_case bounced_cases[] = {
+	KUNIT_CASE(copy_of_kfence_object_silent),
 	KUNIT_CASE(write_then_sync_silent),
 	KUNIT_CASE(write_then_sync_from_device_reported),
 	KUNIT_CASE(read_after_skipping_unmap_traps),

@@ -111,6 +111,31 @@ static void access_rows_match_exactly(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_permitted_access("md_bitmap_x [md_mod]", "", DMA_FROM_DEVICE, false));
 }
 
+static void callees_match_exactly(struct kunit *test)
+{
+	static const struct {
+		const char *function;
+		bool acts;
+	} names[] = {
+		{ "memcpy", true },
+		{ "memcpy_orig+0x1c/0x140", true },
+		{ "__memmove", true },
+		{ "__asan_memcpy", true },
+		{ "rep_movs_alternative", true },
+		{ "crc32_le_base", true },
+		{ "csum_partial", true },
+		{ "memcpy_to_ring [my_net]", false },
+		{ "mempool_free", false },
+		{ "my_memcpy", false },
+		{ "", false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		KUNIT_EXPECT_EQ_MSG(test, acts_for_caller(names[i].function), names[i].acts, "%s",
+				    names[i].function);
+}
+
 static void direction_rows_match_exactly(struct kunit *test)
 {
 	static const struct {
@@ -176,6 +201,9 @@ static void mapping_rows_match_exactly(struct kunit *test)
 		{ DOD_R_DEVICE_WROTE_NOTHING, DOD_SINGLE, "virtqueue_add_split [my_ring]", false },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list", true },
 		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "blk_mq_dispatch_rq_list [scsi_mod]", false },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "usb_sg_wait [usbcore]", true },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "usb_sg_wait [my_usb]", false },
+		{ DOD_R_NOT_CONTIGUOUS, DOD_SINGLE, "usb_hcd_map_urb_for_dma [usbcore]", false },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm]", true },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [ttm_helpers]", false },
 		{ DOD_R_CPU_READ, DOD_SINGLE, "ttm_pool_map [nottm]", false },
@@ -561,6 +589,7 @@ static struct kunit_case idioms_cases[] = {
 	KUNIT_CASE(page_table_in_module_reported),
 	KUNIT_CASE(page_table_from_device_reported),
 	KUNIT_CASE(access_rows_match_exactly),
+	KUNIT_CASE(callees_match_exactly),
 	KUNIT_CASE(direction_rows_match_exactly),
 	KUNIT_CASE(mapping_rows_match_exactly),
 	KUNIT_CASE(scsi_name_elsewhere_reported),

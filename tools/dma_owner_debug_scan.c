@@ -201,7 +201,7 @@ static unsigned int protected_pages(void)
 	for (; addr < end; addr += PAGE_SIZE) {
 		pteval_t *entry = entry_at(addr), val = entry ? READ_ONCE(*entry) : _PAGE_RW;
 
-		nr += val & _PAGE_SOFTW1 || (val & _PAGE_PRESENT && !(val & _PAGE_RW));
+		nr += val & _PAGE_SOFTW2 || (val & _PAGE_PRESENT && !(val & _PAGE_RW));
 	}
 	return nr;
 }
@@ -217,9 +217,9 @@ static void finds_protected_page(struct kunit *test)
 	entry = entry_at((unsigned long)__kfence_pool);
 	KUNIT_ASSERT_NOT_NULL(test, entry);
 	before = protected_pages();
-	WRITE_ONCE(*entry, *entry | _PAGE_SOFTW1);
+	WRITE_ONCE(*entry, *entry | _PAGE_SOFTW2);
 	KUNIT_EXPECT_EQ(test, protected_pages(), before + 1);
-	WRITE_ONCE(*entry, *entry & ~_PAGE_SOFTW1);
+	WRITE_ONCE(*entry, *entry & ~_PAGE_SOFTW2);
 	KUNIT_EXPECT_EQ(test, protected_pages(), before);
 }
 

@@ -60,7 +60,7 @@ linked=0
 ! grep -q ' dma_iova_link$' "$build/System.map" || linked=2
 # The mapping is for reading only: the IOMMU keeps the device from writing to it. Not
 # from writing past the end of another, in the same page.
-steps translating "$iommu_on iommu.strict=1" $((18 + linked + bounced)) \
+steps translating "$iommu_on iommu.strict=1" $((19 + linked + bounced)) \
 	"to-device-changed $unread" "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
 # What KUnit cannot do on a machine without.
@@ -73,8 +73,8 @@ if grep -q 'kunit_filter_glob$' "$build/System.map"; then
 		'grep "ok [0-9]* pages_by_iommu_silent" /sys/kernel/debug/kunit/dma_owner_masks/results >/dev/out'
 	check "translating: by their own mask" grep -qE '^ *ok [0-9]+ pages_by_iommu_silent[[:space:]]*$' "$out"
 fi
-steps passthrough "$iommu_on iommu.passthrough=1" $((18 + bounced)) "$unread" "${iommu[@]}"
+steps passthrough "$iommu_on iommu.passthrough=1" $((19 + bounced)) "$unread" "${iommu[@]}"
 check "passthrough: an IOMMU is in use" grep -q '^domain: identity' "$console"
 # The device does not use these cache lines, but those of the bounce buffer. That is
 # also where it writes what it should not; and whether it has written there is not known.
-steps bouncing 'swiotlb=force' $((18 + bounced)) "${lines[*]} ${content[*]}"
+steps bouncing 'swiotlb=force' $((19 + bounced)) "${lines[*]} ${content[*]}"
