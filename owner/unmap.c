@@ -554,7 +554,6 @@ static noinline void end_other_entry(struct dod_mapping *m, const struct dod_cal
 		return;
 	}
 	dod_area_lock_mapping(&a, m);
-	/* As in end_entry(). */
 	linked = smp_load_acquire(&m->linked);
 	if (linked)
 		ended = unlink_any(&a, m, call, &e);
