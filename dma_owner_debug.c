@@ -83,7 +83,7 @@ static const struct {
 	const char *text;
 } needs[] = {
 	{ IS_ENABLED(CONFIG_DMA_API_DEBUG) || DOD_BY_EVENTS,
-	  "CONFIG_DMA_API_DEBUG=y: without it the kernel skips syncs and unmaps" },
+	  "CONFIG_DMA_API_DEBUG=y: before 6.12.48 the tool cannot do without" },
 	{ !IS_ENABLED(CONFIG_KASAN_GENERIC) || IS_ENABLED(CONFIG_KPROBES),
 	  "CONFIG_KPROBES=y: accesses are checked in a probe of kasan_report()" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),

@@ -443,6 +443,7 @@ int dod_hooks_start(unsigned int *nr)
 			 !dod_hooks[DMABUF_MMAP_INTERNAL].missing);
 	/* Now an unmap cannot be missed: see all devices. */
 	WRITE_ONCE(hooking, ALL);
+	dod_skip_sync_all_seen();
 	schedule_delayed_work(&check_work, CHECK_PERIOD);
 	return 0;
 

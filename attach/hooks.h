@@ -66,6 +66,7 @@ bool dod_event_counts(const struct hook *hook, const struct device *dev);
 int dod_events_start(void);
 void dod_events_stop(void);
 int dod_skip_sync_start(void);
+void dod_skip_sync_all_seen(void);
 void dod_skip_sync_stop(void);
 bool dod_see_syncs(struct device *dev);
 #else
@@ -81,6 +82,7 @@ static inline int dod_skip_sync_start(void)
 	return 0;
 }
 
+static inline void dod_skip_sync_all_seen(void) {}
 static inline void dod_skip_sync_stop(void) {}
 
 static inline bool dod_see_syncs(struct device *dev)

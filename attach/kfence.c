@@ -170,8 +170,9 @@ static bool on_fault(const struct pt_regs *regs, unsigned long error_code, unsig
 		access.size = 1;
 		access.or_more = true;
 	}
-	judge(&access);
-	dod_kfence_open(addr, write);
+	if (!dod_kfence_is_repeated(addr, regs->ip))
+		judge(&access);
+	dod_kfence_open(addr, regs->ip, write);
 	return true;
 }
 

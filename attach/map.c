@@ -187,6 +187,9 @@ static __always_inline void map_one(struct hook *hook, struct dod_call *call, u6
 	bool is_wrong = end_wrong(phys, false);
 
 	note_seen(hook, call->dev, phys, dma_addr, size, call->dir, attrs);
+	/* Whatever it maps: drivers must get one answer of dma_need_unmap(). */
+	if (!dod_see_syncs(call->dev))
+		return;
 	if (dma_addr == DMA_MAPPING_ERROR) {
 		dod_count(DOD_C_UNTRACKED_FAILED_MAP);
 		return;
@@ -195,8 +198,6 @@ static __always_inline void map_one(struct hook *hook, struct dod_call *call, u6
 		count_ignored(attrs);
 		return;
 	}
-	if (!dod_see_syncs(call->dev))
-		return;
 	call->allocated = dod_hooks[ALLOC_PAGES].missing && allocates(call->caller);
 	if (call->allocated)
 		call->kind = DOD_PAGES;
@@ -248,7 +249,8 @@ void dod_probe_map_resource(void *data, struct device *dev, phys_addr_t phys,
 	if (!dod_event_counts(data, dev))
 		return;
 	note_seen(data, dev, phys, dma_addr, size, dir, 0);
-	dod_count(DOD_C_UNTRACKED_MMIO);
+	if (dod_see_syncs(dev))
+		dod_count(DOD_C_UNTRACKED_MMIO);
 }
 #else
 

@@ -87,6 +87,9 @@ static const char * const pages_on_demand[] = { "mlx5_core" };
 /* The devices that may be cleared, by address. */
 static DEFINE_XARRAY(clearable);
 
+/* All map calls are seen: of a driver that is bound from now on, also the first. */
+static bool all_seen;
+
 /* Events of a device come one after the other. */
 static int on_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -95,6 +98,9 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event, void *da
 
 	if (event != BUS_NOTIFY_ADD_DEVICE && event != BUS_NOTIFY_BIND_DRIVER &&
 	    event != BUS_NOTIFY_REMOVED_DEVICE)
+		return NOTIFY_DONE;
+	/* Pairs with smp_store_release() in dod_skip_sync_all_seen(). */
+	if (!smp_load_acquire(&all_seen))
 		return NOTIFY_DONE;
 	if (event == BUS_NOTIFY_REMOVED_DEVICE ||
 	    (driver && match_string(pages_on_demand, ARRAY_SIZE(pages_on_demand),
@@ -134,6 +140,12 @@ static int watch_buses(void)
 	return 0;
 }
 
+void dod_skip_sync_all_seen(void)
+{
+	/* Pairs with smp_load_acquire() in on_bus_event(). */
+	smp_store_release(&all_seen, true);
+}
+
 /* After the last dod_see_syncs(). */
 void dod_skip_sync_stop(void)
 {
@@ -154,6 +166,7 @@ static int watch_buses(void)
 	return 0;
 }
 
+void dod_skip_sync_all_seen(void) {}
 void dod_skip_sync_stop(void) {}
 
 static bool may_clear(const struct device *dev)
@@ -194,34 +207,45 @@ bool dod_see_syncs(struct device *dev)
 	return true;
 }
 
-/*
- * dma_set_mask(dev, mask) sets the bit again. Nothing is known any more of what is mapped: syncs
- * are skipped until the next map call. Where unmaps are, too, it ends.
- */
-HOOK_HANDLER(dod_on_set_mask)
+/* What is mapped for the device is not judged any more, or, if @end, is unmapped. */
+static void forget_mapped(unsigned long caller, struct ftrace_regs *fregs, bool end)
 {
 	unsigned int shard = 0, skip = 0;
 	struct dod_mapping m;
 	struct dod_sum sum;
 	u64 start = 0;
 
-	note_seen(hook, arg_dev(fregs), 0, 0, 0, 0, 0);
-	if (!dev_is_dma_coherent(arg_dev(fregs)))
-		return;
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
 		struct dod_call call DOD_UNINITIALIZED;
 
-		if (m.dev != arg_dev(fregs))
+		if (m.dev != arg_dev(fregs) || (end && !sum.leads))
 			continue;
 		call = call_begin(m.kind, m.dir, caller, fregs);
-		dod_owner_sync(&call, DOD_NO_SYNC_NEEDED, m.dma_addr, 1);
-		if (!DOD_SKIPS_UNMAPS)
+		if (!end) {
+			dod_owner_sync(&call, DOD_SYNCS_SKIPPED, m.dma_addr, 1);
 			continue;
-		call = call_begin(m.kind, m.dir, caller, fregs);
+		}
 		if (m.kind == DOD_IOVA)
 			dod_owner_iova_end(&call, m.dma_addr, dod_size(&m));
 		else
 			dod_owner_unmap(&call, m.dma_addr, dod_size(&m), NULL, 0);
+		/* Others begin there, too, and some may have ended with it. */
+		skip = 0;
 	}
+}
+
+/*
+ * dma_set_mask(dev, mask) sets the bit again. Nothing is known any more of what is mapped: syncs
+ * are skipped until the next map call, also of bounce buffers and behind an IOMMU. Where unmaps
+ * are, too, it ends, once there is nothing left to compare.
+ */
+HOOK_HANDLER(dod_on_set_mask)
+{
+	note_seen(hook, arg_dev(fregs), 0, 0, 0, 0, 0);
+	if (!dev_is_dma_coherent(arg_dev(fregs)))
+		return;
+	forget_mapped(caller, fregs, false);
+	if (DOD_SKIPS_UNMAPS)
+		forget_mapped(caller, fregs, true);
 }
 #endif /* DOD_BY_EVENTS */

@@ -123,11 +123,12 @@
 
 /*
  * Without CONFIG_DMA_API_DEBUG there is no debug_dma_*() to hook. What they tell is told by
- * tracepoints at the same places, since "dma-mapping: add tracing for dma-mapping API calls" in
- * v6.12; and syncs are skipped unless attach/skip_sync.c sees to it.
+ * tracepoints at the same places, since "dma-mapping: trace dma_alloc/free direction" and its
+ * series in v6.13, which v6.12.48 has, too: Kbuild looks for the last of them. And syncs are
+ * skipped unless attach/skip_sync.c sees to it.
  */
 #if !IS_ENABLED(CONFIG_DMA_API_DEBUG) && IS_ENABLED(CONFIG_DMA_NEED_SYNC) && \
-	__has_include(<trace/events/dma.h>)
+	defined(DOD_DMA_EVENTS)
 #define DOD_BY_EVENTS		1
 #else
 #define DOD_BY_EVENTS		0

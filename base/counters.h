@@ -43,7 +43,7 @@ DOD_COUNTER(UNTRACKED_NO_DEVICE, "untracked_no_device", "Map calls of devices wi
 DOD_COUNTER(UNTRAPPED_USER, "untrapped_user_pages",
 	    "Pages that user space or the page cache can reach.")
 DOD_COUNTER(UNTRAPPED_RESERVED, "untrapped_reserved_pages", "Reserved pages.")
-DOD_COUNTER(UNTRAPPED_KFENCE, "untrapped_kfence", "Pages of KFENCE's pool.")
+DOD_COUNTER(UNTRAPPED_KFENCE, "untrapped_kfence", "Pages of KFENCE's pool: tasks, or all.")
 DOD_COUNTER(UNTRAPPED_STACK, "untrapped_stack", "Pages of a task's stack.")
 DOD_COUNTER(UNTRAPPED_SUB_GRANULE, "untrapped_sub_granule",
 	    "Ranges with an edge inside a granule that the device does not own whole.")

@@ -111,6 +111,13 @@ static inline bool dod_is_kfence(u64 start, u64 last)
 #endif
 }
 
+/* So many allocations in a row KFENCE may serve, if it is told to (kfence.burst). */
+#ifdef CONFIG_KFENCE
+#define DOD_KFENCE_OBJECTS	CONFIG_KFENCE_NUM_OBJECTS
+#else
+#define DOD_KFENCE_OBJECTS	0
+#endif
+
 /* Pages of KFENCE's objects can be protected, which guard/kfence.c does. */
 extern bool dod_kfence_traps;
 

@@ -73,9 +73,14 @@ extern const struct dod_poison_ops dod_poison_ops;
  * @accessible_bytes: how many bytes on that side of a mapping are accessible, from the
  *		mapping outwards, poisoned ones included; @after: [start, last] follows the
  *		mapping. Too few where that is not known
+ * @next_object: on a machine with cache lines that are really shared, after @accessible_bytes has
+ *		found nothing: narrow [start, last], on that side of a mapping, to what of it is in
+ *		the slab object that is nearest to the mapping and not its own. False if nothing is,
+ *		or it is not known. NULL if between objects there are bytes that are not accessible
  * @object_size: the size of an object that is being freed, 0 if it is not allocated
  * @first_bad_byte: the first byte of a mapping that must not be accessed for a reason of the
- *		sanitizer's own, whether it was freed, and what it is in; NULL if there is none
+ *		sanitizer's own, whether it was freed, and what it is in; NULL if there is none.
+ *		@merged: it may be of several allocations that follow each other
  * @accessible:	is all of a mapping certainly accessible? Its memory is not odd, and it is not
  *		poisoned. Asked before @first_bad_byte, which is slower
  * @redzone_bytes: how many bytes after a mapping nobody may write, @most at most, and the
@@ -89,8 +94,10 @@ extern const struct dod_poison_ops dod_poison_ops;
  */
 struct dod_mem_ops {
 	u64 (*accessible_bytes)(u64 start, u64 last, bool after);
+	bool (*next_object)(u64 *start, u64 *last, bool after);
 	u64 (*object_size)(const void *addr);
-	const char *(*first_bad_byte)(const struct dod_mapping *m, u64 *bad, bool *freed);
+	const char *(*first_bad_byte)(const struct dod_mapping *m, bool merged, u64 *bad,
+				      bool *freed);
 	bool (*accessible)(const struct dod_mapping *m);
 	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);

@@ -144,7 +144,8 @@ static bool is_of_whole_pages(u64 start, u64 last)
 	}
 }
 
-static const char *first_bad_byte(const struct dod_mapping *m, u64 *bad, bool *freed)
+/* There are redzones between allocations: @merged does not matter. */
+static const char *first_bad_byte(const struct dod_mapping *m, bool merged, u64 *bad, bool *freed)
 {
 	u64 start = m->start, last = m->last;
 	const u8 *p = shadow_of(phys_to_virt(start)), *first = p;

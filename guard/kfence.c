@@ -48,11 +48,17 @@ static const u8 shadow_values[] = {
  * @shadow:	of each byte of its page; changed under lock, read without
  * @opened:	its page was opened for an access, and is to be closed again
  * @closings:	how often that was done since the CPU owned all of it (lock)
+ * @closed:	it was closed again, and nothing trapped there since
+ * @trapped_by, @trapped_ip, @trapped_addr: the access that trapped last; no instruction after the
+ *		next hand-over
  */
 struct object {
 	u8 shadow[PAGE_SIZE];
 	bool opened;
 	u8 closings;
+	bool closed;
+	const struct task_struct *trapped_by;
+	unsigned long trapped_ip, trapped_addr;
 } __aligned(sizeof(u64));
 
 #define NR_OBJECTS	CONFIG_KFENCE_NUM_OBJECTS
@@ -245,6 +251,7 @@ static void close_pages(struct work_struct *work)
 		if (o->opened && o->closings < MOST_CLOSINGS) {
 			o->closings++;
 			apply_shadow(o, address_of(o));
+			WRITE_ONCE(o->closed, true);
 		} else if (o->opened) {
 			dod_count(DOD_C_KFENCE_LEFT_OPEN);
 		}
@@ -286,19 +293,42 @@ enum dod_kfence_fault dod_kfence_fault(unsigned long addr, bool write)
 }
 
 /**
+ * dod_kfence_is_repeated() - has this access trapped before, and could it not go ahead?
+ * @addr: its address
+ * @ip: the instruction
+ *
+ * Where an interrupt comes between the trap and the access, its page can be closed again by then.
+ *
+ * Return: whether the same access was the last that trapped, and its page was closed since. Also
+ * true for a loop that comes back later: of that the first round was judged.
+ */
+bool dod_kfence_is_repeated(unsigned long addr, unsigned long ip)
+{
+	const struct object *o = object_at(addr);
+
+	return o && READ_ONCE(o->closed) && READ_ONCE(o->trapped_ip) == ip &&
+	       READ_ONCE(o->trapped_addr) == addr && READ_ONCE(o->trapped_by) == current;
+}
+
+/**
  * dod_kfence_open() - let an access go ahead that has trapped
  * @addr: its address
+ * @ip: the instruction
  * @write: it is a write
  *
  * Takes no lock. Interrupts are off.
  */
-void dod_kfence_open(unsigned long addr, bool write)
+void dod_kfence_open(unsigned long addr, unsigned long ip, bool write)
 {
 	struct object *o = object_at(addr);
 	enum state state;
 
 	if (!o)
 		return;
+	WRITE_ONCE(o->closed, false);
+	WRITE_ONCE(o->trapped_by, current);
+	WRITE_ONCE(o->trapped_addr, addr);
+	WRITE_ONCE(o->trapped_ip, ip);
 	state = write || allowed_state(o) == OPEN ? OPEN : READ_ONLY;
 	if (!change_page(addr, state, true))
 		return;
@@ -348,7 +378,48 @@ void dod_kfence_freed(const void *object)
 	dod_unlock_irqrestore(&lock, flags);
 }
 
+/* === Tasks ================================================================ */
+
+/*
+ * What stands in the struct slab of a task, if it is a pointer: that to the cache of all tasks is
+ * among them. Where in it is private to mm/. Constant after load.
+ */
+static unsigned long task_words[sizeof(struct page) / sizeof(long)];
+
+static void learn_tasks(void)
+{
+	const unsigned long *word = (const unsigned long *)virt_to_folio(current);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(task_words); i++)
+		task_words[i] = dod_is_linear((const void *)word[i]) ? word[i] : 0;
+}
+
+/*
+ * The entry of every exception reads the task that runs: a fault there would cause the next one
+ * before anybody could open the page. Also true, at times, of another object, whose struct slab
+ * has one of the other pointers.
+ */
+static bool may_be_task(unsigned long addr)
+{
+	const unsigned long *word = (const unsigned long *)virt_to_page(addr);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(task_words); i++)
+		if (task_words[i] && READ_ONCE(word[i]) == task_words[i])
+			return true;
+	return false;
+}
+
 /* === What is forbidden ==================================================== */
+
+/* A byte that is poisoned twice keeps the value that forbids more. */
+static void raise(u8 *from, u8 *to, u8 value)
+{
+	for (; from <= to; from++)
+		if (*from < value)
+			WRITE_ONCE(*from, value);
+}
 
 /* Changes the shadow of what [start, last] has of objects' pages, and then these pages. */
 static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, u8 value),
@@ -364,19 +435,16 @@ static void change_shadow(u64 start, u64 last, void (*change)(u8 *from, u8 *to, 
 		o = object_at(addr);
 		if (!o)
 			continue;
+		if (change == raise && may_be_task(addr)) {
+			dod_count(DOD_C_UNTRAPPED_KFENCE);
+			continue;
+		}
 		dod_lock_irqsave(&lock, flags);
+		WRITE_ONCE(o->trapped_ip, 0);
 		change(o->shadow + offset_in_page(start), o->shadow + offset_in_page(to), value);
 		apply_shadow(o, addr & PAGE_MASK);
 		dod_unlock_irqrestore(&lock, flags);
 	}
-}
-
-/* A byte that is poisoned twice keeps the value that forbids more. */
-static void raise(u8 *from, u8 *to, u8 value)
-{
-	for (; from <= to; from++)
-		if (*from < value)
-			WRITE_ONCE(*from, value);
 }
 
 static void clear(u8 *from, u8 *to, u8 value)
@@ -490,6 +558,7 @@ bool dod_kfence_attach(void)
 	objects = vzalloc(array_size(NR_OBJECTS, sizeof(*objects)));
 	if (!objects)
 		return false;
+	learn_tasks();
 	/* Pairs with smp_load_acquire() in object_at(). */
 	smp_store_release(&pool, (unsigned long)__kfence_pool);
 	WRITE_ONCE(dod_kfence_traps, true);

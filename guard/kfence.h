@@ -29,7 +29,8 @@ bool dod_kfence_attach(void);
 void dod_kfence_unprotect(void);
 void dod_kfence_detach(void);
 enum dod_kfence_fault dod_kfence_fault(unsigned long addr, bool write);
-void dod_kfence_open(unsigned long addr, bool write);
+bool dod_kfence_is_repeated(unsigned long addr, unsigned long ip);
+void dod_kfence_open(unsigned long addr, unsigned long ip, bool write);
 void dod_kfence_hold_open(bool hold);
 void dod_kfence_freed(const void *object);
 

@@ -22,6 +22,12 @@ static bool is_slab(u64 phys)
 	return folio_test_slab(page_folio(pfn_to_page(PHYS_PFN(phys))));
 }
 
+/* There are pages in use without references, other than later ones of an allocation. */
+static bool pages_are_frozen(void)
+{
+	return DOD_FROZEN_PAGES || dod_slab_is_frozen();
+}
+
 /*
  * A page is accessible as a whole. In a slab, what is before a mapping in its object is in use,
  * because all that was asked for begins where the object does. What is after it may be spare.
@@ -35,6 +41,26 @@ static u64 accessible_bytes(u64 start, u64 last, bool after)
 	if (after || !dod_slab_object(last, &o) || last + 1 >= o.end)
 		return 0;
 	return last + 1 - max(start, o.start);
+}
+
+/* What is before the mapping in its own object is accessible, and not asked about here. */
+static bool next_object(u64 *start, u64 *last, bool after)
+{
+	struct dod_object o;
+
+	if (!dod_slab_object(after ? *start : *last, &o))
+		return false;
+	if (!after) {
+		*last = min(*last, o.end - 1);
+		*start = max(*start, o.start);
+		return *start <= *last;
+	}
+	/* In the mapping's own, or in the padding after it. */
+	if (o.start < *start && (o.next >= o.unused || !dod_slab_object(o.next, &o)))
+		return false;
+	*start = o.start;
+	*last = min(*last, o.end - 1);
+	return *start <= *last;
 }
 
 /* Can be more than was asked for, but never reaches into another object. */
@@ -65,7 +91,7 @@ static u64 object_end(u64 phys)
 static bool has_no_owner(struct page *page)
 {
 	return !page_ref_count(page) && !PageCompound(page) && !PageReserved(page) &&
-	       !page_has_type(page) && !folio_test_slab((struct folio *)page);
+	       !page_has_type(page) && !PageSlab(page);
 }
 
 /* Can it be the first page of such an allocation that has @nr more pages? */
@@ -74,7 +100,7 @@ static bool may_be_first(unsigned long pfn, unsigned int nr)
 	struct page *page = pfn_to_page(pfn);
 
 	return page_ref_count(page) && !PageCompound(page) && !page_has_type(page) &&
-	       !folio_test_slab((struct folio *)page) && (!pfn || nr < BIT(__ffs(pfn)));
+	       !PageSlab(page) && (!pfn || nr < BIT(__ffs(pfn)));
 }
 
 /*
@@ -87,7 +113,7 @@ static bool is_freed_page(unsigned long pfn)
 {
 	unsigned int nr;
 
-	if (DOD_FROZEN_PAGES || !has_no_owner(pfn_to_page(pfn)))
+	if (pages_are_frozen() || !has_no_owner(pfn_to_page(pfn)))
 		return false;
 	for (nr = 1; nr < MAX_ORDER_NR_PAGES && nr <= pfn; nr++) {
 		if (!pfn_valid(pfn - nr))
@@ -105,17 +131,17 @@ static bool accessible(const struct dod_mapping *m)
 	struct dod_object o;
 
 	if (!(m->memory & DOD_MEM_SLAB))
-		return DOD_FROZEN_PAGES ||
+		return pages_are_frozen() ||
 		       folio_ref_count(page_folio(pfn_to_page(PHYS_PFN(m->start))));
 	return !(m->memory & DOD_MEM_SEVERAL) && dod_slab_object(m->start, &o) && m->last < o.end;
 }
 
 /*
- * Objects that follow each other may be entries of a list that were merged, whoever allocated
- * them: only a mapping of its own must not leave its object. But nobody has what is between
- * objects, or after them.
+ * Objects that follow each other may have been merged to one, whoever allocated them: only a
+ * mapping of its own must not leave its object. But nobody has what is between objects, or after
+ * them.
  */
-static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
+static const char *leaves_object(const struct dod_mapping *m, bool merged, u64 *bad)
 {
 	struct dod_object o;
 
@@ -126,17 +152,20 @@ static const char *leaves_object(const struct dod_mapping *m, u64 *bad)
 	*bad = max(m->start, o.end);
 	if (m->last < *bad)
 		return NULL;
-	if (o.end < o.next)
+	if (o.end < min(o.next, o.unused))
 		return "the padding between slab objects";
-	if (m->kind == DOD_SINGLE)
-		return "the memory after its slab object";
-	*bad = o.unused;
-	return m->last >= o.unused && o.unused < o.slab_end ? "the unused end of a slab" : NULL;
+	if (merged || o.end == o.unused) {
+		*bad = max(m->start, o.unused);
+		if (m->last >= *bad && o.unused < o.slab_end)
+			return "the unused end of a slab";
+	}
+	return merged ? NULL : "the memory after its slab object";
 }
 
 /*
  * KFENCE knows how much was asked for, but tells nobody where in its page that begins. A page that
- * is not there is a hole: see judge/map_bounds.c. It may never have been an object.
+ * is not there is a hole: see judge/map_bounds.c. One that never was an object is there, and
+ * ksize() would look for its cache.
  */
 static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
 {
@@ -144,18 +173,22 @@ static const char *leaves_kfence_object(const struct dod_mapping *m, u64 *bad)
 
 	if (!is_slab(m->start) || !dod_kfence_present(m->start))
 		return NULL;
+	if (!dod_slab_has_cache(m->start)) {
+		dod_count(DOD_C_UNJUDGED_OBJECT);
+		return NULL;
+	}
 	size = object_size(phys_to_virt(m->start));
 	*bad = m->start + size;
 	return size && m->last >= *bad ? "the memory after its object of KFENCE's" : NULL;
 }
 
-static const char *first_bad_byte(const struct dod_mapping *m, u64 *bad, bool *freed)
+static const char *first_bad_byte(const struct dod_mapping *m, bool merged, u64 *bad, bool *freed)
 {
 	*freed = false;
 	if (dod_is_kfence(m->start, m->start))
 		return leaves_kfence_object(m, bad);
 	if (is_slab(m->start))
-		return leaves_object(m, bad);
+		return leaves_object(m, merged, bad);
 	*freed = is_freed_page(PHYS_PFN(m->start));
 	*bad = m->start;
 	return *freed ? "a freed page" : NULL;
@@ -169,6 +202,7 @@ static const char *start(void)
 
 const struct dod_mem_ops dod_mem_ops = {
 	.accessible_bytes = accessible_bytes,
+	.next_object = next_object,
 	.object_size = object_size,
 	.first_bad_byte = first_bad_byte,
 	.accessible = accessible,

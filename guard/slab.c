@@ -19,9 +19,11 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-/* Offsets; constant after load. */
+/* Offsets and facts; constant after load. */
 static struct {
 	bool known;
+	bool frozen;			/* pages of slabs have no references */
+	const void *caches;		/* the cache that caches are objects of */
 	unsigned int cache;		/* in struct slab, of the pointer to its cache */
 	unsigned int size;		/* in struct kmem_cache, from object to object */
 	unsigned int object_size;	/* in it, of an object */
@@ -45,8 +47,12 @@ fault:
 
 /* === Where it is ========================================================== */
 
-/* Objects of a cache of ours: enough for some to be adjacent, whatever their order. */
+/*
+ * Objects of a cache of ours: enough for some to be adjacent, whatever their order. KFENCE may
+ * serve the first ones, but not more than it has.
+ */
 #define NR_TRIED	64
+#define MOST_TRIED	(NR_TRIED + DOD_KFENCE_OBJECTS)
 
 /* struct kmem_cache is longer, but has what is wanted in the first 256 bytes. */
 #define NR_FIELDS	64
@@ -66,30 +72,36 @@ static void construct(void *object) {}
  */
 static unsigned int measure(struct kmem_cache *cache, struct candidates *c)
 {
-	void *object[NR_TRIED];
-	unsigned int nr, i, distance = 0;
+	unsigned int nr = 0, tries, distance = 0;
+	void **object, *last = NULL;
 
-	for (nr = 0; nr < NR_TRIED; nr++) {
-		object[nr] = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
-		if (!object[nr])
-			break;
-	}
-	for (i = 0; i < nr; i++) {
-		struct folio *folio = virt_to_folio(object[i]);
+	for (tries = 0; nr < NR_TRIED && tries < MOST_TRIED; tries++) {
+		struct folio *folio;
 		unsigned int word;
 
-		if (is_kfence_address(object[i]))
+		object = kmem_cache_alloc(cache, GFP_KERNEL | __GFP_NOWARN);
+		if (!object)
+			break;
+		*object = last;
+		last = object;
+		if (is_kfence_address(object))
 			continue;
+		nr++;
+		folio = virt_to_folio(object);
 		if (!folio_test_slab(folio))
 			c->cache = 0;
+		if (!folio_ref_count(folio))
+			layout.frozen = true;
 		for (word = 0; word < sizeof(struct page) / sizeof(long); word++)
 			if (cache_of(folio, word * sizeof(long)) != cache)
 				c->cache &= ~BIT_ULL(word);
-		distance = gcd(distance, (u8 *)kasan_reset_tag(object[i]) -
+		distance = gcd(distance, (u8 *)kasan_reset_tag(object) -
 					 (u8 *)kasan_reset_tag(folio_address(folio)));
 	}
-	while (nr)
-		kmem_cache_free(cache, object[--nr]);
+	while ((object = last)) {
+		last = *object;
+		kmem_cache_free(cache, object);
+	}
 	return distance;
 }
 
@@ -101,6 +113,7 @@ static void compare(const struct kmem_cache *cache, unsigned int cache_offset, u
 	u32 length, value;
 	unsigned int i;
 
+	layout.caches = own;
 	length = dod_is_linear(kasan_reset_tag(own)) ?
 		 kmem_cache_size((struct kmem_cache *)own) / sizeof(value) : 0;
 	for (i = 0; i < NR_FIELDS; i++) {
@@ -183,6 +196,42 @@ static bool read_sizes(const struct folio *folio, u32 *size, u32 *object_size)
 	smp_rmb();
 	return folio_test_slab((struct folio *)folio) && cache_of(folio, layout.cache) == cache &&
 	       begins_its_place(*size, *object_size);
+}
+
+/**
+ * dod_slab_is_frozen() - do slabs of this kernel have pages without references?
+ *
+ * Return: whether they have; false before dod_slab_learn().
+ */
+bool dod_slab_is_frozen(void)
+{
+	return layout.frozen;
+}
+
+/**
+ * dod_slab_has_cache() - is a page certainly one of a slab whose cache is there?
+ * @phys: a byte of it, in RAM
+ *
+ * All pages of KFENCE's for objects are marked as slabs, also those that never were an object: they
+ * have no cache, but whatever was in their struct page before.
+ *
+ * Context: any.
+ *
+ * Return: false also if it is not known.
+ */
+bool dod_slab_has_cache(u64 phys)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(phys)));
+	const void *cache;
+
+	if (!layout.known || !folio_test_slab(folio))
+		return false;
+	cache = cache_of(folio, layout.cache);
+	/* It can be anything: is it a cache? */
+	if (!dod_is_linear(kasan_reset_tag(cache)) || !pfn_valid(PHYS_PFN(virt_to_phys((void *)cache))))
+		return false;
+	folio = virt_to_folio(cache);
+	return folio_test_slab(folio) && cache_of(folio, layout.cache) == layout.caches;
 }
 
 /**

@@ -24,6 +24,8 @@ struct dod_object {
 };
 
 bool dod_slab_learn(void);
+bool dod_slab_is_frozen(void);
+bool dod_slab_has_cache(u64 phys);
 bool dod_slab_object(u64 phys, struct dod_object *o);
 
 #endif /* DOD_GUARD_SLAB_H */

@@ -33,15 +33,16 @@ static u64 leaves_ram_after(const struct dod_mapping *m)
 
 static void find_bad_byte(const struct dod_mapping *m, struct dod_finding *f)
 {
-	bool is_free = is_free_page(m->start);
+	bool is_free = is_free_page(m->start), single = m->kind == DOD_SINGLE;
 
 	f->freed = false;
-	f->what = dod_mem_ops.first_bad_byte(m, &f->bad, &f->freed);
+	f->what = dod_mem_ops.first_bad_byte(m, !single, &f->bad, &f->freed);
 	/* Where objects are adjacent, it is a matter of contiguity: who maps several as one? */
-	if (unlikely(f->what && !f->freed && dod_mem_ops.object_end &&
+	if (unlikely(f->what && !f->freed && single && dod_mem_ops.object_end &&
 		     dod_map_permitted(DOD_R_NOT_CONTIGUOUS, m))) {
-		dod_count(DOD_C_UNJUDGED_CONTIGUITY);
-		f->what = NULL;
+		f->what = dod_mem_ops.first_bad_byte(m, true, &f->bad, &f->freed);
+		if (!f->what)
+			dod_count(DOD_C_UNJUDGED_CONTIGUITY);
 	}
 	if (unlikely(!f->what && dod_is_kfence(m->start, m->last)))
 		f->what = dod_kfence_hole(m->start, m->last, &f->bad, &f->freed);

@@ -57,7 +57,7 @@ static void learn_header(const u8 *data)
 	bool sized = false;
 	u64 nr, at;
 
-	if (!folio_test_slab(folio) || is_kfence_address(data))
+	if (!folio_test_slab(folio))
 		return;
 	nr = dod_mem_ops.accessible_bytes(dod_folio_start(folio),
 					  virt_to_phys((void *)data) - 1, false);
@@ -78,7 +78,7 @@ static void learn_header(const u8 *data)
 		devres.size = nr;
 }
 
-/* KFENCE may serve one of two allocations, but not both. */
+/* KFENCE may serve many allocations, but not more than it has objects. */
 void dod_learn_devres(void)
 {
 	struct platform_device *pdev = platform_device_alloc("dma_owner_debug-load",
@@ -86,11 +86,13 @@ void dod_learn_devres(void)
 	unsigned int tries;
 
 	devres.size = 0;
-	for (tries = 0; pdev && tries < 2 && !devres.size; tries++) {
+	for (tries = 0; pdev && tries < DOD_KFENCE_OBJECTS + 2; tries++) {
 		const u8 *data = devm_kmalloc(&pdev->dev, TRIED_SIZE, GFP_KERNEL);
 
-		if (data)
+		if (data && !is_kfence_address(data)) {
 			learn_header(data);
+			break;
+		}
 	}
 	platform_device_put(pdev);
 }
@@ -132,10 +134,28 @@ bool dod_has_own_lines(const struct dod_call *call, const struct dod_mapping *m)
 
 /* === Neighbours in a line ================================================= */
 
-/* The bytes in a line that somebody else may write, and how far away they begin. */
+/*
+ * The bytes in a line that somebody else may write, and how far away they begin.
+ * @other: they are certainly in another object than the mapping
+ */
 struct neighbours {
 	u64 start, nr, distance;
+	bool other;
 };
+
+/* There are no redzones between objects: the next one is told by its bounds. */
+static struct neighbours find_next_object(u64 start, u64 last, bool after)
+{
+	struct neighbours n = { .other = true };
+	u64 from = start, to = last;
+
+	if (!dod_mem_ops.next_object(&from, &to, after))
+		return n;
+	n.start = from;
+	n.nr = to - from + 1;
+	n.distance = after ? from - start : last - to;
+	return n;
+}
 
 /*
  * Those in [start, last], from the mapping outwards. Only a slab object has bounds that
@@ -156,6 +176,9 @@ static struct neighbours find_neighbours(const struct dod_mapping *m, u64 start,
 		dod_count(DOD_C_UNJUDGED_SHARED_PAGE);
 		return n;
 	}
+	/* What is beside an object of KFENCE's is nobody's, and KASAN has no redzone there. */
+	if (unlikely(dod_is_kfence(start, last)))
+		return n;
 	if (m->kind == DOD_SG) {
 		u64 nr = dod_owner_up_to_group(m, start, last, after);
 
@@ -164,6 +187,8 @@ static struct neighbours find_neighbours(const struct dod_mapping *m, u64 start,
 		keep_nearest(&start, &last, nr, after);
 	}
 	n.nr = dod_mem_ops.accessible_bytes(start, last, after);
+	if (!n.nr && dod_mem_ops.next_object && !is_simulated(m->device->coherent))
+		return find_next_object(start, last, after);
 	while (!n.nr && start < last && !is_simulated(m->device->coherent)) {
 		n.distance++;
 		n.nr = dod_mem_ops.accessible_bytes(after ? ++start : start,
@@ -248,7 +273,8 @@ static void exempt_spare_rest(const struct dod_mapping *m, struct neighbours *af
 	if (dod_mem_ops.object_end && m->last < last_of_lines(m) &&
 	    dod_mem_ops.object_end(m->last) > m->last + 1)
 		dod_count(DOD_C_UNJUDGED_OBJECT_REST);
-	if (!spare || after->distance || READ_ONCE(dod_params.strict) || !begins_object(m))
+	if (!spare || after->other || after->distance || READ_ONCE(dod_params.strict) ||
+	    !begins_object(m))
 		return;
 	dod_count(DOD_C_UNJUDGED_OBJECT_REST);
 	*after = find_neighbours(m, m->last + 1 + spare, last_of_lines(m), true);

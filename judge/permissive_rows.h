@@ -205,6 +205,11 @@ static const struct map_row map_rows[] = {
 	{ BIT(DOD_R_NOT_CONTIGUOUS), "__blk_mq_" },
 	{ BIT(DOD_R_NOT_CONTIGUOUS), "scsi_queue_rq", "scsi_mod" },
 	/*
+	 * drivers/usb/core/message.c: for a host controller that takes no lists, each entry
+	 * of a storage device's request is a transfer of its own.
+	 */
+	{ BIT(DOD_R_NOT_CONTIGUOUS), "usb_sg_wait", "usbcore" },
+	/*
 	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
 	 * are unmapped when they come back; the pool waits for them.
 	 */

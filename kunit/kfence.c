@@ -90,6 +90,42 @@ static void without_guard_untrapped(struct kunit *test)
 	KT_REQUIRES(test, untrapped);
 }
 
+static int do_nothing(void *unused)
+{
+	return 0;
+}
+
+/* A task that KFENCE has allocated and that never ran; NULL if there is none. */
+static struct task_struct *kfence_task(void)
+{
+	unsigned long until = jiffies + 20 * HZ;
+	struct task_struct *task;
+
+	do {
+		task = kthread_create(do_nothing, NULL, "dod_kfence_task");
+		if (IS_ERR(task))
+			return NULL;
+		if (is_kfence_address(task))
+			return task;
+		kthread_stop(task);
+		cond_resched();
+	} while (time_before(jiffies, until));
+	return NULL;
+}
+
+/* The entry of exceptions reads the task that runs. */
+static void page_of_task_untrapped(struct kunit *test)
+{
+	u8 *buf = kt_protected_object(test);
+	struct task_struct *task;
+
+	kfree(buf);
+	task = kfence_task();
+	KT_REQUIRES(test, task);
+	KUNIT_EXPECT_TRUE(test, is_untrapped(test, (u8 *)task));
+	kthread_stop(task);
+}
+
 static int compare_tries(const void *a, const void *b)
 {
 	return (int)(*(const unsigned int *)a - *(const unsigned int *)b);
@@ -535,6 +571,7 @@ static struct kunit_case kfence_cases[] = {
 	DIRECTION_CASE(free_reported),
 	DIRECTION_CASE(bulk_free_reported),
 	KUNIT_CASE(freed_after_unmap_silent),
+	KUNIT_CASE(page_of_task_untrapped),
 	KUNIT_CASE(without_guard_untrapped),
 	KUNIT_CASE(objects_found),
 	{}

@@ -47,7 +47,6 @@ static const struct {
 	{ "noncoherent.bad_line_sizes_*", NO_SHADOW },
 	{ "noncoherent.real_line_*", NO_SHADOW },
 	{ "noncoherent.real_edge_*", NO_TRAPS },
-	{ "noncoherent.real_neighbours_*", NO_SHADOW },
 	{ "noncoherent.small_bounced_*", NO_SHADOW },
 	{ "edges.write_beside_*", NO_TRAPS },
 	{ "edges.edges_of_other_*", NO_TRAPS },

@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "kt_lines.h"
 #include "kt_misuse.h"
@@ -189,6 +190,8 @@ static void unused_end_of_slab_reported(struct kunit *test)
 	if (last && unjudged() == before) {
 		kt_map_buf(test, last + size, end - last - size);
 		EXPECT_MISUSE(test, "out-of-bounds-map", end - last - size);
+		kt_says(test, "Byte 0 of its %zu is in the unused end of a slab.",
+			(size_t)(end - last - size));
 	}
 	while (i--)
 		kmem_cache_free(cache, object[i]);
@@ -212,6 +215,46 @@ static void past_kfence_object_reported(struct kunit *test)
 	EXPECT_SILENCE(test);
 	kfree(buf);
 }
+
+#ifdef CONFIG_KFENCE
+/* Is the page there, and all of it zero? One that is or was an object has KFENCE's pattern. */
+static bool never_used(const u64 *page)
+{
+	unsigned int i;
+	u64 word;
+
+	pagefault_disable();
+	for (i = 0; i < PAGE_SIZE / sizeof(word); i++) {
+		__get_kernel_nofault(&word, page + i, u64, fault);
+		if (word)
+			break;
+	}
+	pagefault_enable();
+	return i == PAGE_SIZE / sizeof(word);
+fault:
+	pagefault_enable();
+	return false;
+}
+
+/* It is marked as a slab, and has no cache. KFENCE takes its pages in order, from the first on. */
+static void unused_kfence_page_silent(struct kunit *test)
+{
+	u8 *page = __kfence_pool;
+	long before;
+	int i;
+
+	KT_REQUIRES(test, page);
+	page += 2 * CONFIG_KFENCE_NUM_OBJECTS * PAGE_SIZE;
+	for (i = 0; i < CONFIG_KFENCE_NUM_OBJECTS / 2 && !never_used((u64 *)page); i++)
+		page -= 2 * PAGE_SIZE;
+	KT_REQUIRES(test, never_used((u64 *)page));
+	before = unjudged();
+	kt_map_buf(test, page, 100);
+	kt_map_buf(test, page, PAGE_SIZE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, unjudged(), before + 2);
+}
+#endif
 
 /* === Freed pages ========================================================== */
 
@@ -364,6 +407,9 @@ static struct kunit_case objects_cases[] = {
 	BOTH_WAYS(unknown_layout_silent),
 	BOTH_WAYS(unused_end_of_slab_reported),
 	BOTH_WAYS(past_kfence_object_reported),
+#ifdef CONFIG_KFENCE
+	BOTH_WAYS(unused_kfence_page_silent),
+#endif
 	BOTH_WAYS(freed_page_reported),
 	BOTH_WAYS(later_pages_silent),
 	KUNIT_CASE(part_of_object_reported),

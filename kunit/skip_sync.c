@@ -6,6 +6,7 @@
  */
 
 #include <linux/dma-map-ops.h>
+#include <linux/scatterlist.h>
 
 #include "kt.h"
 
@@ -65,6 +66,57 @@ static void set_mask_while_mapped_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 1);
 }
 
+/* The same for a write that the CPU made between two syncs, of which the second was skipped. */
+static void set_mask_after_write_silent(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	KT_REQUIRES(test, DOD_BY_EVENTS);
+	KT_REQUIRES(test, dev_is_dma_coherent(kt_dev));
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	test_dma_write(buf, 1);
+	set_mask(test, kt_dev);
+	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+}
+
+/*
+ * Entries of a list end with the first one, which is not the first in memory, and may begin where
+ * others do.
+ */
+static void set_mask_while_list_mapped_silent(struct kunit *test)
+{
+	long unmaps = dma_owner_debug_count("unmaps");
+	long unmatched = dma_owner_debug_count("unmatched_unmaps");
+	u8 *buf = kt_buf(test, 4 * SIZE);
+	struct scatterlist sg[3];
+	dma_addr_t dma[3];
+	int i;
+
+	KT_REQUIRES(test, DOD_BY_EVENTS);
+	KT_REQUIRES(test, dev_is_dma_coherent(kt_dev));
+	sg_init_table(sg, ARRAY_SIZE(sg));
+	sg_set_buf(&sg[0], buf + 2 * SIZE, SIZE);
+	sg_set_buf(&sg[1], buf, SIZE);
+	sg_set_buf(&sg[2], buf, SIZE);
+	KUNIT_ASSERT_GT(test, test_dma_map_sg(sg, ARRAY_SIZE(sg), DMA_TO_DEVICE), 0);
+	for (i = 0; i < ARRAY_SIZE(dma); i++)
+		dma[i] = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	set_mask(test, kt_dev);
+	if (DOD_SKIPS_UNMAPS) {
+		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 6);
+		KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmatched_unmaps"), unmatched);
+	}
+	for (i = 0; i < 4; i++)
+		kt_device_changes(buf + i * SIZE);
+	for (i = 0; i < ARRAY_SIZE(dma); i++)
+		test_dma_unmap(dma[i], SIZE, DMA_TO_DEVICE);
+	dma_unmap_sg(kt_dev, sg, ARRAY_SIZE(sg), DMA_TO_DEVICE);
+	EXPECT_SILENCE(test);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("unmaps"), unmaps + 6);
+}
+
 static void set_mask_of_other_device_reported(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -80,6 +132,8 @@ static struct kunit_case skip_sync_cases[] = {
 	KUNIT_CASE(syncs_after_set_mask_seen),
 	KUNIT_CASE(write_after_set_mask_reported),
 	KUNIT_CASE(set_mask_while_mapped_silent),
+	KUNIT_CASE(set_mask_after_write_silent),
+	KUNIT_CASE(set_mask_while_list_mapped_silent),
 	KUNIT_CASE(set_mask_of_other_device_reported),
 	{}
 };

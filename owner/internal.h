@@ -284,6 +284,7 @@ struct dod_transition {
 	bool to_device;		/* the device owns the range then; else the CPU does */
 	bool stamp_sync;	/* note who calls as the last sync_for_device */
 	bool bounced_only;	/* only for mappings that may be bounced */
+	bool unless_bounced;	/* not for these: they do need syncs */
 	bool compare;		/* the content, and look for lost writes and for freed memory */
 	bool watch_writes;	/* a write of the CPU must be synced from now on (rule 9) */
 	bool untrap;		/* all of the mapping: accesses do not trap any more */

@@ -422,6 +422,8 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
 	struct dod_range *r;
 
 	memset(sum, 0, sizeof(*sum));
+	/* As in end_entry(). */
+	sum->leads = smp_load_acquire(&m->linked) && m->group == m;
 	for_each_range(r, m, 0, U64_MAX) {
 		u64 size = r->last - r->start + 1;
 
@@ -446,9 +448,10 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
  * @start: physical address to go on from, 0 to begin with
  * @skip: mappings at that address to skip, 0 to begin with
  * @copy: filled in
- * @sum: the state of its bytes
+ * @sum: its state, and that of its bytes
  *
- * Return: false at the end. A mapping that begins or ends meanwhile may be visited or not.
+ * Return: false at the end. A mapping that begins or ends meanwhile may be visited or not; a
+ * caller that ends one itself sets *@skip to 0, and visits the others at that address again.
  */
 bool dod_owner_next(unsigned int *shard, u64 *start, unsigned int *skip,
 		    struct dod_mapping *copy, struct dod_sum *sum)

@@ -20,7 +20,8 @@ const struct dod_transition dod_transitions[] = {
 		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_DEVICE,
 	},
 	[DOD_SYNC_IOVA] = { .for_device = true, .to_device = true },
-	[DOD_NO_SYNC_NEEDED] = { .untrap = true },
+	[DOD_NO_SYNC_NEEDED] = { .untrap = true, .unless_bounced = true },
+	[DOD_SYNCS_SKIPPED] = { .untrap = true },
 };
 
 /* Returns the last byte that it changed. */
@@ -135,8 +136,7 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		m->sync_len = last - start + 1;
 	}
 	if (event->untrap) {
-		/* A bounced mapping does need syncs. */
-		if (m->bounced || m->trap == DOD_TRAP_NONE)
+		if ((event->unless_bounced && m->bounced) || m->trap == DOD_TRAP_NONE)
 			return false;
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
 		dod_judge_ops.content_end(m);

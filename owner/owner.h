@@ -13,8 +13,9 @@ struct scatterlist;
 
 extern struct dod_pool dod_mapping_pool;
 
-/* How many bytes of a mapping are in which state. */
+/* The state of a mapping: how many bytes are in which. */
 struct dod_sum {
+	bool leads;		/* an unmap ends it, by its DMA address: it is no later entry of a list */
 	u64 owned, writable;	/* by the device; and how many of these it may write */
 	u64 pending;		/* wait for a sync_for_device after a write (rule 4) */
 	u64 since;		/* local_clock() of the oldest such write */
@@ -28,6 +29,7 @@ enum dod_event {
 	DOD_SYNC_FOR_DEVICE,	/* dma_sync_*_for_device(), at its end */
 	DOD_SYNC_IOVA,		/* dma_iova_sync(): by dod_owner_iova_to_device() */
 	DOD_NO_SYNC_NEEDED,	/* dma_need_sync() has told a driver that it may skip syncs */
+	DOD_SYNCS_SKIPPED,	/* the kernel skips those of the device, also if it is bounced */
 };
 
 /* Some memory may be bounced; until then, DOD_SYNC_PREPARE has nothing to do. */

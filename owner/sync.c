@@ -42,9 +42,14 @@ static bool owns_all(struct dod_mapping *m, u64 start, u64 last)
 static int sync_fits(struct dod_mapping *m, const struct dod_call *call, u64 start, u64 last)
 {
 	u64 to = min(last, m->last);
-	bool changes = call->event->for_device ? !owns_all(m, start, to) :
-						 !!dod_range_first(m, start, to);
+	bool changes;
 
+	if (call->event->untrap)
+		changes = m->trap != DOD_TRAP_NONE;
+	else if (call->event->for_device)
+		changes = !owns_all(m, start, to);
+	else
+		changes = dod_range_first(m, start, to);
 	return FITS + FITS_SIZE * (last <= m->last) + FITS_DIR * (m->dir == call->dir) +
 	       FITS_CHANGES * changes + FITS_ALLOCATED * !m->freed;
 }
@@ -441,7 +446,7 @@ static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_
  * @call: the call
  * @event: what it is
  * @dma_addr: first byte as the device sees it
- * @size: bytes; 1, of any byte of the mapping, for DOD_NO_SYNC_NEEDED
+ * @size: bytes; 1, of any byte of the mapping, for DOD_NO_SYNC_NEEDED and DOD_SYNCS_SKIPPED
  *
  * An IOMMU merges runs of memory, so that the range can be in several mappings of a group.
  */

@@ -39,7 +39,8 @@ static bool has_prefix(const char *name, const char * const *prefixes)
  */
 static const char * const dma_core[] = {
 	"dma_map_", "__dma_map_", "dma_unmap_", "dma_sync_", "__dma_sync_", "dma_alloc_",
-	"dma_free_", "dma_iova_", "debug_dma_", "dmam_", "__traceiter_dma_", NULL,
+	"dma_free_", "dma_iova_", "debug_dma_", "dmam_", "trace_dma_", "__traceiter_dma_",
+	"__do_trace_dma_", NULL,
 };
 
 /*

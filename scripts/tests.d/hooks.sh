@@ -11,9 +11,9 @@ mistaken untried base/compat.h 's/\(define DOD_TRIED_FIRST\).*/\1 KERNEL_VERSION
 # As on 32-bit arm.
 mistaken noargs base/compat.h 's/^#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API/#undef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API\n&/'
 
-# As before 6.12 without CONFIG_DMA_API_DEBUG.
+# As before 6.12.48 without CONFIG_DMA_API_DEBUG.
 mistaken nodebug base/compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#undef CONFIG_DMA_API_DEBUG/
-	s/has_include(<trace.events.dma.h>)/has_include(<no_such_header.h>)/'
+	s/defined(DOD_DMA_EVENTS)/defined(NO_SUCH_EVENTS)/'
 
 # With link-time optimisation, a built-in caller may have its own copy of what is hooked.
 mistaken lto base/compat.h 's/^#define DMA_OWNER_DEBUG_COMPAT_H/&\n#define CONFIG_LTO 1/'
