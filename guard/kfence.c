@@ -350,6 +350,7 @@ void dod_kfence_hold_open(bool hold)
 	struct object *o;
 
 	WRITE_ONCE(held_open, hold);
+	/* Pairs with smp_store_release() in dod_kfence_attach(). */
 	if (!smp_load_acquire(&pool))
 		return;
 	for (o = objects; o < objects + NR_OBJECTS; o++) {

@@ -46,6 +46,22 @@ stock_cycles()
 	check "no complaint" no_complaints "$console"
 }
 
+# stock_image: pm_test ends the hibernation before the machine is off.
+stock_image()
+{
+	check "hibernation up to the image" vm "$stock" --timeout 300 \
+		--ko "$stock_modules/dma-owner-debug.ko" \
+		--ko "$stock_modules/tools/dma_owner_debug_image.ko" \
+		--append kfence.sample_interval=5 -- \
+		'insmod /ko/dma-owner-debug.ko' 'insmod /ko/dma_owner_debug_image.ko' \
+		'echo core >/sys/power/pm_test' 'echo shutdown >/sys/power/disk' \
+		'echo disk >/sys/power/state' \
+		'rmmod dma_owner_debug_image' 'rmmod dma_owner_debug'
+	check "the image has what KFENCE's pages had" \
+		grep -q 'present: 0 when mapped, 1 in the image, 0 after it' "$console"
+	check "no complaint" no_complaints "$console"
+}
+
 # stock_kernel TARGET: sets stock and stock_modules.
 stock_kernel()
 {
@@ -76,6 +92,7 @@ if stock_kernel x86_64-6.12-stock; then
 	stock_demo x86_64
 	stock_soak --short
 	stock_cycles "$stock_cycles"
+	stock_image
 	check "without a network, what the cache has" [ "$(offline "$DOD_CACHE" 2>/dev/null)" = "$stock" ]
 	check "without a network and a cache" status_of 1 "$tmp/offline.log" offline "$tmp/empty"
 	check "says what is missing" grep -q 'no package linux-image-6\.12' "$tmp/offline.log"
