@@ -228,7 +228,8 @@ bool dod_slab_has_cache(u64 phys)
 		return false;
 	cache = cache_of(folio, layout.cache);
 	/* It can be anything: is it a cache? */
-	if (!dod_is_linear(kasan_reset_tag(cache)) || !pfn_valid(PHYS_PFN(virt_to_phys((void *)cache))))
+	if (!dod_is_linear(kasan_reset_tag(cache)) ||
+	    !pfn_valid(PHYS_PFN(virt_to_phys((void *)cache))))
 		return false;
 	folio = virt_to_folio(cache);
 	return folio_test_slab(folio) && cache_of(folio, layout.cache) == layout.caches;
