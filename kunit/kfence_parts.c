@@ -24,14 +24,14 @@ static void beside_mapping_silent(struct kunit *test)
 	test_dma_write(buf + 128, 8);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("kfence_beside"), beside);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	/* The first byte and the last, and an access of which only the end is owned. */
 	test_dma_read(buf + 64, 1);
 	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 64, 1);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_dma_write(buf + 127, 1);
 	EXPECT_TRAPPED(test, "cpu-write", test_dma_write, buf + 127, 1);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_dma_read(buf + 62, 4);
 	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 62, 4);
 	test_dma_unmap(dma, 64, DMA_FROM_DEVICE);
@@ -54,11 +54,11 @@ static void word_read_too_far_silent(struct kunit *test)
 	test_word_read(buf + 96);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("kfence_overread"), overread);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	/* Writes are not like that, nor is what begins in the mapping, and runs out of it. */
 	test_dma_write(buf + 96, 8);
 	EXPECT_TRAPPED(test, "cpu-write", test_dma_write, buf + 96, 8);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_word_read(buf + 196);
 	EXPECT_TRAPPED(test, "cpu-read", test_word_read, buf + 196, 8);
 	test_dma_unmap(dma, 100, DMA_FROM_DEVICE);
@@ -81,7 +81,7 @@ static void access_of_unknown_size_beside_counted(struct kunit *test)
 	test_unsized_read(buf + 62);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_GT(test, dma_owner_debug_count("kfence_unsized"), unsized);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_unsized_read(buf + 64);
 	kt_expect_titled(test, "BUG: DMA_OWNER: cpu-read in test_unsized_read+*");
 	KUNIT_EXPECT_TRUE(test, kt_has("Read of size at least 1 at *"));
@@ -125,7 +125,7 @@ static void part_synced_silent(struct kunit *test)
 	test_dma_read(buf + 64, 8);
 	test_dma_read(buf + 120, 8);
 	EXPECT_SILENCE(test);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_dma_read(buf + 128, 8);
 	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 128, 8);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
@@ -168,7 +168,7 @@ static void mapping_beside_ends_still_trapped(struct kunit *test)
 	dma_sync_single_for_cpu(kt_dev, first, 100, DMA_FROM_DEVICE);
 	test_dma_read(buf + 99, 1);
 	EXPECT_SILENCE(test);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_dma_read(buf + 100, 1);
 	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 100, 1);
 	test_dma_unmap(second, 100, DMA_FROM_DEVICE);
@@ -177,7 +177,7 @@ static void mapping_beside_ends_still_trapped(struct kunit *test)
 	test_dma_unmap(first, 100, DMA_FROM_DEVICE);
 	test_dma_read(buf + 99, 1);
 	EXPECT_SILENCE(test);
-	msleep(CLOSED_AGAIN);
+	kt_until_closed(buf);
 	test_dma_read(buf + 101, 1);
 	EXPECT_TRAPPED(test, "cpu-read", test_dma_read, buf + 101, 1);
 	test_dma_unmap(second, 100, DMA_FROM_DEVICE);

@@ -36,6 +36,7 @@ static inline long kt_nr_opened(void)
 
 int kt_kfence_init(struct kunit *test);
 u8 *kt_protected_object(struct kunit *test);
+void kt_until_closed(const u8 *buf);
 void kt_expect_unprotected(struct kunit *test, u8 *buf);
 
 #endif /* DMA_OWNER_DEBUG_KUNIT_KT_KFENCE_H */
