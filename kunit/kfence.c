@@ -407,10 +407,10 @@ static void user_copies_have_data(struct kunit *test)
 		kt_expect_titled(test, "BUG: DMA_OWNER: cpu-read in test_user_write+*");
 	memset(args, 0, COPIED);
 	KUNIT_EXPECT_EQ(test, copy_from_user(args, user, COPIED), 0);
-	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
 	kthread_unuse_mm(mm);
 	mmput(mm);
 	test_dma_unmap(dma, SIZE, dir);
+	KUNIT_EXPECT_EQ(test, memcmp(buf, args, COPIED), 0);
 	EXPECT_SILENCE(test);
 	kfree(buf);
 }
