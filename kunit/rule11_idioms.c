@@ -5,8 +5,8 @@
  * neighbour that is reported; and memory whose driver was told that it need not sync.
  */
 
-#include <linux/kfence.h>
 #include <linux/etherdevice.h>
+#include <linux/kfence.h>
 #include <linux/netdevice.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
