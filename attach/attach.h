@@ -36,6 +36,9 @@ static inline void dod_traps_stop(void) {}
 #endif
 
 #if IS_ENABLED(CONFIG_DYNAMIC_FTRACE)
+struct ftrace_ops;
+
+void dod_unhook(struct ftrace_ops *ops);
 int dod_hooks_start(unsigned int *nr);
 void dod_hooks_stop_to_device(void);
 void dod_hooks_stop(void);

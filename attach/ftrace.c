@@ -358,9 +358,9 @@ static DECLARE_DEFERRABLE_WORK(check_work, check_hooks);
  * What the hooks call must stay as long as they do, and an exit function cannot refuse: where
  * ftrace has stopped since it was asked last, this does not return.
  */
-static void unhook(void)
+void dod_unhook(struct ftrace_ops *ops)
 {
-	int err = unregister_ftrace_function(&ops);
+	int err = unregister_ftrace_function(ops);
 
 	if (!err)
 		return;
@@ -450,7 +450,7 @@ int dod_hooks_start(unsigned int *nr)
 err_events:
 	dod_events_stop();
 err_hooks:
-	unhook();
+	dod_unhook(&ops);
 err_skip_sync:
 	dod_skip_sync_stop();
 err_filter:
@@ -483,7 +483,7 @@ void dod_hooks_stop(void)
 	cancel_delayed_work_sync(&check_work);
 	WRITE_ONCE(hooking, SELFTEST);
 	dod_events_stop();
-	unhook();
+	dod_unhook(&ops);
 	dod_skip_sync_stop();
 	ftrace_free_filter(&ops);
 }

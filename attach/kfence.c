@@ -299,12 +299,9 @@ static int hook(struct ftrace_ops *ops, char *function)
 	return err;
 }
 
-/* What the hooks call must stay as long as they do: see unhook() in ftrace.c. */
 static void unhook(struct ftrace_ops *ops)
 {
-	if (unregister_ftrace_function(ops))
-		for (;;)
-			schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+	dod_unhook(ops);
 	ftrace_free_filter(ops);
 }
 

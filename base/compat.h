@@ -318,7 +318,7 @@ static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
 /*
  * For tests. Elsewhere all devices are coherent. Since "driver core: Replace
  * dev->dma_coherent with dev_dma_coherent()" in v7.2 it is a bit of device.flags, of which
- * no macro tells: Kbuild and kunit/Kbuild search the header.
+ * no macro tells: Kbuild searches the header.
  */
 #if !defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) && \
 	!defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) && \

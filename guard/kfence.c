@@ -49,8 +49,8 @@ static const u8 shadow_values[] = {
  * @opened:	its page was opened for an access, and is to be closed again
  * @closings:	how often that was done since the CPU owned all of it (lock)
  * @closed:	it was closed again, and nothing trapped there since
- * @trapped_by, @trapped_ip, @trapped_addr: the access that trapped last; no instruction after the
- *		next hand-over
+ * @trapped_by, @trapped_ip, @trapped_addr: the access that trapped last. A hand-over sets the
+ *		instruction to 0
  */
 struct object {
 	u8 shadow[PAGE_SIZE];

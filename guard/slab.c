@@ -238,7 +238,7 @@ bool dod_slab_has_cache(u64 phys)
 /**
  * dod_slab_object() - the slab object, or its padding, that a byte is in
  * @phys: the byte, in RAM
- * @o: filled in; after the last object @start, @end and @next are behind that
+ * @o: filled in; past the last object, @start and @end are where the unused rest begins
  *
  * Context: any. It may be freed at any time: then it is some object, or none.
  *

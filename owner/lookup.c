@@ -422,7 +422,7 @@ static void add_up(struct dod_mapping *m, struct dod_sum *sum)
 	struct dod_range *r;
 
 	memset(sum, 0, sizeof(*sum));
-	/* As in end_entry(). */
+	/* As in end_direct_entry(). */
 	sum->leads = smp_load_acquire(&m->linked) && m->group == m;
 	for_each_range(r, m, 0, U64_MAX) {
 		u64 size = r->last - r->start + 1;

@@ -99,7 +99,6 @@ static bool maps_plain(const struct dod_call *call)
  * Then place() would find that it is direct, in one page and without edges. Asked anew for each
  * entry of a list: meanwhile the tool may have stopped.
  */
-
 static __always_inline bool is_plain(const struct dod_call *call, u64 phys, u64 size, u64 ram,
 				     bool bounced)
 {

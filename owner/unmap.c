@@ -541,50 +541,47 @@ static noinline struct dod_mapping *unlink_indexed(struct unmap_search *s, bool 
 	return m ?: leader;
 }
 
-/* Of several pages, or not in the index of memory. */
-static noinline void end_other_entry(struct dod_mapping *m, const struct dod_call *call)
+/* Ends a direct entry of a list, if nobody has done so. @in_page: it is known to be in one page. */
+static __always_inline void end_direct_entry(struct dod_mapping *m, const struct dod_call *call,
+					     bool in_page)
 {
 	struct dod_area a DOD_UNINITIALIZED;
 	struct ending e DOD_UNINITIALIZED;
 	bool linked, ended = false;
 
-	if (!m->direct) {
-		if (dod_unlink(m))
-			end_one(m, call, false);
-		return;
-	}
-	dod_area_lock_mapping(&a, m);
+	if (in_page)
+		dod_area_lock_page(&a, m->start);
+	else
+		dod_area_lock_mapping(&a, m);
+	/* Pairs with smp_store_release() in dod_link(). */
 	linked = smp_load_acquire(&m->linked);
-	if (linked)
-		ended = unlink_any(&a, m, call, &e);
-	dod_area_unlock(&a);
-	if (ended)
-		finish(m, call, &e);
+	if (likely(linked))
+		ended = unlink_in_area(&a, m, call, in_page, &e);
+	if (in_page)
+		dod_area_unlock_page(&a);
+	else
+		dod_area_unlock(&a);
+	if (likely(ended))
+		__finish(m, call, in_page, &e);
 	else if (linked)
 		end_one(m, call, false);
 }
 
-/* Ends an entry of a list, if nobody has done so. */
+/* Of several pages, or not in the index of memory. */
+static noinline void end_other_entry(struct dod_mapping *m, const struct dod_call *call)
+{
+	if (m->direct)
+		end_direct_entry(m, call, false);
+	else if (dod_unlink(m))
+		end_one(m, call, false);
+}
+
 static __always_inline void end_entry(struct dod_mapping *m, const struct dod_call *call)
 {
-	struct dod_area a DOD_UNINITIALIZED;
-	struct ending e DOD_UNINITIALIZED;
-	bool linked, ended = false;
-
-	if (unlikely(!m->direct || !m->in_page)) {
+	if (likely(m->direct && m->in_page))
+		end_direct_entry(m, call, true);
+	else
 		end_other_entry(m, call);
-		return;
-	}
-	dod_area_lock_page(&a, m->start);
-	/* Pairs with smp_store_release() in dod_link(). */
-	linked = smp_load_acquire(&m->linked);
-	if (likely(linked))
-		ended = unlink_in_area(&a, m, call, true, &e);
-	dod_area_unlock_page(&a);
-	if (likely(ended))
-		__finish(m, call, true, &e);
-	else if (linked)
-		end_one(m, call, false);
 }
 
 /* A list of mappings ends, or one that was not ended at once. */

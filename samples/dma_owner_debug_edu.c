@@ -1187,7 +1187,7 @@ static const char *edu_no_asked_size(struct edu *edu)
 	return "without KASAN or KFENCE, what was asked for ends where the slab's object ends";
 }
 
-/* And what is behind it is looked at. */
+/* And what is past it is looked at. */
 static const char *edu_no_size(struct edu *edu)
 {
 	if (IS_ENABLED(CONFIG_KASAN_GENERIC))
