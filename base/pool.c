@@ -384,6 +384,33 @@ void dod_pool_put(struct dod_pool *pool, void *obj)
 }
 EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put);
 
+/**
+ * dod_pool_put_list() - return several objects
+ * @pool: the pool they were taken from
+ * @list: the objects; empty afterwards
+ */
+void dod_pool_put_list(struct dod_pool *pool, struct dod_pool_list *list)
+{
+	struct dod_pool_object *obj = list->first, *next;
+	struct dod_pool_cpu *own;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	own = raw_cpu_ptr(pool->cpus);
+	if (list->nr && own->nr + list->nr <= pool->batch) {
+		list->last->next = own->first;
+		own->first = obj;
+		own->nr += list->nr;
+		list->nr = 0;
+	}
+	local_irq_restore(flags);
+	for (; list->nr; list->nr--, obj = next) {
+		next = obj->next;
+		dod_pool_put(pool, obj);
+	}
+}
+EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put_list);
+
 /* How many objects are free; exact only while nobody takes or returns one. */
 long dod_pool_nr_free(const struct dod_pool *pool)
 {

@@ -49,17 +49,37 @@ struct dod_pool {
 	atomic_long_t total;
 };
 
+/**
+ * struct dod_pool_list - objects on their way back, for dod_pool_put_list()
+ * @first:	the one that was added last
+ * @last:	the one that was added first
+ * @nr:		how many; 0: the others mean nothing
+ */
+struct dod_pool_list {
+	struct dod_pool_object *first, *last;
+	unsigned int nr;
+};
+
 int dod_pool_init(struct dod_pool *pool, size_t size, unsigned int reserve, unsigned int max);
 void dod_pool_destroy(struct dod_pool *pool);
 void *dod_pool_get(struct dod_pool *pool);
 void *dod_pool_get_list(struct dod_pool *pool, unsigned int nr);
 void dod_pool_put(struct dod_pool *pool, void *obj);
+void dod_pool_put_list(struct dod_pool *pool, struct dod_pool_list *list);
 long dod_pool_nr_free(const struct dod_pool *pool);
 
 /* The object after one of dod_pool_get_list(), which has not been written to yet; NULL: none. */
 static inline void *dod_pool_next(const void *obj)
 {
 	return *(void *const *)obj;
+}
+
+static inline void dod_pool_list_add(struct dod_pool_list *list, void *obj)
+{
+	*(void **)obj = list->first;
+	list->first = obj;
+	if (!list->nr++)
+		list->last = obj;
 }
 
 #endif /* DOD_POOL_H */

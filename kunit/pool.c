@@ -59,7 +59,7 @@ static bool take(struct taken *t)
 	return true;
 }
 
-static void put_back(struct taken *t)
+static struct taken_object *let_go(struct taken *t)
 {
 	struct taken_object *obj = t->first;
 
@@ -67,7 +67,23 @@ static void put_back(struct taken *t)
 	t->wrong += obj->mark != ((unsigned long)obj ^ t->nr--);
 	/* Whoever has it after that may find it so. */
 	obj->mark = 0;
-	dod_pool_put(&t->pool, obj);
+	return obj;
+}
+
+static void put_back(struct taken *t)
+{
+	dod_pool_put(&t->pool, let_go(t));
+}
+
+/* Returns up to @nr at once. */
+static void put_back_list(struct taken *t, unsigned int nr)
+{
+	struct dod_pool_list list = {};
+
+	for (; nr && t->nr; nr--)
+		dod_pool_list_add(&list, let_go(t));
+	dod_pool_put_list(&t->pool, &list);
+	t->wrong += list.nr;
 }
 
 static void put_all(struct taken *t)
@@ -115,6 +131,25 @@ static void taken_by_lists(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dod_pool_nr_free(&t->pool), 0);
 	KUNIT_EXPECT_EQ(test, t->nr, all);
 	put_all(t);
+	pool_end(test, t);
+}
+
+/* Lists come back whole: of every length, more than a CPU keeps, and none at all. */
+static void returned_by_lists(struct kunit *test)
+{
+	struct taken *t = pool_new(test, 1000, 1000);
+	unsigned int nr, round, left;
+
+	for (round = 0; round < 20; round++) {
+		while (take(t))
+			;
+		for (nr = 0; t->nr; nr = (nr + 1) % 40) {
+			left = t->nr;
+			put_back_list(t, nr == 39 ? 500 : nr);
+			t->wrong += nr && t->nr >= left;
+		}
+		KUNIT_EXPECT_EQ(test, dod_pool_nr_free(&t->pool), 1000);
+	}
 	pool_end(test, t);
 }
 
@@ -318,6 +353,7 @@ static void shared_by_tasks_and_irqs(struct kunit *test)
 static struct kunit_case pool_cases[] = {
 	KUNIT_CASE(all_taken_and_returned),
 	KUNIT_CASE(taken_by_lists),
+	KUNIT_CASE(returned_by_lists),
 	KUNIT_CASE(returned_elsewhere_taken_again),
 	KUNIT_CASE(kept_elsewhere_taken),
 	KUNIT_CASE(refilled_without_worker),

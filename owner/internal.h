@@ -236,7 +236,7 @@ __owner struct dod_mapping *dod_record_next(struct dod_call *call, struct dod_ma
 __owner void __dod_records_put(struct dod_call *call);
 __owner void dod_note_caller(const struct dod_call *call, struct dod_who *who,
 			     struct dod_frame *frames, unsigned int depth);
-__owner void dod_history_put(struct dod_mapping *m);
+__owner void dod_history_put(struct dod_mapping *m, struct dod_pool_list *left);
 __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy);
 
 /* device.c */
@@ -253,6 +253,7 @@ struct dod_unwritten {
 	u64 bytes;		/* in all */
 	bool touched;		/* it wrote to another entry: a short answer fills some of a list */
 	u64 ended;		/* of an unmap: when the next entry ends, by local_clock() */
+	struct dod_pool_list left;	/* records that are free again */
 };
 
 __owner struct dod_mapping *dod_copy_mapping(const struct dod_mapping *m);

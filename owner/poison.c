@@ -257,7 +257,7 @@ static void stale_end(struct dod_area *a, struct dod_mapping *m)
 	atomic_dec(&dod_nr_stale);
 	dod_mapped_pages_del(m);
 	dod_range_put_spare(m);
-	dod_history_put(m);
+	dod_history_put(m, NULL);
 }
 
 /* A part of a region is written, mapped, synced or freed: no ended mapping's is stale any more. */

@@ -27,8 +27,8 @@ struct dod_pool dod_mapping_pool;
 static struct history __percpu *history;
 static DEFINE_RAW_SPINLOCK(readers_lock);
 
-/* Remembers a mapping that has ended. */
-void dod_history_put(struct dod_mapping *m)
+/* Remembers a mapping that has ended. A record that is free then goes to @left, unless NULL. */
+__always_inline void dod_history_put(struct dod_mapping *m, struct dod_pool_list *left)
 {
 	unsigned int i = this_cpu_inc_return(history->head) % NR_ENDED;
 
@@ -36,7 +36,9 @@ void dod_history_put(struct dod_mapping *m)
 	m = xchg(&raw_cpu_ptr(history)->ring[i], m);
 	if (likely(m))
 		m = this_cpu_xchg(history->spare, m);
-	if (m)
+	if (m && left)
+		dod_pool_list_add(left, m);
+	else if (m)
 		dod_pool_put(&dod_mapping_pool, m);
 }
 

@@ -200,13 +200,14 @@ void dod_end_unlinked(struct dod_mapping *m)
 static __always_inline void __finish(struct dod_mapping *m, const struct dod_call *call,
 				     bool in_page, struct ending *e)
 {
+	struct dod_unwritten *list = call ? call->unwritten : NULL;
 	bool is_ram = in_page || !m->not_ram;
 
 	if (is_ram)
 		end_beyond(m, in_page);
 	if (call) {
 		if (unlikely(e->compared) &&
-		    (result_any(&e->result) || (e->result.touched && call->unwritten)))
+		    (result_any(&e->result) || (e->result.touched && list)))
 			dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
@@ -217,8 +218,8 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
-	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
-	dod_history_put(m);
+	m->ended = list ? list->ended++ : local_clock();
+	dod_history_put(m, list ? &list->left : NULL);
 }
 
 static noinline void finish(struct dod_mapping *m, const struct dod_call *call, struct ending *e)
@@ -603,6 +604,7 @@ static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
 	if (unlikely(unwritten.m))
 		dod_report_list(call, &unwritten);
 	end_one(leader, call, true);
+	dod_pool_put_list(&dod_mapping_pool, &unwritten.left);
 }
 
 /**
