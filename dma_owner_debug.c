@@ -72,7 +72,9 @@ DEFINE_LIST_OPS(off_drivers, dod_report_set_filter(DOD_BY_DRIVER, text));
 DEFINE_LIST_OPS(off_devices, dod_report_set_filter(DOD_BY_DEVICE, text));
 DEFINE_LIST_OPS(wires, set_wires(text));
 
+/* Others than root may not even read them: they name drivers and devices. */
 #define DOD_PARAM(name, type, value, ops, mode, text)			\
+	static_assert(!((mode) & 077));					\
 	module_param_cb(name, &ops, &dod_params.name, mode);		\
 	MODULE_PARM_DESC(name, text);
 #include "base/params_list.h"

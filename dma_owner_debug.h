@@ -462,5 +462,6 @@ static inline u64 dod_ago(u64 now, u64 when)
 int dma_owner_debug_param_set(const char *name, const char *val);
 long dma_owner_debug_count(const char *name);
 void dma_owner_debug_flush(void);
+void dma_owner_debug_reports(char *buf, size_t size);
 
 #endif /* DMA_OWNER_DEBUG_H */
