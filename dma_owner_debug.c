@@ -189,6 +189,7 @@ static int __init dma_owner_debug_init(void)
 	dod_debugfs_start(dod_guard.name);
 	dod_owner_show_start();
 	dod_lookup_start();
+	dod_exposure_start();
 	dod_kfence_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve, lacks);

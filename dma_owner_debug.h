@@ -463,5 +463,6 @@ int dma_owner_debug_param_set(const char *name, const char *val);
 long dma_owner_debug_count(const char *name);
 void dma_owner_debug_flush(void);
 void dma_owner_debug_reports(char *buf, size_t size);
+int dma_owner_debug_exposure(const struct device *dev, char *buf, size_t size);
 
 #endif /* DMA_OWNER_DEBUG_H */

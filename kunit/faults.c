@@ -141,8 +141,8 @@ static void files_are_roots(struct kunit *test)
 		const char *name;
 		umode_t mode;
 	} files[] = {
-		{ "stats", 0400 }, { "mappings", 0400 }, { "devices", 0400 }, { "lookup", 0600 },
-		{ "reports", 0600 },
+		{ "stats", 0400 }, { "mappings", 0400 }, { "devices", 0400 }, { "exposure", 0400 },
+		{ "lookup", 0600 }, { "reports", 0600 },
 	};
 	struct dentry *dir = debugfs_lookup("dma_owner_debug", NULL), *file;
 	unsigned int i;
