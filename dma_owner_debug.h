@@ -129,6 +129,7 @@ struct dod_device {
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
+	bool untrusted;			/* an IOMMU's driver bounces parts of pages for it */
 };
 
 /* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */

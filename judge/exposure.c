@@ -40,7 +40,8 @@ struct cache {
 
 /* What a device can reach, and was not given. */
 struct exposed {
-	unsigned long pages, objects, unknown;	/* @unknown: pages of slabs that are not understood */
+	unsigned long pages, objects;
+	unsigned long unknown;		/* pages of slabs whose layout is not known */
 	u64 bytes, beside;		/* of objects; of other pages, beside its buffers */
 	unsigned int nr;
 	unsigned long others;		/* objects of more caches than there is room for */
@@ -80,6 +81,16 @@ static int by_device(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/*
+ * Does the kernel bounce it for certain? What a device that is not trusted gets of a page is copied
+ * (dev_use_swiotlb() in drivers/iommu/dma-iommu.c). @m->bounced says that it may.
+ */
+static bool is_bounced(const struct dod_mapping *m)
+{
+	return m->device->translated && m->device->untrusted &&
+	       !IS_ALIGNED(m->start | dod_size(m), PAGE_SIZE);
+}
+
 /* False if there is no memory for that. Through a bounce buffer, no page is reached. */
 static bool collect(struct reaches *r)
 {
@@ -91,7 +102,7 @@ static bool collect(struct reaches *r)
 
 	while (dod_owner_next(&shard, &start, &skip, &m, &sum)) {
 		cond_resched();
-		if (!(m.bounced && m.device->translated) && !add_reach(r, &m))
+		if (!is_bounced(&m) && !add_reach(r, &m))
 			return false;
 	}
 	sort(r->all, r->nr, sizeof(*r->all), by_device, NULL);

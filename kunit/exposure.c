@@ -58,12 +58,26 @@ static unsigned long last_page(const u8 *object)
 /* How many other objects reach into the pages of this one? */
 static unsigned int others_beside(const struct lodgers *l, unsigned int i)
 {
+	const u8 *object = l->object[i];
 	unsigned int j, nr = 0;
 
 	for (j = 0; j < NR; j++)
-		nr += j != i && l->object[j] && last_page(l->object[j]) >= first_page(l->object[i]) &&
-		      first_page(l->object[j]) <= last_page(l->object[i]);
+		nr += j != i && l->object[j] && last_page(l->object[j]) >= first_page(object) &&
+		      first_page(l->object[j]) <= last_page(object);
 	return nr;
+}
+
+/* Another object that lies wholly in the page in which the fullest begins; NR if there is none. */
+static unsigned int neighbour(const struct lodgers *l)
+{
+	unsigned long page = first_page(l->object[l->fullest]);
+	unsigned int i;
+
+	for (i = 0; i < NR; i++)
+		if (i != l->fullest && l->object[i] && first_page(l->object[i]) == page &&
+		    last_page(l->object[i]) == page)
+			break;
+	return i;
 }
 
 static void lodgers_init(struct kunit *test, struct lodgers *l)
@@ -116,11 +130,12 @@ static void expect_lodgers(struct kunit *test, const char *kind, unsigned int nr
 
 	snprintf(want, sizeof(want), KT_NAME ".0 can %s ", kind);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(text, want), "no '%s' in: %s", want, text);
-	snprintf(want, sizeof(want), " %u %s", nr, IS_ENABLED(CONFIG_KASAN_GENERIC) ?
-		 "objects it was not given: " : "places of objects, used or free, it was not given: ");
+	snprintf(want, sizeof(want), " %u %s it was not given: ", nr,
+		 IS_ENABLED(CONFIG_KASAN_GENERIC) ? "objects" : "places of objects, used or free,");
 	KUNIT_EXPECT_TRUE_MSG(test, strstr(text, want), "no '%s' in: %s", want, text);
 	snprintf(want, sizeof(want), "it was not given: %u " CACHE " (", nr);
-	KUNIT_EXPECT_TRUE_MSG(test, objects && strstarts(objects, want), "no '%s' in: %s", want, text);
+	KUNIT_EXPECT_TRUE_MSG(test, objects && strstarts(objects, want), "no '%s' in: %s", want,
+			      text);
 }
 
 static void neighbours_counted(struct kunit *test)
@@ -149,10 +164,7 @@ static void neighbours_counted(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, strstr(exposure(test), "can read"));
 
 	/* A neighbour of its own is given, in whatever direction. */
-	for (i = 0; i < NR; i++)
-		if (i != l->fullest && l->object[i] && first_page(l->object[i]) == first_page(object) &&
-		    last_page(l->object[i]) == first_page(object))
-			break;
+	i = neighbour(l);
 	if (i < NR) {
 		dma_addr_t other = test_dma_map(test, kt_dev, l->object[i], 8, DMA_FROM_DEVICE);
 

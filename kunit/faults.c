@@ -66,12 +66,14 @@ static void expect_counts(struct kunit *test, const char *text, unsigned int cou
 	KUNIT_EXPECT_TRUE_MSG(test, strstr(text, want), "no '%s' in: %s", want, text);
 }
 
+#define TYPE "free-while-mapped"
+
 static void fault_listed_once(struct kunit *test)
 {
 	unsigned long long first, last;
 	const char *text, *times;
 	unsigned int us[2];
-	int i;
+	int i, n;
 
 	kt_set(test, "dedup", "1");
 	kt_set(test, "report_burst", "0");
@@ -82,13 +84,13 @@ static void fault_listed_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_take_all(), 1);
 	text = read_reports(test);
 	KUNIT_EXPECT_EQ(test, nr_lines(text), 2);
-	KUNIT_EXPECT_TRUE_MSG(test, strstr(text, "\nfree-while-mapped\tfree-while-mapped in test_kfree+"),
-			      "%s", text);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(text, "\n" TYPE "\t" TYPE " in test_kfree+"), "%s", text);
 	expect_counts(test, text, 3, 1);
 	/* The columns after @printed. */
 	times = strstr(text, "\t3\t1\t");
 	KUNIT_ASSERT_NOT_NULL(test, times);
-	KUNIT_ASSERT_EQ(test, sscanf(times + 5, "%llu.%u %llu.%u", &first, &us[0], &last, &us[1]), 4);
+	n = sscanf(times + 5, "%llu.%u %llu.%u", &first, &us[0], &last, &us[1]);
+	KUNIT_ASSERT_EQ(test, n, 4);
 	KUNIT_EXPECT_LE(test, first * 1000000 + us[0], last * 1000000 + us[1]);
 
 	/* What is the same to dedup is the same here, on another device, too. */
@@ -126,7 +128,7 @@ static void unprinted_fault_listed(struct kunit *test)
 static void filtered_fault_not_listed(struct kunit *test)
 {
 	dma_owner_debug_reports(NULL, 0);
-	kt_set(test, "off_types", "free-while-mapped");
+	kt_set(test, "off_types", TYPE);
 	fault(test, kt_dev);
 	EXPECT_SILENCE(test);
 	KUNIT_EXPECT_STREQ(test, read_reports(test), HEADER);
@@ -151,10 +153,10 @@ static void files_are_roots(struct kunit *test)
 		kunit_skip(test, "no debugfs");
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		file = debugfs_lookup(files[i].name, dir);
-		KUNIT_EXPECT_NOT_NULL_MSG(test, file, "%s", files[i].name);
+		KUNIT_EXPECT_TRUE_MSG(test, !!file, "no %s", files[i].name);
 		if (file)
-			KUNIT_EXPECT_EQ_MSG(test, d_inode(file)->i_mode & 07777, files[i].mode, "%s",
-					    files[i].name);
+			KUNIT_EXPECT_EQ_MSG(test, d_inode(file)->i_mode & 07777, files[i].mode,
+					    "%s", files[i].name);
 		dput(file);
 	}
 	dput(dir);
