@@ -72,7 +72,9 @@ DEFINE_LIST_OPS(off_drivers, dod_report_set_filter(DOD_BY_DRIVER, text));
 DEFINE_LIST_OPS(off_devices, dod_report_set_filter(DOD_BY_DEVICE, text));
 DEFINE_LIST_OPS(wires, set_wires(text));
 
+/* Others than root may not even read them: they name drivers and devices. */
 #define DOD_PARAM(name, type, value, ops, mode, text)			\
+	static_assert(!((mode) & 077));					\
 	module_param_cb(name, &ops, &dod_params.name, mode);		\
 	MODULE_PARM_DESC(name, text);
 #include "base/params_list.h"
@@ -187,6 +189,7 @@ static int __init dma_owner_debug_init(void)
 	dod_debugfs_start(dod_guard.name);
 	dod_owner_show_start();
 	dod_lookup_start();
+	dod_exposure_start();
 	dod_kfence_start();
 	WRITE_ONCE(dod_armed, true);
 	print_banner(nr_hooks, reserve, lacks);

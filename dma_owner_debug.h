@@ -129,6 +129,7 @@ struct dod_device {
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
+	bool untrusted;			/* an IOMMU's driver bounces parts of pages for it */
 };
 
 /* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */
@@ -462,5 +463,7 @@ static inline u64 dod_ago(u64 now, u64 when)
 int dma_owner_debug_param_set(const char *name, const char *val);
 long dma_owner_debug_count(const char *name);
 void dma_owner_debug_flush(void);
+void dma_owner_debug_reports(char *buf, size_t size);
+int dma_owner_debug_exposure(const struct device *dev, char *buf, size_t size);
 
 #endif /* DMA_OWNER_DEBUG_H */

@@ -90,6 +90,8 @@ extern const struct dod_poison_ops dod_poison_ops;
  *		compared. Comes with @redzone_bytes
  * @object_end:	the first byte after the slab object that a byte is in, 0 if it is not known. Its
  *		user may have asked for less: there are no @redzone_bytes
+ * @allocated:	whether some of the place of a slab object is allocated. NULL if only the allocator
+ *		knows
  * @start:	get ready; called once at load, may sleep. What the banner is to add, or NULL
  */
 struct dod_mem_ops {
@@ -103,6 +105,7 @@ struct dod_mem_ops {
 	bool (*freed)(u64 start, u64 last);
 	u8 (*state)(u64 phys);
 	u64 (*object_end)(u64 phys);
+	bool (*allocated)(u64 start, u64 last);
 	const char *(*start)(void);
 };
 

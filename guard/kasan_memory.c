@@ -251,6 +251,15 @@ static u8 state(u64 phys)
 	return is_tail(value) ? tail_bytes(value) : value;
 }
 
+/* Neither a freed object nor a place that never was one has an accessible byte. */
+static bool allocated(u64 start, u64 last)
+{
+	for (start = round_down(start, GRANULE); start <= last; start += GRANULE)
+		if (bytes_of(shadow_at(start)))
+			return true;
+	return false;
+}
+
 /* The first byte of the accessible run that @phys is in, not before @first. */
 static u64 run_start(u64 phys, u64 first)
 {
@@ -329,4 +338,5 @@ const struct dod_mem_ops dod_mem_ops = {
 	.redzone_bytes = redzone_bytes,
 	.freed = freed,
 	.state = state,
+	.allocated = allocated,
 };

@@ -14,10 +14,12 @@
 #include "slab.h"
 
 #include <linux/bitops.h>
+#include <linux/ctype.h>
 #include <linux/gcd.h>
 #include <linux/kasan.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 /* Offsets and facts; constant after load. */
 static struct {
@@ -27,6 +29,7 @@ static struct {
 	unsigned int cache;		/* in struct slab, of the pointer to its cache */
 	unsigned int size;		/* in struct kmem_cache, from object to object */
 	unsigned int object_size;	/* in it, of an object */
+	unsigned int name;		/* in it, of the pointer to its name; 0 if unknown */
 } layout;
 
 static const void *cache_of(const struct folio *folio, unsigned int offset)
@@ -45,6 +48,25 @@ fault:
 	return false;
 }
 
+/* As much of a string as can be read, and is text. @from may be anything. */
+static void read_name(const char *from, char *name, size_t size)
+{
+	size_t i = 0;
+
+	/* Addresses of the kernel's are canonical; what is not there has no end but this. */
+	if ((unsigned long)from >= PAGE_OFFSET) {
+		pagefault_disable();
+		for (; i < size - 1; i++) {
+			__get_kernel_nofault(name + i, from + i, char, fault);
+			if (!isascii(name[i]) || !isgraph(name[i]))
+				break;
+		}
+fault:
+		pagefault_enable();
+	}
+	name[i] = '\0';
+}
+
 /* === Where it is ========================================================== */
 
 /*
@@ -61,6 +83,7 @@ fault:
 struct candidates {
 	u64 cache;		/* words of struct slab */
 	u64 size, object_size;	/* u32 fields of struct kmem_cache */
+	u64 name;		/* words of it */
 };
 
 /* A cache with a constructor is merged with no other. */
@@ -105,9 +128,22 @@ static unsigned int measure(struct kmem_cache *cache, struct candidates *c)
 	return distance;
 }
 
+/* Does the struct have a pointer to its name there? The kernel has made a copy of ours. */
+static bool is_name(const struct kmem_cache *cache, unsigned int word, const char *name)
+{
+	char found[DOD_SLAB_NAME];
+	unsigned long at;
+
+	if (!dod_read_word((const unsigned long *)cache + word, &at) ||
+	    !dod_is_linear(kasan_reset_tag((void *)at)))
+		return false;
+	read_name(kasan_reset_tag((void *)at), found, sizeof(found));
+	return !strcmp(found, name);
+}
+
 /* Which fields of the struct have these values? It is a slab object itself. */
-static void compare(const struct kmem_cache *cache, unsigned int cache_offset, u32 size,
-		    u32 object_size, struct candidates *c)
+static void compare(const struct kmem_cache *cache, const char *name, unsigned int cache_offset,
+		    u32 size, u32 object_size, struct candidates *c)
 {
 	const void *own = cache_of(virt_to_folio(cache), cache_offset);
 	u32 length, value;
@@ -124,6 +160,11 @@ static void compare(const struct kmem_cache *cache, unsigned int cache_offset, u
 		if (!there || value != object_size)
 			c->object_size &= ~BIT_ULL(i);
 	}
+	length = length * sizeof(value) / sizeof(long);
+	for (i = 0; i < NR_FIELDS; i++)
+		if (i >= min_t(u32, length, NR_FIELDS * sizeof(value) / sizeof(long)) ||
+		    !is_name(cache, i, name))
+			c->name &= ~BIT_ULL(i);
 }
 
 /* With one cache; the sizes must be such as no other field has. */
@@ -137,7 +178,7 @@ static bool learn_from(const char *name, unsigned int object_size, struct candid
 		return false;
 	size = measure(cache, c);
 	if (size > object_size && hweight64(c->cache) == 1) {
-		compare(cache, __ffs64(c->cache) * sizeof(long), size, object_size, c);
+		compare(cache, name, __ffs64(c->cache) * sizeof(long), size, object_size, c);
 		learned = true;
 	}
 	kmem_cache_destroy(cache);
@@ -147,7 +188,7 @@ static bool learn_from(const char *name, unsigned int object_size, struct candid
 /**
  * dod_slab_learn() - find out how this kernel records slab objects
  *
- * Called once at load, may sleep.
+ * Called at load, or by the first who needs it: one after the other. May sleep.
  *
  * Return: whether objects can be found.
  */
@@ -157,7 +198,11 @@ bool dod_slab_learn(void)
 		.cache = GENMASK_ULL(sizeof(struct page) / sizeof(long) - 1, 0),
 		.size = U64_MAX,
 		.object_size = U64_MAX,
+		.name = U64_MAX,
 	};
+
+	if (layout.known)
+		return true;
 
 	static_assert(sizeof(struct page) / sizeof(long) < 64);
 	/* Sizes that neither the rounded size of an object nor its alignment can be. */
@@ -168,6 +213,9 @@ bool dod_slab_learn(void)
 	layout.cache = __ffs64(c.cache) * sizeof(long);
 	layout.size = __ffs64(c.size) * sizeof(u32);
 	layout.object_size = __ffs64(c.object_size) * sizeof(u32);
+	/* The object in sysfs has another, further on, which is not that of merged caches. */
+	if (c.name)
+		layout.name = __ffs64(c.name) * sizeof(long);
 	layout.known = true;
 	return true;
 }
@@ -195,7 +243,7 @@ static bool read_sizes(const struct folio *folio, u32 *size, u32 *object_size)
 	/* A slab that is freed loses its flag before its page has another owner. */
 	smp_rmb();
 	return folio_test_slab((struct folio *)folio) && cache_of(folio, layout.cache) == cache &&
-	       begins_its_place(*size, *object_size);
+	       *object_size && *size >= *object_size;
 }
 
 /**
@@ -251,7 +299,7 @@ bool dod_slab_object(u64 phys, struct dod_object *o)
 	u32 size, object_size, bytes, index;
 
 	if (!layout.known || !folio_test_slab(folio) || is_kfence_address(phys_to_virt(phys)) ||
-	    !read_sizes(folio, &size, &object_size))
+	    !read_sizes(folio, &size, &object_size) || !begins_its_place(size, object_size))
 		return false;
 	bytes = folio_size(folio);
 	index = (u32)(phys - first) / size;
@@ -267,4 +315,44 @@ bool dod_slab_object(u64 phys, struct dod_object *o)
 	o->end = o->start + object_size;
 	o->next = o->start + size;
 	return true;
+}
+
+/**
+ * dod_slab_find() - the slab that a page is of
+ * @phys: a byte of the page, in RAM
+ * @slab: filled in
+ *
+ * With slub_debug an object begins later than its place, by less than what the cache has between
+ * objects. Context: any.
+ *
+ * Return: false if it is of none, or of KFENCE, or the cache has a layout that is not known.
+ */
+bool dod_slab_find(u64 phys, struct dod_slab *slab)
+{
+	struct folio *folio = page_folio(pfn_to_page(PHYS_PFN(phys)));
+
+	if (!layout.known || !folio_test_slab(folio) || is_kfence_address(phys_to_virt(phys)))
+		return false;
+	slab->cache = kasan_reset_tag(cache_of(folio, layout.cache));
+	if (!read_sizes(folio, &slab->size, &slab->object_size))
+		return false;
+	slab->first = PFN_PHYS(folio_pfn(folio));
+	slab->end = slab->first + (u32)folio_size(folio) / slab->size * slab->size;
+	return true;
+}
+
+/**
+ * dod_slab_name() - the name of a cache
+ * @cache: the cache, of dod_slab_find(); may be destroyed meanwhile
+ * @name: filled in, DOD_SLAB_NAME characters
+ */
+void dod_slab_name(const void *cache, char *name)
+{
+	unsigned long at;
+
+	*name = '\0';
+	if (layout.name && dod_is_linear(cache) && dod_read_word(cache + layout.name, &at))
+		read_name(kasan_reset_tag((void *)at), name, DOD_SLAB_NAME);
+	if (!*name)
+		strscpy(name, "(unknown)", DOD_SLAB_NAME);
 }

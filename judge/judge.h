@@ -116,6 +116,9 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr);
 /* Adds the file lookup, after dod_debugfs_start(). */
 void dod_lookup_start(void);
 
+/* Adds the file exposure, after dod_debugfs_start(). */
+void dod_exposure_start(void);
+
 /**
  * dod_content_invalidate_all() - content may change now, or may have changed, unseen
  *

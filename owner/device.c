@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/percpu.h>
 #include <linux/rculist.h>
 
@@ -80,6 +81,7 @@ static void note_driver(struct dod_device *d, const struct device *dev)
 		sizeof(d->module));
 	strscpy(d->driver_name, dev_driver_string(dev), sizeof(d->driver_name));
 	d->translated = !dod_maps_directly((struct device *)dev);
+	d->untrusted = IS_ENABLED(CONFIG_SWIOTLB) && dev_is_pci(dev) && to_pci_dev(dev)->untrusted;
 	WRITE_ONCE(d->wires, dod_judge_ops.wires(d));
 	WRITE_ONCE(d->driver, dev->driver);
 }

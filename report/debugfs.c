@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The directory in debugfs, and the file stats: gauges, counters, and how often each
+ * The directory in debugfs, its files, and the file stats: gauges, counters, and how often each
  * type was found. The order of its lines is the order of the tables. No locks.
  *
  * Context of all functions: process.
@@ -100,12 +100,26 @@ EXPORT_SYMBOL_GPL(dma_owner_debug_count);
 /**
  * dod_debugfs_add() - add a file
  * @name: the file
- * @mode: who may read and write it
+ * @mode: what root may do with it. Others may nothing: the files tell addresses
  * @fops: how
  */
 void dod_debugfs_add(const char *name, umode_t mode, const struct file_operations *fops)
 {
-	debugfs_create_file(name, mode, dir, NULL, fops);
+	debugfs_create_file(name, mode & 0600, dir, NULL, fops);
+}
+
+/**
+ * dod_debugfs_show() - make the text of a file without the file; for tests
+ * @show: of the file
+ * @buf: for the text, which ends with a 0
+ * @size: its size; what does not fit is left out
+ */
+void dod_debugfs_show(int (*show)(struct seq_file *seq, void *v), char *buf, size_t size)
+{
+	struct seq_file seq = { .buf = buf, .size = size };
+
+	show(&seq, NULL);
+	buf[min(seq.count, size - 1)] = '\0';
 }
 
 /**
@@ -124,14 +138,15 @@ void dod_debugfs_add_gauge(const char *name, long (*read)(void))
 }
 
 /**
- * dod_debugfs_start() - make the directory and the file stats
+ * dod_debugfs_start() - make the directory and the files stats and reports
  * @guard: the name of the guard
  */
 void dod_debugfs_start(const char *guard)
 {
 	guard_name = guard;
 	dir = debugfs_create_dir("dma_owner_debug", NULL);
-	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
+	dod_debugfs_add("stats", 0400, &stats_fops);
+	dod_debugfs_add("reports", 0600, &dod_faults_fops);
 }
 
 /**

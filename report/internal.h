@@ -139,6 +139,10 @@ bool dod_seen(u32 key, bool add);
 bool dod_burst_is_over(u64 now);
 unsigned int dod_burst_take_lost(void);
 
+/* faults.c */
+extern const struct file_operations dod_faults_fops;
+void dod_fault_add(const struct report *r, u32 key, bool printed);
+
 long dod_report_count(enum dod_report_type type);	/* report.c */
 
 #endif /* DOD_REPORT_INTERNAL_H */

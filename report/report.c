@@ -2,10 +2,10 @@
 /*
  * Whether there is a report, and how it gets into the log. What it says is in text.c.
  *
- * Nothing here is locked, and nobody waits. Whoever finds a fault formats the whole
- * report into a text and puts that on a list; then one CPU prints what is there, see
- * print_texts(). A console's driver may itself map memory, on the CPU that prints or on
- * the one that has the console, and must find no lock of ours taken.
+ * Nothing here is locked, and nobody waits, but for a moment of faults.c. Whoever finds a fault
+ * formats the whole report into a text and puts that on a list; then one CPU prints what is there,
+ * see print_texts(). A console's driver may itself map memory, on the CPU that prints or on the one
+ * that has the console, and must find no lock of ours taken.
  *
  * Context of all functions, where not said otherwise: any but NMI, no lock of ours held.
  * What reports prints, and panics if the user asked for it.
@@ -255,12 +255,11 @@ void dod_report_stop(void)
 
 /*
  * Where to write a report, NULL if it is not to be printed; counts why not. Only what is
- * printed counts as seen.
+ * printed counts as seen. @key is dod_seen_key().
  */
-static struct text *begin_text(const struct report *r)
+static struct text *begin_text(const struct report *r, u32 key)
 {
 	bool dedup = READ_ONCE(dod_params.dedup);
-	u32 key = dod_seen_key(r);
 	struct text *t;
 
 	if (dedup && dod_seen(key, false)) {
@@ -295,6 +294,7 @@ static void make_report(struct report *r)
 	unsigned long flags;
 	bool dead = false;
 	struct text *t;
+	u32 key;
 
 	if (dod_in_panic())
 		return;
@@ -312,7 +312,9 @@ static void make_report(struct report *r)
 		else
 			fail_kunit_test();
 		r->culprit = r->kind->culprit ? r->kind->culprit(&r->stack, r->m) : r->stack.nr;
-		t = begin_text(r);
+		key = dod_seen_key(r);
+		t = begin_text(r, key);
+		dod_fault_add(r, key, t);
 		if (t) {
 			dod_text_report(t, r);
 			llist_add(&t->node, &written);

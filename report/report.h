@@ -13,6 +13,8 @@
 #include "../base/state.h"
 #include "../dma_owner_debug.h"
 
+struct seq_file;
+
 /* What can be wrong: a row of types.h each. */
 enum dod_report_type {
 #define DOD_TYPE(id, ...) DOD_R_##id,
@@ -205,6 +207,7 @@ void dod_debugfs_start(const char *guard);
 void dod_debugfs_stop(void);
 void dod_debugfs_add(const char *name, umode_t mode, const struct file_operations *fops);
 void dod_debugfs_add_gauge(const char *name, long (*read)(void));
+void dod_debugfs_show(int (*show)(struct seq_file *seq, void *v), char *buf, size_t size);
 
 extern u32 dod_types_off;	/* bits; filter.c */
 

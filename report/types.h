@@ -76,6 +76,8 @@ DOD_TYPE(CONFIG_NOT_INHERITED, "dma-config-not-inherited", ADVICE,
 )
 DOD_TYPE(WRITE_NEVER_SYNCED, "write-never-synced", ADVICE,
 	 "if the device needs it, call dma_sync_single_for_device() after the write")
+DOD_TYPE(NEIGHBOURS_EXPOSED, "neighbours-exposed", ADVICE,
+	 "give buffers that the device writes pages of their own, if it is not to be trusted")
 DOD_TYPE(FREE_WHILE_MAPPED, "free-while-mapped", LOSES_UNSTOPPED,
 	 "stop the device, then %s(), then free.", .ending = true)
 DOD_TYPE(LEAK_AT_UNBIND, "leak-at-unbind", LOSES_UNSTOPPED,

@@ -91,7 +91,15 @@ for file in "$params"/*; do
 	echo "fuzz: ${file##*/} is done"
 done
 fuzz $tool/lookup lookup
-for file in stats mappings devices; do
+for file in $tool/*; do
+	require "debugfs ${file##*/} is root's alone" \
+		sh -c "case $(stat -c %a "$file") in 400|600) ;; *) exit 1 ;; esac"
+done
+for payload in payloads/all/*; do
+	write_file "$payload" $tool/reports || bad "reports: $payload: $reason"
+done
+require "reports forgets, whatever is written" [ "$(wc -l <$tool/reports)" = 1 ]
+for file in stats mappings devices exposure; do
 	require "debugfs $file is not written to" sh -c "! cat payloads/all/10 2>/dev/null >$tool/$file"
 	# Odd sizes, odd places.
 	require "debugfs $file is read in pieces" \

@@ -19,6 +19,7 @@ me=soak
 . /files/load.sh
 dma_debug=$debugfs/dma-api
 tool_devices=/sys/kernel/debug/dma_owner_debug/devices
+exposure=/sys/kernel/debug/dma_owner_debug/exposure
 
 # ---- devices ---------------------------------------------------------------
 
@@ -106,6 +107,7 @@ wait_load()
 		}
 		if [ -e $stats ]; then
 			say "$(now) s, maps $(counter maps), live $(counter live)"
+			[ "$how" != iommu ] || sed "s/^/soak: exposure: /" $exposure
 		else
 			say "$(now) s"
 		fi
