@@ -89,7 +89,8 @@ slices_nest()
 }
 
 # The tool's own events: parts of a buffer, lost events, a record and an address that are used
-# again, a mapping without an end, equal mappings at a time, a report with no mapping.
+# again, calls that change no owner (I), a mapping without an end, equal mappings at a time, a
+# report with no mapping.
 R='track="0000:00:03.0 dma 0x6791800" mapping'
 cat >"$tmp/ours.trace" <<END
 # tracer: nop
@@ -99,17 +100,24 @@ cat >"$tmp/ours.trace" <<END
 CPU:1 [LOST 3 EVENTS]
           insmod-123     [001] d..1.    12.300000: owner: B slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=map caller=foo_rx_alloc+0x34/0x120 [foo]
           insmod-123     [001] d..1.    12.300001: device_owned: track="0000:00:03.0" value=4096
- kworker/0:1-mm-12       [000] d..1.    12.310000: owner: E slice="device FROM_DEVICE 512 B" $R=7 dma=0x6791840 phys=0x6791840 first=64 len=512 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
- kworker/0:1-mm-12       [000] d..1.    12.310040: owner: B slice="device FROM_DEVICE 512 B" $R=7 dma=0x6791840 phys=0x6791840 first=64 len=512 call=sync_for_device caller=foo_refill+0x34/0x120 [foo]
- kworker/0:1-mm-12       [000] d..1.    12.330040: owner: E slice="device FROM_DEVICE 1024 B" $R=7 dma=0x6791a00 phys=0x6791a00 first=512 len=1024 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.310000: owner: E slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791840 phys=0x6791840 first=64 len=512 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.310000: owner: B slice="device FROM_DEVICE 3584 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=64 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.310040: owner: E slice="device FROM_DEVICE 3584 B" $R=7 dma=0x6791840 phys=0x6791840 first=64 len=512 call=sync_for_device caller=foo_refill+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.310040: owner: B slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791840 phys=0x6791840 first=64 len=512 call=sync_for_device caller=foo_refill+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.330040: owner: E slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791a00 phys=0x6791a00 first=512 len=1024 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.330040: owner: B slice="device FROM_DEVICE 3072 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=512 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
  kworker/0:1-mm-12       [000] d..1.    12.330045: report: I slice="cpu-read in foo_parse+0x34/0x120 [foo]" $R=7 dma=0x6792000 phys=0x6792000 first=2048 len=8 caller=foo_parse+0x34/0x120 [foo]
  kworker/0:1-mm-12       [000] d..1.    12.330046: console: ==================================================================
  kworker/0:1-mm-12       [000] d..1.    12.330046: console: BUG: DMA_OWNER: cpu-read in foo_parse+0x34/0x120 [foo]
  kworker/0:1-mm-12       [000] d..1.    12.330046: console: Read of size 8 at ffff888006792000 by task <script>/12 on cpu 0
  kworker/0:1-mm-12       [000] d..1.    12.330046: console:  foo_parse+0x34/0x120 [foo]
  kworker/0:1-mm-12       [000] d..1.    12.330046: console: ==================================================================
- kworker/0:1-mm-12       [000] d..1.    12.340000: owner: E slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=512 call=unmap caller=foo_clean+0x34/0x120 [foo]
- kworker/0:1-mm-12       [000] d..1.    12.340000: owner: E slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791e00 phys=0x6791e00 first=1536 len=2560 call=unmap caller=foo_clean+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.335000: owner: I slice="sync for the CPU" $R=7 dma=0x6791a00 phys=0x6791a00 first=512 len=1024 call=sync_for_cpu caller=foo_poll+0x34/0x120 [foo]
+ kworker/0:1-mm-12       [000] d..1.    12.340000: owner: E slice="device FROM_DEVICE 3072 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=unmap caller=foo_clean+0x34/0x120 [foo]
+            ping-44      [000] d..1.    12.342000: owner: I slice="map" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=map caller=foo_skip+0x34/0x120 [foo]
+            ping-44      [000] d..1.    12.343000: owner: B slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=sync_for_device caller=foo_skip+0x34/0x120 [foo]
+            ping-44      [000] d..1.    12.344000: owner: E slice="device FROM_DEVICE 4096 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=sync_for_cpu caller=foo_skip+0x34/0x120 [foo]
+            ping-44      [000] d..1.    12.345000: owner: I slice="unmap" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=4096 call=unmap caller=foo_skip+0x34/0x120 [foo]
             ping-44      [000] d..1.    12.350000: owner: B slice="device TO_DEVICE 60 B" $R=7 dma=0x6791800 phys=0x6791800 first=0 len=60 call=map caller=foo_xmit+0x34/0x120 [foo]
             ping-44      [000] d..1.    12.350001: owner: B slice="device TO_DEVICE 60 B" $R=8 dma=0x6791800 phys=0x6791800 first=0 len=60 call=map caller=foo_xmit+0x34/0x120 [foo]
             ping-44      [000] d..1.    12.350002: report: I slice="overlapping-mapping in foo_xmit+0x34/0x120 [foo]" $R=8 dma=0x6791800 phys=0x6791800 first=0 len=60 caller=foo_xmit+0x34/0x120 [foo]
@@ -122,10 +130,10 @@ check "ours: a page" drawn ours
 check "ours: each report" page_is ours 3 '<section '
 check "ours: a picture of each, and a line in the list" page_is ours 6 'class="picture"|href="#r[1-3]"'
 check "ours: no overlap" pictures_are_right ours
-# Whole, without 64 to 575, whole, without 512 to 1535: six parts of the device's, two of the CPU's.
+# Whole, without 64 to 575, whole, and twice without 512 to 1535.
 check "ours: who owned what" [ "$(sed -n '/id="r1"/,/<pre>/p' "$tmp/ours.html" |
 	grep -oE 'class="(device|cpu|unknown)"' | tr -d '\n')" = "$(printf 'class="%s"' \
-	device device cpu device device device cpu device)" ]
+	device device cpu device device device cpu device device cpu device)" ]
 check "ours: the calls" picture ours 1 '>sync_for_cpu, bytes 512–1535<'
 check "ours: who called" picture ours 1 '>foo_rx_alloc \[foo\]<'
 check "ours: the fault" picture ours 1 'class="fault".*about bytes 2048–2055<'
@@ -135,6 +143,9 @@ check "ours: nothing that runs or is fetched" page_is ours 0 '<script|https?:|<l
 check "ours: escaped" picture ours 1 'by task &lt;script&gt;/12'
 check "ours: both mappings of one time, and the one before" picture ours 2 \
 	'still mapped when.*dma 0x6791800, 4096 bytes'
+check "ours: one that the CPU owned at first and at last" picture ours 2 \
+	'class="cpu"[^>]*><rect class="device"[^>]*><rect class="cpu".*>foo_skip \[foo\]<'
+check "ours: the end of a slice is no call" lacks '3584|3072|>sync_for_cpu, bytes 0' "$tmp/ours.html"
 check "ours: no mapping" picture ours 3 'names no bytes that have an address for the device'
 check "ours: what was lost" page_is ours 1 '<li>15 events that were lost'
 check "ours: the text that is missing" page_is ours 1 '<li>The text of some reports'
@@ -150,7 +161,7 @@ check "trace-cmd: the same" cmp <(sed 's/ours\.trace/cmd.trace/' "$tmp/ours.html
 check "trace-cmd: the same JSON" cmp "$tmp/ours.json" "$tmp/cmd.json"
 
 # A buffer of another CPU that is late.
-awk 'NR == 7 { late = $0; next } { print } NR == 12 { print late }' "$tmp/ours.trace" >"$tmp/late.trace"
+awk 'NR == 7 { late = $0; next } { print } NR == 20 { print late }' "$tmp/ours.trace" >"$tmp/late.trace"
 check "out of order: a page" drawn late
 check "out of order: the same" cmp <(sed 's/ours\.trace/late.trace/' "$tmp/ours.html") "$tmp/late.html"
 
