@@ -161,7 +161,7 @@ check "trace-cmd: the same" cmp <(sed 's/ours\.trace/cmd.trace/' "$tmp/ours.html
 check "trace-cmd: the same JSON" cmp "$tmp/ours.json" "$tmp/cmd.json"
 
 # A buffer of another CPU that is late.
-awk 'NR == 7 { late = $0; next } { print } NR == 20 { print late }' "$tmp/ours.trace" >"$tmp/late.trace"
+awk 'NR == 6 { late = $0; next } { print } NR == 20 { print late }' "$tmp/ours.trace" >"$tmp/late.trace"
 check "out of order: a page" drawn late
 check "out of order: the same" cmp <(sed 's/ours\.trace/late.trace/' "$tmp/ours.html") "$tmp/late.html"
 
