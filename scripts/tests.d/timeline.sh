@@ -187,7 +187,8 @@ cat >"$tmp/stock.trace" <<'END'
               sh-1       [000] .....     1.330000: console: Device foo 0000:00:01.0 maps 32 bytes, DMA_TO_DEVICE
               sh-1       [000] .....     1.330000: console:  [ffff88800000e000, ffff88800000e020), dma 0xe000
               sh-1       [000] .....     1.330000: console: ==================================================================
-              sh-1       [000] .....     1.330010: dma_map_page: 0000:00:01.0 dir=TO_DEVICE dma_addr=e000 size=32 phys_addr=e000 attrs=
+           other-2       [000] .....     1.330005: dma_map_page: 0000:00:01.0 dir=TO_DEVICE dma_addr=e000 size=16 phys_addr=e000 attrs=
+              sh-1       [000] .....     1.350010: dma_map_page: 0000:00:01.0 dir=TO_DEVICE dma_addr=e000 size=32 phys_addr=e000 attrs=
 END
 cat >"$tmp/stock.log" <<'END'
 [    1.310000] BUG: DMA_OWNER: free-while-mapped in bar+0x1/0x2 [foo]
@@ -204,7 +205,9 @@ check "stock: a part" picture stock 1 '>dma_sync_single_for_cpu, bytes 256–511
 check "stock: bytes beside the buffer" picture stock 1 'the report is about 4 bytes after its end<'
 check "stock: an entry of a list, until its unmap" picture stock 2 'dma 0xe000, 256 bytes, TO_DEVICE.*>dma_unmap_sg<'
 check "stock: and no other" lacks 'dma 0xf000' <(sed -n '/id="r2"/,/<pre>/p' "$tmp/stock.html")
-check "stock: a mapping that comes after its report" picture stock 3 '>dma_map_page<'
+check "stock: a mapping that comes after its report" picture stock 3 'found by the call that mapped'
+check "stock: which has a bar" picture stock 3 ', 32 bytes, TO_DEVICE.*>dma_map_page<'
+check "stock: not another task's" page_is stock 0 ', 16 bytes'
 check "stock: one from before the trace" picture stock 4 'dma 0x1000, 64 bytes, FROM_DEVICE, mapped before the trace began'
 check "stock: says that it cannot know" page_is stock 1 '<li>When 1 mappings were made, and how large'
 check "stock: nor who called" page_is stock 1 '<li>Which function made a call'
