@@ -11,7 +11,10 @@ stock_demo()
 	local row=$1 log=$logs/$step-demo-$1.log
 
 	shift
-	check "$row: the demo" status_of 0 "$log" "$DOD_TOP/scripts/demo" --target "$stock" "$@"
+	check "$row: the demo" status_of 0 "$log" "$DOD_TOP/scripts/demo" --target "$stock" \
+		--html "$tmp/demo.html" "$@"
+	check "$row: a picture for each report" count_is \
+		"$(grep -c 'BUG: DMA_OWNER: ' "$DOD_TOP/build/demo.log")" 'class="picture"' "$tmp/demo.html"
 	awk '/^step +expected /, /^$/ { if (NF && $1 != "step") print $1, $3 }' "$log" | sort >"$tmp/steps"
 	check "$row: each step of the list, and no other" \
 		diff <(awk -v r="$row" '!/^#/ && $1 == r { print $2, $3 }' \
