@@ -21,7 +21,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-/* Offsets and facts; constant after load. */
+/* Offsets and facts; constant once @known. */
 static struct {
 	bool known;
 	bool frozen;			/* pages of slabs have no references */

@@ -351,6 +351,7 @@ out:
 
 static int exposure_show(struct seq_file *seq, void *only)
 {
+	seq_puts(seq, "# what devices with live mappings can reach\n");
 	return show(seq, NULL);
 }
 
