@@ -134,7 +134,7 @@ struct dod_device {
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
-	atomic64_t owned;		/* bytes that it owns, while that is traced: report/trace.c */
+	atomic64_t owned;		/* bytes that it owns, while that is traced */
 	u16 binding;			/* counts when drivers were bound and unbound */
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;

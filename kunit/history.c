@@ -122,6 +122,9 @@ static void mapping_before_listed(struct kunit *test)
 	EXPECT_HISTORY(test, 2, UNMAPPED);
 	EXPECT_HISTORY(test, 3, MAPPED);
 	EXPECT_HISTORY(test, 4, UNMAPPED);
+	/* Each is another one, at another time. */
+	KUNIT_EXPECT_STRNEQ(test, history(1), history(3));
+	KUNIT_EXPECT_STRNEQ(test, history(2), history(4));
 	/* The other map call is the fifth. */
 	KUNIT_EXPECT_STREQ(test, history(5), "");
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);

@@ -117,7 +117,7 @@ static __always_inline void fill(struct dod_mapping *m, const struct dod_call *c
 	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
 	/* Records are 256 bytes apart or more. */
-	m->index = (unsigned long)m >> 8;
+	m->index = ((unsigned long)m - PAGE_OFFSET) >> 8;
 }
 
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */

@@ -27,6 +27,13 @@ void dod_trace_unreg(void);
 int dod_trace_reg_counter(void);
 #endif
 
+/* Tools that read a trace know no enum of the kernel. */
+TRACE_DEFINE_ENUM(DOD_API_MAP);
+TRACE_DEFINE_ENUM(DOD_API_UNMAP);
+TRACE_DEFINE_ENUM(DOD_API_SYNC_FOR_CPU);
+TRACE_DEFINE_ENUM(DOD_API_SYNC_FOR_DEVICE);
+TRACE_DEFINE_ENUM(DOD_API_NO_SYNC);
+
 /*
  * After 'B' the device owns @len bytes from @first of the mapping on, after 'E' the CPU does. 'I'
  * is a call that has changed no owner. @slice says how many bytes of all the device owns.
