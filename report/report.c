@@ -317,6 +317,7 @@ static void make_report(struct report *r)
 		dod_fault_add(r, key, t);
 		if (t) {
 			dod_text_report(t, r);
+			dod_trace_report(t, r);
 			llist_add(&t->node, &written);
 		}
 		if (print_texts(TEXTS_AT_ONCE, &dead))

@@ -75,6 +75,7 @@ without()
 
 	for folder; do
 		tokens+=(-e "s:[ \\t]+(\\\\\\n[ \\t]*)?${folder}[^ \\t\\n]*::g")
+		tokens+=(-e "s|(\\nCFLAGS_${folder}[^ \\n]* :=)[^\\n]*|\\1|g")
 	done
 	sed -zE "${tokens[@]}"
 }
