@@ -125,6 +125,7 @@ struct dod_device {
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
+	atomic_t nr_reports;		/* faults found, shown or not; not those filtered out */
 	u16 binding;			/* counts when drivers were bound and unbound */
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
@@ -238,6 +239,7 @@ enum dod_mapping_kind {
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/poison.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
+ * @site:	where owner/profile.c counts it, 0 if nowhere; constant once its call has returned
  * @counted_at: where base/mapped_pages.c counts it
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
  * @map:	who mapped it, with @map_frames
@@ -267,15 +269,15 @@ struct dod_mapping {
 	struct dod_frame idle_sync;
 	u16 line;
 	u8 kind, dir, trap, kinds, memory;
-	bool spanning, not_ram, bounced, owned_at_map;
+	bool spanning, owned_at_map;
 	bool in_page, direct, linked, pending;
 	/* One byte: constant, and rarely set. */
-	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1;
+	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, not_ram : 1, bounced : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2;
 	u8 unseen;
-	u16 binding;
+	u16 binding, site;
 	u32 counted_at, dmabuf;
 
 	struct dod_who map, sync;

@@ -153,6 +153,7 @@ static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping
 		if (dod_stale_keep(a, m)) {
 			m->leaked = false;
 			e->gone = false;
+			profile_unmap(m, m->ended);
 			return;
 		}
 	}
@@ -218,6 +219,7 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
+	profile_unmap(m, m->ended);
 	dod_history_put(m);
 }
 
