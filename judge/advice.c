@@ -115,12 +115,13 @@ static bool is_in_pieces(const struct dod_map_place *p, u64 maps, char *text, si
 /* Only memory that the device cannot reach: others are bounced because somebody wants all to be. */
 static bool is_bounced(const struct dod_map_place *p, u64 maps, char *text, size_t size)
 {
-	unsigned int part = percent(min(p->sum.beyond, p->sum.bounced), maps);
+	const struct dod_device *d = p->m.device;
+	unsigned int part = percent(p->sum.beyond, maps);
 
 	if (part < BOUNCED_PERCENT)
 		return false;
-	snprintf(text, size, "%u%% of them are bounced: the device's mask 0x%llx does not reach their memory",
-		 part, p->m.device->mask);
+	snprintf(text, size, "%u%% of them are bounced: their memory is above 0x%llx, which is all that the device reaches",
+		 part, min_not_zero(d->mask, d->bus_limit));
 	return true;
 }
 
@@ -359,15 +360,17 @@ static int summary_show(struct seq_file *seq, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(summary);
 
-/* Bins that are not empty, each with its lower bound. */
+/* Bins that are not empty, each with its lower bound. The last one is for less than nothing. */
 static void show_bins(struct seq_file *seq, const char *name, const u64 *bins)
 {
 	unsigned int i;
 
 	seq_printf(seq, "  %s:", name);
-	for (i = 0; i < DOD_PROFILE_BINS; i++)
+	for (i = 0; i < DOD_PROFILE_BINS - 1; i++)
 		if (bins[i])
 			seq_printf(seq, " %llu:%llu", 1ULL << i, bins[i]);
+	if (bins[i])
+		seq_printf(seq, " <0:%llu", bins[i]);
 	seq_putc(seq, '\n');
 }
 

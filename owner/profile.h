@@ -45,7 +45,7 @@ enum dod_untrapped {
  * @again:	of these, those that begin where the one before them did, on the same CPU
  * @onward:	those that begin their own size after that
  * @bounced:	mappings with a bounce buffer; not known behind an IOMMU
- * @beyond:	those whose memory ends above what the device can reach
+ * @beyond:	those of @bounced whose memory ends above what the device can reach
  * @syncs_cpu:	syncs for the CPU, of each mapping that they concern
  * @syncs_device: syncs for the device
  * @bytes_cpu:	bytes of the former
