@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Advice: what costs more than it must, by what owner/profile.c has counted. Looked for every 10 s,
- * when the parameter profile is written, and when somebody reads summary; never by a map call. It is
- * no fault, so if in doubt there is none. The files profile and summary.
+ * at unload, when the parameter profile is written, and when somebody reads summary; never by a map
+ * call. It is no fault, so if in doubt there is none. The files profile and summary.
  *
  * Left out, because nobody can know it: that less of a synced range was read than synced, for reads
  * of the CPU's own memory do not trap; and that one list would do for several single mappings, which
@@ -220,13 +220,22 @@ static struct places *read_places(void)
 	return all;
 }
 
+/* The place is named by code that was unloaded since. */
+static bool is_gone(const struct dod_map_place *p)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	return strstarts(dod_function_name(p->ip, name, sizeof(name)), "0x");
+}
+
 /* Advice about a place, of row @i; false if there is none. */
 static bool advise(const struct dod_map_place *p, unsigned int i, char *text, size_t size)
 {
 	u64 maps = dod_profile_maps(&p->sum);
 	int len;
 
-	if (maps < LEAST_MAPS || maps_a_second(p) < LEAST_RATE || dod_report_is_off(rows[i].type))
+	if (maps < LEAST_MAPS || maps_a_second(p) < LEAST_RATE ||
+	    dod_report_is_off(rows[i].type) || is_gone(p))
 		return false;
 	len = scnprintf(text, size, "%llu mappings in %pS: ", maps, (void *)p->ip);
 	return rows[i].find(p, maps, text + len, size - len);
@@ -268,11 +277,13 @@ void dod_advice_start(void)
 void dod_advice_stop(void)
 {
 	cancel_delayed_work_sync(&scan_work);
+	if (READ_ONCE(dod_params.profile))
+		print_notes();
 }
 
 void dod_profile_changed(void)
 {
-	/* At load, it is looked at when the hooks are there. */
+	/* At load it is in force once the hooks are there. */
 	if (!READ_ONCE(dod_armed))
 		return;
 	dod_profile_switch(READ_ONCE(dod_params.profile));

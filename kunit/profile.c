@@ -70,16 +70,17 @@ static kt_noinline void map_often(struct kunit *test, struct device *dev, u8 *bu
 	}
 }
 
-/* Without content, which most of the time would go to. */
-static void begin(struct kunit *test)
-{
-	kt_set(test, "content", "off");
-	kt_reset();
-}
-
 static void look_for_advice(struct kunit *test)
 {
 	kt_set(test, "profile", "1");
+}
+
+/* Without content, which most of the time would go to. What is said of others is said now. */
+static void begin(struct kunit *test)
+{
+	kt_set(test, "content", "off");
+	look_for_advice(test);
+	kt_reset();
 }
 
 static void expect_advice(struct kunit *test, struct device *dev, const char *type,
