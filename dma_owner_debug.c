@@ -41,6 +41,7 @@ static const struct kernel_param_ops name##_ops = {				\
 DEFINE_VALUE_OPS(dedup, bool, dod_report_forget);
 DEFINE_VALUE_OPS(history, bool, dod_owner_apply_history);
 DEFINE_VALUE_OPS(pending_after, uint, dod_scan_writes_now);
+DEFINE_VALUE_OPS(profile, bool, dod_profile_changed);
 
 /* A list that @apply puts in force. */
 #define DEFINE_LIST_OPS(name, apply)						\
@@ -191,8 +192,10 @@ static int __init dma_owner_debug_init(void)
 	dod_owner_show_start();
 	dod_lookup_start();
 	dod_exposure_start();
+	dod_advice_show_start();
 	dod_kfence_start();
 	WRITE_ONCE(dod_armed, true);
+	dod_profile_changed();
 	print_banner(nr_hooks, reserve, lacks);
 	return 0;
 

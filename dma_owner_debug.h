@@ -135,6 +135,7 @@ struct dod_device {
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
 	atomic64_t owned;		/* bytes that it owns, while that is traced */
+	atomic_t nr_reports;		/* faults found, shown or not; not those filtered out */
 	u16 binding;			/* counts when drivers were bound and unbound */
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
@@ -277,6 +278,7 @@ enum dod_mapping_kind {
  * @binding:	of @device when it was mapped: which of its drivers did
  * @cpu_at_map:	the CPU owned it after the map call
  * @traced:	of which trace its bytes are counted: see report/trace.c (physical lock)
+ * @site:	where owner/profile.c counts it, 0 if nowhere; constant once its call has returned
  * @counted_at: where base/mapped_pages.c counts it
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
  * @index:	tells records apart, in trace events
@@ -308,15 +310,15 @@ struct dod_mapping {
 	struct dod_frame idle_sync;
 	u16 line;
 	u8 kind, dir, trap, kinds, memory;
-	bool spanning, not_ram, bounced, owned_at_map;
+	bool spanning, owned_at_map;
 	bool in_page, direct, linked, pending;
 	/* One byte: constant, and rarely set. */
-	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, cpu_at_map : 1;
+	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, not_ram : 1, bounced : 1, cpu_at_map : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
 	u8 freed_scans : 2, sync_sg : 1, sync_new : 1;
 	u8 unseen, traced, nr_handovers;
-	u16 binding;
+	u16 binding, site;
 	u32 counted_at, dmabuf, index;
 
 	struct dod_who map, sync;

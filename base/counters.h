@@ -51,6 +51,8 @@ DOD_COUNTER(UNTRAPPED_NO_SYNC, "untrapped_no_sync_needed",
 	    "Mappings for which dma_need_sync() returned false.")
 DOD_COUNTER(UNTRAPPED_OWN_DATA, "untrapped_own_data",
 	    "DMA_TO_DEVICE mappings that contain their driver's own data.")
+DOD_COUNTER(UNPROFILED, "unprofiled_maps",
+	    "Map calls whose place had no room in the profile.")
 DOD_COUNTER(RANGES_EXHAUSTED, "ranges_exhausted", "Ranges without a record: the CPU owns them.")
 DOD_COUNTER(UNJUDGED_CONTIGUITY, "unjudged_contiguity",
 	    "Mappings of pages that may be of several allocations.")

@@ -50,6 +50,8 @@ DOD_PARAM(watch_recent, unsigned int, 75, dod_percent_ops, 0600,
 	  "with KCSAN, percent of the watches that go to what was mapped or synced last, the others to any mapping (default: 75)")
 DOD_PARAM(kfence, bool, true, param_ops_bool, 0400,
 	  "on x86_64, trap also in objects of KFENCE, by protecting their pages (default: on)")
+DOD_PARAM(profile, bool, true, profile_ops, 0600,
+	  "count how memory is mapped, by device and call site, and look for advice; writing it looks at once (default: Y)")
 DOD_PARAM(map_frames, unsigned int, DOD_MAP_FRAMES, dod_map_frames_ops, 0600,
 	  "most frames of a map call's stack that are kept, 1 to 12 (default: 12)")
 DOD_PARAM(pool_reserve, unsigned int, 8192, dod_count_ops, 0400,

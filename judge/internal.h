@@ -196,6 +196,10 @@ void dod_watch_stop(struct dod_content *c);
 void dod_scan_writes_start(void);
 void dod_scan_writes_stop(void);
 
+/* advice.c */
+void dod_advice_start(void);
+void dod_advice_stop(void);
+
 /* Says in @f who read [start, last] last, since its mapping @m was made. */
 void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct dod_mapping *m);
 

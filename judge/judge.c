@@ -38,6 +38,7 @@ void dod_judge_start(void)
 	dod_free_start();
 	dod_unbind_start();
 	dod_scan_writes_start();
+	dod_advice_start();
 }
 
 void dod_judge_stop(void)
@@ -45,4 +46,5 @@ void dod_judge_stop(void)
 	dod_free_stop();
 	dod_unbind_stop();
 	dod_scan_writes_stop();
+	dod_advice_stop();
 }

@@ -137,6 +137,12 @@ void dod_content_invalidate_all(void);
  */
 void dod_reads_note(u64 phys, size_t size, unsigned long ip);
 
+/* Adds the files profile and summary, after dod_debugfs_start(). */
+void dod_advice_show_start(void);
+
+/* The parameter profile is written: count or do not, and look for advice now. Process context. */
+void dod_profile_changed(void);
+
 /* The parameter pending_after is written: look for writes that nobody syncs now. */
 void dod_scan_writes_now(void);
 

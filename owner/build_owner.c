@@ -14,6 +14,7 @@
 #include "overlap.c"
 #include "owner.c"
 #include "poison.c"
+#include "profile.c"
 #include "ranges.c"
 #include "record.c"
 #include "result.c"

@@ -25,6 +25,7 @@
 #include "../report/report.h"
 #include "judge_ops.h"
 #include "owner.h"
+#include "profile.h"
 
 #include <linux/hash.h>
 #include <linux/rbtree_augmented.h>
@@ -371,6 +372,133 @@ __owner void dod_end_dma_tree(struct dma_tree *tree);
 __owner void dod_end_tree(struct index_tree *tree);
 __owner struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct dod_call *call,
 					  u64 start, u64 last);
+
+/* profile.c */
+#define SITE_BITS	9
+#define SITE_PROBES	8U
+#define NR_SITE_SLOTS	(BIT(SITE_BITS) + SITE_PROBES)
+#define SITE_FRAMES	6U
+#define SITE_WORDS	(SITE_FRAMES * sizeof(struct dod_frame) / sizeof(long))
+
+/* Where memory is mapped for a device. Constant once it is in the table. */
+struct dod_map_site {
+	u64 key;			/* site_key(): 64 bits, so that no two are equal */
+	struct dod_profile __percpu *profile;
+	struct dod_map_site *next;	/* of the spare ones */
+	struct dod_device *device;
+	u64 since;			/* local_clock() of the first mapping */
+	u8 kind, dir, nr_frames;
+	bool owned_at_map;
+	struct dod_frame frames[DOD_MAP_FRAMES];	/* of the first mapping */
+};
+
+extern struct dod_map_site *dod_sites[NR_SITE_SLOTS];
+
+__owner unsigned int dod_site_search(const struct dod_mapping *m);
+__owner void dod_profile_map_odd(const struct dod_call *call, const struct dod_mapping *m,
+				 struct dod_profile __percpu *p);
+__owner void dod_profile_sync(const struct dod_mapping *m, bool to_device, u64 bytes);
+__owner void dod_profile_untrap(const struct dod_mapping *m);
+__owner void dod_profile_of_device(const struct dod_device *copy, struct dod_profile *sum);
+__owner void dod_profile_start(void);
+__owner void dod_profile_stop(void);
+
+/* The device, the direction in its lowest bits, and the innermost frames, mixed. */
+static __always_inline u64 site_key(const struct dod_mapping *m, const unsigned long *frames)
+{
+	u64 key = (unsigned long)m->device | m->dir;
+	unsigned int i;
+
+	for (i = 0; i < SITE_WORDS; i++)
+		key = (key ^ frames[i]) * GOLDEN_RATIO_64;
+	return key;
+}
+
+/* The first slot that is tried. */
+static __always_inline unsigned int site_slot(u64 key)
+{
+	return key >> (64 - SITE_BITS);
+}
+
+/* m->site is one more than a slot. */
+static __always_inline struct dod_map_site *site_of(const struct dod_mapping *m)
+{
+	return (dod_sites - 1)[m->site];
+}
+
+/* Sets the site of a new mapping; NULL if there is no room for it. */
+static __always_inline const struct dod_map_site *find_site(struct dod_mapping *m)
+{
+	const struct dod_map_site *site;
+	unsigned int slot;
+	u64 key;
+
+	static_assert(IS_ALIGNED(offsetof(struct dod_mapping, map_frames), sizeof(long)));
+	if (likely(m->map.nr_frames >= SITE_FRAMES)) {
+		key = site_key(m, (const unsigned long *)m->map_frames);
+		slot = site_slot(key);
+		site = READ_ONCE(dod_sites[slot]);
+		if (likely(site && site->key == key)) {
+			m->site = slot + 1;
+			return site;
+		}
+	}
+	m->site = dod_site_search(m);
+	return m->site ? site_of(m) : NULL;
+}
+
+/* Counts a new mapping, which nobody can end yet. @size: its bytes. */
+static __always_inline void profile_count(const struct dod_call *call, const struct dod_mapping *m,
+					  const struct dod_map_site *site, u64 size)
+{
+	struct dod_profile __percpu *p = site->profile;
+	u64 start = m->start, far;
+
+	this_cpu_inc(p->sizes[__fls(size)]);
+	this_cpu_add(p->bytes, size);
+	this_cpu_write(p->when, m->map.when);
+	if (m->memory & DOD_MEM_SLAB) {
+		this_cpu_inc(p->slab);
+		far = start - this_cpu_read(p->start);
+		if (!far)
+			this_cpu_inc(p->again);
+		if (far == size)
+			this_cpu_inc(p->onward);
+		this_cpu_write(p->start, start);
+	}
+	if (unlikely(m->bounced || m->trap != DOD_TRAP_ALL))
+		dod_profile_map_odd(call, m, p);
+}
+
+/* A single mapping, or the first one of a list. */
+static __always_inline void profile_map(const struct dod_call *call, struct dod_mapping *m,
+					u64 size)
+{
+	const struct dod_map_site *site;
+
+	if (!static_branch_likely(&dod_profiling))
+		return;
+	site = find_site(m);
+	if (likely(site))
+		profile_count(call, m, site, size);
+}
+
+/* The next one of a list, which has the site of the first. */
+static __always_inline void profile_map_next(const struct dod_call *call, struct dod_mapping *m,
+					     const struct dod_mapping *leader, u64 size)
+{
+	if (!static_branch_likely(&dod_profiling) || !leader->site)
+		return;
+	m->site = leader->site;
+	profile_count(call, m, site_of(m), size);
+}
+
+/* A mapping that was counted has ended at @now. Clocks differ: the last bin is for less than 0. */
+static __always_inline void profile_unmap(const struct dod_mapping *m, u64 now)
+{
+	if (static_branch_likely(&dod_profiling) && likely(m->site))
+		this_cpu_inc(site_of(m)->profile->times[__fls((now - m->map.when) | 1)]);
+}
 
 /* free.c */
 extern atomic_t dod_nr_leaked;

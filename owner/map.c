@@ -16,6 +16,7 @@ static noinline void drop_call(struct dod_call *call)
 		dod_judge_ops.content_invalidate_all();
 	for (m = call->leader; m; m = next) {
 		next = m->next;
+		profile_unmap(m, local_clock());
 		dod_end_unlinked(m);
 		dod_pool_put(&dod_mapping_pool, m);
 	}
@@ -289,6 +290,7 @@ static noinline void map_next(struct dod_call *call, u64 phys, u64 size, u64 dma
 	m = dod_record_next(call, leader, dma_addr, size);
 	if (likely(m)) {
 		map_memory(call, m, leader, phys, size, ram, bounced);
+		profile_map_next(call, m, leader, size);
 		return;
 	}
 	dod_count(DOD_C_UNTRACKED_POOL_EMPTY);
@@ -328,6 +330,7 @@ void dod_owner_map(struct dod_call *call, u64 phys, u64 size, u64 dma_addr, u64 
 	note_config(device, call->dev);
 	call->plain = maps_plain(call);
 	map_memory(call, m, NULL, phys, size, ram, bounced);
+	profile_map(call, m, size);
 }
 
 /**

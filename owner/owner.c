@@ -140,6 +140,8 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 	} else if (event->hand_over && static_branch_likely(&dod_history_key)) {
 		note_handover(call, m, start, last);
 	}
+	if (event->count_unmatched && static_branch_likely(&dod_profiling) && m->site)
+		dod_profile_sync(m, event->to_device, last - start + 1);
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
 		/* All of it, in line: the kernel's function is instrumented. */
@@ -152,6 +154,8 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		if ((event->unless_bounced && m->bounced) || m->trap == DOD_TRAP_NONE)
 			return false;
 		dod_count(DOD_C_UNTRAPPED_NO_SYNC);
+		if (static_branch_likely(&dod_profiling) && m->site)
+			dod_profile_untrap(m);
 		dod_judge_ops.content_end(m);
 	}
 	if (event->compare)
@@ -190,6 +194,7 @@ static void free_all(void)
 	dod_pool_destroy(&dod_range_pool);
 	dod_record_stop();
 	dod_index_stop();
+	dod_profile_stop();
 }
 
 /**
@@ -217,6 +222,8 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 	      dod_pool_init(&dod_pending_pool, sizeof(struct dod_pending), reserve / 8 + 64, max);
 	if (err)
 		free_all();
+	else
+		dod_profile_start();
 	return err;
 }
 

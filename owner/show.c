@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 
 /* Exact only while nobody maps or unmaps. */
 static long live(void)
@@ -114,16 +115,54 @@ static const struct file_operations mappings_fops = {
 	.release = seq_release_private,
 };
 
+/**
+ * dod_profile_show_trapped() - show which share of mappings can trap, and why others cannot
+ * @seq: where
+ * @p: what was counted of them
+ */
+void dod_profile_show_trapped(struct seq_file *seq, const struct dod_profile *p)
+{
+	static const char * const whys[] = {
+		[DOD_UNTRAPPED_NOT_RAM] = "not_ram", [DOD_UNTRAPPED_BAD] = "not_allocated",
+		[DOD_UNTRAPPED_SOME] = "some_pages", [DOD_UNTRAPPED_USER] = "user_pages",
+		[DOD_UNTRAPPED_SPECIAL] = "special_pages", [DOD_UNTRAPPED_OWN_DATA] = "own_data",
+		[DOD_UNTRAPPED_NO_SYNC] = "no_sync_needed",
+	};
+	unsigned int i;
+	char sep = ' ';
+
+	static_assert(ARRAY_SIZE(whys) == DOD_UNTRAPPED_COUNT);
+	seq_printf(seq, "%u%%", dod_profile_trapped(p));
+	for (i = 0; i < DOD_UNTRAPPED_COUNT; i++)
+		if (p->untrapped[i]) {
+			seq_printf(seq, "%c%s:%llu", sep, whys[i], p->untrapped[i]);
+			sep = ',';
+		}
+	if (sep == ' ')
+		seq_puts(seq, " -");
+}
+
 static int devices_show(struct seq_file *seq, void *v)
 {
+	struct dod_profile *p = kmalloc(sizeof(*p), GFP_KERNEL);
 	struct dod_device d;
 	int i;
 
-	seq_puts(seq, "# driver device coherent mask bus_limit wires highest_dma\n");
-	for (i = 0; !dod_owner_next_device(i, &d); i++)
-		seq_printf(seq, "%s %s %s 0x%llx 0x%llx 0x%llx 0x%llx\n",
+	if (!p)
+		return -ENOMEM;
+	seq_puts(seq, "# driver device coherent mask bus_limit wires highest_dma trapped untrapped\n");
+	for (i = 0; !dod_owner_next_device(i, &d); i++) {
+		seq_printf(seq, "%s %s %s 0x%llx 0x%llx 0x%llx 0x%llx ",
 			   d.driver_name, d.name, d.coherent ? "yes" : "no",
 			   d.mask, d.bus_limit ?: U64_MAX, d.wires, d.highest);
+		dod_profile_of_device(&d, p);
+		if (dod_profile_maps(p))
+			dod_profile_show_trapped(seq, p);
+		else
+			seq_puts(seq, "- -");
+		seq_putc(seq, '\n');
+	}
+	kfree(p);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(devices);

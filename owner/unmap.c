@@ -157,6 +157,7 @@ static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping
 		if (dod_stale_keep(a, m)) {
 			m->leaked = false;
 			e->gone = false;
+			profile_unmap(m, m->ended);
 			return;
 		}
 	}
@@ -224,6 +225,7 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = list ? list->ended++ : local_clock();
+	profile_unmap(m, m->ended);
 	dod_history_put(m, list ? &list->left : NULL);
 }
 

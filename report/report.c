@@ -306,6 +306,7 @@ static void make_report(struct report *r)
 	if (dod_report_is_filtered(r->type, r->m->device)) {
 		dod_count(DOD_C_REPORTS_FILTERED);
 	} else {
+		atomic_inc(&r->m->device->nr_reports);
 		/* A repeated fault still fails the test that runs now. */
 		if (r->kind == &dod_kind_race)
 			WRITE_ONCE(raced_test, r->race->pid);
@@ -455,6 +456,16 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device, const
 	va_end(args);
 	dod_quiet_end(flags);
 	return true;
+}
+
+/**
+ * dod_report_hint() - what to do about something
+ * @type: what is the case, a note
+ * Return: half a sentence.
+ */
+const char *dod_report_hint(enum dod_report_type type)
+{
+	return dod_types[type].hint;
 }
 
 /**

@@ -287,6 +287,7 @@ void dod_debugfs_add_gauge(const char *name, long (*read)(void));
 void dod_debugfs_show(int (*show)(struct seq_file *seq, void *v), char *buf, size_t size);
 
 extern u32 dod_types_off;	/* bits; filter.c */
+static_assert(DOD_REPORT_COUNT <= 32);
 
 /**
  * dod_report_is_off() - is a type off everywhere, so that its check can be left out?
@@ -297,5 +298,8 @@ static inline bool dod_report_is_off(enum dod_report_type type)
 {
 	return READ_ONCE(dod_types_off) & BIT(type);
 }
+
+/* What to do about it, as notes say. */
+const char *dod_report_hint(enum dod_report_type type);
 
 #endif /* DOD_REPORT_H */

@@ -78,6 +78,16 @@ DOD_TYPE(WRITE_NEVER_SYNCED, "write-never-synced", ADVICE,
 	 "if the device needs it, call dma_sync_single_for_device() after the write")
 DOD_TYPE(NEIGHBOURS_EXPOSED, "neighbours-exposed", ADVICE,
 	 "give buffers that the device writes pages of their own, if it is not to be trusted")
+DOD_TYPE(MANY_SMALL_MAPS, "many-small-maps", ADVICE,
+	 "dma_pool, dma_alloc_coherent() or a copy into a buffer that stays mapped costs less")
+DOD_TYPE(MAPPED_AGAIN, "mapped-again", ADVICE,
+	 "map it once, and call dma_sync_*_for_cpu() and dma_sync_*_for_device() for each transfer")
+DOD_TYPE(MAPPED_IN_PIECES, "mapped-in-pieces", ADVICE,
+	 "map all of it at once, and sync the pieces")
+DOD_TYPE(MOSTLY_BOUNCED, "mostly-bounced", ADVICE,
+	 "if the device can do more, set a wider mask; else allocate the memory with GFP_DMA32 or dma_alloc_pages()")
+DOD_TYPE(NO_PAGE_POOL, "no-page-pool", ADVICE,
+	 "a page_pool keeps its pages mapped")
 DOD_TYPE(FREE_WHILE_MAPPED, "free-while-mapped", LOSES_UNSTOPPED,
 	 "stop the device, then %s(), then free.", .ending = true)
 DOD_TYPE(LEAK_AT_UNBIND, "leak-at-unbind", LOSES_UNSTOPPED,

@@ -245,6 +245,10 @@ if [ "$tool" = y ]; then
 	! grep -q "kfence.sample_interval=[1-9]" /proc/cmdline || [ -z "$(counter kfence_guarded)" ] ||
 		require "phase 1: objects of KFENCE were protected: $(counter kfence_guarded)" \
 			[ "$(counter kfence_guarded)" -gt 0 ]
+	# Advice is nobody's fault, and is shown.
+	while read -r line; do
+		say "phase 1: $line"
+	done <${stats%stats}summary
 	say "phase 1: $(grep -E '^(maps.*|unmaps|syncs.*|allowed_.*|untr.*|kcsan.*|kfence.*):' $stats | tr '\n' ' ')"
 fi
 
