@@ -119,7 +119,7 @@ struct dod_device {
 	char name[48];
 	char driver_name[32];
 	char module[MODULE_NAME_LEN];	/* of that driver, "" if it is built in */
-	u64 since;			/* local_clock() of the first mapping */
+	u64 since;			/* local_clock() of the first mapping, 0 before it */
 	/* As of the last map, for readers; written without a lock. */
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
@@ -129,6 +129,8 @@ struct dod_device {
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
+	bool seen_bound;		/* a driver was bound to it since the tool was loaded */
+	bool lost_track;		/* something was mapped that the tool does not track */
 };
 
 /* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */

@@ -201,6 +201,7 @@ bool dod_see_syncs(struct device *dev)
 		return true;
 	if (!may_clear(dev)) {
 		dod_count(DOD_C_UNTRACKED_SKIPPED);
+		dod_owner_lose_track(dev);
 		return false;
 	}
 	clear_skip_sync(dev);
@@ -245,7 +246,9 @@ HOOK_HANDLER(dod_on_set_mask)
 	if (!dev_is_dma_coherent(arg_dev(fregs)))
 		return;
 	forget_mapped(caller, fregs, false);
-	if (DOD_SKIPS_UNMAPS)
+	if (DOD_SKIPS_UNMAPS) {
 		forget_mapped(caller, fregs, true);
+		dod_owner_lose_track(arg_dev(fregs));
+	}
 }
 #endif /* DOD_BY_EVENTS */

@@ -31,6 +31,8 @@ DOD_COUNTER(KFENCE_LEFT_OPEN, "kfence_left_open",
 DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison.")
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")
+DOD_COUNTER(UNJUDGED_UNMATCHED, "unjudged_unmatched",
+	    "Those of both whose memory may have been mapped unseen, or need not be mapped.")
 DOD_COUNTER(UNTRACKED_POOL_EMPTY, "untracked_pool_empty", "Map calls without a free record.")
 DOD_COUNTER(UNTRACKED_FAILED_MAP, "untracked_failed_map", "Map calls that failed.")
 DOD_COUNTER(UNTRACKED_MMIO, "untracked_mmio", "Map calls for MMIO.")

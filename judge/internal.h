@@ -240,6 +240,9 @@ bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last,
 		      unsigned long *synced_by);
 void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 		    enum dod_lost how, unsigned long at);
+/* never_mapped.c */
+void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
+			 enum dod_unmatched_call what, u64 dma_addr, u64 size);
 /* free.c, unbind.c, dmabuf.c */
 void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range,
 		     const char *found);

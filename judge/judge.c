@@ -27,6 +27,7 @@ const struct dod_judge_ops dod_judge_ops = {
 	.edge_drop = dod_edge_drop,
 	.edges_forget = dod_edges_forget,
 	.write_lost = dod_write_lost,
+	.unmatched = dod_check_unmatched,
 	.memory_freed = dod_free_unseen,
 	.memory_reused = dod_leak_reused,
 	.see_bus = dod_watch_bus,

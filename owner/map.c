@@ -11,6 +11,7 @@ static noinline void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
 
+	dod_owner_lose_track(call->dev);
 	/* Nobody knows what the device writes there. */
 	if (call->dir != DMA_TO_DEVICE)
 		dod_judge_ops.content_invalidate_all();
@@ -155,7 +156,10 @@ static __always_inline void note_config(struct dod_device *d, struct device *dev
 	u64 mask = dma_get_mask(dev), limit = dev->bus_dma_limit;
 	bool coherent = dev_is_dma_coherent(dev);
 
+	/* A mask is not 0: this is also the first mapping. */
 	if (unlikely((d->mask ^ mask) | (d->bus_limit ^ limit) | (d->coherent ^ coherent))) {
+		if (!d->since)
+			d->since = local_clock();
 		WRITE_ONCE(d->mask, mask);
 		WRITE_ONCE(d->bus_limit, limit);
 		WRITE_ONCE(d->coherent, coherent);

@@ -323,12 +323,15 @@ void dod_end_tree(struct index_tree *tree)
 		end_linked(m);
 }
 
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr)
+void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
+			u64 size)
 {
 	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
 
-	if (device)
-		dod_report_note_unmatched(device, what, dma_addr, call->caller);
+	if (!device)
+		return;
+	dod_judge_ops.unmatched(call, device, what, dma_addr, size);
+	dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
 
 /* Does the group consist of just the entries of this scatterlist? */
@@ -638,7 +641,7 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		end_call(leader, call);
 	} else {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
-		dod_note_unmatched(call, DOD_UNMAP, dma_addr);
+		dod_note_unmatched(call, DOD_UNMAP, dma_addr, sg ? sg->length : size);
 	}
 }
 

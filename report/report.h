@@ -145,6 +145,8 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range);
 void dod_report_leaks(const struct dod_leaks *leaks);
 void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m);
+void dod_report_unmatched(const struct dod_finding *f, const struct dod_mapping *m,
+			  enum dod_unmatched_call what);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
 

@@ -78,6 +78,9 @@ DOD_TYPE(WRITE_NEVER_SYNCED, "write-never-synced", ADVICE,
 	 "if the device needs it, call dma_sync_single_for_device() after the write")
 DOD_TYPE(FREE_WHILE_MAPPED, "free-while-mapped", LOSES_UNSTOPPED,
 	 "stop the device, then %s(), then free.", .ending = true)
+DOD_TYPE(NEVER_MAPPED, "never-mapped", LOSES_CHANGE,
+	 "pass the address that dma_map_%s() has returned, with the same device, as long as the mapping lasts: an address of the CPU's is none of the device's, and a mapping is unmapped once.",
+)
 DOD_TYPE(LEAK_AT_UNBIND, "leak-at-unbind", LOSES_UNSTOPPED,
 	 "stop the device and unmap all that was mapped, with %s(), before remove() returns.",
 	 .ending = true)
