@@ -76,6 +76,7 @@ enum dod_kind {
 	DOD_SG,		/* an entry of a scatterlist */
 	DOD_PAGES,	/* dma_alloc_pages() */
 	DOD_IOVA,	/* dma_iova_link() */
+	DOD_COHERENT,	/* dma_alloc_coherent(): no mapping, but described as one in a report */
 };
 
 /* Somebody did something: recorded in the caller's context, never changed. */

@@ -88,6 +88,8 @@ DOD_COUNTER(CONTENT_DOUBTED, "content_doubted",
 DOD_COUNTER(CONTENT_POOL_EMPTY, "content_pool_empty", "Mappings without a record for content.")
 DOD_COUNTER(CONTENT_EDGES, "content_shared_lines", "Rests of cache lines that were copied.")
 DOD_COUNTER(WATCHED_RANGES, "watched_ranges", "Ranges whose first write by the CPU was waited for.")
+DOD_COUNTER(UNJUDGED_COHERENT, "unjudged_coherent",
+	    "dma_alloc_coherent() buffers whose rest of a page is not looked at, or no longer.")
 DOD_COUNTER(CANARIES, "canaries", "Ranges that were filled with the pattern.")
 DOD_COUNTER(UNJUDGED_CANARY, "unjudged_canary", "Ranges that could not be filled or compared.")
 DOD_COUNTER(UNWATCHED_BUSES, "unwatched_buses", "Devices on buses whose unbinds are not seen.")

@@ -202,6 +202,11 @@ void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct
 /* Can, or could, user space write to a dma-buf? True also if @number is 0, or not known. */
 bool dod_dmabuf_is_lent(u32 number);
 
+/* coherent.c: the device's driver was unbound. Process context. */
+void dod_coherent_unbound(const struct device *dev);
+void dod_coherent_start(void);
+void dod_coherent_stop(void);
+
 void dod_free_start(void);
 void dod_free_stop(void);
 void dod_unbind_start(void);

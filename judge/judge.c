@@ -39,6 +39,7 @@ void dod_judge_start(void)
 	dod_free_start();
 	dod_unbind_start();
 	dod_scan_writes_start();
+	dod_coherent_start();
 }
 
 void dod_judge_stop(void)
@@ -46,4 +47,5 @@ void dod_judge_stop(void)
 	dod_free_stop();
 	dod_unbind_stop();
 	dod_scan_writes_stop();
+	dod_coherent_stop();
 }

@@ -103,8 +103,8 @@ static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
 	return dod_owner_find_mapping(call->dev, dma_addr, 0, last) && last->ended;
 }
 
-static noinline void report(const struct dod_call *call, struct dod_device *device,
-			    enum dod_unmatched_call what, u64 dma_addr, u64 size, u64 phys)
+static noinline void report(const struct dod_call *call, enum dod_unmatched_call what,
+			    u64 dma_addr, u64 size, u64 phys)
 {
 	struct dod_mapping *last = dod_pool_get(&dod_mapping_pool);
 	struct dod_finding f = { .type = DOD_R_NEVER_MAPPED };
@@ -121,7 +121,8 @@ static noinline void report(const struct dod_call *call, struct dod_device *devi
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
 		goto out;
 	}
-	dod_owner_describe_call(call, device, dma_addr, size, &m);
+	if (!dod_owner_describe_call(call, dma_addr, size, &m))
+		goto out;
 	if (phys != U64_MAX)
 		f.object = phys_to_virt(phys);
 	if (is_pointer(call->dev, dma_addr))
@@ -145,7 +146,7 @@ void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
 	if (READ_ONCE(device->seen_bound) && !READ_ONCE(device->lost_track) &&
 	    !needs_no_mapping(call, what, dma_addr) &&
 	    is_proven(call->dev, what, dma_addr, size, &phys))
-		report(call, device, what, dma_addr, size, phys);
+		report(call, what, dma_addr, size, phys);
 	else
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
 }

@@ -326,6 +326,8 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event, void *da
 		return NOTIFY_DONE;
 	binding = d->binding;
 	WRITE_ONCE(d->binding, binding + 1);
+	if (event == BUS_NOTIFY_UNBOUND_DRIVER)
+		dod_coherent_unbound(dev);
 	/* It has never mapped anything. */
 	if (!d->since)
 		return NOTIFY_DONE;

@@ -358,6 +358,21 @@ const char *kt_take_unmatched_report(const char *call, void *fn, size_t size)
 }
 
 /**
+ * kt_take_coherent_report() - Was there exactly this one report of a coherent buffer?
+ * @fn: function the title must name, NULL for any
+ * @size: size of the buffer
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_coherent_report(void *fn, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "Allocation of size %zu at ", size);
+	return take_report("coherent-overrun", fn, third);
+}
+
+/**
  * kt_take_free_report() - Was there exactly this one report of memory that is freed?
  * @fn: function the title must name, NULL for any
  * @addr: first byte that is freed

@@ -166,6 +166,37 @@ static __always_inline void note_config(struct dod_device *d, struct device *dev
 	}
 }
 
+/**
+ * dod_owner_describe_call() - a call as if it were a mapping, for a report
+ * @call: the call
+ * @dma_addr: the address that it was given, or has returned
+ * @size: bytes
+ * @m: filled in; it is in no index, and nothing is known of its memory
+ *
+ * Return: false if there are too many devices.
+ */
+bool dod_owner_describe_call(const struct dod_call *call, u64 dma_addr, u64 size,
+			     struct dod_mapping *m)
+{
+	struct dod_device *device = dod_device_get(call->dev);
+
+	if (!device)
+		return false;
+	note_config(device, call->dev);
+	memset(m, 0, sizeof(*m));
+	m->dev = call->dev;
+	m->device = device;
+	m->group = m;
+	m->dma_addr = dma_addr;
+	m->dma_last = dma_addr + size - 1;
+	m->kind = call->kind;
+	m->dir = call->dir;
+	m->not_ram = true;
+	m->binding = READ_ONCE(device->binding);
+	dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
+	return true;
+}
+
 /* index_memory() of a plain mapping, which has ranges and others around it only in its page. */
 static __always_inline void index_plain(const struct dod_call *call, struct dod_mapping *m)
 {

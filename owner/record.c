@@ -132,23 +132,6 @@ struct dod_mapping *dod_record_new(const struct dod_call *call, struct dod_devic
 	return m;
 }
 
-/**
- * dod_owner_describe_call() - a call as if it were a mapping, for a report
- * @call: the call
- * @device: its device
- * @dma_addr: the address that it was given
- * @size: bytes
- * @m: filled in; it is in no index, and of its memory nothing is known
- */
-void dod_owner_describe_call(const struct dod_call *call, struct dod_device *device, u64 dma_addr,
-			     u64 size, struct dod_mapping *m)
-{
-	memset(m, 0, sizeof(*m));
-	fill(m, call, NULL, device, dma_addr, size);
-	m->not_ram = true;
-	dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
-}
-
 /* So many at once: interrupts are off meanwhile. */
 #define MOST_RECORDS	16U
 

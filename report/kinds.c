@@ -392,8 +392,8 @@ static void head_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_who *who = &r->m->map;
 
-	dod_put(t, "Map of size %llu at %lx", dod_size(r->m),
-		r->finding->addr ?: virt(r->m->start));
+	dod_put(t, "%s of size %llu at %lx", r->m->kind == DOD_COHERENT ? "Allocation" : "Map",
+		dod_size(r->m), r->finding->addr ?: virt(r->m->start));
 	put_by(t, who->comm, who->pid, who->cpu);
 }
 
@@ -405,7 +405,8 @@ static void body_of_finding(struct text *t, const struct report *r)
 
 	dod_put_stack(t, &stack);
 	/* An address outside of the linear map has no other one. */
-	put_mapping(t, m, f->at ? "mapped" : "maps", f->addr ?: virt(m->start));
+	put_mapping(t, m, m->kind == DOD_COHERENT ? "allocated" : f->at ? "mapped" : "maps",
+		    f->addr ?: virt(m->start));
 	dod_put(t, "\n");
 	put_device_state(t, m);
 	put_lines(t, f->text);

@@ -104,6 +104,7 @@ const char *dod_ending(const struct dod_mapping *m)
 		[DOD_SG] = "dma_unmap_sg",
 		[DOD_PAGES] = "dma_free_pages",
 		[DOD_IOVA] = "dma_iova_destroy",
+		[DOD_COHERENT] = "dma_free_coherent",
 	};
 
 	return calls[m->kind];

@@ -59,6 +59,9 @@ DOD_TYPE(TO_DEVICE_CHANGED, "to-device-changed", LOSES_CHANGE,
 DOD_TYPE(DEVICE_OVERRUN, "device-overrun", LOSES_EVERYWHERE,
 	 "program the device with the length that is mapped, or allocate and map the length that it is programmed with.",
 )
+DOD_TYPE(COHERENT_OVERRUN, "coherent-overrun", LOSES_EVERYWHERE,
+	 "program the device with the length that was allocated, or allocate what it is programmed with: the next buffer may end where its page does. If user space may write there, map the pages with dma_mmap_coherent().",
+)
 DOD_TYPE(MISSING_SYNC_FOR_DEVICE, "missing-sync-for-device", LOSES_COPIES,
 	 "call dma_sync_%s_for_device() after this write, or write after the unmap: where caches are not coherent, or the buffer is bounced, the unmap or the next sync for the CPU discards it.",
 )
