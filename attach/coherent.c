@@ -8,12 +8,19 @@
 
 #include <linux/mm.h>
 
+/* Not if it might be freed, or lent, unseen. */
+static bool all_seen(void)
+{
+	return !dod_hooks[FREE_COHERENT].missing && !dod_hooks[MMAP_COHERENT].missing &&
+	       !dod_hooks[SGT_COHERENT].missing && !dod_hooks[REMAP_PFN].missing;
+}
+
 static __always_inline void alloc_coherent(struct dod_call *call, const void *addr,
 					   dma_addr_t dma_addr, size_t size, unsigned long attrs)
 {
 	/* Without a mapping, there is no address of the CPU's. */
 	if (addr && !offset_in_page(addr) && offset_in_page(size) &&
-	    !(attrs & DMA_ATTR_NO_KERNEL_MAPPING))
+	    !(attrs & DMA_ATTR_NO_KERNEL_MAPPING) && all_seen())
 		dod_coherent_alloc(call, addr, dma_addr, size);
 }
 

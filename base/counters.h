@@ -90,6 +90,8 @@ DOD_COUNTER(CONTENT_EDGES, "content_shared_lines", "Rests of cache lines that we
 DOD_COUNTER(WATCHED_RANGES, "watched_ranges", "Ranges whose first write by the CPU was waited for.")
 DOD_COUNTER(UNJUDGED_COHERENT, "unjudged_coherent",
 	    "dma_alloc_coherent() buffers whose rest of a page is not looked at, or no longer.")
+DOD_COUNTER(UNJUDGED_LATE, "unjudged_late",
+	    "Unmaps of memory that is not looked at after its free: there were too many.")
 DOD_COUNTER(CANARIES, "canaries", "Ranges that were filled with the pattern.")
 DOD_COUNTER(UNJUDGED_CANARY, "unjudged_canary", "Ranges that could not be filled or compared.")
 DOD_COUNTER(UNWATCHED_BUSES, "unwatched_buses", "Devices on buses whose unbinds are not seen.")

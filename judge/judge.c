@@ -27,6 +27,7 @@ const struct dod_judge_ops dod_judge_ops = {
 	.edge_drop = dod_edge_drop,
 	.edges_forget = dod_edges_forget,
 	.write_lost = dod_write_lost,
+	.unmapped = dod_late_unmapped,
 	.unmatched = dod_check_unmatched,
 	.memory_freed = dod_free_unseen,
 	.memory_reused = dod_leak_reused,
@@ -48,4 +49,5 @@ void dod_judge_stop(void)
 	dod_unbind_stop();
 	dod_scan_writes_stop();
 	dod_coherent_stop();
+	dod_late_stop();
 }

@@ -60,7 +60,8 @@ static bool is_streaming(u64 phys, enum dod_unmatched_call what)
  */
 static bool is_mapped_in_part(struct device *dev, u64 dma_addr, u64 phys, u64 size)
 {
-	u64 last = dod_page_end(phys, phys + size - 1);
+	/* Lengths that drivers compute can be any. */
+	u64 last = dod_page_end(phys, phys + min_t(u64, size, PAGE_SIZE) - 1);
 
 	return dod_owner_is_mapped(dev, dma_addr, phys, last) ||
 	       (phys && dod_owner_is_mapped(dev, dma_addr - 1, phys - 1, phys - 1));
@@ -84,8 +85,8 @@ static bool is_proven(struct device *dev, enum dod_unmatched_call what, u64 dma_
 }
 
 /*
- * Drivers sync lists that they never mapped, to write back caches (rockchip_gem_get_pages(), tegra_bo_alloc()).
- * And a mapping that failed, or none, is often unmapped or synced without a look.
+ * Drivers sync lists that they never mapped, to write back caches: rockchip_gem_get_pages(),
+ * tegra_bo_get_pages(). And a mapping that failed, or none, is often unmapped or synced unseen.
  */
 static bool needs_no_mapping(const struct dod_call *call, enum dod_unmatched_call what,
 			     u64 dma_addr)

@@ -732,6 +732,7 @@ static const struct {
 	{ "content_max", "4096", "4096" },
 	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },
+	{ "late_ms", "0", "100" },
 	{ "watch_cpu", "20", "20" },
 	{ "watch_recent", "75", "75" },
 	{ "map_frames", "12", "12" },

@@ -67,8 +67,8 @@ static void second_unmap_reported(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Unmap", test_dma_unmap, SIZE), "");
 	EXPECT_TEXT(test, "It was mapped, and unmapped before this call.");
-	EXPECT_TEXT(test, "Mapped there last: device " KT_NAME " * 512 bytes, DMA_TO_DEVICE, unmapped * us ago in");
-	EXPECT_TEXT(test, " test_dma_unmap+0x*");
+	EXPECT_TEXT(test, "Mapped there last: device " KT_NAME " * 512 bytes, DMA_TO_DEVICE");
+	EXPECT_TEXT(test, "Unmapped * us ago in test_dma_unmap+0x*");
 	EXPECT_TEXT(test, "Mapped by task *");
 }
 
@@ -213,11 +213,12 @@ static void sync_of_unmapped_list_silent(struct kunit *test)
 /* No driver of it was seen being bound: it may have mapped anything before. */
 static void call_of_unbound_device_silent(struct kunit *test)
 {
-	struct platform_device *p = platform_device_register_simple("dma_owner_unbound", -1, NULL, 0);
 	u8 *buf = kt_buf(test, SIZE);
 	long before = unjudged();
+	struct platform_device *p;
 	dma_addr_t dma;
 
+	p = platform_device_register_simple("dma_owner_unbound", -1, NULL, 0);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, p);
 	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&p->dev, DMA_BIT_MASK(64)), 0);
 	dma = dma_map_single(&p->dev, buf, SIZE, DMA_FROM_DEVICE);

@@ -297,6 +297,8 @@ extern const struct dod_transition dod_transitions[];
 
 /* sync.c */
 __owner bool dod_dma_is_known(const struct device *dev, u64 dma_addr);
+__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
+				u64 dma_addr, u64 size);
 
 __owner u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			      enum keep keep);
@@ -310,8 +312,6 @@ __owner bool dod_change_owner(struct dod_area *a, const struct dod_call *call,
 __owner void dod_end_unlinked(struct dod_mapping *m);
 __owner void dod_end_dma_tree(struct dma_tree *tree);
 __owner void dod_end_tree(struct index_tree *tree);
-__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
-				u64 dma_addr, u64 size);
 __owner struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct dod_call *call,
 					  u64 start, u64 last);
 

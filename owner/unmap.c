@@ -218,6 +218,8 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
+	if (call && m->dir != DMA_TO_DEVICE && (m->memory & DOD_MEM_SLAB))
+		dod_judge_ops.unmapped(m);
 	dod_history_put(m);
 }
 
@@ -321,17 +323,6 @@ void dod_end_tree(struct index_tree *tree)
 
 	while ((m = dod_phys_first(tree, 0, U64_MAX)) && !WARN_ON(!m->linked))
 		end_linked(m);
-}
-
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
-			u64 size)
-{
-	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
-
-	if (!device)
-		return;
-	dod_judge_ops.unmatched(call, device, what, dma_addr, size);
-	dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
 
 /* Does the group consist of just the entries of this scatterlist? */

@@ -19,6 +19,7 @@ enum loses {
 	LOSES_UNSTOPPED,
 	LOSES_ADDRESS,
 	LOSES_UNWRITTEN,
+	LOSES_PAST_PAGE,	/* the rest of the page is nobody's */
 };
 
 /*

@@ -222,8 +222,8 @@ static void put_bytes_of_finding(struct text *t, const struct report *r)
 			if (f->shared[i].nr)
 				put_cache_line(t, r->m, i ? r->m->last : r->m->start, 'c',
 					       f->shared[i], (struct dod_bytes){});
-	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE) &&
-		   c->nr) {
+	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE ||
+		    f->type == DOD_R_LATE_DEVICE_WRITE) && c->nr) {
 		dod_put(t, "Bytes from %lx on:\n was: %*ph\n is:  %*ph\n", virt(c->start),
 			c->nr, c->was, c->nr, c->is);
 	}
@@ -405,8 +405,8 @@ static void body_of_finding(struct text *t, const struct report *r)
 
 	dod_put_stack(t, &stack);
 	/* An address outside of the linear map has no other one. */
-	put_mapping(t, m, m->kind == DOD_COHERENT ? "allocated" : f->at ? "mapped" : "maps",
-		    f->addr ?: virt(m->start));
+	put_mapping(t, m, m->kind == DOD_COHERENT ? "allocated" :
+		    f->at || m->ended ? "mapped" : "maps", f->addr ?: virt(m->start));
 	dod_put(t, "\n");
 	put_device_state(t, m);
 	put_lines(t, f->text);
@@ -460,12 +460,12 @@ static void tail_of_unmatched(struct text *t, const struct report *r)
 
 	if (!last)
 		return;
-	dod_put(t, "\nMapped there last: device %s %s, %llu bytes, %s, unmapped %llu us ago in\n %pS\n",
-		last->device->driver_name, last->device->name, dod_size(last),
-		dod_report_dir(last->dir),
-		div_u64(dod_ago(t->now, last->ended), NSEC_PER_USEC), (void *)last->ended_by);
+	dod_put(t, "\nMapped there last: device %s %s, %llu bytes, %s\n", last->device->driver_name,
+		last->device->name, dod_size(last), dod_report_dir(last->dir));
 	dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(last->start), virt_end(last),
 		last->dma_addr);
+	dod_put(t, "Unmapped %llu us ago in %pS\n",
+		div_u64(dod_ago(t->now, last->ended), NSEC_PER_USEC), (void *)last->ended_by);
 	put_mapped(t, last);
 }
 

@@ -63,7 +63,8 @@ struct dod_bytes {
  * @other:	the other party, NULL if there is none
  * @shared:	what shares the first line, and the last, and the CPU may write; only
  *		for DOD_R_CACHELINE_SHARING without @other
- * @change:	what changed; only for DOD_R_DEVICE_OVERRUN and DOD_R_SHARED_LINE_WRITE
+ * @change:	what changed; only for DOD_R_DEVICE_OVERRUN, DOD_R_SHARED_LINE_WRITE and
+ *		DOD_R_LATE_DEVICE_WRITE
  * @freed:	what the first bad byte is in has been freed
  * @call:	the map call; for judge/map_*.c, as what follows
  * @bad:	the first byte that must not be accessed
