@@ -76,6 +76,7 @@ enum dod_kind {
 	DOD_SG,		/* an entry of a scatterlist */
 	DOD_PAGES,	/* dma_alloc_pages() */
 	DOD_IOVA,	/* dma_iova_link() */
+	DOD_COHERENT,	/* dma_alloc_coherent(): no mapping, but described as one in a report */
 };
 
 /* Somebody did something: recorded in the caller's context, never changed. */
@@ -128,7 +129,7 @@ struct dod_device {
 	char name[48];
 	char driver_name[32];
 	char module[MODULE_NAME_LEN];	/* of that driver, "" if it is built in */
-	u64 since;			/* local_clock() of the first mapping */
+	u64 since;			/* local_clock() of the first mapping, 0 before it */
 	/* As of the last map, for readers; written without a lock. */
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
@@ -141,6 +142,8 @@ struct dod_device {
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
 	bool untrusted;			/* an IOMMU's driver bounces parts of pages for it */
+	bool seen_bound;		/* a driver was bound to it since the tool was loaded */
+	bool lost_track;		/* something was mapped that the tool does not track */
 };
 
 /* The state of a byte range of a mapping; the CPU owns all bytes that are in no range. */

@@ -24,6 +24,7 @@ static void check_prototypes(void)
 #endif
 	check_trace_callback_type_dma_map_sg(dod_probe_map_sg);
 	check_trace_callback_type_dma_alloc_pages(dod_probe_alloc_pages);
+	check_trace_callback_type_dma_alloc(dod_probe_alloc_coherent);
 	check_trace_callback_type_dma_alloc_sgt(dod_probe_alloc_sgt);
 	check_trace_callback_type_dma_sync_single_for_device(dod_probe_sync_for_device);
 	check_trace_callback_type_dma_sync_sg_for_device(dod_probe_sync_sg_for_device);

@@ -20,6 +20,7 @@ enum hook_id {
 	ALLOC_PAGES, FREE_PAGES, API_FREE_PAGES, NEED_SYNC, SET_MASK, MAP_RESOURCE,
 	IOVA_LINK, IOVA_SYNC, IOVA_UNLINK, IOVA_DESTROY, IOVA_FREE,
 	SHUTDOWN, PANIC, FREE_BULK, FREE_NOLOCK, POOL_FREE, POOL_FREE_BULK,
+	ALLOC_COHERENT, FREE_COHERENT, MMAP_COHERENT, SGT_COHERENT, REMAP_PFN,
 	DMABUF_MAP, DMABUF_MAP_UNLOCKED, DMABUF_MMAP, DMABUF_MMAP_INTERNAL,
 	NR_HOOKS
 };
@@ -100,6 +101,11 @@ HOOK_HANDLER(dod_on_map_phys);
 HOOK_HANDLER(dod_on_alloc_pages);
 HOOK_HANDLER(dod_on_map_resource);
 HOOK_HANDLER(dod_on_map_sg);
+HOOK_HANDLER(dod_on_alloc_coherent);
+HOOK_HANDLER(dod_on_free_coherent);
+HOOK_HANDLER(dod_on_mmap_coherent);
+HOOK_HANDLER(dod_on_sgt_coherent);
+HOOK_HANDLER(dod_on_remap_pfn);
 HOOK_HANDLER(dod_on_iova_link);
 HOOK_HANDLER(dod_on_iova_sync);
 
@@ -128,6 +134,9 @@ void dod_probe_map_resource(void *data, struct device *dev, phys_addr_t phys,
 void dod_probe_alloc_pages(void *data, struct device *dev, void *addr, dma_addr_t dma_addr,
 			   size_t size, enum dma_data_direction dir, gfp_t gfp,
 			   unsigned long attrs);
+void dod_probe_alloc_coherent(void *data, struct device *dev, void *addr, dma_addr_t dma_addr,
+			      size_t size, enum dma_data_direction dir, gfp_t gfp,
+			      unsigned long attrs);
 void dod_probe_map_sg(void *data, struct device *dev, struct scatterlist *sg, int nents,
 		      int mapped, enum dma_data_direction dir, unsigned long attrs);
 void dod_probe_alloc_sgt(void *data, struct device *dev, struct sg_table *sgt, size_t size,

@@ -196,6 +196,7 @@ static __always_inline void map_one(struct hook *hook, struct dod_call *call, u6
 	}
 	if (is_ignored(attrs)) {
 		count_ignored(attrs);
+		dod_owner_lose_track(call->dev);
 		return;
 	}
 	call->allocated = dod_hooks[ALLOC_PAGES].missing && allocates(call->caller);
@@ -251,6 +252,7 @@ void dod_probe_map_resource(void *data, struct device *dev, phys_addr_t phys,
 	note_seen(data, dev, phys, dma_addr, size, dir, 0);
 	if (dod_see_syncs(dev))
 		dod_count(DOD_C_UNTRACKED_MMIO);
+	dod_owner_lose_track(dev);
 }
 #else
 
@@ -291,6 +293,7 @@ HOOK_HANDLER(dod_on_map_resource)
 	note_seen(hook, arg_dev(fregs), dod_arg(fregs, 1), dod_arg(fregs, 4),
 		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
 	dod_count(DOD_C_UNTRACKED_MMIO);
+	dod_owner_lose_track(arg_dev(fregs));
 }
 #endif
 
@@ -429,6 +432,7 @@ HOOK_HANDLER(dod_on_iova_link)
 	call.attrs = dod_arg(fregs, 6);
 	if (is_ignored(call.attrs)) {
 		count_ignored(call.attrs);
+		dod_owner_lose_track(call.dev);
 		return;
 	}
 	if (!dod_see_syncs(call.dev))

@@ -201,16 +201,21 @@ bool dod_see_syncs(struct device *dev)
 		return true;
 	if (!may_clear(dev)) {
 		dod_count(DOD_C_UNTRACKED_SKIPPED);
+		dod_owner_lose_track(dev);
 		return false;
 	}
 	clear_skip_sync(dev);
 	return true;
 }
 
-/* What is mapped for the device is not judged any more, or, if @end, is unmapped. */
-static void forget_mapped(unsigned long caller, struct ftrace_regs *fregs, bool end)
+/*
+ * What is mapped for the device is not judged any more, or, if @end, is unmapped. Returns whether
+ * there is any.
+ */
+static bool forget_mapped(unsigned long caller, struct ftrace_regs *fregs, bool end)
 {
 	unsigned int shard = 0, skip = 0;
+	bool any = false;
 	struct dod_mapping m;
 	struct dod_sum sum;
 	u64 start = 0;
@@ -220,6 +225,7 @@ static void forget_mapped(unsigned long caller, struct ftrace_regs *fregs, bool 
 
 		if (m.dev != arg_dev(fregs) || (end && !sum.leads))
 			continue;
+		any = true;
 		call = call_begin(m.kind, m.dir, caller, fregs);
 		if (!end) {
 			dod_owner_sync(&call, DOD_SYNCS_SKIPPED, m.dma_addr, 1);
@@ -232,6 +238,7 @@ static void forget_mapped(unsigned long caller, struct ftrace_regs *fregs, bool 
 		/* Others begin there, too, and some may have ended with it. */
 		skip = 0;
 	}
+	return any;
 }
 
 /*
@@ -245,7 +252,7 @@ HOOK_HANDLER(dod_on_set_mask)
 	if (!dev_is_dma_coherent(arg_dev(fregs)))
 		return;
 	forget_mapped(caller, fregs, false);
-	if (DOD_SKIPS_UNMAPS)
-		forget_mapped(caller, fregs, true);
+	if (DOD_SKIPS_UNMAPS && forget_mapped(caller, fregs, true))
+		dod_owner_lose_track(arg_dev(fregs));
 }
 #endif /* DOD_BY_EVENTS */

@@ -31,6 +31,8 @@ DOD_COUNTER(KFENCE_LEFT_OPEN, "kfence_left_open",
 DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison.")
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")
+DOD_COUNTER(UNJUDGED_UNMATCHED, "unjudged_unmatched",
+	    "Those of both whose memory may have been mapped unseen, or need not be mapped.")
 DOD_COUNTER(UNTRACKED_POOL_EMPTY, "untracked_pool_empty", "Map calls without a free record.")
 DOD_COUNTER(UNTRACKED_FAILED_MAP, "untracked_failed_map", "Map calls that failed.")
 DOD_COUNTER(UNTRACKED_MMIO, "untracked_mmio", "Map calls for MMIO.")
@@ -88,6 +90,10 @@ DOD_COUNTER(CONTENT_DOUBTED, "content_doubted",
 DOD_COUNTER(CONTENT_POOL_EMPTY, "content_pool_empty", "Mappings without a record for content.")
 DOD_COUNTER(CONTENT_EDGES, "content_shared_lines", "Rests of cache lines that were copied.")
 DOD_COUNTER(WATCHED_RANGES, "watched_ranges", "Ranges whose first write by the CPU was waited for.")
+DOD_COUNTER(UNJUDGED_COHERENT, "unjudged_coherent",
+	    "dma_alloc_coherent() buffers whose rest of a page is not looked at, or no longer.")
+DOD_COUNTER(UNJUDGED_LATE, "unjudged_late",
+	    "Unmaps of memory that is not looked at after its free: there were too many.")
 DOD_COUNTER(CANARIES, "canaries", "Ranges that were filled with the pattern.")
 DOD_COUNTER(UNJUDGED_CANARY, "unjudged_canary", "Ranges that could not be filled or compared.")
 DOD_COUNTER(UNWATCHED_BUSES, "unwatched_buses", "Devices on buses whose unbinds are not seen.")

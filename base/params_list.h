@@ -44,6 +44,8 @@ DOD_PARAM(watch_writes, unsigned int, 64, param_ops_uint, 0600,
 	  "with devices that are not coherent, or are checked as such: remember the CPU's first write to one of so many ranges synced for it, 1 for all, 0 for none (default: 64)")
 DOD_PARAM(canary, bool, false, param_ops_bool, 0600,
 	  "fill DMA_FROM_DEVICE memory with a pattern before the device owns it, and report what comes back untouched: changes what drivers find in buffers that the device did not use (default: N)")
+DOD_PARAM(late_ms, unsigned int, 100, param_ops_uint, 0600,
+	  "milliseconds in which memory that a device could write to is looked at after its unmap and its free, 0 for not at all (default: 100)")
 DOD_PARAM(watch_cpu, unsigned int, 20, dod_percent_ops, 0600,
 	  "with KCSAN, percent of a CPU's time that watching for wrong accesses may take, 0 to stop (default: 20)")
 DOD_PARAM(watch_recent, unsigned int, 75, dod_percent_ops, 0600,

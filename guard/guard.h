@@ -86,6 +86,10 @@ extern const struct dod_poison_ops dod_poison_ops;
  * @redzone_bytes: how many bytes after a mapping nobody may write, @most at most, and the
  *		first of them. The allocator's and the sanitizer's own data are left out
  * @freed:	whether some of a range was freed, by one granule of each allocation
+ * @mark_freed:	if all of [start, last] is of a freed slab object, mark it, until it is allocated
+ *		again; whole granules, and not its first one alone. Comes with the next two
+ * @is_marked_freed: is all of it still free, and has been since it was marked?
+ * @unmark_freed: the mark of a range that ends at @last is not needed any more
  * @state:	what the sanitizer itself says about the granule of a byte: only to be
  *		compared. Comes with @redzone_bytes
  * @object_end:	the first byte after the slab object that a byte is in, 0 if it is not known. Its
@@ -103,6 +107,9 @@ struct dod_mem_ops {
 	bool (*accessible)(const struct dod_mapping *m);
 	unsigned int (*redzone_bytes)(const struct dod_mapping *m, unsigned int most, u64 *start);
 	bool (*freed)(u64 start, u64 last);
+	bool (*mark_freed)(u64 start, u64 last);
+	bool (*is_marked_freed)(u64 start, u64 last);
+	void (*unmark_freed)(u64 last);
 	u8 (*state)(u64 phys);
 	u64 (*object_end)(u64 phys);
 	bool (*allocated)(u64 start, u64 last);

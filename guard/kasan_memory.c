@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What KASAN's shadow tells about memory, whoever owns it: which bytes are accessible, which
- * are redzones, which were freed. Only reads the shadow; no locks.
+ * are redzones, which were freed. Only reads the shadow, but for a mark of freed memory; no locks.
  */
 #include "../base/compat.h"
 #include "../base/lock.h"
@@ -241,6 +241,45 @@ static bool freed(u64 start, u64 last)
 	return last - start < SZ_64K ? pages_freed(start, last) : folios_freed(start, last);
 }
 
+static bool all_freed(u64 start, u64 last)
+{
+	const u8 *p = shadow_of(phys_to_virt(start)), *end = shadow_of(phys_to_virt(last));
+	u8 value;
+
+	for (; p <= end; p++) {
+		value = READ_ONCE(*p);
+		if (value != SHADOW_SLAB_FREE && value != SHADOW_SLAB_FREE_META)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * KASAN itself has that value at the start of an object only, and both mean freed memory in its
+ * reports. An allocation and a free each write all of the object's shadow.
+ */
+static bool mark_freed(u64 start, u64 last)
+{
+	u8 old = SHADOW_SLAB_FREE;
+
+	return all_freed(start, last) &&
+	       try_cmpxchg(shadow_of(phys_to_virt(last)), &old, SHADOW_SLAB_FREE_META);
+}
+
+static bool is_marked_freed(u64 start, u64 last)
+{
+	/* What was read before must not be newer. */
+	smp_mb();
+	return shadow_at(last) == SHADOW_SLAB_FREE_META && all_freed(start, last);
+}
+
+static void unmark_freed(u64 last)
+{
+	u8 old = SHADOW_SLAB_FREE_META;
+
+	try_cmpxchg(shadow_of(phys_to_virt(last)), &old, SHADOW_SLAB_FREE);
+}
+
 /* What KASAN itself says about the granule. */
 static u8 state(u64 phys)
 {
@@ -337,6 +376,9 @@ const struct dod_mem_ops dod_mem_ops = {
 	.accessible = accessible,
 	.redzone_bytes = redzone_bytes,
 	.freed = freed,
+	.mark_freed = mark_freed,
+	.is_marked_freed = is_marked_freed,
+	.unmark_freed = unmark_freed,
 	.state = state,
 	.allocated = allocated,
 };

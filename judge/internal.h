@@ -206,6 +206,12 @@ void dod_reads_describe(struct dod_finding *f, u64 start, u64 last, const struct
 /* Can, or could, user space write to a dma-buf? True also if @number is 0, or not known. */
 bool dod_dmabuf_is_lent(u32 number);
 
+/* coherent.c: the device's driver was unbound. Process context. */
+void dod_coherent_unbound(const struct device *dev);
+void dod_coherent_start(void);
+void dod_coherent_stop(void);
+void dod_late_stop(void);
+
 void dod_free_start(void);
 void dod_free_stop(void);
 void dod_unbind_start(void);
@@ -244,6 +250,11 @@ bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last,
 		      unsigned long *synced_by);
 void dod_write_lost(const struct dod_pending *p, const struct dod_mapping *m,
 		    enum dod_lost how, unsigned long at);
+/* late_write.c: memory that the device could write to, of slab, was unmapped */
+void dod_late_unmapped(const struct dod_mapping *m);
+/* never_mapped.c */
+void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
+			 enum dod_unmatched_call what, u64 dma_addr, u64 size);
 /* free.c, unbind.c, dmabuf.c */
 void dod_free_unseen(const struct dod_mapping *m, const struct dod_range *range,
 		     const char *found);

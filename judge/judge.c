@@ -27,6 +27,8 @@ const struct dod_judge_ops dod_judge_ops = {
 	.edge_drop = dod_edge_drop,
 	.edges_forget = dod_edges_forget,
 	.write_lost = dod_write_lost,
+	.unmapped = dod_late_unmapped,
+	.unmatched = dod_check_unmatched,
 	.memory_freed = dod_free_unseen,
 	.memory_reused = dod_leak_reused,
 	.see_bus = dod_watch_bus,
@@ -39,6 +41,7 @@ void dod_judge_start(void)
 	dod_unbind_start();
 	dod_scan_writes_start();
 	dod_advice_start();
+	dod_coherent_start();
 }
 
 void dod_judge_stop(void)
@@ -47,4 +50,6 @@ void dod_judge_stop(void)
 	dod_unbind_stop();
 	dod_scan_writes_stop();
 	dod_advice_stop();
+	dod_coherent_stop();
+	dod_late_stop();
 }

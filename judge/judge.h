@@ -146,6 +146,13 @@ void dod_profile_changed(void);
 /* The parameter pending_after is written: look for writes that nobody syncs now. */
 void dod_scan_writes_now(void);
 
+struct dod_call;
+
+void dod_coherent_alloc(const struct dod_call *call, const void *addr, u64 dma_addr, u64 size);
+void dod_coherent_free(const void *addr, unsigned long ip);
+void dod_coherent_lent(const void *addr);
+void dod_coherent_lent_pages(unsigned long pfn, unsigned long nr);
+
 /* Before the first event of a dma-buf. @seen: all hooks that tell of them are there. */
 void dod_dmabuf_start(bool seen);
 

@@ -320,11 +320,17 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event, void *da
 	    (event != BUS_NOTIFY_BIND_DRIVER && event != BUS_NOTIFY_UNBOUND_DRIVER &&
 	     (event != BUS_NOTIFY_DRIVER_NOT_BOUND || !dev->driver)))
 		return NOTIFY_DONE;
-	d = dod_owner_device(dev, dev_name(dev));
+	d = event == BUS_NOTIFY_BIND_DRIVER ? dod_owner_bind_device(dev) :
+					      dod_owner_device(dev, dev_name(dev));
 	if (!d)
 		return NOTIFY_DONE;
 	binding = d->binding;
 	WRITE_ONCE(d->binding, binding + 1);
+	if (event == BUS_NOTIFY_UNBOUND_DRIVER)
+		dod_coherent_unbound(dev);
+	/* It has never mapped anything. */
+	if (!d->since)
+		return NOTIFY_DONE;
 	if (event == BUS_NOTIFY_DRIVER_NOT_BOUND)
 		on_not_bound(dev, d, binding);
 	else if (event == BUS_NOTIFY_UNBOUND_DRIVER)

@@ -183,6 +183,8 @@ const char *kt_take_silence(void);
 const char *kt_take_report(const char *type, void *fn, const void *addr, size_t size);
 const char *kt_take_map_report(const char *type, void *fn, size_t size);
 const char *kt_take_free_report(void *fn, const void *addr, size_t size);
+const char *kt_take_unmatched_report(const char *call, void *fn, size_t size);
+const char *kt_take_coherent_report(void *fn, size_t size);
 int kt_take_all(void);
 bool kt_pending(void);
 int kt_lines(void);

@@ -734,6 +734,7 @@ static const struct {
 	{ "watch_writes", "0", "64" },
 	{ "canary", "0", "0" },
 	{ "profile", "1", "1" },
+	{ "late_ms", "0", "100" },
 	{ "watch_cpu", "20", "20" },
 	{ "watch_recent", "75", "75" },
 	{ "map_frames", "12", "12" },

@@ -342,6 +342,37 @@ const char *kt_take_map_report(const char *type, void *fn, size_t size)
 }
 
 /**
+ * kt_take_unmatched_report() - Was there exactly this one report of a call without a mapping?
+ * @call: "Unmap" or "Sync"
+ * @fn: function the title must name, NULL for any
+ * @size: what the call said
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_unmatched_report(const char *call, void *fn, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "%s of size %zu at dma 0x", call, size);
+	return take_report("never-mapped", fn, third);
+}
+
+/**
+ * kt_take_coherent_report() - Was there exactly this one report of a coherent buffer?
+ * @fn: function the title must name, NULL for any
+ * @size: size of the buffer
+ *
+ * Return: "" if so, else what is wrong with it.
+ */
+const char *kt_take_coherent_report(void *fn, size_t size)
+{
+	char third[LINE_LENGTH];
+
+	scnprintf(third, sizeof(third), "Allocation of size %zu at ", size);
+	return take_report("coherent-overrun", fn, third);
+}
+
+/**
  * kt_take_free_report() - Was there exactly this one report of memory that is freed?
  * @fn: function the title must name, NULL for any
  * @addr: first byte that is freed

@@ -478,6 +478,7 @@ static void unmatched_call_shown(struct kunit *test)
 	u32 saved = kt_quiet_dma_debug();
 	dma_addr_t dma, wrong;
 
+	kt_set(test, "off_types", "never-mapped");
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	wrong = test_dma_map(test, kt_dev, other, SIZE, DMA_FROM_DEVICE);
 	EXPECT_READ_TRAPS(test, buf, 1);

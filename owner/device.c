@@ -103,7 +103,6 @@ static struct dod_device *new_device(const struct device *dev, const char *name)
 		return NULL;
 	memset(d, 0, sizeof(*d));
 	d->dev = dev;
-	d->since = local_clock();
 	strscpy(d->name, name, sizeof(d->name));
 	/* With its end; a longer one is compared as far as it is kept. */
 	d->name_size = min(strlen(name) + 1, sizeof(d->name) - 1);
@@ -137,7 +136,7 @@ static noinline struct dod_device *search_device(const struct device *dev, const
 }
 
 /*
- * The entry of a device, made at its first mapping; NULL if there are too many. A new
+ * The entry of a device, made when it is bound or maps memory; NULL if there are too many. A new
  * device at the address of an old one has an entry of its own, so that the mappings of
  * the old one keep their names.
  */
@@ -149,6 +148,39 @@ struct dod_device *dod_device_get(const struct device *dev)
 	if (likely(d && d->dev == dev && READ_ONCE(d->driver) == dev->driver && has_name(d, name)))
 		return d;
 	return search_device(dev, name);
+}
+
+/**
+ * dod_owner_bind_device() - a driver is being bound to a device
+ * @dev: the device
+ *
+ * From now on all of its mappings are seen; what an earlier driver has left is a leak. Context: process, the device is locked.
+ *
+ * Return: its entry, made if there is none; NULL if there are too many.
+ */
+struct dod_device *dod_owner_bind_device(const struct device *dev)
+{
+	struct dod_device *d = dod_device_get(dev);
+
+	if (d) {
+		WRITE_ONCE(d->lost_track, false);
+		WRITE_ONCE(d->seen_bound, true);
+	}
+	return d;
+}
+
+/**
+ * dod_owner_lose_track() - something was mapped that is not tracked
+ * @dev: the device
+ *
+ * Until a driver is bound anew, an address without a known mapping proves nothing.
+ */
+void dod_owner_lose_track(const struct device *dev)
+{
+	struct dod_device *d = dod_owner_device(dev, dev_name(dev) ?: "(unnamed)");
+
+	if (d)
+		WRITE_ONCE(d->lost_track, true);
 }
 
 /**

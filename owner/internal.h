@@ -303,6 +303,11 @@ struct dod_transition {
 
 extern const struct dod_transition dod_transitions[];
 
+/* sync.c */
+__owner bool dod_dma_is_known(const struct device *dev, u64 dma_addr);
+__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
+				u64 dma_addr, u64 size);
+
 __owner u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			      enum keep keep);
 __owner void dod_to_device_single(struct dod_area *a, struct dod_mapping *m, u64 start,

@@ -109,6 +109,9 @@ struct dod_judge_ops {
 	void (*content_stop)(void);
 	void (*write_lost)(const struct dod_pending *p, const struct dod_mapping *m,
 			   enum dod_lost how, unsigned long at);
+	void (*unmapped)(const struct dod_mapping *m);
+	void (*unmatched)(const struct dod_call *call, struct dod_device *device,
+			  enum dod_unmatched_call what, u64 dma_addr, u64 size);
 	void (*memory_freed)(const struct dod_mapping *m, const struct dod_range *range,
 			     const char *found);
 	void (*memory_reused)(const struct dod_mapping *leak, const struct dod_range *range,

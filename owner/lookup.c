@@ -416,6 +416,33 @@ bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct d
 	return found || dod_history_find(&p, copy);
 }
 
+/**
+ * dod_owner_is_mapped() - is an address of a device, or memory, mapped?
+ * @dev: the device, of which memory that is not at a direct address is looked for
+ * @dma_addr: the address
+ * @phys: first byte of the memory, for any device
+ * @last: last byte, in the same page; less than @phys if the memory is not known
+ *
+ * Return: whether there is a live mapping.
+ */
+bool dod_owner_is_mapped(const struct device *dev, u64 dma_addr, u64 phys, u64 last)
+{
+	bool found = dod_dma_may_have(dev, dma_addr) && dod_dma_is_known(dev, dma_addr);
+	struct dod_mapping *m;
+	struct dod_area a;
+	struct dod_walk w;
+
+	if (found || last < phys)
+		return found;
+	dod_area_lock_page(&a, phys);
+	dod_walk_begin(&w, &a, phys, phys);
+	dod_for_each_overlap(m, &w, phys, last)
+		found |= !m->ended;
+	dod_walk_end(&w);
+	dod_area_unlock(&a);
+	return found;
+}
+
 /* The physical lock of the mapping is held. */
 static void add_up(struct dod_mapping *m, struct dod_sum *sum)
 {

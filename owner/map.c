@@ -11,6 +11,7 @@ static noinline void drop_call(struct dod_call *call)
 {
 	struct dod_mapping *m, *next;
 
+	dod_owner_lose_track(call->dev);
 	/* Nobody knows what the device writes there. */
 	if (call->dir != DMA_TO_DEVICE)
 		dod_judge_ops.content_invalidate_all();
@@ -156,11 +157,45 @@ static __always_inline void note_config(struct dod_device *d, struct device *dev
 	u64 mask = dma_get_mask(dev), limit = dev->bus_dma_limit;
 	bool coherent = dev_is_dma_coherent(dev);
 
+	/* A mask is not 0: this is also the first mapping. */
 	if (unlikely((d->mask ^ mask) | (d->bus_limit ^ limit) | (d->coherent ^ coherent))) {
+		if (!d->since)
+			d->since = local_clock();
 		WRITE_ONCE(d->mask, mask);
 		WRITE_ONCE(d->bus_limit, limit);
 		WRITE_ONCE(d->coherent, coherent);
 	}
+}
+
+/**
+ * dod_owner_describe_call() - a call as if it were a mapping, for a report
+ * @call: the call
+ * @dma_addr: the address that it was given, or has returned
+ * @size: bytes
+ * @m: filled in; it is in no index, and nothing is known of its memory
+ *
+ * Return: false if there are too many devices.
+ */
+bool dod_owner_describe_call(const struct dod_call *call, u64 dma_addr, u64 size,
+			     struct dod_mapping *m)
+{
+	struct dod_device *device = dod_device_get(call->dev);
+
+	if (!device)
+		return false;
+	note_config(device, call->dev);
+	memset(m, 0, sizeof(*m));
+	m->dev = call->dev;
+	m->device = device;
+	m->group = m;
+	m->dma_addr = dma_addr;
+	m->dma_last = dma_addr + size - 1;
+	m->kind = call->kind;
+	m->dir = call->dir;
+	m->not_ram = true;
+	m->binding = READ_ONCE(device->binding);
+	dod_note_caller(call, &m->map, m->map_frames, READ_ONCE(dod_params.map_frames));
+	return true;
 }
 
 /* index_memory() of a plain mapping, which has ranges and others around it only in its page. */

@@ -158,7 +158,7 @@ static struct dod_mapping *find_sync_phys(struct index_tree *tree, const struct 
 }
 
 /* Memory that must not be touched is known by its DMA address alone. */
-static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
+bool dod_dma_is_known(const struct device *dev, u64 dma_addr)
 {
 	struct dod_dma_walk w;
 	struct dma_tree *tree;
@@ -174,11 +174,22 @@ static bool is_known_by_dma(const struct device *dev, u64 dma_addr)
 	return known;
 }
 
-static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr)
+void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
+			u64 size)
+{
+	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
+
+	if (!device)
+		return;
+	dod_judge_ops.unmatched(call, device, what, dma_addr, size);
+	dod_report_note_unmatched(device, what, dma_addr, call->caller);
+}
+
+static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr, u64 size)
 {
 	if (call->event->count_unmatched) {
 		dod_count(DOD_C_UNMATCHED_SYNCS);
-		dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr);
+		dod_note_unmatched(call, DOD_SYNC_CALL, dma_addr, size);
 	}
 }
 
@@ -422,8 +433,8 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 	wait_unwatched(s.start, s.last);
 	emit_turn(&result.turn);
 	dod_report_sync(call, &result);
-	if (!m && !spanning && !is_known_by_dma(call->dev, sg_dma_address(sg)))
-		note_unmatched_sync(call, sg_dma_address(sg));
+	if (!m && !spanning && !dod_dma_is_known(call->dev, sg_dma_address(sg)))
+		note_unmatched_sync(call, sg_dma_address(sg), sg->length);
 }
 
 /* Returns false if the event can change nothing. */
@@ -467,7 +478,7 @@ void dod_owner_sync(struct dod_call *call, enum dod_event event, u64 dma_addr, u
 	for (; size; dma_addr += done, size -= done) {
 		done = sync_one(call, dma_addr, size, &group);
 		if (!done) {
-			note_unmatched_sync(call, dma_addr);
+			note_unmatched_sync(call, dma_addr, size);
 			return;
 		}
 	}

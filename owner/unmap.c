@@ -226,6 +226,8 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = list ? list->ended++ : local_clock();
 	profile_unmap(m, m->ended);
+	if (call && m->dir != DMA_TO_DEVICE && (m->memory & DOD_MEM_SLAB))
+		dod_judge_ops.unmapped(m);
 	dod_history_put(m, list ? &list->left : NULL);
 }
 
@@ -641,7 +643,7 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		end_call(leader, call);
 	} else {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
-		dod_note_unmatched(call, DOD_UNMAP, dma_addr);
+		dod_note_unmatched(call, DOD_UNMAP, dma_addr, sg ? sg->length : size);
 	}
 }
 

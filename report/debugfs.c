@@ -22,7 +22,7 @@ static long page_marks(void)
 	return dod_pagemarks_known();
 }
 
-#define NR_ADDED	3
+#define NR_ADDED	4
 
 /* States, in the same list as the counters but not counted. Those of other rooms first. */
 static struct gauge {

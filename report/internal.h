@@ -19,6 +19,7 @@ enum loses {
 	LOSES_UNSTOPPED,
 	LOSES_ADDRESS,
 	LOSES_UNWRITTEN,
+	LOSES_PAST_PAGE,	/* the rest of the page is nobody's */
 };
 
 /*
@@ -88,7 +89,7 @@ struct report_kind {
 };
 
 extern const struct report_kind dod_kind_access, dod_kind_race, dod_kind_free, dod_kind_leaks,
-	dod_kind_finding, dod_kind_lost_write;
+	dod_kind_finding, dod_kind_unmatched, dod_kind_lost_write;
 
 /* All that a report shows. @kind says which member of the union is valid. */
 struct report {
@@ -104,6 +105,7 @@ struct report {
 		const struct dod_leaks *leaks;
 		const struct dod_pending *lost;
 	};
+	enum dod_unmatched_call what;	/* of @kind dod_kind_unmatched: the call */
 	enum dod_lost how;		/* @lost was lost by what */
 	unsigned long lost_by;		/* return address of the call that lost it */
 	struct stack stack;		/* of the access, or the free */

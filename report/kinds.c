@@ -223,8 +223,8 @@ static void put_bytes_of_finding(struct text *t, const struct report *r)
 			if (f->shared[i].nr)
 				put_cache_line(t, r->m, i ? r->m->last : r->m->start, 'c',
 					       f->shared[i], (struct dod_bytes){});
-	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE) &&
-		   c->nr) {
+	} else if ((f->type == DOD_R_DEVICE_OVERRUN || f->type == DOD_R_SHARED_LINE_WRITE ||
+		    f->type == DOD_R_LATE_DEVICE_WRITE) && c->nr) {
 		dod_put(t, "Bytes from %lx on:\n was: %*ph\n is:  %*ph\n", virt(c->start),
 			c->nr, c->was, c->nr, c->is);
 	}
@@ -475,8 +475,8 @@ static void head_of_finding(struct text *t, const struct report *r)
 {
 	const struct dod_who *who = &r->m->map;
 
-	dod_put(t, "Map of size %llu at %lx", dod_size(r->m),
-		r->finding->addr ?: virt(r->m->start));
+	dod_put(t, "%s of size %llu at %lx", r->m->kind == DOD_COHERENT ? "Allocation" : "Map",
+		dod_size(r->m), r->finding->addr ?: virt(r->m->start));
 	put_by(t, who->comm, who->pid, who->cpu);
 }
 
@@ -488,7 +488,8 @@ static void body_of_finding(struct text *t, const struct report *r)
 
 	dod_put_stack(t, &stack);
 	/* An address outside of the linear map has no other one. */
-	put_mapping(t, m, f->at ? "mapped" : "maps", f->addr ?: virt(m->start));
+	put_mapping(t, m, m->kind == DOD_COHERENT ? "allocated" :
+		    f->at || m->ended ? "mapped" : "maps", f->addr ?: virt(m->start));
 	dod_put(t, "\n");
 	put_device_state(t, m);
 	put_lines(t, f->text);
@@ -513,6 +514,47 @@ static void tail_of_finding(struct text *t, const struct report *r)
 }
 
 const struct report_kind dod_kind_finding = { head_of_finding, body_of_finding, tail_of_finding };
+
+static void head_of_unmatched(struct text *t, const struct report *r)
+{
+	const struct dod_who *who = &r->m->map;
+
+	dod_put(t, "%s of size %llu at dma 0x%llx", r->what == DOD_UNMAP ? "Unmap" : "Sync",
+		dod_size(r->m), r->m->dma_addr);
+	put_by(t, who->comm, who->pid, who->cpu);
+}
+
+static void body_of_unmatched(struct text *t, const struct report *r)
+{
+	const struct dod_mapping *m = r->m;
+	struct stack stack = dod_stack_of_caller(&m->map, m->map_frames);
+
+	dod_put_stack(t, &stack);
+	dod_put(t, "\nDevice %s %s has nothing mapped at dma 0x%llx\n", m->device->driver_name,
+		m->device->name, m->dma_addr);
+	put_device_state(t, m);
+	put_lines(t, r->finding->text);
+	put_object(t, r->finding->object);
+}
+
+static void tail_of_unmatched(struct text *t, const struct report *r)
+{
+	const struct dod_mapping *last = r->finding->other;
+
+	if (!last)
+		return;
+	dod_put(t, "\nMapped there last: device %s %s, %llu bytes, %s\n", last->device->driver_name,
+		last->device->name, dod_size(last), dod_report_dir(last->dir));
+	dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(last->start), virt_end(last),
+		last->dma_addr);
+	dod_put(t, "Unmapped %llu us ago in %pS\n",
+		div_u64(dod_ago(t->now, last->ended), NSEC_PER_USEC), (void *)last->ended_by);
+	put_mapped(t, last);
+}
+
+const struct report_kind dod_kind_unmatched = {
+	head_of_unmatched, body_of_unmatched, tail_of_unmatched,
+};
 
 /* Is the first write, which is remembered of a loop, one that was lost? */
 static bool is_first_lost(const struct dod_pending *p)

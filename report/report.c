@@ -410,6 +410,20 @@ void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m
 }
 
 /**
+ * dod_report_unmatched() - report a call of the DMA API with an address that is not mapped
+ * @f: what was found; @f->other is what was mapped there last, or NULL
+ * @m: the call, as dod_owner_describe_call() has it
+ * @what: which call it was
+ */
+void dod_report_unmatched(const struct dod_finding *f, const struct dod_mapping *m,
+			  enum dod_unmatched_call what)
+{
+	make_report(&(struct report){
+		.type = f->type, .kind = &dod_kind_unmatched, .m = m, .finding = f, .what = what,
+	});
+}
+
+/**
  * dod_report_lost_write() - report a write of the CPU that the device does not see
  * @m: the mapping
  * @p: the write

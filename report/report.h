@@ -66,7 +66,8 @@ struct dod_bytes {
  * @other:	the other party, NULL if there is none
  * @shared:	what shares the first line, and the last, and the CPU may write; only
  *		for DOD_R_CACHELINE_SHARING without @other
- * @change:	what changed; only for DOD_R_DEVICE_OVERRUN and DOD_R_SHARED_LINE_WRITE
+ * @change:	what changed; only for DOD_R_DEVICE_OVERRUN, DOD_R_SHARED_LINE_WRITE and
+ *		DOD_R_LATE_DEVICE_WRITE
  * @freed:	what the first bad byte is in has been freed
  * @call:	the map call; for judge/map_*.c, as what follows
  * @bad:	the first byte that must not be accessed
@@ -148,6 +149,8 @@ void dod_report_free(const struct dod_free *f, const struct dod_mapping *m,
 		     const struct dod_range *range);
 void dod_report_leaks(const struct dod_leaks *leaks);
 void dod_report_mapping(const struct dod_finding *f, const struct dod_mapping *m);
+void dod_report_unmatched(const struct dod_finding *f, const struct dod_mapping *m,
+			  enum dod_unmatched_call what);
 void dod_report_lost_write(const struct dod_mapping *m, const struct dod_pending *p,
 			   enum dod_lost how, unsigned long at);
 

@@ -104,6 +104,7 @@ const char *dod_ending(enum dod_kind kind)
 		[DOD_SG] = "dma_unmap_sg",
 		[DOD_PAGES] = "dma_free_pages",
 		[DOD_IOVA] = "dma_iova_destroy",
+		[DOD_COHERENT] = "dma_free_coherent",
 	};
 
 	return calls[kind];
@@ -150,6 +151,7 @@ static void put_loses(struct text *t, const struct report *r)
 		[LOSES_EVERYWHERE] = "on every machine.",
 		[LOSES_UNSTOPPED] = "on every machine, if the device is not stopped.",
 		[LOSES_ADDRESS] = "where memory is out of the device's reach. On this machine.",
+		[LOSES_PAST_PAGE] = "where it is written past the end of the page, too.",
 		[LOSES_UNWRITTEN] = "on every machine, if the driver uses what was not written.",
 	};
 	enum loses l = loses(r);

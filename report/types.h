@@ -59,6 +59,9 @@ DOD_TYPE(TO_DEVICE_CHANGED, "to-device-changed", LOSES_CHANGE,
 DOD_TYPE(DEVICE_OVERRUN, "device-overrun", LOSES_EVERYWHERE,
 	 "program the device with the length that is mapped, or allocate and map the length that it is programmed with.",
 )
+DOD_TYPE(COHERENT_OVERRUN, "coherent-overrun", LOSES_PAST_PAGE,
+	 "program the device with the length that was allocated, or allocate what it is programmed with: the next buffer may end where its page does. If user space may write there, map the pages with dma_mmap_coherent().",
+)
 DOD_TYPE(MISSING_SYNC_FOR_DEVICE, "missing-sync-for-device", LOSES_COPIES,
 	 "call dma_sync_%s_for_device() after this write, or write after the unmap: where caches are not coherent, or the buffer is bounced, the unmap or the next sync for the CPU discards it.",
 )
@@ -90,6 +93,12 @@ DOD_TYPE(NO_PAGE_POOL, "no-page-pool", ADVICE,
 	 "a page_pool keeps its pages mapped")
 DOD_TYPE(FREE_WHILE_MAPPED, "free-while-mapped", LOSES_UNSTOPPED,
 	 "stop the device, then %s(), then free.", .ending = true)
+DOD_TYPE(NEVER_MAPPED, "never-mapped", LOSES_CHANGE,
+	 "pass the address that dma_map_%s() has returned, with the same device, as long as the mapping lasts: an address of the CPU's is none of the device's, and a mapping is unmapped once.",
+)
+DOD_TYPE(LATE_DEVICE_WRITE, "late-device-write", LOSES_EVERYWHERE,
+	 "stop the device, or wait until it is done, before %s(): it writes to memory that belongs to whoever allocates it next.",
+	 .ending = true)
 DOD_TYPE(LEAK_AT_UNBIND, "leak-at-unbind", LOSES_UNSTOPPED,
 	 "stop the device and unmap all that was mapped, with %s(), before remove() returns.",
 	 .ending = true)

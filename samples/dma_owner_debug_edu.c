@@ -116,6 +116,7 @@ enum edu_param {
 	EDU_PARAM_NONCOHERENT,	/* most machines with QEMU's edu are coherent */
 	EDU_PARAM_WATCH,	/* the same, and it looks at few writes otherwise */
 	EDU_PARAM_CANARY,	/* it leaves memory alone otherwise */
+	EDU_PARAM_LATE,		/* a transfer takes as long as it looks at freed memory */
 	EDU_PARAM_WIRES,	/* only we know how many the device has */
 };
 
@@ -1158,7 +1159,71 @@ static int edu_step_free_while_mapped(struct edu *edu)
 	return edu_finish(edu, &buf);
 }
 
+/* The buffer is used once more after its end, as where an interrupt comes late. */
+static int edu_step_never_mapped(struct edu *edu)
+{
+	struct edu_buf buf = edu_result(edu, EDU_LEN);
+
+	edu_map(edu, &buf, EDU_LEN, DMA_FROM_DEVICE);
+	edu_transfer(edu, &buf);
+	if (!buf.err) {
+		dma_unmap_single(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+		dma_sync_single_for_cpu(edu->dev, buf.dma, EDU_LEN, DMA_FROM_DEVICE);
+		buf.len = 0;
+	}
+	return edu_finish(edu, &buf);
+}
+
+/* Longer than a transfer, and than the tool needs to see what has changed. */
+#define EDU_LATE_MS	300
+
+/* Where a late write does no harm: the allocators have their own data before it. */
+#define EDU_LATE_AT	(EDU_LEN / 2 + 64)
+
+/* A timeout: the driver gives up, and does not stop the device, which writes a moment later. */
+static int edu_step_late_device_write(struct edu *edu)
+{
+	struct edu_buf buf = edu_result(edu, EDU_LEN);
+	int err;
+
+	edu_map(edu, &buf, EDU_LEN, DMA_FROM_DEVICE);
+	if (buf.err)
+		return edu_finish(edu, &buf);
+	edu_dma_start(edu, DMA_FROM_DEVICE, buf.dma + EDU_LATE_AT, EDU_LATE_AT,
+		      EDU_LEN - EDU_LATE_AT);
+	buf.seed = 0;
+	err = edu_finish(edu, &buf);
+	msleep(EDU_LATE_MS);
+	return edu_dma_wait(edu) ?: err;
+}
+
+/* Allocated and written as in edu_step_device_overrun(), where nobody maps anything. */
+static int edu_step_coherent_overrun(struct edu *edu)
+{
+	dma_addr_t dma;
+	void *p = dma_alloc_coherent(edu->dev, EDU_ODD_LEN, &dma, GFP_KERNEL);
+	u32 seed;
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	err = edu_store(edu, 0, &seed) ?: edu_dma(edu, DMA_FROM_DEVICE, dma, 0, EDU_LEN);
+	dma_free_coherent(edu->dev, EDU_ODD_LEN, p, dma);
+	return err;
+}
+
 /* === Steps ================================================================ */
+
+/* What is free is known, and stays so for a while. */
+static const char *edu_no_quarantine(struct edu *edu)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(edu->dev);
+
+	if (!IS_ENABLED(CONFIG_KASAN_GENERIC))
+		return "without KASAN, a freed object is as any other in its slab";
+	return !domain || domain->type == IOMMU_DOMAIN_IDENTITY ? NULL :
+	       "behind an IOMMU the device does not reach what is unmapped";
+}
 
 /*
  * What is not seen, and why. KASAN traps accesses to all memory, and its shadow says which
@@ -1330,6 +1395,15 @@ static const struct edu_step edu_steps[] = {
 	{ "not-contiguous", "not-contiguous", edu_step_not_contiguous,
 	  "Wrong: the driver was passed memory as of vmalloc(), takes its first page with vmalloc_to_page(), and maps more than that page.",
 	  NULL },
+	{ "never-mapped", "never-mapped", edu_step_never_mapped,
+	  "Wrong: the driver unmaps the result, and then syncs it for the CPU.",
+	  NULL },
+	{ "coherent-overrun", "coherent-overrun", edu_step_coherent_overrun,
+	  "Wrong: the driver allocates 1001 bytes of coherent memory, and tells the device to write 1024.",
+	  NULL },
+	{ "late-device-write", "late-device-write", edu_step_late_device_write,
+	  "Wrong: the driver does not wait for the device, unmaps the result and frees it; then the device writes it.",
+	  edu_no_quarantine, EDU_PARAM_LATE },
 	{ "mask-exceeded", "mask-exceeded", edu_step_mask_exceeded,
 	  "Wrong: the driver claims 64 address bits for a device that has fewer, in a machine with more memory than it was tested with.",
 	  edu_all_in_reach, EDU_PARAM_WIRES },
@@ -1415,6 +1489,8 @@ static void edu_show_param(struct seq_file *seq, struct edu *edu, enum edu_param
 		seq_printf(seq, "%swatch_writes=1", lines ? " " : "");
 	else if (param == EDU_PARAM_CANARY)
 		seq_puts(seq, "canary=1");
+	else if (param == EDU_PARAM_LATE)
+		seq_puts(seq, "late_ms=1000");
 	else if (param == EDU_PARAM_WIRES)
 		seq_printf(seq, "wires=%s:%u", dev_name(edu->dev), edu->bits);
 	else if (!lines)

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hooks of dma_alloc_coherent() and its family. Nobody owns such memory; what follows the buffer
+ * in its last page is looked at, unless others get at it, too. No locks.
+ */
+#include "../judge/judge.h"
+#include "hooks.h"
+
+#include <linux/mm.h>
+
+/* Not if it might be freed, or lent, unseen. */
+static bool all_seen(void)
+{
+	return !dod_hooks[FREE_COHERENT].missing && !dod_hooks[MMAP_COHERENT].missing &&
+	       !dod_hooks[SGT_COHERENT].missing && !dod_hooks[REMAP_PFN].missing;
+}
+
+static __always_inline void alloc_coherent(struct dod_call *call, const void *addr,
+					   dma_addr_t dma_addr, size_t size, unsigned long attrs)
+{
+	/* Without a mapping, there is no address of the CPU's. */
+	if (addr && !offset_in_page(addr) && offset_in_page(size) &&
+	    !(attrs & DMA_ATTR_NO_KERNEL_MAPPING) && all_seen())
+		dod_coherent_alloc(call, addr, dma_addr, size);
+}
+
+#if DOD_BY_EVENTS
+/* Tracepoint dma_alloc; nothing was allocated at NULL */
+void dod_probe_alloc_coherent(void *data, struct device *dev, void *addr, dma_addr_t dma_addr,
+			      size_t size, enum dma_data_direction dir, gfp_t gfp,
+			      unsigned long attrs)
+{
+	struct dod_call call DOD_UNINITIALIZED = call_of_probe(DOD_COHERENT, DMA_BIDIRECTIONAL,
+							       dev);
+
+	if (dod_event_counts(data, dev))
+		alloc_coherent(&call, addr, dma_addr, size, attrs);
+}
+#else
+/* debug_dma_alloc_coherent(dev, size, dma_addr, virt, attrs) */
+HOOK_HANDLER(dod_on_alloc_coherent)
+{
+	struct dod_call call DOD_UNINITIALIZED =
+		call_begin(DOD_COHERENT, DMA_BIDIRECTIONAL, caller, fregs);
+
+	alloc_coherent(&call, (const void *)dod_arg(fregs, 3), dod_arg(fregs, 2),
+		       dod_arg(fregs, 1), dod_arg(fregs, 4));
+}
+#endif
+
+/* dma_free_attrs(dev, size, cpu_addr, dma_handle, attrs) */
+HOOK_HANDLER(dod_on_free_coherent)
+{
+	dod_coherent_free((const void *)dod_arg(fregs, 2), caller);
+}
+
+/* dma_mmap_attrs(dev, vma, cpu_addr, dma_addr, size, attrs) */
+HOOK_HANDLER(dod_on_mmap_coherent)
+{
+	dod_coherent_lent((const void *)dod_arg(fregs, 2));
+}
+
+/* dma_get_sgtable_attrs(dev, sgt, cpu_addr, dma_addr, size, attrs): for a dma-buf, mostly */
+HOOK_HANDLER(dod_on_sgt_coherent)
+{
+	dod_coherent_lent((const void *)dod_arg(fregs, 2));
+}
+
+/* remap_pfn_range(vma, addr, pfn, size, prot): user space gets whole pages */
+HOOK_HANDLER(dod_on_remap_pfn)
+{
+	dod_coherent_lent_pages(dod_arg(fregs, 2), PFN_UP((unsigned long)dod_arg(fregs, 3)));
+}
