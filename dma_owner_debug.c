@@ -39,6 +39,7 @@ static const struct kernel_param_ops name##_ops = {				\
 }
 
 DEFINE_VALUE_OPS(dedup, bool, dod_report_forget);
+DEFINE_VALUE_OPS(history, bool, dod_owner_apply_history);
 DEFINE_VALUE_OPS(pending_after, uint, dod_scan_writes_now);
 
 /* A list that @apply puts in force. */

@@ -87,6 +87,15 @@ struct dod_who {
 	char comm[TASK_COMM_LEN];
 };
 
+/* Calls of the DMA API by which memory changes hands, as the trace events have them. */
+enum dod_api {
+	DOD_API_MAP,
+	DOD_API_UNMAP,
+	DOD_API_SYNC_FOR_CPU,
+	DOD_API_SYNC_FOR_DEVICE,
+	DOD_API_NO_SYNC,	/* the kernel lets the driver skip syncs: nobody knows the owner */
+};
+
 /* A call of the DMA API with an address that no mapping has. */
 enum dod_unmatched_call {
 	DOD_UNMAP,
@@ -125,6 +134,7 @@ struct dod_device {
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
 	unsigned long noted;		/* bits: notes printed, by type; atomic */
+	atomic64_t owned;		/* bytes that it owns, while that is traced: report/trace.c */
 	u16 binding;			/* counts when drivers were bound and unbound */
 	u8 name_size;			/* of @name, as far as it is compared */
 	bool coherent;
@@ -156,6 +166,28 @@ struct dod_range {
 	u8 dir, state;
 	bool leads, rest_synced;
 };
+
+/* So many syncs of a mapping are remembered for the history in a report, besides @sync. */
+#define DOD_HANDOVERS	2
+
+/**
+ * struct dod_handover - a sync that changed who owns bytes of a mapping
+ *
+ * @when:	local_clock()
+ * @first:	offset of its first byte in the mapping
+ * @len:	its length; as far as it fits
+ * @for_device:	it was one for the device
+ * @sg:		of a list
+ * @by:		the caller
+ *
+ * Packed, for there are as many as records.
+ */
+struct dod_handover {
+	u64 when;
+	u32 first;
+	u32 len : 30, for_device : 1, sg : 1;
+	struct dod_frame by;
+} __packed __aligned(4);
 
 /*
  * Kinds of mappings, by which the index finds some among thousands of the same memory. A
@@ -235,15 +267,23 @@ enum dod_mapping_kind {
  * @leaked:	its driver was unbound and has left it (physical lock)
  * @was_owned:	the device owned some of it when it was freed (physical lock)
  * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
+ * @sync_sg:	the last sync_for_device was one of a list (physical lock)
+ * @sync_new:	it is not in @handovers yet (physical lock)
+ * @nr_handovers: how many of @handovers are there; more than that if older ones were dropped
+ *		(physical lock)
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/poison.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
+ * @cpu_at_map:	the CPU owned it after the map call
+ * @traced:	of which trace its bytes are counted: see report/trace.c (physical lock)
  * @counted_at: where base/mapped_pages.c counts it
  * @dmabuf:	of which dma-buf it is, if its task was mapping one: see judge/dmabuf.c
+ * @index:	tells records apart, in trace events
  * @map:	who mapped it, with @map_frames
  * @sync:	who last synced some of it for the device, with @sync_frames (physical lock)
  * @map_frames:	stack of the map call, from the driver or the DMA core outwards
  * @sync_frames: stack of the last sync_for_device
+ * @handovers:	a ring of its last syncs; without @sync if that is the last (physical lock)
  */
 struct dod_mapping {
 	struct rb_node phys_rb;
@@ -270,20 +310,22 @@ struct dod_mapping {
 	bool spanning, not_ram, bounced, owned_at_map;
 	bool in_page, direct, linked, pending;
 	/* One byte: constant, and rarely set. */
-	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1;
+	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, cpu_at_map : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_scans : 2;
-	u8 unseen;
+	u8 freed_scans : 2, sync_sg : 1, sync_new : 1;
+	u8 unseen, traced, nr_handovers;
 	u16 binding;
-	u32 counted_at, dmabuf;
+	u32 counted_at, dmabuf, index;
 
 	struct dod_who map, sync;
 	struct dod_frame map_frames[DOD_MAP_FRAMES];
 	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
+	struct dod_handover handovers[DOD_HANDOVERS];
 };
 
-static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 384);
+/* With what is known of the content, most mappings take less than 512 bytes. */
+static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 432);
 
 /**
  * dod_line_of() - where a cache line begins
@@ -406,6 +448,7 @@ struct dod_sync {
  * @leader:	first mapping of this call, NULL before it
  * @tail:	last mapping of this call
  * @event:	the row of what it does to mapped memory, unless it is a map or unmap call
+ * @when:	local_clock(), for a sync for the CPU and dma_iova_sync(), if the history is on
  * @sync:	who calls, for a sync_for_device
  * @unwritten:	for a list, what the device did not write of it
  */
@@ -423,6 +466,7 @@ struct dod_call {
 
 	struct dod_mapping *records, *leader, *tail;
 	const struct dod_transition *event;
+	u64 when;
 	const struct dod_sync *sync;
 	struct dod_unwritten *unwritten;
 };

@@ -442,6 +442,13 @@ static inline unsigned int stack_trace_save(unsigned long *store, unsigned int s
 #define tracepoint_probe_unregister(tp, fn, data)	((void)(tp))
 #endif
 
+/* In a trace event; Kbuild searches the header. */
+#ifdef DOD_ASSIGN_STR_SRC
+#define dod_assign_str(field, src)	__assign_str(field, src)
+#else
+#define dod_assign_str(field, src)	__assign_str(field)
+#endif
+
 /* What a suite of base/ calls. Their own macro came in v6.2, and its syntax changed in v6.13. */
 #if IS_ENABLED(CONFIG_KUNIT)
 #define EXPORT_SYMBOL_FOR_KUNIT(symbol)	EXPORT_SYMBOL_GPL(symbol)

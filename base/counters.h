@@ -95,6 +95,7 @@ DOD_COUNTER(REPORTS_RATELIMITED, "reports_ratelimited", "Faults beyond report_bu
 DOD_COUNTER(REPORTS_FILTERED, "reports_filtered", "Faults and notes that a filter switched off.")
 DOD_COUNTER(REPORTS_NESTED, "reports_nested", "Faults of printing a report.")
 DOD_COUNTER(REPORTS_NO_BUFFER, "reports_no_buffer", "Faults while too many waited to be printed.")
+DOD_COUNTER(EVENTS_NESTED, "events_nested", "Trace events of printing one, left out.")
 DOD_COUNTER(NOTES_SHOWN, "notes_shown", "Notes that were printed.")
 DOD_COUNTER(KASAN_ANNOTATED, "kasan_reports_annotated", "KASAN reports with the owner added.")
 DOD_COUNTER(KCSAN_ANNOTATED, "kcsan_reports_annotated", "KCSAN reports with the owner added.")

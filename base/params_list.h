@@ -20,6 +20,8 @@ DOD_PARAM(off_devices, struct dod_list, {}, off_devices_ops, 0600,
 	  "devices not to report, as [type:]glob, comma-separated (default: none)")
 DOD_PARAM(dedup, bool, true, dedup_ops, 0600,
 	  "report the same fault once; writing it forgets what was reported (default: Y)")
+DOD_PARAM(history, bool, true, history_ops, 0600,
+	  "say in a report how its bytes came to be whose they are (default: Y)")
 DOD_PARAM(report_burst, unsigned int, 20, param_ops_uint, 0600,
 	  "most reports in 5 s, 0 for no limit (default: 20)")
 DOD_PARAM(kunit_fail, bool, true, param_ops_bool, 0600,

@@ -721,6 +721,7 @@ static const struct {
 	{ "off_drivers", "", "" },
 	{ "off_devices", "", "" },
 	{ "dedup", "0", "1" },
+	{ "history", "1", "1" },
 	{ "report_burst", "0", "20" },
 	{ "kunit_fail", "0", "1" },
 	{ "noncoherent", "0", "0" },

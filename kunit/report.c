@@ -64,14 +64,32 @@ static int line_is_blank(struct kunit *test, int n)
 	return n + 1;
 }
 
-/* One or more frames, alone on their lines, and a blank line below them. */
-static int stack_follows(struct kunit *test, int n, const char *first)
+/* One or more frames, alone on their lines. */
+static int frames_follow(struct kunit *test, int n, const char *first)
 {
 	if (!strcmp(kt_line(n), "Call Trace:"))
 		n++;
 	n = line_is(test, n, "%s", first);
 	while (glob_match(" *+0x*/0x*", kt_line(n)))
 		n++;
+	return n;
+}
+
+/* The same, and a blank line below them. */
+static int stack_follows(struct kunit *test, int n, const char *first)
+{
+	return line_is_blank(test, frames_follow(test, n, first));
+}
+
+/* The history: history.c has what is in it. And a blank line below it. */
+static int history_follows(struct kunit *test, int n)
+{
+	int first = line_is(test, n, "History of these bytes, newest first:");
+
+	for (n = first; glob_match(" *.??????s ago  to the *() *+0x*/0x*", kt_line(n)); n++)
+		;
+	KUNIT_EXPECT_GT(test, n, first);
+	KUNIT_EXPECT_LE(test, n, first + 4);
 	return line_is_blank(test, n);
 }
 
@@ -123,7 +141,8 @@ static void write_reported_line_by_line(struct kunit *test)
 	n = line_is(test, n, COHERENCE);
 	n = object_follows(test, n);
 	n = line_is(test, n, "Mapped " WHO_AND_WHEN, current->comm, task_pid_nr(current));
-	n = stack_follows(test, n, FRAME("test_dma_map"));
+	n = frames_follow(test, n, FRAME("test_dma_map"));
+	n = history_follows(test, n);
 	n = line_is(test, n, HINT, "single");
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_TO_DEVICE);
@@ -156,7 +175,8 @@ static void read_of_part_reported_line_by_line(struct kunit *test)
 	n = stack_follows(test, n, FRAME("test_dma_map"));
 	n = line_is(test, n, "Last dma_sync_single_for_device() "
 		    WHO_AND_WHEN, current->comm, task_pid_nr(current));
-	n = stack_follows(test, n, FRAME("test_hand_over"));
+	n = frames_follow(test, n, FRAME("test_hand_over"));
+	n = history_follows(test, n);
 	n = line_is(test, n, "Hint: when the device is done, call dma_sync_single_for_cpu() *");
 	end_follows(test, n);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);

@@ -7,6 +7,7 @@
 
 #include "device.c"
 #include "free.c"
+#include "handover.c"
 #include "index.c"
 #include "lookup.c"
 #include "map.c"

@@ -217,6 +217,7 @@ static inline void forget_edges(struct dod_area *a, u64 start, u64 last)
 struct dod_place {
 	const struct device *dev;	/* NULL: physical */
 	u64 at, near;
+	u64 until;			/* of ended mappings, one that had ended by then; 0: any */
 };
 
 static inline u64 dod_distance(const struct dod_mapping *m, const struct dod_place *p)
@@ -243,6 +244,8 @@ __owner bool dod_history_find(const struct dod_place *p, struct dod_mapping *cop
 extern struct dod_pool dod_device_pool;
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
+__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
+				u64 dma_addr);
 __owner bool dod_device_maps_directly(const struct device *dev);
 
 /* result.c */
@@ -269,6 +272,7 @@ static inline void result_init(struct dod_content_result *result)
 	result->touched = false;
 	result->lost = NULL;
 	result->m = NULL;
+	result->turn.device = NULL;
 }
 
 static inline bool result_any(const struct dod_content_result *result)
@@ -279,6 +283,8 @@ static inline bool result_any(const struct dod_content_result *result)
 /* owner.c */
 /* What an event does to a range of a mapping. */
 struct dod_transition {
+	enum dod_api api;	/* for the trace */
+	bool hand_over;		/* the history has it, and the trace if it changes nothing, too */
 	bool for_cpu;		/* a sync: idle with DMA_TO_DEVICE of what the device may write */
 	bool for_device;	/* a sync: idle with DMA_FROM_DEVICE of what it only reads */
 	bool to_device;		/* the device owns the range then; else the CPU does */
@@ -303,12 +309,65 @@ __owner bool dod_change_owner(struct dod_area *a, const struct dod_call *call,
 			      struct dod_mapping *m, u64 start, u64 *to,
 			      struct dod_content_result *result);
 
+/* handover.c */
+DECLARE_STATIC_KEY_TRUE(dod_history_key);
+
+/* So many syncs for the device after the load tell how their stacks begin. */
+extern atomic_t dod_core_to_learn;
+
+__owner void dod_learn_core(const struct dod_sync *sync);
+__owner struct dod_frame dod_caller_of_sync(const struct dod_mapping *m);
+
+static __always_inline struct dod_handover *next_handover(struct dod_mapping *m)
+{
+	unsigned int i = m->nr_handovers;
+
+	/* More than there is room for says that older ones were dropped. */
+	m->nr_handovers = likely(i < 2 * DOD_HANDOVERS) ? i + 1 : DOD_HANDOVERS + 1;
+	return &m->handovers[i % DOD_HANDOVERS];
+}
+
+/*
+ * Remembers a sync of [start, last]. One for the device stays in @sync, with its stack, until there
+ * is another one. The physical lock is held.
+ */
+static __always_inline void note_handover(const struct dod_call *call, struct dod_mapping *m,
+					  u64 start, u64 last)
+{
+	if (m->sync_new)
+		*next_handover(m) = (struct dod_handover) {
+			.when = m->sync.when, .first = m->sync_off,
+			.len = min_t(u32, m->sync_len, BIT(30) - 1),
+			.for_device = true, .sg = m->sync_sg,
+			.by = dod_caller_of_sync(m),
+		};
+	m->sync_new = call->event->stamp_sync;
+	if (!m->sync_new)
+		*next_handover(m) = (struct dod_handover) {
+			.when = call->when, .first = start - m->start,
+			.len = min_t(u64, last - start + 1, BIT(30) - 1),
+			.for_device = call->event->to_device, .sg = call->kind == DOD_SG,
+			.by = dod_frame_pack(call->caller),
+		};
+}
+
+__owner void dod_turn_begin(struct dod_turn *t, const struct dod_call *call,
+			    struct dod_mapping *m, u64 start, u64 last);
+__owner void dod_turn_end(struct dod_turn *t, struct dod_mapping *m, u64 last);
+__owner void dod_turn_unmap(struct dod_turn *t, struct dod_mapping *m);
+__owner void dod_trace_map(const struct dod_call *call);
+
+/* What was gathered is emitted. No lock is held. */
+static __always_inline void emit_turn(struct dod_turn *t)
+{
+	if (unlikely(t->device))
+		dod_trace_turn(t);
+}
+
 /* unmap.c */
 __owner void dod_end_unlinked(struct dod_mapping *m);
 __owner void dod_end_dma_tree(struct dma_tree *tree);
 __owner void dod_end_tree(struct index_tree *tree);
-__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
-				u64 dma_addr);
 __owner struct dod_mapping *dod_find_iova(struct dma_tree *tree, const struct dod_call *call,
 					  u64 start, u64 last);
 

@@ -27,6 +27,7 @@ struct dod_content_result {
 	struct dod_range freed;		/* was freed, unseen, while the device owned it */
 	struct dod_edge_change edge;	/* in a line that the device shares with others */
 	struct dod_mapping *m;		/* a copy of the mapping, if it may have ended since */
+	struct dod_turn turn;		/* for the trace */
 };
 
 struct bus_type;

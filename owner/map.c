@@ -171,8 +171,10 @@ static __always_inline void index_plain(const struct dod_call *call, struct dod_
 	if (unlikely(atomic_read(&dod_nr_leaked)))
 		dod_check_reuse(m);
 	dod_mapped_pages_add(m);
-	if (!call->to_device)
+	if (!call->to_device) {
+		m->cpu_at_map = true;
 		dod_stale_forget(m->start, m->last);
+	}
 	dod_area_lock_page(&a, m->start);
 	lone = dod_index_first(a.page, m) || !dod_index_phys(&a, m);
 	if (likely(call->to_device)) {
@@ -195,6 +197,7 @@ static void index_memory(const struct dod_call *call, struct dod_mapping *m)
 	if (unlikely(atomic_read(&dod_nr_leaked)) && checks_enabled())
 		dod_check_reuse(m);
 	dod_mapped_pages_add(m);
+	m->cpu_at_map = !to_device;
 	if (!call->to_device || m->spanning)
 		dod_stale_forget(m->start, m->last);
 	dod_area_lock_new(&a, m);
@@ -345,6 +348,8 @@ void dod_owner_map_end(struct dod_call *call)
 	if (checks_enabled() && dod_device_line(call->dev))
 		for (m = leader; m; m = m->next)
 			dod_judge_ops.map_after(call, m);
+	if (dod_is_traced())
+		dod_trace_map(call);
 	for (m = leader->next; m; m = next) {
 		next = m->next;
 		dod_link(m);

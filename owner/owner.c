@@ -11,17 +11,25 @@ bool dod_any_bounced;
 
 const struct dod_transition dod_transitions[] = {
 	[DOD_SYNC_FOR_CPU] = {
+		.api = DOD_API_SYNC_FOR_CPU, .hand_over = true,
 		.for_cpu = true, .compare = true, .watch_writes = true,
 		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_CPU,
 	},
-	[DOD_SYNC_PREPARE] = { .for_device = true, .bounced_only = true, .keep = KEEP_PENDING },
+	[DOD_SYNC_PREPARE] = {
+		.api = DOD_API_SYNC_FOR_DEVICE,
+		.for_device = true, .bounced_only = true, .keep = KEEP_PENDING,
+	},
 	[DOD_SYNC_FOR_DEVICE] = {
+		.api = DOD_API_SYNC_FOR_DEVICE, .hand_over = true,
 		.for_device = true, .to_device = true, .stamp_sync = true,
 		.count_unmatched = true, .counter = DOD_C_SYNCS_FOR_DEVICE,
 	},
-	[DOD_SYNC_IOVA] = { .for_device = true, .to_device = true },
-	[DOD_NO_SYNC_NEEDED] = { .untrap = true, .unless_bounced = true },
-	[DOD_SYNCS_SKIPPED] = { .untrap = true },
+	[DOD_SYNC_IOVA] = {
+		.api = DOD_API_SYNC_FOR_DEVICE, .hand_over = true,
+		.for_device = true, .to_device = true,
+	},
+	[DOD_NO_SYNC_NEEDED] = { .api = DOD_API_NO_SYNC, .untrap = true, .unless_bounced = true },
+	[DOD_SYNCS_SKIPPED] = { .api = DOD_API_NO_SYNC, .untrap = true },
 };
 
 /* Returns the last byte that it changed. */
@@ -112,12 +120,14 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		      u64 start, u64 *to, struct dod_content_result *result)
 {
 	const struct dod_transition *event = call->event;
+	bool idle, traced = dod_is_traced();
 	u64 last = *to;
-	bool idle;
 
 	assert_area_held(a);
 	if (m->not_ram || m->freed || (event->bounced_only && !m->bounced))
 		return false;
+	if (unlikely(traced))
+		dod_turn_begin(&result->turn, call, m, start, last);
 	idle = is_idle(call, m, start, last);
 	if (unlikely(idle)) {
 		/* The sync itself follows. */
@@ -127,11 +137,14 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		if (event->for_device)
 			return false;
 		m->idle_sync = dod_frame_pack(call->caller);
+	} else if (event->hand_over && static_branch_likely(&dod_history_key)) {
+		note_handover(call, m, start, last);
 	}
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
 		/* All of it, in line: the kernel's function is instrumented. */
 		memcpy(m->sync_frames, call->sync->frames, sizeof(m->sync_frames));
+		m->sync_sg = call->kind == DOD_SG;
 		m->sync_off = start - m->start;
 		m->sync_len = last - start + 1;
 	}
@@ -164,6 +177,8 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 	}
 	if (event->untrap)
 		m->trap = DOD_TRAP_NONE;
+	if (unlikely(traced))
+		dod_turn_end(&result->turn, m, m->spanning ? *to : last);
 	return m->spanning;
 }
 
@@ -192,6 +207,7 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 
 	dod_widest_line = 0;
 	dod_any_bounced = false;
+	atomic_set(&dod_core_to_learn, 64);
 	atomic_set(&dod_nr_leaked, 0);
 	err = dod_index_start() ?:
 	      dod_record_start(reserve, max) ?:

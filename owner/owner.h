@@ -46,6 +46,7 @@ void dod_owner_sync_sg(struct dod_call *call, enum dod_event event, struct scatt
 void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size);
 void dod_owner_iova_end(struct dod_call *call, u64 dma_addr, u64 size);
 
+void dod_owner_apply_history(void);
 void dod_owner_note_unseen(void);
 bool dod_owner_find(u64 phys, bool write, struct dod_mapping *copy, struct dod_range *range);
 bool dod_owner_find_guardable(u64 start, u64 *last, struct dod_mapping *copy,

@@ -75,6 +75,7 @@ bool dod_history_find(const struct dod_place *p, struct dod_mapping *copy)
 			if (!m)
 				continue;
 			if ((!p->dev || m->dev == p->dev) && dod_distance(m, p) <= p->near &&
+			    (!p->until || m->ended <= p->until) &&
 			    (!found || m->ended >= copy->ended)) {
 				*copy = *m;
 				found = true;
@@ -115,6 +116,8 @@ static __always_inline void fill(struct dod_mapping *m, const struct dod_call *c
 	m->owned_at_map = !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC);
 	m->kinds = DOD_KIND_LONE;
 	m->binding = READ_ONCE(device->binding);
+	/* Records are 256 bytes apart or more. */
+	m->index = (unsigned long)m >> 8;
 }
 
 /* A record with what the call says; of the memory nothing is known yet. NULL if there is none. */

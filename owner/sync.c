@@ -378,6 +378,7 @@ static __always_inline u64 sync_one(const struct dod_call *call, u64 dma_addr, u
 		dod_spanning_end(s.start, s.last);
 	if (s.last)
 		wait_unwatched(s.start, s.last);
+	emit_turn(&result.turn);
 	if (result_any(&result))
 		dod_report_sync(call, &result);
 	return s.done;
@@ -419,6 +420,7 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 	if (s.spanning)
 		dod_spanning_end(s.start, s.last);
 	wait_unwatched(s.start, s.last);
+	emit_turn(&result.turn);
 	dod_report_sync(call, &result);
 	if (!m && !spanning && !is_known_by_dma(call->dev, sg_dma_address(sg)))
 		note_unmatched_sync(call, sg_dma_address(sg));
@@ -437,6 +439,10 @@ static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_
 	if (t->stamp_sync) {
 		dod_note_caller(call, &sync->who, sync->frames, DOD_SYNC_FRAMES);
 		call->sync = sync;
+		if (unlikely(atomic_read(&dod_core_to_learn) > 0))
+			dod_learn_core(sync);
+	} else if (t->hand_over && static_branch_likely(&dod_history_key)) {
+		call->when = local_clock();
 	}
 	return true;
 }
@@ -514,6 +520,7 @@ static void iova_to_device(struct dma_tree *tree, struct dod_call *call, u64 dma
 		dod_unlock_irqrestore(&tree->lock, flags);
 		if (s.spanning)
 			dod_spanning_end(s.start, s.last);
+		emit_turn(&result.turn);
 		if (!m)
 			return;
 	}
@@ -532,6 +539,7 @@ void dod_owner_iova_to_device(struct dod_call *call, u64 dma_addr, u64 size)
 	if (!size)
 		return;
 	call->event = &dod_transitions[DOD_SYNC_IOVA];
+	call->when = local_clock();
 	iova_to_device(&dod_by_dma->spanning, call, dma_addr, last);
 	for_each_region(from, to, dma_addr, last) {
 		iova_to_device(dma_region(call->dev, from), call, from, to);

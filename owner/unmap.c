@@ -98,6 +98,7 @@ struct ending {
 	struct dod_range freed;		/* if @was_freed: what the device owned of freed memory */
 	bool compared, was_freed;
 	bool gone;			/* not kept for what is stale of it */
+	struct dod_turn turn;		/* for the trace */
 };
 
 /* The content of a mapping at its end, and writes that are lost. Its area is locked. */
@@ -138,6 +139,9 @@ static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping
 
 	e->gone = true;
 	e->was_freed = r;
+	e->turn.device = NULL;
+	if (dod_is_traced())
+		dod_turn_unmap(&e->turn, m);
 	if (unlikely(r)) {
 		e->freed = *r;
 		stale = false;
@@ -215,6 +219,7 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 			dod_stale_forget(m->start, m->last);
 		if (unlikely(e->was_freed))
 			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
+		emit_turn(&e->turn);
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = call && call->unwritten ? call->unwritten->ended++ : local_clock();
@@ -259,6 +264,7 @@ static void end_stale(struct dod_mapping *m, const struct dod_call *call)
 		return;
 	}
 	wait_unwatched(start, last);
+	emit_turn(&e.turn);
 	dod_count(DOD_C_UNMAPS);
 }
 
@@ -271,6 +277,7 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call, bool com
 	m->ended_by = call ? call->caller : 0;
 	e.compared = false;
 	e.was_freed = false;
+	e.turn.device = NULL;
 	if (call && unlikely(dod_stale_is_left(call, m))) {
 		if (!compared && has_content(m))
 			check_content(call, m);
@@ -321,14 +328,6 @@ void dod_end_tree(struct index_tree *tree)
 
 	while ((m = dod_phys_first(tree, 0, U64_MAX)) && !WARN_ON(!m->linked))
 		end_linked(m);
-}
-
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr)
-{
-	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
-
-	if (device)
-		dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
 
 /* Does the group consist of just the entries of this scatterlist? */

@@ -269,6 +269,22 @@ struct stack dod_stack_of_caller(const struct dod_who *who, const struct dod_fra
 	return stack;
 }
 
+/**
+ * dod_report_call_site() - where a driver called the DMA API
+ * @frames: the stack of the call, or its innermost frames
+ * @nr: how many, not 0
+ * Return: the first one outside of the DMA core, else the last.
+ */
+unsigned long dod_report_call_site(const struct dod_frame *frames, unsigned int nr)
+{
+	struct stack stack = { .packed = frames, .nr = nr };
+	unsigned long flags = dod_quiet_begin();
+	unsigned int i = skip_frames(&stack, 0, dma_core);
+
+	dod_quiet_end(flags);
+	return dod_frame_ip(frames[min(i, nr - 1)]);
+}
+
 /* The module of the driver that made a mapping, as dod_frame_module() has it. */
 static const char *module_of_map(const struct dod_mapping *m, char *buf, size_t size)
 {

@@ -116,9 +116,15 @@ void dod_put_stack(struct text *t, const struct stack *stack);
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 		 const struct dod_frame *frames);
 const char *dod_family(const struct dod_mapping *m);
-const char *dod_ending(const struct dod_mapping *m);
+const char *dod_ending(enum dod_kind kind);
 void dod_text_report(struct text *t, const struct report *r);
 void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys);
+
+/* kinds.c */
+void dod_bytes_of_report(const struct report *r, u64 *start, u64 *last);
+
+/* trace.c */
+void dod_trace_report(const struct text *text, const struct report *r);
 
 /* frames.c */
 unsigned long dod_frame_address(const struct stack *stack, unsigned int i);

@@ -6,6 +6,7 @@
  * No locks. Context of all functions, where not said otherwise: as for text.c.
  */
 #include "internal.h"
+#include "../base/params.h"
 #include "../base/stack.h"
 
 #include <linux/mm.h>
@@ -229,6 +230,82 @@ static void put_bytes_of_finding(struct text *t, const struct report *r)
 	}
 }
 
+/* === History ============================================================== */
+
+/* Which bytes a report is about, physical: some of the mapping's, for the access can be beside. */
+void dod_bytes_of_report(const struct report *r, u64 *start, u64 *last)
+{
+	const struct dod_mapping *m = r->m;
+	u64 from = r->range ? max(r->range->start, m->start) : m->start;
+	u64 to = r->range ? min(r->range->last, m->last) : m->last;
+	u64 at = from, size = to - from + 1;
+
+	if (r->kind == &dod_kind_access) {
+		at = r->access->bad;
+		size = virt_to_phys((void *)r->access->addr) + r->access->size - at;
+	} else if (r->kind == &dod_kind_race) {
+		at = virt_to_phys((void *)r->race->addr);
+		size = r->race->size;
+	} else if (r->kind == &dod_kind_lost_write) {
+		at = max(r->lost->range.start, r->lost->wrote_first);
+		size = min(r->lost->range.last, r->lost->wrote_last) - at + 1;
+	}
+	*start = clamp(at, from, to);
+	*last = clamp(at + max(size, 1ULL) - 1, *start, to);
+}
+
+/* "dma_sync_single_for_cpu()" */
+static void put_api(char *name, size_t size, const struct dod_history_line *line)
+{
+	static const char * const map[] = {
+		[DOD_SINGLE] = "dma_map_single", [DOD_SG] = "dma_map_sg",
+		[DOD_PAGES] = "dma_alloc_pages", [DOD_IOVA] = "dma_iova_link",
+	};
+
+	if (line->api == DOD_API_MAP)
+		snprintf(name, size, "%s()", map[line->kind]);
+	else if (line->api == DOD_API_UNMAP)
+		snprintf(name, size, "%s()", dod_ending(line->kind));
+	else if (line->kind == DOD_IOVA)
+		snprintf(name, size, "dma_iova_sync()");
+	else
+		snprintf(name, size, "dma_sync_%s_for_%s()", line->kind == DOD_SG ? "sg" : "single",
+			 line->api == DOD_API_SYNC_FOR_CPU ? "cpu" : "device");
+}
+
+static void put_history(struct text *t, const struct report *r)
+{
+	struct dod_history_line lines[DOD_HISTORY_LINES];
+	char names[DOD_HISTORY_LINES][32] = {};
+	unsigned int i, nr, width = 0;
+	u64 start, last;
+
+	if (!READ_ONCE(dod_params.history))
+		return;
+	dod_bytes_of_report(r, &start, &last);
+	nr = dod_history_ops.get(r->m, start, last, lines);
+	for (i = 0; i < nr; i++) {
+		if (lines[i].api != DOD_API_NO_SYNC)
+			put_api(names[i], sizeof(names[i]), &lines[i]);
+		width = max_t(unsigned int, width, strlen(names[i]));
+	}
+	if (nr)
+		dod_put(t, "History of these bytes, newest first:\n");
+	for (i = 0; i < nr; i++) {
+		bool to_device = lines[i].api == DOD_API_MAP ||
+				 lines[i].api == DOD_API_SYNC_FOR_DEVICE;
+		u64 ago = dod_ago(t->now, lines[i].when);
+		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
+
+		if (lines[i].api == DOD_API_NO_SYNC)
+			dod_put(t, " (earlier syncs of this mapping are not remembered)\n");
+		else
+			dod_put(t, " %llu.%06us ago  to the %s  %-*s  %pS\n", ago, us,
+				to_device ? "device" : "CPU   ", width, names[i],
+				(void *)lines[i].by);
+	}
+}
+
 /* === Kinds ================================================================ */
 
 /* The end of a head. */
@@ -271,21 +348,27 @@ static void body_of_access(struct text *t, const struct report *r)
 	put_object(t, (void *)a->addr);
 }
 
-/* How the memory came to be the device's. */
-static void tail_of_access(struct text *t, const struct report *r)
+/* The last sync for the device, unless it was of another part: that has nothing to do with it. */
+static void put_sync(struct text *t, const struct report *r)
 {
 	const struct dod_mapping *m = r->m;
 	u64 sync_off = m->start + m->sync_off;
 	char what[48];
 
-	dod_put(t, "\n");
-	put_mapped(t, m);
-	/* The last sync of another part has nothing to do with this access. */
 	if (!r->range || !m->sync_len || sync_off > r->range->last ||
 	    sync_off + m->sync_len <= r->range->start)
 		return;
 	snprintf(what, sizeof(what), "\nLast dma_sync_%s_for_device()", dod_family(m));
 	dod_put_who(t, what, &m->sync, m->sync_frames);
+}
+
+/* How the memory came to be the device's. */
+static void tail_of_access(struct text *t, const struct report *r)
+{
+	dod_put(t, "\n");
+	put_mapped(t, r->m);
+	put_sync(t, r);
+	put_history(t, r);
 }
 
 const struct report_kind dod_kind_access = {
@@ -492,7 +575,7 @@ static void body_of_lost_write(struct text *t, const struct report *r)
 	else if (r->how == DOD_LOST_AT_SYNC)
 		dod_put(t, "dma_sync_%s_for_cpu() in ", dod_family(m));
 	else
-		dod_put(t, "%s() in ", dod_ending(m));
+		dod_put(t, "%s() in ", dod_ending(m->kind));
 	dod_put(t, "%pS\n", (void *)r->lost_by);
 	if (r->how != DOD_LOST_AT_FREE)
 		put_object(t, (void *)addr);

@@ -315,6 +315,7 @@ static void make_report(struct report *r)
 		t = begin_text(r);
 		if (t) {
 			dod_text_report(t, r);
+			dod_trace_report(t, r);
 			llist_add(&t->node, &written);
 		}
 		if (print_texts(TEXTS_AT_ONCE, &dead))

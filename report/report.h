@@ -6,6 +6,7 @@
 #include <linux/compiler.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/jump_label.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
 
@@ -195,6 +196,82 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val);
 void dod_report_forget(void);
 
 bool dod_report_is_filtered(enum dod_report_type type, const struct dod_device *device);
+
+/* === History ============================================================== */
+
+#define DOD_HISTORY_LINES	4
+
+/**
+ * struct dod_history_line - bytes of a mapping changed hands
+ * @when:	local_clock()
+ * @api:	the call; DOD_API_NO_SYNC: older syncs of the mapping may be missing here
+ * @kind:	its family
+ * @by:		the caller, 0 if it is not known
+ */
+struct dod_history_line {
+	u64 when;
+	enum dod_api api;
+	enum dod_kind kind;
+	unsigned long by;
+};
+
+/**
+ * struct dod_history_ops - what report/ asks of owner/, of which it includes nothing
+ *
+ * @get:	how did bytes come to be whose they are? @start and @last are physical, of @m, a
+ *		copy. Fills in at most DOD_HISTORY_LINES, newest first, and returns how many. Any
+ *		lock of the kernel may be held, none of ours
+ */
+struct dod_history_ops {
+	unsigned int (*get)(const struct dod_mapping *m, u64 start, u64 last,
+			    struct dod_history_line *lines);
+};
+
+extern const struct dod_history_ops dod_history_ops;
+
+unsigned long dod_report_call_site(const struct dod_frame *frames, unsigned int nr);
+
+/* === Trace events ========================================================= */
+
+/**
+ * struct dod_turn - what a call changed of one mapping, for the trace events
+ * @device:	its device; NULL if there is nothing to trace
+ * @dma_addr:	first byte of the mapping, as the device sees it
+ * @phys:	the same, physical
+ * @index:	of its record
+ * @first:	offset of the first byte that the call is about
+ * @len:	how many bytes
+ * @left_first:	offset of the first byte that the device owns after it
+ * @left_len:	how many it owns in a row there
+ * @before:	bytes of the mapping that the device owned before the call
+ * @after:	and after it
+ * @counted:	how many of @before are in the device's counter
+ * @dir:	enum dma_data_direction of the mapping
+ * @api:	the call
+ * @generation:	of the counter
+ * @quiet:	say nothing if it has changed nothing
+ * @caller:	the driver's call
+ */
+struct dod_turn {
+	struct dod_device *device;
+	u64 dma_addr, phys;
+	u32 index, first, len, left_first, left_len;
+	u64 before, after, counted;
+	u8 dir, api, generation;
+	bool quiet;
+	unsigned long caller;
+};
+
+DECLARE_STATIC_KEY_FALSE(dod_trace_key);
+extern u8 dod_trace_generation;
+
+/* Does anybody listen to the hand-overs? A jump over nothing if not. */
+static __always_inline bool dod_is_traced(void)
+{
+	return static_branch_unlikely(&dod_trace_key);
+}
+
+void dod_trace_turn(struct dod_turn *t);
 
 /* At load and at unload, when nothing is found yet or any more. */
 void dod_report_start(void);

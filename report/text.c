@@ -97,7 +97,7 @@ const char *dod_family(const struct dod_mapping *m)
 	return m->kind == DOD_SG ? "sg" : "single";
 }
 
-const char *dod_ending(const struct dod_mapping *m)
+const char *dod_ending(enum dod_kind kind)
 {
 	static const char * const calls[] = {
 		[DOD_SINGLE] = "dma_unmap_single",
@@ -106,7 +106,7 @@ const char *dod_ending(const struct dod_mapping *m)
 		[DOD_IOVA] = "dma_iova_destroy",
 	};
 
-	return calls[m->kind];
+	return calls[kind];
 }
 
 /* === What it costs ======================================================== */
@@ -243,7 +243,7 @@ static const char *hint_of(const struct report *r)
 /* Broken at blanks, the lines after the first indented. */
 static void put_hint(struct text *t, const struct report *r)
 {
-	const char *name = dod_types[r->type].ending ? dod_ending(r->m) : dod_family(r->m);
+	const char *name = dod_types[r->type].ending ? dod_ending(r->m->kind) : dod_family(r->m);
 	const char *label = "Hint: ";
 	char hint[HINT_CHARS], *line = hint;
 

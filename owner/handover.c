@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hand-overs, for those who ask how bytes came to be whose they are: the history in a report, and
+ * the trace events.
+ *
+ * The history costs a map and an unmap nothing. What it says of them is in the records of
+ * mappings, of which those that ended last are kept: see record.c. Syncs are in a ring in the
+ * record, which the physical lock guards, but for the last sync for the device: that is in the
+ * record anyway.
+ *
+ * What an event says is gathered under the physical lock, too, and emitted when that is dropped:
+ * see report/trace.c. All of it is out of line, behind one static branch for each call.
+ */
+#include "internal.h"
+
+/* === History ============================================================== */
+
+DEFINE_STATIC_KEY_TRUE(dod_history_key);
+
+/**
+ * dod_owner_apply_history() - the parameter history was written. Process context
+ */
+void dod_owner_apply_history(void)
+{
+	if (READ_ONCE(dod_params.history))
+		static_branch_enable(&dod_history_key);
+	else
+		static_branch_disable(&dod_history_key);
+}
+
+/*
+ * Whether the stack of a sync for the device begins in the DMA core depends on the compiler, which
+ * may call the hooked function last, and with tracepoints on who else listens. Names are not looked
+ * up in each call: the return addresses in the core are few, and known after some calls, of which
+ * the self-test makes the first.
+ */
+#define MOST_CORE_FRAMES	2	/* of a stack */
+
+static struct dod_frame core_frames[4];
+atomic_t dod_core_to_learn;
+
+static bool is_core(struct dod_frame frame)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(core_frames) && READ_ONCE(core_frames[i].off); i++)
+		if (core_frames[i].off == frame.off)
+			return true;
+	return false;
+}
+
+/* A sync for the device is made. No lock is held. */
+noinline void dod_learn_core(const struct dod_sync *sync)
+{
+	unsigned long site = dod_report_call_site(sync->frames, sync->who.nr_frames);
+	unsigned int i, j, nr = min_t(unsigned int, sync->who.nr_frames - 1, MOST_CORE_FRAMES);
+
+	atomic_dec(&dod_core_to_learn);
+	for (i = 0; i < nr && dod_frame_ip(sync->frames[i]) != site; i++)
+		for (j = 0; j < ARRAY_SIZE(core_frames) && !is_core(sync->frames[i]); j++)
+			cmpxchg(&core_frames[j].off, 0, sync->frames[i].off);
+}
+
+/* The first frame after those of the DMA core. The physical lock is held. */
+struct dod_frame dod_caller_of_sync(const struct dod_mapping *m)
+{
+	unsigned int i = min_t(unsigned int, m->sync.nr_frames - 1, MOST_CORE_FRAMES);
+
+	while (i && !is_core(m->sync_frames[i - 1]))
+		i--;
+	return m->sync_frames[i];
+}
+
+static unsigned int add_line(struct dod_history_line *lines, unsigned int nr, u64 when,
+			     enum dod_api api, u8 kind, unsigned long by)
+{
+	if (nr < DOD_HISTORY_LINES)
+		lines[nr++] = (struct dod_history_line) {
+			.when = when, .api = api, .kind = kind, .by = by,
+		};
+	return nr;
+}
+
+/* A sync, if it was one of [start, last]. */
+static unsigned int add_sync(const struct dod_mapping *m, u64 start, u64 last,
+			     const struct dod_handover *h, unsigned long by,
+			     struct dod_history_line *lines, unsigned int nr)
+{
+	u64 from = m->start + h->first;
+
+	if (from > last || from + h->len <= start)
+		return nr;
+	return add_line(lines, nr, h->when,
+			h->for_device ? DOD_API_SYNC_FOR_DEVICE : DOD_API_SYNC_FOR_CPU,
+			m->kind == DOD_IOVA && h->for_device ? DOD_IOVA :
+			h->sg ? DOD_SG : DOD_SINGLE, by);
+}
+
+/* The syncs of [start, last], newest first, and the map call. */
+static unsigned int add_mapping(const struct dod_mapping *m, u64 start, u64 last,
+				struct dod_history_line *lines, unsigned int nr)
+{
+	unsigned int i, kept = min_t(unsigned int, m->nr_handovers, DOD_HANDOVERS);
+	const struct dod_handover *h = NULL, sync = {
+		.when = m->sync.when, .first = m->sync_off,
+		.len = min_t(u32, m->sync_len, BIT(30) - 1), .for_device = true, .sg = m->sync_sg,
+	};
+	bool is_next = m->sync_len;	/* of the others, @sync is older */
+	unsigned long by = is_next ? dod_report_call_site(m->sync_frames, m->sync.nr_frames) : 0;
+
+	for (i = 1; i <= kept; i++) {
+		h = &m->handovers[(m->nr_handovers - i) % DOD_HANDOVERS];
+		if (is_next && sync.when >= h->when) {
+			nr = add_sync(m, start, last, &sync, by, lines, nr);
+			is_next = false;
+			if (sync.when == h->when && h->for_device)
+				continue;
+		}
+		nr = add_sync(m, start, last, h, dod_frame_ip(h->by), lines, nr);
+	}
+	if (m->nr_handovers > DOD_HANDOVERS)
+		nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
+	if (is_next)
+		nr = add_sync(m, start, last, &sync, by, lines, nr);
+	if (!m->cpu_at_map)
+		nr = add_line(lines, nr, m->map.when, DOD_API_MAP, m->kind,
+			      dod_report_map_frame(m));
+	return nr;
+}
+
+/* Before that, the mappings of these bytes that had ended when this one began. */
+static unsigned int get_history(const struct dod_mapping *m, u64 start, u64 last,
+				struct dod_history_line *lines)
+{
+	unsigned int nr = add_mapping(m, start, last, lines, 0);
+	struct dod_place p = { .at = start, .until = m->map.when };
+	struct dod_mapping ended DOD_UNINITIALIZED;
+
+	while (nr < DOD_HISTORY_LINES && dod_history_find(&p, &ended)) {
+		nr = add_line(lines, nr, ended.ended, DOD_API_UNMAP, ended.kind, ended.ended_by);
+		nr = add_mapping(&ended, start, last, lines, nr);
+		p.until = ended.map.when;
+	}
+	return nr;
+}
+
+const struct dod_history_ops dod_history_ops = {
+	.get = get_history,
+};
+
+/* === Trace events ========================================================= */
+
+/* A write that waits for its sync does not make the CPU the owner: rule 4. */
+static bool is_devices(struct dod_range *r)
+{
+	return r->state == DOD_OWNED ||
+	       (r->state == DOD_PENDING && !pending_of(r)->synced_by);
+}
+
+/* How many bytes the device owns, and the first of them that are in a row. */
+static u64 owned_bytes(struct dod_mapping *m, struct dod_turn *t)
+{
+	u64 owned = 0, end = 0;
+	struct dod_range *r;
+
+	for_each_range(r, m, m->start, m->last) {
+		if (!is_devices(r))
+			continue;
+		if (!owned) {
+			t->left_first = r->start - m->start;
+			end = r->start;
+		}
+		if (end == r->start)
+			end = r->last + 1;
+		owned += r->last - r->start + 1;
+	}
+	t->left_len = owned ? end - m->start - t->left_first : 0;
+	return owned;
+}
+
+/* Describes a call about [start, last] that has changed nothing yet. */
+static void describe_turn(struct dod_turn *t, struct dod_mapping *m, enum dod_api api,
+			  u64 start, u64 last, unsigned long caller)
+{
+	u8 generation = READ_ONCE(dod_trace_generation);
+
+	*t = (struct dod_turn) {
+		.device = m->device, .dma_addr = m->dma_addr, .phys = m->start,
+		.index = m->index, .first = start - m->start, .len = last - start + 1,
+		.dir = m->dir, .api = api, .generation = generation, .caller = caller,
+	};
+}
+
+/* The physical lock is held, until end_turn() and after it. */
+static void begin_turn(struct dod_turn *t, struct dod_mapping *m, enum dod_api api, u64 start,
+		       u64 last, unsigned long caller)
+{
+	describe_turn(t, m, api, start, last, caller);
+	t->before = owned_bytes(m, t);
+	t->after = t->before;
+	t->counted = m->traced == t->generation ? t->before : 0;
+	m->traced = t->generation;
+}
+
+/* A sync, or an event like it, is about to change a mapping. */
+noinline void dod_turn_begin(struct dod_turn *t, const struct dod_call *call,
+			     struct dod_mapping *m, u64 start, u64 last)
+{
+	const struct dod_sync *sync = call->event->stamp_sync ? call->sync : NULL;
+
+	begin_turn(t, m, call->event->api, start, last,
+		   sync ? dod_report_call_site(sync->frames, sync->who.nr_frames) : call->caller);
+	t->quiet = !call->event->hand_over;
+}
+
+/* It has changed what is up to @last. */
+noinline void dod_turn_end(struct dod_turn *t, struct dod_mapping *m, u64 last)
+{
+	u64 end = last - m->start + 1;
+
+	t->after = owned_bytes(m, t);
+	if (t->after < t->before && end > t->first)
+		t->len = end - t->first;
+}
+
+/* A mapping is about to end, by m->ended_by. */
+noinline void dod_turn_unmap(struct dod_turn *t, struct dod_mapping *m)
+{
+	begin_turn(t, m, DOD_API_UNMAP, m->start, m->last, m->ended_by);
+	/* A free is no event, and does not end the slice. */
+	if (m->freed && !m->cpu_at_map)
+		t->before = t->len;
+	t->after = 0;
+}
+
+/* Emits the events of a map call, whose mappings nobody can sync or end yet. */
+noinline void dod_trace_map(const struct dod_call *call)
+{
+	unsigned long caller = dod_report_map_frame(call->leader);
+	struct dod_mapping *m;
+	struct dod_turn t;
+
+	for (m = call->leader; m; m = m->next) {
+		if (m->not_ram)
+			continue;
+		describe_turn(&t, m, DOD_API_MAP, m->start, m->last, caller);
+		if (call->to_device && !m->freed)
+			t.after = m->last - m->start + 1;
+		m->traced = t.generation;
+		dod_trace_turn(&t);
+	}
+}
