@@ -134,7 +134,7 @@ struct dod_device {
 	u64 mask, bus_limit, highest;
 	u64 wires;			/* devices_lock; U64_MAX: not declared */
 	struct dod_unmatched unmatched[DOD_UNMATCHED_COUNT];
-	unsigned long noted;		/* bits: notes printed, by type; atomic */
+	DECLARE_BITMAP(noted, 64);	/* notes printed, by type; atomic */
 	atomic64_t owned;		/* bytes that it owns, while that is traced */
 	atomic_t nr_reports;		/* faults found, shown or not; not those filtered out */
 	u16 binding;			/* counts when drivers were bound and unbound */

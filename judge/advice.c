@@ -251,7 +251,7 @@ static void print_notes(void)
 		for (j = 0; j < ARRAY_SIZE(rows); j++) {
 			struct dod_map_place *p = &all->place[i];
 
-			if (!test_bit(rows[j].type, &p->m.device->noted) &&
+			if (!test_bit(rows[j].type, p->m.device->noted) &&
 			    advise(p, j, text, sizeof(text)))
 				dod_report_note(rows[j].type, p->m.device, "%s", text);
 		}

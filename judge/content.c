@@ -385,7 +385,7 @@ static void find_changed(const struct dod_mapping *m, bool somewhere,
 		block_at(m, __ffs64(changed), &start, &ignored);
 		block_at(m, fls64(changed) - 1, &ignored, &last);
 	}
-	found->types |= BIT(DOD_R_TO_DEVICE_CHANGED);
+	found->types |= BIT_ULL(DOD_R_TO_DEVICE_CHANGED);
 	found->blocks = hweight64(changed);
 	found->from = start - m->start;
 	found->to = last - m->start;
@@ -533,13 +533,13 @@ void dod_content_report(const struct dod_content_result *found,
 	if (!READ_ONCE(dod_armed))
 		return;
 	flags = dod_quiet_begin();
-	if (found->types & BIT(DOD_R_TO_DEVICE_CHANGED))
+	if (found->types & BIT_ULL(DOD_R_TO_DEVICE_CHANGED))
 		report_changed(found, m, at);
-	if (found->types & BIT(DOD_R_SHARED_LINE_WRITE))
+	if (found->types & BIT_ULL(DOD_R_SHARED_LINE_WRITE))
 		dod_edges_report(found, m, at);
-	if (found->types & BIT(DOD_R_DEVICE_OVERRUN))
+	if (found->types & BIT_ULL(DOD_R_DEVICE_OVERRUN))
 		dod_redzone_report(found, m, at);
-	if (found->types & BIT(DOD_R_DEVICE_WROTE_NOTHING))
+	if (found->types & BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING))
 		dod_canary_report(found, m, at);
 	dod_quiet_end(flags);
 }

@@ -131,8 +131,8 @@ static void compare(const struct dod_mapping *m, struct edge *e, bool after,
 			dod_count(DOD_C_CONTENT_DOUBTED);
 			break;
 		}
-		if (!(found->types & BIT(DOD_R_SHARED_LINE_WRITE))) {
-			found->types |= BIT(DOD_R_SHARED_LINE_WRITE);
+		if (!(found->types & BIT_ULL(DOD_R_SHARED_LINE_WRITE))) {
+			found->types |= BIT_ULL(DOD_R_SHARED_LINE_WRITE);
 			found->edge = (struct dod_edge_change) {
 				.after = after,
 				.first = e->start + i,

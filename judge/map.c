@@ -63,7 +63,7 @@ static const struct check {
 	for (c = checks[stage]; c < checks[stage] + ARRAY_SIZE(checks[stage]) && c->find; c++)
 
 /* The types of each stage, as bits; constant after load. */
-static u32 types_of[ARRAY_SIZE(checks)];
+static u64 types_of[ARRAY_SIZE(checks)];
 
 static bool is_stage_off(enum stage stage)
 {
@@ -107,7 +107,7 @@ static noinline void __advise(const struct dod_call *call, const struct dod_mapp
 
 	finding_begin(&f, call);
 	for_each_check(c, ADVICE) {
-		if (dod_report_is_off(c->type) || test_bit(c->type, &m->device->noted))
+		if (dod_report_is_off(c->type) || test_bit(c->type, m->device->noted))
 			continue;
 		f.text[0] = '\0';
 		if (c->find(m, &f))
@@ -214,7 +214,7 @@ void dod_map_checks_start(void)
 
 	for (stage = 0; stage < ARRAY_SIZE(checks); stage++)
 		for_each_check(c, stage)
-			types_of[stage] |= BIT(c->type);
+			types_of[stage] |= BIT_ULL(c->type);
 	dod_learn_images();
 	dod_learn_devres();
 }

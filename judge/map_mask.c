@@ -205,5 +205,5 @@ bool dod_needs_no_advice(const struct dod_call *call, const struct dod_mapping *
 	const struct dod_device *d = m->device;
 
 	return !m->bounced && !d->bus_limit && inherits_config(call->dev) &&
-	       (test_bit(DOD_R_MASK_UNTESTED, &d->noted) || !is_untested(m));
+	       (test_bit(DOD_R_MASK_UNTESTED, d->noted) || !is_untested(m));
 }

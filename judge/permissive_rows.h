@@ -183,55 +183,55 @@ static inline bool acts_for_caller(const char *function)
  * @both:	only of what the device reads and writes, DMA_BIDIRECTIONAL
  */
 struct map_row {
-	u32 types;
+	u64 types;
 	const char *prefix, *module;
 	u8 kinds;
 	bool lent, both;
 };
 
-#define ACCESSES (BIT(DOD_R_CPU_READ) | BIT(DOD_R_CPU_WRITE))
+#define ACCESSES (BIT_ULL(DOD_R_CPU_READ) | BIT_ULL(DOD_R_CPU_WRITE))
 
 static const struct map_row map_rows[] = {
 	/*
 	 * drivers/dma-buf/dma-buf.c: every importer of a buffer maps all of it,
 	 * and a fence says whose turn it is.
 	 */
-	{ BIT(DOD_R_OVERLAPPING_MAPPING), "dma_buf_map_attachment" },
+	{ BIT_ULL(DOD_R_OVERLAPPING_MAPPING), "dma_buf_map_attachment" },
 	/*
 	 * block/blk-merge.c: a segment of a request can span pages that follow
 	 * each other by chance, and drivers map it as one.
 	 */
-	{ BIT(DOD_R_NOT_CONTIGUOUS), "blk_mq_" },
-	{ BIT(DOD_R_NOT_CONTIGUOUS), "__blk_mq_" },
-	{ BIT(DOD_R_NOT_CONTIGUOUS), "scsi_queue_rq", "scsi_mod" },
+	{ BIT_ULL(DOD_R_NOT_CONTIGUOUS), "blk_mq_" },
+	{ BIT_ULL(DOD_R_NOT_CONTIGUOUS), "__blk_mq_" },
+	{ BIT_ULL(DOD_R_NOT_CONTIGUOUS), "scsi_queue_rq", "scsi_mod" },
 	/*
 	 * drivers/usb/core/message.c: for a host controller that takes no lists, each entry
 	 * of a storage device's request is a transfer of its own.
 	 */
-	{ BIT(DOD_R_NOT_CONTIGUOUS), "usb_sg_wait", "usbcore" },
+	{ BIT_ULL(DOD_R_NOT_CONTIGUOUS), "usb_sg_wait", "usbcore" },
 	/*
 	 * net/core/page_pool.c: pages that sockets still hold when the driver goes
 	 * are unmapped when they come back; the pool waits for them.
 	 */
-	{ BIT(DOD_R_LEAK_AT_UNBIND), "page_pool_" },
-	{ BIT(DOD_R_LEAK_AT_UNBIND), "__page_pool_" },
+	{ BIT_ULL(DOD_R_LEAK_AT_UNBIND), "page_pool_" },
+	{ BIT_ULL(DOD_R_LEAK_AT_UNBIND), "__page_pool_" },
 	/*
 	 * drivers/dma-buf/heaps: user space that has mapped the buffer writes to it
 	 * whenever it likes.
 	 */
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "dma_buf_map_attachment", .lent = true },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "dma_buf_map_attachment", .lent = true },
 	/*
 	 * Page tables of an IOMMU: those of an SMMU that sets access and dirty bits
 	 * itself, which are mapped DMA_TO_DEVICE all the same.
 	 */
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "__arm_lpae_" },
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "arm_lpae_" },
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "__arm_v7s_" },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "__arm_lpae_" },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "arm_lpae_" },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "__arm_v7s_" },
 	/*
 	 * drivers/iommu/generic_pt, since v6.19, on IOMMUs that are not coherent: a software
 	 * bit of a new table's entry is set after its flush, and no hardware looks at it.
 	 */
-	{ BIT(DOD_R_CPU_WRITE) | BIT(DOD_R_TO_DEVICE_CHANGED), "iommu_pages_start_incoherent" },
+	{ BIT_ULL(DOD_R_CPU_WRITE) | BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "iommu_pages_start_incoherent" },
 	/*
 	 * drivers/gpu/drm/ttm/ttm_pool.c maps the pages of a buffer object for as
 	 * long as they live, for a GPU that snoops; fences say whose turn it is.
@@ -241,7 +241,7 @@ static const struct map_row map_rows[] = {
 	 * drivers/mmc/host/sdhci.c has a bounce buffer of its own, which it fills and syncs
 	 * for the card (sdhci_pre_dma_transfer()), and syncs for the CPU only to read it.
 	 */
-	{ BIT(DOD_R_CPU_WRITE), "sdhci_setup_host", "sdhci", .both = true },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "sdhci_setup_host", "sdhci", .both = true },
 	/*
 	 * drivers/crypto/caam writes a new key, and descriptors with it, to what it has
 	 * mapped for as long as a transform lives, and syncs them. Meanwhile no request
@@ -264,26 +264,26 @@ static const struct map_row map_rows[] = {
 	 * where it is sent. What it still holds when the port is closed is thrown away on
 	 * purpose (drivers/tty/serial: 8250_dma.c, sh-sci.c, samsung_tty.c, atmel_serial.c).
 	 */
-	{ BIT(DOD_R_CPU_WRITE), "serial8250_request_dma", "8250_base" },
-	{ BIT(DOD_R_CPU_WRITE), "sci_request_dma", "sh_sci" },
-	{ BIT(DOD_R_CPU_WRITE), "s3c24xx_serial_request_dma", "samsung_tty" },
-	{ BIT(DOD_R_CPU_WRITE), "atmel_prepare_tx_" },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "serial8250_request_dma", "8250_base" },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "sci_request_dma", "sh_sci" },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "s3c24xx_serial_request_dma", "samsung_tty" },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "atmel_prepare_tx_" },
 	/*
 	 * net/sunrpc/xprtrdma maps its buffers once, writes to them, and registers them with
 	 * the device, which maps them again, and reads them there.
 	 */
-	{ BIT(DOD_R_CPU_WRITE), "__rpcrdma_regbuf_dma_map", "rpcrdma" },
+	{ BIT_ULL(DOD_R_CPU_WRITE), "__rpcrdma_regbuf_dma_map", "rpcrdma" },
 	/*
 	 * User space fills what drivers/firewire and drivers/accel/qaic have mapped for it,
 	 * and they sync what it submits. The rest was never sent.
 	 */
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "fw_iso_buffer_map_dma", "firewire_core" },
-	{ BIT(DOD_R_TO_DEVICE_CHANGED), "qaic_", "qaic" },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "fw_iso_buffer_map_dma", "firewire_core" },
+	{ BIT_ULL(DOD_R_TO_DEVICE_CHANGED), "qaic_", "qaic" },
 	/*
 	 * drivers/virtio/virtio_ring.c maps the parts of a request one by one, and the
 	 * answer may be shorter than the room for it.
 	 */
-	{ BIT(DOD_R_DEVICE_WROTE_NOTHING), "virtqueue_add", "virtio_ring" },
+	{ BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING), "virtqueue_add", "virtio_ring" },
 	/*
 	 * drivers/scsi/scsi_lib.c has the block layer copy what does not fill cache
 	 * lines, on machines that are not coherent: only one that is asks for less. What
@@ -292,9 +292,9 @@ static const struct map_row map_rows[] = {
 	 * request, or have virtio_ring.c map it piece by piece; what else they map there
 	 * is their own. (The answers of virtio_scsi.c are in pages of the block layer.)
 	 */
-	{ BIT(DOD_R_CACHELINE_SHARING), "scsi_dma_map", "scsi_mod", BIT(DOD_SG) },
-	{ BIT(DOD_R_CACHELINE_SHARING), "scsi_queue_rq", "scsi_mod", BIT(DOD_SG) },
-	{ BIT(DOD_R_CACHELINE_SHARING), "virtscsi_queuecommand", "virtio_scsi" },
+	{ BIT_ULL(DOD_R_CACHELINE_SHARING), "scsi_dma_map", "scsi_mod", BIT(DOD_SG) },
+	{ BIT_ULL(DOD_R_CACHELINE_SHARING), "scsi_queue_rq", "scsi_mod", BIT(DOD_SG) },
+	{ BIT_ULL(DOD_R_CACHELINE_SHARING), "virtscsi_queuecommand", "virtio_scsi" },
 };
 
 /* The row for such a mapping with that function, as %ps names it, in its stack; or NULL. */
@@ -303,7 +303,7 @@ static inline const struct map_row *find_map_row(u8 type, u8 kind, const char *f
 	const struct map_row *row;
 
 	for (row = map_rows; row < map_rows + ARRAY_SIZE(map_rows); row++)
-		if ((row->types & BIT(type)) && (!row->kinds || (row->kinds & BIT(kind))) &&
+		if ((row->types & BIT_ULL(type)) && (!row->kinds || (row->kinds & BIT(kind))) &&
 		    row_matches(function, row->prefix, row->module))
 			return row;
 	return NULL;

@@ -69,7 +69,7 @@ void dod_redzone_end(struct dod_mapping *m, struct dod_content_result *found)
 		}
 	}
 	if (found->overrun)
-		found->types |= BIT(DOD_R_DEVICE_OVERRUN);
+		found->types |= BIT_ULL(DOD_R_DEVICE_OVERRUN);
 }
 
 void dod_redzone_report(const struct dod_content_result *found,
@@ -168,7 +168,7 @@ void dod_canary_to_cpu(struct dod_mapping *m, u64 start, u64 last, bool unmap,
 		found->touched = true;
 		return;
 	}
-	found->types |= BIT(DOD_R_DEVICE_WROTE_NOTHING);
+	found->types |= BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING);
 	found->from = c->fill - m->start;
 	found->untouched = c->fill_last - c->fill + 1;
 }

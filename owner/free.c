@@ -51,7 +51,7 @@ bool dod_find_freed(struct dod_area *a, struct dod_mapping *m, u64 start, u64 la
 	if (likely(!r))
 		return false;
 	result->freed = *r;
-	result->types = BIT(DOD_R_FREE_WHILE_MAPPED);
+	result->types = BIT_ULL(DOD_R_FREE_WHILE_MAPPED);
 	result->m = dod_copy_mapping(m);
 	m->was_owned = true;
 	end_ownership(a, m);

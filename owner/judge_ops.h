@@ -16,7 +16,7 @@ struct dod_edge_change {
 
 /* What was found while a lock was held. Only what @types names is set, and @lost. */
 struct dod_content_result {
-	u32 types;			/* bits of enum dod_report_type */
+	u64 types;			/* bits of enum dod_report_type */
 	unsigned int blocks;		/* how many blocks changed, 0 if that is not known */
 	u64 from, to;			/* offsets of the first and the last byte of them */
 	u64 untouched;			/* how many bytes, from @from, the device did not write */

@@ -74,9 +74,9 @@ static void note_unwritten(const struct dod_call *call, struct dod_content_resul
 	if (likely(!u))
 		return;
 	u->touched |= result->touched;
-	if (!(result->types & BIT(DOD_R_DEVICE_WROTE_NOTHING)))
+	if (!(result->types & BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING)))
 		return;
-	result->types &= ~BIT(DOD_R_DEVICE_WROTE_NOTHING);
+	result->types &= ~BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING);
 	u->bytes += result->untouched;
 	if (!u->m && m) {
 		u->from = result->from;
@@ -88,7 +88,7 @@ static void note_unwritten(const struct dod_call *call, struct dod_content_resul
 noinline void dod_report_list(const struct dod_call *call, struct dod_unwritten *u)
 {
 	struct dod_content_result result = {
-		.types = BIT(DOD_R_DEVICE_WROTE_NOTHING),
+		.types = BIT_ULL(DOD_R_DEVICE_WROTE_NOTHING),
 		.from = u->from,
 		.untouched = u->bytes,
 	};
@@ -104,7 +104,7 @@ void dod_report_sync(const struct dod_call *call, struct dod_content_result *res
 	if (likely(!call->unwritten && !result_any(result)))
 		return;
 	note_unwritten(call, result, result->m);
-	if ((result->types & BIT(DOD_R_FREE_WHILE_MAPPED)) && result->m)
+	if ((result->types & BIT_ULL(DOD_R_FREE_WHILE_MAPPED)) && result->m)
 		dod_judge_ops.memory_freed(result->m, &result->freed, "when it was synced");
 	else if (result->types && result->m)
 		dod_judge_ops.content_report(result, result->m, call->caller);

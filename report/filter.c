@@ -21,7 +21,7 @@
 
 /* Types that are off where a name matches the glob. */
 struct rule {
-	u32 type_mask;
+	u64 type_mask;
 	char glob[RULE_CHARS];
 };
 
@@ -30,7 +30,7 @@ struct filter {
 	struct rule rules[NR_RULES];
 };
 
-static_assert(DOD_REPORT_COUNT <= 32);
+static_assert(DOD_REPORT_COUNT <= 64);
 
 /*
  * Readers take the copy that @version says, and read @version again: it was written
@@ -41,9 +41,9 @@ static struct {
 	unsigned int version;
 	struct filter copy[2];
 } filters[DOD_BY_COUNT];
-u32 dod_types_off;
+u64 dod_types_off;
 
-static int type_mask(const char *name, u32 *mask)
+static int type_mask(const char *name, u64 *mask)
 {
 	char known[768] = "";
 	unsigned int i;
@@ -51,7 +51,7 @@ static int type_mask(const char *name, u32 *mask)
 
 	for (i = 0; i < DOD_REPORT_COUNT; i++) {
 		if (!strcmp(name, dod_types[i].name)) {
-			*mask = BIT(i);
+			*mask = BIT_ULL(i);
 			return 0;
 		}
 		len += scnprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
@@ -76,7 +76,7 @@ static int parse_rule(struct rule *rule, enum dod_filter_by by, char *item)
 		item[len] = '\0';
 		glob = item + len + 1;
 	}
-	rule->type_mask = ~0U;
+	rule->type_mask = ~0ULL;
 	if (glob != item && type_mask(item, &rule->type_mask))
 		return -EINVAL;
 	if (!*glob || strscpy(rule->glob, glob, RULE_CHARS) < 0) {
@@ -100,7 +100,7 @@ int dod_report_set_filter(enum dod_filter_by by, const char *val)
 	static char copy[512];
 	char *rest = copy, *item;
 	unsigned int version;
-	u32 off = 0;
+	u64 off = 0;
 
 	if (strscpy(copy, val, sizeof(copy)) < 0) {
 		pr_err("a filter of more than %zu characters\n", sizeof(copy) - 1);
@@ -143,7 +143,7 @@ static bool filter_hits(enum dod_filter_by by, enum dod_report_type type, const 
 		nr = min(READ_ONCE(f->nr), NR_RULES);
 		hit = false;
 		for (i = 0; i < nr && !hit; i++)
-			hit = (f->rules[i].type_mask & BIT(type)) && IS_ENABLED(CONFIG_GLOB) &&
+			hit = (f->rules[i].type_mask & BIT_ULL(type)) && IS_ENABLED(CONFIG_GLOB) &&
 			      glob_match(f->rules[i].glob, name);
 		/* Pairs with smp_wmb() there. */
 		smp_rmb();

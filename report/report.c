@@ -454,7 +454,7 @@ bool dod_report_note(enum dod_report_type type, struct dod_device *device, const
 	unsigned long flags;
 	va_list args;
 
-	if (dod_in_panic() || test_and_set_bit(type, &device->noted))
+	if (dod_in_panic() || test_and_set_bit(type, device->noted))
 		return false;
 	atomic_long_inc(&type_counts[type]);
 	if (dod_report_is_filtered(type, device)) {

@@ -289,8 +289,8 @@ void dod_debugfs_add(const char *name, umode_t mode, const struct file_operation
 void dod_debugfs_add_gauge(const char *name, long (*read)(void));
 void dod_debugfs_show(int (*show)(struct seq_file *seq, void *v), char *buf, size_t size);
 
-extern u32 dod_types_off;	/* bits; filter.c */
-static_assert(DOD_REPORT_COUNT <= 32);
+extern u64 dod_types_off;	/* bits; filter.c */
+static_assert(DOD_REPORT_COUNT <= 64);
 
 /**
  * dod_report_is_off() - is a type off everywhere, so that its check can be left out?
@@ -299,7 +299,7 @@ static_assert(DOD_REPORT_COUNT <= 32);
  */
 static inline bool dod_report_is_off(enum dod_report_type type)
 {
-	return READ_ONCE(dod_types_off) & BIT(type);
+	return READ_ONCE(dod_types_off) & BIT_ULL(type);
 }
 
 /* What to do about it, as notes say. */

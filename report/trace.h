@@ -22,12 +22,15 @@
 	{ DOD_API_SYNC_FOR_DEVICE,	"sync_for_device" },		\
 	{ DOD_API_NO_SYNC,		"no_sync_needed" }
 
+/* By number: trace-cmd knows neither %c nor 'B', and no quotation marks in a format. */
+#define DOD_TRACE_TYPES { 66, "B" }, { 69, "E" }, { 73, "I" }
+
 int dod_trace_reg(void);
 void dod_trace_unreg(void);
 int dod_trace_reg_counter(void);
 #endif
 
-/* Tools that read a trace know no enum of the kernel. */
+/* For those who read the format: they have no names of enums. */
 TRACE_DEFINE_ENUM(DOD_API_MAP);
 TRACE_DEFINE_ENUM(DOD_API_UNMAP);
 TRACE_DEFINE_ENUM(DOD_API_SYNC_FOR_CPU);
@@ -69,8 +72,9 @@ TRACE_EVENT_FN(owner,
 		__entry->call = turn->api;
 	),
 
-	TP_printk("%c slice=\"%s\" track=\"%s\" mapping=%u dma=0x%llx phys=0x%llx first=%u len=%u call=%s caller=%pS",
-		  __entry->track_event_type, __get_str(slice_name), __get_str(track_name),
+	TP_printk("%s slice=%s track=%s mapping=%u dma=0x%llx phys=0x%llx first=%u len=%u call=%s caller=%pS",
+		  __print_symbolic(__entry->track_event_type, DOD_TRACE_TYPES),
+		  __get_str(slice_name), __get_str(track_name),
 		  __entry->scope_mapping, __entry->dma, __entry->phys, __entry->first,
 		  __entry->len, __print_symbolic(__entry->call, DOD_TRACE_CALLS),
 		  (void *)__entry->caller),
@@ -93,7 +97,7 @@ TRACE_EVENT_FN(device_owned,
 		__entry->counter_value = bytes;
 	),
 
-	TP_printk("track=\"%s\" value=%llu", __get_str(track_name), __entry->counter_value),
+	TP_printk("track=%s value=%llu", __get_str(track_name), __entry->counter_value),
 
 	dod_trace_reg_counter, dod_trace_unreg
 );
@@ -127,8 +131,9 @@ TRACE_EVENT(report,
 		__entry->caller = turn->caller;
 	),
 
-	TP_printk("%c slice=\"%s\" track=\"%s\" mapping=%u dma=0x%llx phys=0x%llx first=%u len=%u caller=%pS",
-		  __entry->track_event_type, __get_str(slice_name), __get_str(track_name),
+	TP_printk("%s slice=%s track=%s mapping=%u dma=0x%llx phys=0x%llx first=%u len=%u caller=%pS",
+		  __print_symbolic(__entry->track_event_type, DOD_TRACE_TYPES),
+		  __get_str(slice_name), __get_str(track_name),
 		  __entry->scope_mapping, __entry->dma, __entry->phys, __entry->first,
 		  __entry->len, (void *)__entry->caller)
 );
