@@ -50,11 +50,12 @@ static const char *history(int n)
 /* One hand-over after the other, and then the access. */
 static void syncs_listed_newest_first(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_to_cpu(dma, 0, SIZE);
 	test_to_device(dma, 0, SIZE);
 	EXPECT_READ_TRAPS(test, buf + 8, 8);
@@ -67,11 +68,12 @@ static void syncs_listed_newest_first(struct kunit *test)
 /* Syncs of other bytes say nothing of these; those of the bytes next to them do not, either. */
 static void sync_elsewhere_not_listed(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_to_cpu(dma, 64, 64);
 	test_to_device(dma, 64, 64);
 	EXPECT_READ_TRAPS(test, buf + 56, 8);
@@ -92,12 +94,16 @@ static void sync_elsewhere_not_listed(struct kunit *test)
 /* A sync that does nothing is no hand-over. */
 static void idle_sync_not_listed(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+	u32 saved;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	saved = kt_quiet_dma_debug();
 	dma_sync_single_for_cpu(kt_dev, dma, SIZE, DMA_TO_DEVICE);
+	kt_unquiet_dma_debug(saved);
 	EXPECT_READ_TRAPS(test, buf, 8);
 	EXPECT_HISTORY(test, 1, MAPPED);
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
@@ -106,7 +112,7 @@ static void idle_sync_not_listed(struct kunit *test)
 /* What was mapped there before, and how it ended. */
 static void mapping_before_listed(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma;
 	int i;
 
@@ -133,7 +139,7 @@ static void mapping_before_listed(struct kunit *test)
 /* A mapping of the memory beside it is not. */
 static void mapping_beside_not_listed(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, 2 * SIZE);
+	u8 *buf = kt_buf(test, 2 * SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf + SIZE, SIZE, DMA_FROM_DEVICE);
 
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
@@ -149,12 +155,13 @@ static void mapping_beside_not_listed(struct kunit *test)
 /* Of many syncs the last are remembered, and it is said where others are not. */
 static void dropped_syncs_said(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 	int i;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_to_cpu(dma, 128, 64);
 	test_to_device(dma, 128, 64);
 	/* Nothing is left out yet. */
@@ -187,11 +194,12 @@ static void dropped_syncs_said(struct kunit *test)
 /* The last sync for the device is remembered for long. */
 static void old_sync_after_newer_ones(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_to_cpu(dma, 64, 128);
 	test_to_device(dma, 64, 128);
 	test_to_cpu(dma, 72, 8);
@@ -207,11 +215,12 @@ static void old_sync_after_newer_ones(struct kunit *test)
 /* Memory that the CPU owned after the map call did not change hands by that. */
 static void map_without_sync_not_listed(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = kt_map_skip_sync(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = kt_map_skip_sync(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	test_to_device(dma, 0, SIZE);
 	EXPECT_READ_TRAPS(test, buf, 8);
 	EXPECT_HISTORY(test, 1, TO_DEVICE);
@@ -221,7 +230,7 @@ static void map_without_sync_not_listed(struct kunit *test)
 
 static void history_of_list(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	struct scatterlist sg;
 
 	sg_init_one(&sg, buf, SIZE);
@@ -239,11 +248,12 @@ static void history_of_list(struct kunit *test)
 /* A write that is reported at the unmap. */
 static void history_of_lost_write(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_TO_DEVICE);
 	test_dma_write(buf, 8);
 	test_dma_unmap(dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_REPORT(test, "cpu-write", test_dma_write, buf, 8);
@@ -252,11 +262,12 @@ static void history_of_lost_write(struct kunit *test)
 
 static void history_off_not_shown(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
-	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	if (!kt_traps(test))
 		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	kt_set(test, "history", "0");
 	test_to_cpu(dma, 0, SIZE);
 	test_to_device(dma, 0, SIZE);

@@ -150,7 +150,7 @@ static void expect_nested(struct kunit *test)
 
 static void map_and_unmap_seen(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	unsigned int n = 0;
 	char track[80];
 	dma_addr_t dma;
@@ -177,7 +177,7 @@ static void map_and_unmap_seen(struct kunit *test)
 /* The rest of the mapping stays the device's: its slice ends, and one of the rest begins. */
 static void part_synced_slices_nest(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	unsigned int n = 0;
 	dma_addr_t dma;
 
@@ -201,7 +201,7 @@ static void part_synced_slices_nest(struct kunit *test)
 /* Rule 6b: a sync of the leading part finishes all that the call handed over. */
 static void leading_part_synced_all_ends(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	unsigned int n = 0;
 	dma_addr_t dma;
 
@@ -220,7 +220,7 @@ static void leading_part_synced_all_ends(struct kunit *test)
 
 static void call_without_change_is_instant(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	unsigned int n = 0;
 	dma_addr_t dma;
 
@@ -246,7 +246,7 @@ static void call_without_change_is_instant(struct kunit *test)
 /* A write that waits for its sync does not end the slice. */
 static void pending_write_keeps_slice(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	unsigned int n = 0;
 	dma_addr_t dma;
 
@@ -268,7 +268,7 @@ static void pending_write_keeps_slice(struct kunit *test)
 /* A list is a mapping for each entry. */
 static void list_has_track_for_each(struct kunit *test)
 {
-	u8 *a = kt_own_buf(test, SIZE), *b = kt_own_buf(test, SIZE);
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
 	struct scatterlist sg[2];
 	unsigned int n = 0;
 
@@ -297,7 +297,7 @@ static void list_has_track_for_each(struct kunit *test)
 /* The static branch is off: nothing is gathered, and nothing comes. */
 static void nobody_listens_nothing_seen(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma;
 
 	KT_REQUIRES(test, !trace_owner_enabled() && !trace_device_owned_enabled());
@@ -316,7 +316,7 @@ static void nobody_listens_nothing_seen(struct kunit *test)
 /* What ends was seen by nobody when it began. */
 static void begun_before_ends(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 	unsigned int n = 0;
 
@@ -339,7 +339,7 @@ static void values_are(struct kunit *test, const u64 *values, unsigned int nr)
 static void bytes_of_device_counted(struct kunit *test)
 {
 	static const u64 values[] = { 256, 512, 448, 512, 256, 0 };
-	u8 *a = kt_own_buf(test, SIZE), *b = kt_own_buf(test, SIZE);
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
 	dma_addr_t a_dma, b_dma;
 
 	listen_counter(test);
@@ -357,7 +357,7 @@ static void bytes_of_device_counted(struct kunit *test)
 static void begun_before_not_counted(struct kunit *test)
 {
 	static const u64 values[] = { 256, 0, 256, 0 };
-	u8 *a = kt_own_buf(test, SIZE), *b = kt_own_buf(test, SIZE);
+	u8 *a = kt_buf(test, SIZE), *b = kt_buf(test, SIZE);
 	dma_addr_t a_dma, b_dma;
 
 	listen_counter(test);
@@ -375,7 +375,7 @@ static void begun_before_not_counted(struct kunit *test)
 
 static void report_seen(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	const struct seen_event *e = &seen.events[1];
 	dma_addr_t dma;
 
@@ -407,7 +407,7 @@ static void report_seen(struct kunit *test)
 /* What is not printed is no event. */
 static void hidden_report_not_seen(struct kunit *test)
 {
-	u8 *buf = kt_own_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE);
 	dma_addr_t dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
 
 	kt_set(test, "off_types", "cpu-read");

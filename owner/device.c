@@ -61,12 +61,15 @@ struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 	return d;
 }
 
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr)
+void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
+			u64 size)
 {
 	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
 
-	if (device)
-		dod_report_note_unmatched(device, what, dma_addr, call->caller);
+	if (!device)
+		return;
+	dod_judge_ops.unmatched(call, device, what, dma_addr, size);
+	dod_report_note_unmatched(device, what, dma_addr, call->caller);
 }
 
 /* Can memory of the device, or of one that was at its address, be mapped without a translation? */

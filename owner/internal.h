@@ -246,7 +246,7 @@ extern struct dod_pool dod_device_pool;
 __owner void dod_device_stop(void);
 __owner struct dod_device *dod_device_get(const struct device *dev);
 __owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
-				u64 dma_addr);
+				u64 dma_addr, u64 size);
 __owner bool dod_device_maps_directly(const struct device *dev);
 
 /* result.c */
@@ -305,8 +305,6 @@ extern const struct dod_transition dod_transitions[];
 
 /* sync.c */
 __owner bool dod_dma_is_known(const struct device *dev, u64 dma_addr);
-__owner void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what,
-				u64 dma_addr, u64 size);
 
 __owner u64 dod_to_cpu_single(struct dod_area *a, struct dod_mapping *m, u64 start, u64 last,
 			      enum keep keep);

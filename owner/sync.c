@@ -174,17 +174,6 @@ bool dod_dma_is_known(const struct device *dev, u64 dma_addr)
 	return known;
 }
 
-void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
-			u64 size)
-{
-	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
-
-	if (!device)
-		return;
-	dod_judge_ops.unmatched(call, device, what, dma_addr, size);
-	dod_report_note_unmatched(device, what, dma_addr, call->caller);
-}
-
 static void note_unmatched_sync(const struct dod_call *call, u64 dma_addr, u64 size)
 {
 	if (call->event->count_unmatched) {

@@ -216,8 +216,7 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 			dod_report_unmap(call, &e->result, m);
 		dod_count(DOD_C_UNMAPS);
 		/* It is a sync for the CPU, too, of what ended mappings have left stale there. */
-		if (m->dir != DMA_TO_DEVICE && is_ram &&
-		    !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		if (m->dir != DMA_TO_DEVICE && is_ram && !(call->attrs & DMA_ATTR_SKIP_CPU_SYNC))
 			dod_stale_forget(m->start, m->last);
 		if (unlikely(e->was_freed))
 			dod_judge_ops.memory_freed(m, &e->freed, "when it was unmapped");
