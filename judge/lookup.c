@@ -72,7 +72,8 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 	if (!dev || !dod_may_lock() || !READ_ONCE(dod_armed))
 		return;
 	d = dod_owner_device(dev, dev_name(dev));
-	if (!d || !__ratelimit(&limit))
+	/* One that has only been bound has mapped nothing. */
+	if (!d || !READ_ONCE(d->since) || !__ratelimit(&limit))
 		return;
 	flags = dod_quiet_begin();
 	describe(dev, dma_addr, text, sizeof(text));

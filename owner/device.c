@@ -216,7 +216,7 @@ int dod_owner_next_device(int skip, struct dod_device *copy)
 
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		hlist_for_each_entry_rcu(d, &devices[i], node, true)
-			if (!skip--) {
+			if (READ_ONCE(d->since) && !skip--) {
 				*copy = *d;
 				return 0;
 			}

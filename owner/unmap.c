@@ -240,16 +240,13 @@ static void check_content(const struct dod_call *call, struct dod_mapping *m)
 	struct dod_content_result result DOD_UNINITIALIZED;
 	struct dod_area a DOD_UNINITIALIZED;
 
+	if (!READ_ONCE(m->content) && likely(!READ_ONCE(m->pending)))
+		return;
 	result_init(&result);
 	dod_area_lock_mapping(&a, m);
 	compare_at_end(call, m, &result);
 	dod_area_unlock(&a);
 	dod_report_unmap(call, &result, m);
-}
-
-static bool has_content(const struct dod_mapping *m)
-{
-	return READ_ONCE(m->content) || unlikely(READ_ONCE(m->pending));
 }
 
 /* Some of the mapping may be stale, and what is kept can go at once: it is compared before. */
@@ -283,7 +280,7 @@ static void end_one(struct dod_mapping *m, const struct dod_call *call, bool com
 	e.was_freed = false;
 	e.turn.device = NULL;
 	if (call && unlikely(dod_stale_is_left(call, m))) {
-		if (!compared && has_content(m))
+		if (!compared)
 			check_content(call, m);
 		end_stale(m, call);
 		return;
@@ -597,8 +594,7 @@ static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
 		unwritten.ended = local_clock();
 		call->unwritten = &unwritten;
 	}
-	if (has_content(leader))
-		check_content(call, leader);
+	check_content(call, leader);
 	for (m = leader->next; m; m = next) {
 		next = m->next;
 		end_entry(m, call);
