@@ -136,7 +136,7 @@ struct dod_content {
 			u64 redzone;
 			u64 fill, fill_last;
 			u64 watch, watch_last;
-			unsigned long synced_by;
+			struct dod_frame synced_by;
 			u8 bytes[DOD_BYTES_AFTER];
 			u8 state[DOD_BYTES_AFTER / DOD_GRANULE + 1];
 		};

@@ -29,7 +29,7 @@ void dod_watch_to_cpu(const struct dod_call *call, struct dod_mapping *m, u64 st
 		dod_watch_stop(c);
 	c->watch = start;
 	c->watch_last = last;
-	c->synced_by = call->caller;
+	c->synced_by = dod_frame_pack(call->caller);
 	c->watching = true;
 	dod_poison_ops.watch(start, last, true);
 	dod_count(DOD_C_WATCHED_RANGES);
@@ -63,7 +63,7 @@ bool dod_watch_covers(const struct dod_mapping *m, u64 *start, u64 *last, unsign
 		return false;
 	*start = max(*start, c->watch);
 	*last = min(*last, c->watch_last);
-	*synced_by = c->synced_by;
+	*synced_by = dod_frame_ip(c->synced_by);
 	return true;
 }
 

@@ -132,6 +132,15 @@ class Results:
         without = self.cases.get((dma_debug, "out", live, case))
         return None if with_tool is None or without is None else with_tool - without
 
+    def share(self, feature, cases):
+        """The most that a part of everything on adds to one of the cases."""
+        with_it, without = (
+            [self.cases.get(("off", config, 1, case)) for case in cases]
+            for config in ("all", "no_" + feature))
+        if None in with_it + without:
+            return None
+        return max(a - b for a, b in zip(with_it, without))
+
     def worst(self, configs, cases):
         """The most that is on top of one of the cases, with whatever else is live."""
         found = [self.on_top(config, live, case)
@@ -227,6 +236,10 @@ TARGETS = (
      lambda r: r.worst(["all"], SYNCS)),
     ("the same with noncoherent=64, the worst", "instructions", AT_MOST, 10000,
      lambda r: r.worst(["lines"], PAIRS_64 + PAIRS_2K + SYNCS)),
+    ("profile, map and unmap", "instructions", AT_MOST, 60,
+     lambda r: r.share("profile", PAIRS_64 + PAIRS_2K)),
+    ("history, a sync pair: two hand-overs", "instructions", AT_MOST, 120,
+     lambda r: r.share("history", SYNCS)),
     ("guard only, 100,000 live in terms of 1", "times", AT_MOST, 1.03,
      lambda r: r.growth("guard", PAIRS_64 + PAIRS_2K + SYNCS + LISTS)),
     ("everything on, 100,000 live in terms of 1", "times", AT_MOST, 1.03,

@@ -12,8 +12,8 @@ me=bench
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . /files/lib.sh
 
-# Checks of mappings, of their content, and notes: what is left is the guard, with the
-# records it needs, and the look at what is freed.
+# Checks of mappings, of their content, and notes: what is left, without profile and history,
+# is the guard, with the records it needs, and the look at what is freed.
 checks=cacheline-sharing,overlapping-mapping,out-of-bounds-map,use-after-free-map
 checks=$checks,vmalloc-buffer,stack-buffer,image-buffer,not-contiguous,mask-exceeded
 checks=$checks,to-device-changed,device-overrun,missing-sync-for-device,device-wrote-nothing
@@ -35,7 +35,7 @@ load_tool()
 {
 	case $1 in
 	out) return ;;
-	guard) set -- content=off watch_writes=0 off_types=$checks ;;
+	guard) set -- content=off watch_writes=0 profile=0 history=0 off_types=$checks ;;
 	all) set -- ;;
 	lines) set -- noncoherent=64 ;;
 	# QEMU's e1000e writes checksums into what it sends: see "Findings" in the
@@ -102,6 +102,17 @@ burst()
 	unload_tool "$1"
 }
 
+# switched_off PARAMETER: everything on but that, with 1 live
+switched_off()
+{
+	say "dma-debug off, tool all but $1"
+	echo 0 >/sys/module/dma_owner_debug/parameters/"$1"
+	bench live=1 >/tmp/cases
+	sed "s/^/case off no_$1 1 /" /tmp/cases >/dev/out
+	unload_bench
+	echo 1 >/sys/module/dma_owner_debug/parameters/"$1"
+}
+
 # The kernel's own benchmark, on QEMU's edu device, which has no driver here.
 bind_yardstick()
 {
@@ -153,6 +164,8 @@ cases()
 		done
 		case "$1 $config" in
 		'off all')
+			switched_off profile
+			switched_off history
 			for zero in 512 8192; do
 				say "dma-debug off, tool all, $zero entries of the zero page live"
 				result zero $zero "$(bench only=zero64 zero=$zero | sed 's/.* //')"
