@@ -271,26 +271,19 @@ static void ask_for_more(struct dod_pool *pool, struct dod_pool_cpu *own)
 		irq_work_queue(&own->refill);
 }
 
-/* The list of this CPU is empty: once in a batch. Restores @flags, for a short way before. */
-static noinline void *next_batch(struct dod_pool *pool, struct dod_pool_cpu *own,
-				 unsigned long flags)
+/* The list of this CPU is empty: once in a batch. It stays so where there is no more. */
+static noinline void next_batch(struct dod_pool *pool, struct dod_pool_cpu *own)
 {
-	void *obj = NULL;
-
 	own->first = own->full;
 	if (own->first) {
 		WRITE_ONCE(own->full, NULL);
 		WRITE_ONCE(own->nr, pool->batch);
-	} else {
-		own->first = depot_take(pool);
-		if (own->first)
-			WRITE_ONCE(own->nr, own->first->nr);
-		ask_for_more(pool, own);
+		return;
 	}
+	own->first = depot_take(pool);
 	if (own->first)
-		obj = pop(own);
-	local_irq_restore(flags);
-	return obj;
+		WRITE_ONCE(own->nr, own->first->nr);
+	ask_for_more(pool, own);
 }
 
 /**
@@ -303,13 +296,14 @@ void *dod_pool_get(struct dod_pool *pool)
 {
 	struct dod_pool_cpu *own;
 	unsigned long flags;
-	void *obj;
+	void *obj = NULL;
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
 	if (unlikely(!own->first))
-		return next_batch(pool, own, flags);
-	obj = pop(own);
+		next_batch(pool, own);
+	if (likely(own->first))
+		obj = pop(own);
 	local_irq_restore(flags);
 	return obj;
 }
@@ -332,35 +326,30 @@ void *dod_pool_get_list(struct dod_pool *pool, unsigned int nr)
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
-	if (unlikely(!own->first)) {
-		first = next_batch(pool, own, flags);
-		if (first)
-			first->next = NULL;
-		return first;
-	}
+	if (unlikely(!own->first))
+		next_batch(pool, own);
 	first = own->first;
-	nr = min(nr, own->nr);
-	for (i = 1, last = first; i < nr; i++)
-		last = last->next;
-	own->first = last->next;
-	own->nr -= nr;
-	last->next = NULL;
+	if (likely(first)) {
+		nr = min(nr, own->nr);
+		for (i = 1, last = first; i < nr; i++)
+			last = last->next;
+		own->first = last->next;
+		own->nr -= nr;
+		last->next = NULL;
+	}
 	local_irq_restore(flags);
 	return first;
 }
 EXPORT_SYMBOL_FOR_KUNIT(dod_pool_get_list);
 
-/* The list of this CPU is a batch: once in a batch. Restores @flags, as next_batch(). */
-static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own, void *obj,
-				    unsigned long flags)
+/* The list of this CPU is a batch: once in a batch. It is empty afterwards. */
+static noinline void put_batch_away(struct dod_pool *pool, struct dod_pool_cpu *own)
 {
 	if (own->full)
 		depot_add(pool, own->full, pool->batch);
 	WRITE_ONCE(own->full, own->first);
 	own->first = NULL;
 	WRITE_ONCE(own->nr, 0);
-	push(own, obj);
-	local_irq_restore(flags);
 }
 
 /**
@@ -375,10 +364,8 @@ void dod_pool_put(struct dod_pool *pool, void *obj)
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
-	if (unlikely(own->nr == pool->batch)) {
-		put_batch_away(pool, own, obj, flags);
-		return;
-	}
+	if (unlikely(own->nr == pool->batch))
+		put_batch_away(pool, own);
 	push(own, obj);
 	local_irq_restore(flags);
 }
@@ -391,23 +378,29 @@ EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put);
  */
 void dod_pool_put_list(struct dod_pool *pool, struct dod_pool_list *list)
 {
-	struct dod_pool_object *obj = list->first, *next;
+	struct dod_pool_object *last, *rest;
 	struct dod_pool_cpu *own;
 	unsigned long flags;
+	unsigned int i, nr;
 
 	local_irq_save(flags);
 	own = raw_cpu_ptr(pool->cpus);
-	if (list->nr && own->nr + list->nr <= pool->batch) {
-		list->last->next = own->first;
-		own->first = obj;
-		own->nr += list->nr;
-		list->nr = 0;
+	for (; list->nr; list->first = rest, list->nr -= nr) {
+		if (unlikely(own->nr == pool->batch))
+			put_batch_away(pool, own);
+		nr = list->nr;
+		last = list->last;
+		if (unlikely(nr > pool->batch - own->nr)) {
+			nr = pool->batch - own->nr;
+			for (i = 1, last = list->first; i < nr; i++)
+				last = last->next;
+		}
+		rest = last->next;
+		last->next = own->first;
+		own->first = list->first;
+		own->nr += nr;
 	}
 	local_irq_restore(flags);
-	for (; list->nr; list->nr--, obj = next) {
-		next = obj->next;
-		dod_pool_put(pool, obj);
-	}
 }
 EXPORT_SYMBOL_FOR_KUNIT(dod_pool_put_list);
 

@@ -37,6 +37,7 @@ void dod_owner_apply_history(void)
 #define MOST_CORE_FRAMES	2	/* of a stack */
 
 static struct dod_frame core_frames[4];
+u64 dod_core_pairs[DOD_CORE_PAIRS];
 atomic_t dod_core_to_learn;
 
 static bool is_core(struct dod_frame frame)
@@ -62,12 +63,15 @@ noinline void dod_learn_core(const struct dod_sync *sync)
 }
 
 /* The first frame after those of the DMA core. The physical lock is held. */
-struct dod_frame dod_caller_of_sync(const struct dod_mapping *m)
+noinline struct dod_frame dod_find_caller(const struct dod_mapping *m)
 {
 	unsigned int i = min_t(unsigned int, m->sync.nr_frames - 1, MOST_CORE_FRAMES);
+	u64 key = core_pair(m->sync_frames);
 
 	while (i && !is_core(m->sync_frames[i - 1]))
 		i--;
+	if (i == 1)
+		WRITE_ONCE(dod_core_pairs[core_slot(key)], key);
 	return m->sync_frames[i];
 }
 

@@ -321,7 +321,32 @@ DECLARE_STATIC_KEY_TRUE(dod_history_key);
 extern atomic_t dod_core_to_learn;
 
 __owner void dod_learn_core(const struct dod_sync *sync);
-__owner struct dod_frame dod_caller_of_sync(const struct dod_mapping *m);
+__owner struct dod_frame dod_find_caller(const struct dod_mapping *m);
+
+/* The first two frames of syncs, of which one is in the DMA core, and the other calls it. */
+#define DOD_CORE_PAIRS	16U
+
+extern u64 dod_core_pairs[DOD_CORE_PAIRS];
+
+static __always_inline u64 core_pair(const struct dod_frame *frames)
+{
+	return (u64)frames[1].off << 32 ^ (u32)frames[0].off;
+}
+
+static __always_inline unsigned int core_slot(u64 key)
+{
+	return (key >> 36) % DOD_CORE_PAIRS;
+}
+
+/* The same as dod_find_caller(), of most syncs. */
+static __always_inline struct dod_frame caller_of_sync(const struct dod_mapping *m)
+{
+	u64 key = core_pair(m->sync_frames);
+
+	if (likely(m->sync.nr_frames > 1 && READ_ONCE(dod_core_pairs[core_slot(key)]) == key))
+		return m->sync_frames[1];
+	return dod_find_caller(m);
+}
 
 static __always_inline struct dod_handover *next_handover(struct dod_mapping *m)
 {
@@ -344,7 +369,7 @@ static __always_inline void note_handover(const struct dod_call *call, struct do
 			.when = m->sync.when, .first = m->sync_off,
 			.len = min_t(u32, m->sync_len, BIT(30) - 1),
 			.for_device = true, .sg = m->sync_sg,
-			.by = dod_caller_of_sync(m),
+			.by = caller_of_sync(m),
 		};
 	m->sync_new = call->event->stamp_sync;
 	if (!m->sync_new)
@@ -465,7 +490,7 @@ static __always_inline void profile_count(const struct dod_call *call, const str
 		far = start - this_cpu_read(p->start);
 		if (!far)
 			this_cpu_inc(p->again);
-		if (far == size)
+		else if (far == size)
 			this_cpu_inc(p->onward);
 		this_cpu_write(p->start, start);
 	}

@@ -205,8 +205,8 @@ class Results:
 
 # What issues 7 and 15 ask for: name, unit, how to judge, limit, figure. Instructions are on
 # top of those without the tool, with the worst number of live mappings and, where none is
-# named, in the worse direction. Requests and throughput are with everything on, in terms of
-# those without the tool.
+# named, in the worse direction. Requests and throughput are with everything on but the profile,
+# in terms of those without the tool.
 AT_MOST, AT_LEAST = "at most", "at least"
 TARGETS = (
     ("guard only, map and unmap 64 B", "instructions", AT_MOST, 2200,

@@ -40,7 +40,8 @@ load_tool()
 	lines) set -- noncoherent=64 ;;
 	# QEMU's e1000e writes checksums into what it sends: see "Findings" in the
 	# documentation.
-	in) set -- off_drivers=to-device-changed:e1000e ;;
+	# The profile has a row of its own.
+	in) set -- profile=0 off_drivers=to-device-changed:e1000e ;;
 	esac
 	insmod /ko/dma-owner-debug.ko "$@" || fail "insmod dma-owner-debug.ko $*"
 	# What is mapped right then is not judged by its content.
