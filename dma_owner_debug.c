@@ -218,7 +218,10 @@ err_owner:
 
 static void __exit dma_owner_debug_exit(void)
 {
+	/* Parameters can be written until we return: what that starts must not outlive the rest. */
+	kernel_param_lock(THIS_MODULE);
 	WRITE_ONCE(dod_armed, false);
+	kernel_param_unlock(THIS_MODULE);
 	dod_debugfs_stop();
 	dod_state_stop();
 	/*

@@ -482,7 +482,7 @@ static __always_inline void profile_count(const struct dod_call *call, const str
 	struct dod_profile __percpu *p = site->profile;
 	u64 start = m->start, far;
 
-	this_cpu_inc(p->sizes[__fls(size)]);
+	this_cpu_inc(p->sizes[fls64(size) - 1]);
 	this_cpu_add(p->bytes, size);
 	this_cpu_write(p->when, m->map.when);
 	if (m->memory & DOD_MEM_SLAB) {
@@ -525,7 +525,7 @@ static __always_inline void profile_map_next(const struct dod_call *call, struct
 static __always_inline void profile_unmap(const struct dod_mapping *m, u64 now)
 {
 	if (static_branch_likely(&dod_profiling) && likely(m->site))
-		this_cpu_inc(site_of(m)->profile->times[__fls((now - m->map.when) | 1)]);
+		this_cpu_inc(site_of(m)->profile->times[dod_profile_bin(now - m->map.when)]);
 }
 
 /* free.c */

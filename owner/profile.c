@@ -16,7 +16,7 @@
 #include "../base/worker.h"
 
 #define MAX_SITES	256U	/* of all devices; one more is counted, and not in the profile */
-#define SPARE_SITES	32U	/* so many new ones are there, and are soon again */
+#define SPARE_SITES	16U	/* so many new ones are there, and are soon again */
 
 DEFINE_STATIC_KEY_FALSE(dod_profiling);
 
