@@ -372,7 +372,9 @@ static __always_inline void note_handover(const struct dod_call *call, struct do
 			.by = caller_of_sync(m),
 		};
 	m->sync_new = call->event->stamp_sync;
-	if (!m->sync_new)
+	if (m->sync_new)
+		m->sync_sg = call->kind == DOD_SG;
+	else
 		*next_handover(m) = (struct dod_handover) {
 			.when = call->when, .first = start - m->start,
 			.len = min_t(u64, last - start + 1, BIT(30) - 1),

@@ -137,16 +137,15 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		if (event->for_device)
 			return false;
 		m->idle_sync = dod_frame_pack(call->caller);
-	} else if (event->hand_over && static_branch_likely(&dod_history_key)) {
+	} else if (static_branch_likely(&dod_history_key) && event->hand_over) {
 		note_handover(call, m, start, last);
 	}
-	if (event->count_unmatched && static_branch_likely(&dod_profiling) && m->site)
+	if (static_branch_likely(&dod_profiling) && event->count_unmatched && m->site)
 		dod_profile_sync(m, event->to_device, last - start + 1);
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
 		/* All of it, in line: the kernel's function is instrumented. */
 		memcpy(m->sync_frames, call->sync->frames, sizeof(m->sync_frames));
-		m->sync_sg = call->kind == DOD_SG;
 		m->sync_off = start - m->start;
 		m->sync_len = last - start + 1;
 	}

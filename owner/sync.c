@@ -427,7 +427,8 @@ static void sync_entry(const struct dod_call *call, struct scatterlist *sg)
 }
 
 /* Returns false if the event can change nothing. */
-static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_sync *sync)
+static __always_inline bool begin_event(struct dod_call *call, enum dod_event event,
+					struct dod_sync *sync)
 {
 	const struct dod_transition *t = &dod_transitions[event];
 
@@ -441,7 +442,7 @@ static bool begin_event(struct dod_call *call, enum dod_event event, struct dod_
 		call->sync = sync;
 		if (unlikely(atomic_read(&dod_core_to_learn) > 0))
 			dod_learn_core(sync);
-	} else if (t->hand_over && static_branch_likely(&dod_history_key)) {
+	} else if (static_branch_likely(&dod_history_key) && t->hand_over) {
 		call->when = local_clock();
 	}
 	return true;
