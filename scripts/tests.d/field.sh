@@ -139,6 +139,23 @@ unseen_is()
 	[ -s "$tmp/guard" ] && diff "$tmp/unseen" <(grep ' no$' "$tmp/guard") >&2
 }
 
+# parsers_keep LOG FILE: the table of what parsers keep, with the lines that FILE has, is that
+# in usage.rst.
+parsers_keep()
+{
+	"$DOD_TOP/scripts/tests.d/field/parsers.py" "$1" "$2" >"$tmp/parsers" &&
+		diff "$tmp/parsers" <(awk '/^\.\. parsers: / { on = $3 == "begin"; next } on && NF' \
+			"$DOD_TOP/Documentation/usage.rst") >&2
+}
+
+# parsers_differ SED_SCRIPT PARSER: with this mistake in the lines, the row of that parser is
+# another.
+parsers_differ()
+{
+	sed "$1" "$ci/parsers.md" >"$tmp/mistaken.md"
+	! parsers_keep "$reports" "$tmp/mistaken.md" 2>"$tmp/says" && grep -q "^> $2, told" "$tmp/says"
+}
+
 need_packages python3-yaml
 for of in x86_64 arm64; do
 	check "dma_owner.config: $of can be configured so" configured_with "$ci/dma_owner.config" $of
@@ -151,6 +168,11 @@ check "lava.yaml is a test definition" yaml "$ci/lava.yaml" \
 	'"Lava-Test" in d["metadata"]["format"] and d["metadata"]["name"] and all(isinstance(s, str) for s in d["run"]["steps"])'
 
 check "tuxmake, tuxrun: their options" options_known
+reports=$DOD_TOP/scripts/tests.d/field/reports.log
+check "parsers: what they keep" parsers_keep "$reports" "$ci/parsers.md"
+check "parsers: a wrong end is found" parsers_differ 's/"end": r"=+/"end": r"/' LAVA
+check "parsers: a rule that goes on too long is found" parsers_differ 's/DMA_OWNER:\.\*?/DMA_OWNER:.*/' SQUAD
+check "parsers: a signature with offsets is found" parsers_differ 's/\[^+\\s\]+/\\S+/' logspec
 check "the script runs" vm "$build" --qemu -device --qemu edu,dma_mask=0xffffffff --ko "$edu_ko" \
 	--ko "$tool_ko" --file "$ci/dma_owner.sh" --timeout 120 -- \
 	'run() { n=$((n + 1)); echo "### $n"; s=0; sh /files/dma_owner.sh "$@" || s=$?; echo "exit $s"; }' \
