@@ -204,3 +204,16 @@ done
 check "LAVA: the command and the types" [ "$(lava "$tmp/run.4" | grep -v 'result pass' | paste -sd ' ')" = \
 	'cpu-write --result fail device-wrote-nothing --result skip' ]
 check "LAVA: skipped" [ "$(lava "$tmp/run.1")" = 'command --result skip' ]
+
+# The patches for what was found are for 6.12. Whoever sends them signs them off.
+if [ "$(make -s -C "$source_tree" kernelversion | cut -d. -f-2)" = 6.12 ]; then
+	need_packages patch perl
+	for of in "$DOD_TOP"/Documentation/findings/*.patch; do
+		check "${of##*/}: applies" status_of 0 "$logs/field-patches.log" \
+			patch -d "$source_tree" -p1 --dry-run -F 0 -i "$of"
+		check "${of##*/}: checkpatch" status_of 0 "$logs/field-patches.log" \
+			"$source_tree/scripts/checkpatch.pl" --root "$source_tree" --strict --no-signoff -q "$of"
+	done
+else
+	skip "the patches in Documentation/findings are for 6.12"
+fi
