@@ -142,7 +142,6 @@ struct dod_device {
 	bool coherent;
 	bool translated;		/* by an IOMMU, when the driver was bound */
 	bool untrusted;			/* an IOMMU's driver bounces parts of pages for it */
-	bool seen_bound;		/* a driver was bound to it since the tool was loaded */
 	bool lost_track;		/* something was mapped that the tool does not track */
 };
 

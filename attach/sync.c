@@ -70,7 +70,7 @@ static __always_inline void unmap_list(struct hook *hook, struct dod_call *call,
 			break;
 	/* The mapping begins at the first entry that is not empty. */
 	if (i < nents)
-		dod_owner_unmap(call, sg_dma_address(first), 0, sg, nents);
+		dod_owner_unmap(call, sg_dma_address(first), first->length, sg, nents);
 	else
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
 }

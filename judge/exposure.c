@@ -266,6 +266,8 @@ static void describe(struct exposed *e, char *text, size_t size)
 
 	sort(e->caches, e->nr, sizeof(e->caches[0]), by_objects, NULL);
 	len = scnprintf(text, size, "%lu %s it was not given: ", e->objects,
+			e->objects == 1 ?
+			dod_mem_ops.allocated ? "object" : "place of an object, used or free," :
 			dod_mem_ops.allocated ? "objects" : "places of objects, used or free,");
 	for (i = 0; i < e->nr; i++)
 		if (i < CACHES_SHOWN)
@@ -292,9 +294,11 @@ static void show_kind(struct seq_file *seq, struct dod_device *device, struct ex
 		seq_printf(seq, " that also hold%s %s", e->pages == 1 ? "s" : "", text);
 	}
 	if (e->beside)
-		seq_printf(seq, "; %llu bytes beside its buffers, in pages of no slab", e->beside);
+		seq_printf(seq, "; %llu byte%s beside its buffers, in pages of no slab", e->beside,
+			   e->beside == 1 ? "" : "s");
 	if (e->unknown)
-		seq_printf(seq, "; %lu pages of slabs whose layout is not known", e->unknown);
+		seq_printf(seq, "; %lu page%s of slabs whose layout is not known", e->unknown,
+			   e->unknown == 1 ? "" : "s");
 	if (!e->objects && !e->beside && !e->unknown)
 		seq_printf(seq, " that hold%s nothing else", e->pages == 1 ? "s" : "");
 	seq_puts(seq, "\n");

@@ -3,9 +3,10 @@
  * Unmaps and syncs of addresses at which nothing is mapped (never-mapped).
  *
  * That the tool knows of no mapping proves nothing by itself: there must not be one that it
- * could have missed. So the device's driver was bound under its eyes, and it lost track of no
- * mapping of that device since; and the address must be one that can be of no memory which needs
- * no mapping, as that of dma_alloc_coherent(). Whatever is not proven is silent, and counted.
+ * could have missed. So the device was added under its eyes, or the same mapping is remembered,
+ * and has ended; and it lost track of no mapping of that device. And the address must be one that
+ * can be of no memory which needs no mapping, as that of dma_alloc_coherent(). Whatever is not
+ * proven is silent, and counted.
  *
  * No locks. owner/ calls this where it has found nothing.
  */
@@ -31,6 +32,9 @@ static bool is_untranslated(struct device *dev, u64 dma_addr)
 #if IS_ENABLED(CONFIG_IOMMU_API)
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
 
+	/* Drivers of IOMMUs take locks for that which sleep there, as that of virtio does. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
+		return false;
 	return domain && (domain->type & __IOMMU_DOMAIN_DMA_API) &&
 	       !iommu_iova_to_phys(domain, dma_addr);
 #else
@@ -95,7 +99,7 @@ static bool needs_no_mapping(const struct dod_call *call, enum dod_unmatched_cal
 	       (call->kind != DOD_SINGLE && (call->kind != DOD_SG || what != DOD_UNMAP));
 }
 
-/* What was mapped there last, if that is remembered. */
+/* What was mapped there last, if that is remembered; of the device, if the memory is not known. */
 static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
 		      struct dod_mapping *last)
 {
@@ -104,9 +108,26 @@ static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
 	return dod_owner_find_mapping(call->dev, dma_addr, 0, last) && last->ended;
 }
 
+static bool is_of_call(const struct dod_call *call, u64 dma_addr, const struct dod_mapping *m)
+{
+	return m->dev == call->dev && m->dma_addr == dma_addr;
+}
+
+/* @last: what is remembered, NULL if nothing. @sees_all: no other mapping can have been missed. */
+static bool is_certain(const struct dod_call *call, u64 dma_addr, u64 size, bool sees_all,
+		       const struct dod_mapping *last)
+{
+	/* The entries of a list end with its first one. */
+	if (last && last->kind == DOD_SG && call->kind != DOD_SG)
+		return false;
+	return sees_all || (last && is_of_call(call, dma_addr, last) && dod_size(last) == size &&
+			    last->dir == call->dir && last->kind == call->kind);
+}
+
 static noinline void report(const struct dod_call *call, enum dod_unmatched_call what,
 			    u64 dma_addr, u64 size, u64 phys)
 {
+	bool sees_all = dod_owner_sees_all(call->dev);
 	struct dod_mapping *last = dod_pool_get(&dod_mapping_pool);
 	struct dod_finding f = { .type = DOD_R_NEVER_MAPPED };
 	struct dod_mapping m;
@@ -115,23 +136,23 @@ static noinline void report(const struct dod_call *call, enum dod_unmatched_call
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 		return;
 	}
-	if (find_last(call, dma_addr, phys, last))
+	if (find_last(call, dma_addr, sees_all ? phys : U64_MAX, last))
 		f.other = last;
-	/* The entries of a list end with its first one. */
-	if (f.other && last->kind == DOD_SG && call->kind != DOD_SG) {
+	if (!is_certain(call, dma_addr, size, sees_all, f.other) ||
+	    !dod_owner_describe_call(call, dma_addr, size, &m)) {
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
 		goto out;
 	}
-	if (!dod_owner_describe_call(call, dma_addr, size, &m))
-		goto out;
 	if (phys != U64_MAX)
 		f.object = phys_to_virt(phys);
 	if (is_pointer(call->dev, dma_addr))
 		dod_finding_add(&f, "This is an address of the CPU's: a pointer, and not what a map call returned.\n");
 	else if (!f.other)
 		dod_finding_add(&f, "It was never mapped, or it was unmapped long ago.\n");
-	else
+	else if (is_of_call(call, dma_addr, last))
 		dod_finding_add(&f, "It was mapped, and unmapped before this call.\n");
+	else
+		dod_finding_add(&f, "Something else was mapped there before.\n");
 	dod_report_unmatched(&f, &m, what);
 out:
 	dod_pool_put(&dod_mapping_pool, last);
@@ -144,8 +165,7 @@ void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
 
 	if (!READ_ONCE(dod_armed) || !size || dod_report_is_off(DOD_R_NEVER_MAPPED))
 		return;
-	if (READ_ONCE(device->seen_bound) && !READ_ONCE(device->lost_track) &&
-	    !needs_no_mapping(call, what, dma_addr) &&
+	if (!READ_ONCE(device->lost_track) && !needs_no_mapping(call, what, dma_addr) &&
 	    is_proven(call->dev, what, dma_addr, size, &phys))
 		report(call, what, dma_addr, size, phys);
 	else

@@ -315,19 +315,22 @@ static int on_bus_event(struct notifier_block *nb, unsigned long event, void *da
 	struct dod_device *d;
 	u16 binding;
 
+	if (event == BUS_NOTIFY_REMOVED_DEVICE)
+		dod_owner_remove_device(dev);
+	else if (event == BUS_NOTIFY_ADD_DEVICE && READ_ONCE(dod_armed))
+		dod_owner_add_device(dev);
 	/* What the bus or others map before probe() runs is not the driver's. */
 	if (!READ_ONCE(dod_armed) ||
 	    (event != BUS_NOTIFY_BIND_DRIVER && event != BUS_NOTIFY_UNBOUND_DRIVER &&
 	     (event != BUS_NOTIFY_DRIVER_NOT_BOUND || !dev->driver)))
 		return NOTIFY_DONE;
-	d = event == BUS_NOTIFY_BIND_DRIVER ? dod_owner_bind_device(dev) :
-					      dod_owner_device(dev, dev_name(dev));
+	if (event == BUS_NOTIFY_UNBOUND_DRIVER)
+		dod_coherent_unbound(dev);
+	d = dod_owner_device(dev, dev_name(dev));
 	if (!d)
 		return NOTIFY_DONE;
 	binding = d->binding;
 	WRITE_ONCE(d->binding, binding + 1);
-	if (event == BUS_NOTIFY_UNBOUND_DRIVER)
-		dod_coherent_unbound(dev);
 	/* It has never mapped anything. */
 	if (!d->since)
 		return NOTIFY_DONE;

@@ -131,6 +131,8 @@ static void expect_lodgers(struct kunit *test, const char *kind, unsigned int nr
 	snprintf(want, sizeof(want), KT_NAME ".0 can %s ", kind);
 	KUNIT_EXPECT_TRUE_MSG(test, strstarts(text, want), "no '%s' in: %s", want, text);
 	snprintf(want, sizeof(want), " %u %s it was not given: ", nr,
+		 nr == 1 ?
+		 IS_ENABLED(CONFIG_KASAN_GENERIC) ? "object" : "place of an object, used or free," :
 		 IS_ENABLED(CONFIG_KASAN_GENERIC) ? "objects" : "places of objects, used or free,");
 	KUNIT_EXPECT_TRUE_MSG(test, strstr(text, want), "no '%s' in: %s", want, text);
 	snprintf(want, sizeof(want), "it was not given: %u " CACHE " (", nr);
@@ -221,6 +223,22 @@ static void rest_of_page_counted(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
+/* Rule 3b: it is remembered for what the CPU reads there, but the device reaches nothing of it. */
+static void stale_not_counted(struct kunit *test)
+{
+	long stale = dma_owner_debug_count("stale_mappings");
+	struct page *page = kt_page(test, 0);
+	dma_addr_t dma;
+
+	kt_set(test, "noncoherent", "64");
+	dma = test_dma_map(test, kt_dev, page_address(page), PAGE_SIZE, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_STRNEQ(test, exposure(test), "");
+	dma_unmap_page_attrs(kt_dev, dma, PAGE_SIZE, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("stale_mappings"), stale + 1);
+	KUNIT_EXPECT_STREQ(test, exposure(test), "");
+	EXPECT_SILENCE(test);
+}
+
 /* As the file has it: nothing translates for the device of the tests. */
 static void untranslated_said(struct kunit *test)
 {
@@ -240,6 +258,7 @@ static struct kunit_case exposure_cases[] = {
 	KUNIT_CASE(neighbours_counted),
 	KUNIT_CASE(own_pages_silent),
 	KUNIT_CASE(rest_of_page_counted),
+	KUNIT_CASE(stale_not_counted),
 	KUNIT_CASE(untranslated_said),
 	{}
 };

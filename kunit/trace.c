@@ -353,6 +353,61 @@ static void bytes_of_device_counted(struct kunit *test)
 	values_are(test, values, ARRAY_SIZE(values));
 }
 
+/* The device owns none of it after the free, which is no event: the next one has the sum without it. */
+static void freed_bytes_counted(struct kunit *test)
+{
+	static const u64 values[] = { 256, 512, 0 };
+	u8 *a = kt_own_buf(test, SIZE), *b = kt_buf(test, SIZE);
+	dma_addr_t a_dma, b_dma;
+
+	listen_counter(test);
+	a_dma = test_dma_map(test, kt_dev, a, SIZE, DMA_FROM_DEVICE);
+	b_dma = test_dma_map(test, kt_dev, b, SIZE, DMA_FROM_DEVICE);
+	test_kfree(a);
+	EXPECT_FREE_REPORT(test, test_kfree, a, SIZE);
+	kt_late_unmap(test, a_dma, SIZE, DMA_FROM_DEVICE);
+	test_dma_unmap(b_dma, SIZE, DMA_FROM_DEVICE);
+	listen_no_more();
+	values_are(test, values, ARRAY_SIZE(values));
+}
+
+static u8 *nested_buf;
+static dma_addr_t nested_dma;
+
+/* Maps memory as a console's driver does: that is no event of its own. */
+static void probe_mapping(void *data, char type, const char *slice, const char *track,
+			  const struct dod_turn *t, u32 first, u32 len)
+{
+	u8 *buf = nested_buf;
+
+	if (t->device->dev != kt_dev || type != 'B' || !buf)
+		return;
+	nested_buf = NULL;
+	nested_dma = dma_map_single(kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+}
+
+static void nested_bytes_counted(struct kunit *test)
+{
+	static const u64 values[] = { 512, 256, 0 };
+	long nested = dma_owner_debug_count("events_nested");
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+
+	nested_dma = DMA_MAPPING_ERROR;
+	nested_buf = kt_buf(test, SIZE);
+	listen_counter(test);
+	KUNIT_ASSERT_EQ(test, register_trace_owner(probe_mapping, NULL), 0);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	unregister_trace_owner(probe_mapping, NULL);
+	KUNIT_EXPECT_FALSE(test, dma_mapping_error(kt_dev, nested_dma));
+	KUNIT_EXPECT_EQ(test, dma_owner_debug_count("events_nested"), nested + 1);
+	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
+	if (!dma_mapping_error(kt_dev, nested_dma))
+		test_dma_unmap(nested_dma, SIZE, DMA_FROM_DEVICE);
+	listen_no_more();
+	values_are(test, values, ARRAY_SIZE(values));
+}
+
 /* Each who begins to listen begins anew: nobody counted before. */
 static void begun_before_not_counted(struct kunit *test)
 {
@@ -438,6 +493,8 @@ static struct kunit_case trace_cases[] = {
 	KUNIT_CASE(nobody_listens_nothing_seen),
 	KUNIT_CASE(begun_before_ends),
 	KUNIT_CASE(bytes_of_device_counted),
+	KUNIT_CASE(freed_bytes_counted),
+	KUNIT_CASE(nested_bytes_counted),
 	KUNIT_CASE(begun_before_not_counted),
 	KUNIT_CASE(report_seen),
 	KUNIT_CASE(hidden_report_not_seen),

@@ -68,7 +68,7 @@ static void second_unmap_reported(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Unmap", test_dma_unmap, SIZE), "");
 	EXPECT_TEXT(test, "It was mapped, and unmapped before this call.");
 	EXPECT_TEXT(test, "Mapped there last: device " KT_NAME " * 512 bytes, DMA_TO_DEVICE");
-	EXPECT_TEXT(test, "Unmapped * us ago in test_dma_unmap+0x*");
+	EXPECT_TEXT(test, "Unmapped (0.*s ago) in test_dma_unmap+0x*");
 	EXPECT_TEXT(test, "Mapped by task *");
 }
 
@@ -88,7 +88,20 @@ static void sync_of_unmapped_object_reported(struct kunit *test)
 	test_sync(kt_dev, virt_to_phys(kt_buf(test, SIZE)), SIZE);
 	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Sync", test_sync, SIZE), "");
 	EXPECT_TEXT(test, "Device " KT_NAME " * has nothing mapped at dma 0x*");
+	EXPECT_TEXT(test, "Loses data: with bounce buffers, * caches. Not on this machine.");
 	EXPECT_TEXT(test, "Hint: pass the address that dma_map_single() has returned, *");
+}
+
+/* Another device's mapping is not what the driver unmaps twice. */
+static void sync_of_what_other_device_had_reported(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, kt_dev2, buf, SIZE, DMA_FROM_DEVICE);
+
+	dma_unmap_single(kt_dev2, dma, SIZE, DMA_FROM_DEVICE);
+	test_sync(kt_dev, dma, SIZE);
+	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Sync", test_sync, SIZE), "");
+	EXPECT_TEXT(test, "Something else was mapped there before.");
 }
 
 /* To a device that reaches 4 GiB, the pointer is no address at all. */
@@ -210,7 +223,7 @@ static void sync_of_unmapped_list_silent(struct kunit *test)
 	EXPECT_SILENCE(test);
 }
 
-/* No driver of it was seen being bound: it may have mapped anything before. */
+/* Nobody drives it, and all of its mappings are seen: that may change. */
 static void call_of_unbound_device_silent(struct kunit *test)
 {
 	u8 *buf = kt_buf(test, SIZE);
@@ -223,36 +236,110 @@ static void call_of_unbound_device_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(&p->dev, DMA_BIT_MASK(64)), 0);
 	dma = dma_map_single(&p->dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(&p->dev, dma, SIZE, DMA_FROM_DEVICE);
-	test_sync(&p->dev, dma, SIZE);
+	test_sync(&p->dev, dma, SIZE / 2);
 	EXPECT_UNJUDGED(test, before);
 	platform_device_unregister(p);
 }
 
-/* What was mapped unseen makes all doubtful, until a driver is bound anew. */
+/*
+ * One that was not seen being added, as all that are older than the tool: it has no bus. To the
+ * tool, the driver of the tests is bound to it.
+ */
+static struct device *old_device(struct kunit *test)
+{
+	struct device *dev = root_device_register("dma_owner_old");
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
+	dod_set_coherent(dev, true);
+	dev->driver = kt_dev->driver;
+	return dev;
+}
+
+static void old_device_unregister(struct device *dev)
+{
+	dev->driver = NULL;
+	root_device_unregister(dev);
+}
+
+static kt_noinline void test_unmap_of(struct device *dev, dma_addr_t dma)
+{
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	barrier();
+}
+
+/* It may have mapped anything before, also where another mapping has ended since. */
+static void call_of_old_device_silent(struct kunit *test)
+{
+	dma_addr_t never = virt_to_phys(kt_buf(test, SIZE)), dma;
+	struct device *dev = old_device(test);
+	u8 *buf = kt_buf(test, SIZE);
+	long before = unjudged();
+
+	/* Of a device of which nothing is known yet. */
+	test_sync(dev, never, SIZE);
+	EXPECT_UNJUDGED(test, before);
+	dma = test_dma_map(test, dev, buf, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
+	test_sync(dev, never, SIZE);
+	EXPECT_UNJUDGED(test, before + 1);
+	/* Another size, direction, device. */
+	test_sync(dev, dma, SIZE / 2);
+	EXPECT_UNJUDGED(test, before + 2);
+	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_UNJUDGED(test, before + 3);
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	dma_unmap_single(dev, dma, SIZE, DMA_BIDIRECTIONAL);
+	EXPECT_UNJUDGED(test, before + 4);
+	old_device_unregister(dev);
+}
+
+static void second_unmap_of_old_device_reported(struct kunit *test)
+{
+	struct device *dev = old_device(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, dev, buf, SIZE, DMA_FROM_DEVICE);
+
+	test_unmap_of(dev, dma);
+	EXPECT_SILENCE(test);
+	test_unmap_of(dev, dma);
+	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Unmap", test_unmap_of, SIZE), "");
+	EXPECT_TEXT(test, "It was mapped, and unmapped before this call.");
+	old_device_unregister(dev);
+}
+
+/* What was mapped unseen makes all doubtful, also when a driver is bound anew. */
 static void call_after_untracked_map_silent(struct kunit *test)
 {
 	dma_addr_t mmio, dma = virt_to_phys(kt_buf(test, SIZE));
 	phys_addr_t phys = SZ_2G;
-	long before = unjudged();
+	long before;
+
+	test_sync(kt_dev2, dma, SIZE);
+	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Sync", test_sync, SIZE), "");
+	EXPECT_SILENCE(test);
 
 	while (pfn_valid(PHYS_PFN(phys)))
 		phys <<= 1;
-	mmio = dma_map_resource(kt_dev, phys, PAGE_SIZE, DMA_FROM_DEVICE, 0);
-	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev, mmio));
-	dma_unmap_resource(kt_dev, mmio, PAGE_SIZE, DMA_FROM_DEVICE, 0);
-	test_sync(kt_dev, dma, SIZE);
+	mmio = dma_map_resource(kt_dev2, phys, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(kt_dev2, mmio));
+	dma_unmap_resource(kt_dev2, mmio, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+	before = unjudged();
+	test_sync(kt_dev2, dma, SIZE);
 	EXPECT_UNJUDGED(test, before);
 
-	device_release_driver(kt_dev);
-	KUNIT_ASSERT_EQ(test, device_attach(kt_dev), 1);
-	test_sync(kt_dev, dma, SIZE);
-	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Sync", test_sync, SIZE), "");
+	device_release_driver(kt_dev2);
+	KUNIT_ASSERT_EQ(test, device_attach(kt_dev2), 1);
+	test_sync(kt_dev2, dma, SIZE);
+	EXPECT_UNJUDGED(test, before + 1);
 }
 
 static struct kunit_case never_mapped_cases[] = {
 	KUNIT_CASE(second_unmap_reported),
 	KUNIT_CASE(second_unmap_of_page_reported),
 	KUNIT_CASE(sync_of_unmapped_object_reported),
+	KUNIT_CASE(sync_of_what_other_device_had_reported),
 	KUNIT_CASE(unmap_of_pointer_reported),
 	KUNIT_CASE(second_unmap_of_list_reported),
 	KUNIT_CASE(call_for_part_of_mapping_silent),
@@ -262,6 +349,8 @@ static struct kunit_case never_mapped_cases[] = {
 	KUNIT_CASE(entries_unmapped_one_by_one_silent),
 	KUNIT_CASE(sync_of_unmapped_list_silent),
 	KUNIT_CASE(call_of_unbound_device_silent),
+	KUNIT_CASE(call_of_old_device_silent),
+	KUNIT_CASE(second_unmap_of_old_device_reported),
 	KUNIT_CASE(call_after_untracked_map_silent),
 	{}
 };

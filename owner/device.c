@@ -10,6 +10,7 @@
 #include <linux/pci.h>
 #include <linux/percpu.h>
 #include <linux/rculist.h>
+#include <linux/xarray.h>
 
 #define DEVICE_BITS	8
 
@@ -19,6 +20,12 @@ struct dod_pool dod_device_pool;
 
 /* The one that this CPU has mapped memory for last. */
 static DEFINE_PER_CPU(struct dod_device *, last_device);
+
+/* Devices that were added since the load, by address: all of their mappings are seen. */
+static DEFINE_XARRAY(added);
+
+/* There was no entry for a device: what it has mapped is not known. */
+static bool lost_devices;
 
 /*
  * strcmp(), without the kernel's checks and by words, because every map call needs it. A
@@ -64,7 +71,7 @@ struct dod_device *dod_owner_device(const struct device *dev, const char *name)
 void dod_note_unmatched(const struct dod_call *call, enum dod_unmatched_call what, u64 dma_addr,
 			u64 size)
 {
-	struct dod_device *device = dod_owner_device(call->dev, dev_name(call->dev));
+	struct dod_device *device = dod_device_get(call->dev);
 
 	if (!device)
 		return;
@@ -102,10 +109,13 @@ static struct dod_device *new_device(const struct device *dev, const char *name)
 {
 	struct dod_device *d = dod_pool_get(&dod_device_pool);
 
-	if (!d)
+	if (!d) {
+		WRITE_ONCE(lost_devices, true);
 		return NULL;
+	}
 	memset(d, 0, sizeof(*d));
 	d->dev = dev;
+	d->lost_track = READ_ONCE(lost_devices);
 	strscpy(d->name, name, sizeof(d->name));
 	/* With its end; a longer one is compared as far as it is kept. */
 	d->name_size = min(strlen(name) + 1, sizeof(d->name) - 1);
@@ -139,7 +149,7 @@ static noinline struct dod_device *search_device(const struct device *dev, const
 }
 
 /*
- * The entry of a device, made when it is bound or maps memory; NULL if there are too many. A new
+ * The entry of a device, made when it first maps memory; NULL if there are too many. A new
  * device at the address of an old one has an entry of its own, so that the mappings of
  * the old one keep their names.
  */
@@ -154,33 +164,54 @@ struct dod_device *dod_device_get(const struct device *dev)
 }
 
 /**
- * dod_owner_bind_device() - a driver is being bound to a device
+ * dod_owner_add_device() - a device is being added
  * @dev: the device
  *
- * From now on all of its mappings are seen; what an earlier driver has left is a leak. Context: process, the device is locked.
- *
- * Return: its entry, made if there is none; NULL if there are too many.
+ * From now on all of its mappings are seen. Nothing is left of one that was at its address before:
+ * whatever is still mapped for that one holds a reference to it. Context: process.
  */
-struct dod_device *dod_owner_bind_device(const struct device *dev)
+void dod_owner_add_device(const struct device *dev)
 {
-	struct dod_device *d = dod_device_get(dev);
+	struct dod_device *d = dod_owner_device(dev, dev_name(dev) ?: "(unnamed)");
 
-	if (d) {
-		WRITE_ONCE(d->lost_track, false);
-		WRITE_ONCE(d->seen_bound, true);
-	}
-	return d;
+	if (d)
+		WRITE_ONCE(d->lost_track, READ_ONCE(lost_devices));
+	/* Without memory its mappings are taken as not seen. */
+	xa_store(&added, (unsigned long)dev, xa_mk_value(1), GFP_KERNEL);
+}
+
+/**
+ * dod_owner_remove_device() - a device was removed. Context: process
+ * @dev: the device
+ */
+void dod_owner_remove_device(const struct device *dev)
+{
+	xa_erase(&added, (unsigned long)dev);
+}
+
+/**
+ * dod_owner_sees_all() - were all mappings of a device seen?
+ * @dev: the device
+ *
+ * A driver that is bound anew proves nothing: pages of a page_pool stay mapped when the one before
+ * it is unbound.
+ *
+ * Return: whether it was added since the load, and a driver is bound to it.
+ */
+bool dod_owner_sees_all(const struct device *dev)
+{
+	return READ_ONCE(dev->driver) && xa_load(&added, (unsigned long)dev);
 }
 
 /**
  * dod_owner_lose_track() - something was mapped that is not tracked
  * @dev: the device
  *
- * Until a driver is bound anew, an address without a known mapping proves nothing.
+ * From now on an address without a known mapping proves nothing.
  */
 void dod_owner_lose_track(const struct device *dev)
 {
-	struct dod_device *d = dod_owner_device(dev, dev_name(dev) ?: "(unnamed)");
+	struct dod_device *d = dod_device_get(dev);
 
 	if (d)
 		WRITE_ONCE(d->lost_track, true);
@@ -234,5 +265,6 @@ void dod_device_stop(void)
 			hlist_del_rcu(&d->node);
 			dod_pool_put(&dod_device_pool, d);
 		}
+	xa_destroy(&added);
 	dod_pool_destroy(&dod_device_pool);
 }

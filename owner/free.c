@@ -32,6 +32,8 @@ static void end_ownership(struct dod_area *a, struct dod_mapping *m)
 	u64 to = m->last;
 
 	dod_judge_ops.content_end(m);
+	if (dod_is_traced())
+		dod_turn_free(m);
 	m->freed = true;
 	if (m->spanning) {
 		dod_spanning_begin();

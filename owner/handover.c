@@ -227,6 +227,14 @@ noinline void dod_turn_end(struct dod_turn *t, struct dod_mapping *m, u64 last)
 		t->len = end - t->first;
 }
 
+/* The memory of a mapping was freed: that ends the ownership, and is no event. */
+noinline void dod_turn_free(struct dod_mapping *m)
+{
+	struct dod_turn t;
+
+	dod_trace_uncount(m->device, m->traced, owned_bytes(m, &t));
+}
+
 /* A mapping is about to end, by m->ended_by. */
 noinline void dod_turn_unmap(struct dod_turn *t, struct dod_mapping *m)
 {

@@ -387,6 +387,7 @@ __owner void dod_turn_begin(struct dod_turn *t, const struct dod_call *call,
 			    struct dod_mapping *m, u64 start, u64 last);
 __owner void dod_turn_end(struct dod_turn *t, struct dod_mapping *m, u64 last);
 __owner void dod_turn_unmap(struct dod_turn *t, struct dod_mapping *m);
+__owner void dod_turn_free(struct dod_mapping *m);
 __owner void dod_trace_map(const struct dod_call *call);
 
 /* What was gathered is emitted. No lock is held. */

@@ -62,7 +62,9 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
 bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
-struct dod_device *dod_owner_bind_device(const struct device *dev);
+void dod_owner_add_device(const struct device *dev);
+void dod_owner_remove_device(const struct device *dev);
+bool dod_owner_sees_all(const struct device *dev);
 void dod_owner_lose_track(const struct device *dev);
 bool dod_owner_describe_call(const struct dod_call *call, u64 dma_addr, u64 size,
 			     struct dod_mapping *m);

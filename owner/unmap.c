@@ -609,7 +609,7 @@ static noinline void end_call(struct dod_mapping *leader, struct dod_call *call)
  * dod_owner_unmap() - a mapping ends; the CPU owns the memory
  * @call: the call
  * @dma_addr: the address it was mapped at
- * @size: bytes; ignored for scatterlists
+ * @size: bytes; of a scatterlist, those of its first entry that is not empty
  * @sg: the scatterlist of dma_unmap_sg(), else NULL
  * @nents: its length
  *
@@ -638,7 +638,7 @@ void dod_owner_unmap(struct dod_call *call, u64 dma_addr, u64 size,
 		end_call(leader, call);
 	} else {
 		dod_count(DOD_C_UNMATCHED_UNMAPS);
-		dod_note_unmatched(call, DOD_UNMAP, dma_addr, sg ? sg->length : size);
+		dod_note_unmatched(call, DOD_UNMAP, dma_addr, size);
 	}
 }
 

@@ -150,8 +150,8 @@ static int reports_show(struct seq_file *seq, void *v)
 		show_time(seq, f.last, '\n');
 	}
 	if (unlisted)
-		seq_printf(seq, "# %lu reports of other faults: there is room for %d faults\n",
-			   unlisted, NR_FAULTS);
+		seq_printf(seq, "# %lu report%s of other faults: there is room for %d faults\n",
+			   unlisted, unlisted == 1 ? "" : "s", NR_FAULTS);
 	return 0;
 }
 

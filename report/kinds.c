@@ -540,15 +540,18 @@ static void body_of_unmatched(struct text *t, const struct report *r)
 static void tail_of_unmatched(struct text *t, const struct report *r)
 {
 	const struct dod_mapping *last = r->finding->other;
+	u32 us;
+	u64 ago;
 
 	if (!last)
 		return;
+	ago = dod_ago(t->now, last->ended);
+	us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 	dod_put(t, "\nMapped there last: device %s %s, %llu bytes, %s\n", last->device->driver_name,
 		last->device->name, dod_size(last), dod_report_dir(last->dir));
 	dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(last->start), virt_end(last),
 		last->dma_addr);
-	dod_put(t, "Unmapped %llu us ago in %pS\n",
-		div_u64(dod_ago(t->now, last->ended), NSEC_PER_USEC), (void *)last->ended_by);
+	dod_put(t, "Unmapped (%llu.%06us ago) in %pS\n", ago, us, (void *)last->ended_by);
 	put_mapped(t, last);
 }
 

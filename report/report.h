@@ -277,6 +277,7 @@ static __always_inline bool dod_is_traced(void)
 }
 
 void dod_trace_turn(struct dod_turn *t);
+void dod_trace_uncount(struct dod_device *device, u8 generation, u64 bytes);
 
 /* At load and at unload, when nothing is found yet or any more. */
 void dod_report_start(void);

@@ -126,10 +126,18 @@ static enum loses loses(const struct report *r)
 }
 
 /* Is it on this machine that data are lost? */
-static const char *here(enum loses l, const struct dod_mapping *m)
+static const char *here(enum loses l, const struct report *r)
 {
+	const struct dod_mapping *m = r->m;
 	bool bounced = m->bounced && l != LOSES_LINES && l != LOSES_STATIC;
 
+	/* Nothing is mapped: it is the device that tells. */
+	if (r->kind == &dod_kind_unmatched) {
+		if (!m->device->coherent || m->device->translated)
+			return "On this machine.";
+		return r->finding->other && r->finding->other->bounced ?
+		       "Perhaps on this machine." : "Not on this machine.";
+	}
 	if (!m->device->coherent || (bounced && !m->device->translated))
 		return "On this machine.";
 	/* Nobody knows what an IOMMU bounces, or who changed the bytes. */
@@ -160,7 +168,7 @@ static void put_loses(struct text *t, const struct report *r)
 		dod_put(t, "Simulated: this device is cache-coherent (noncoherent=%u).\n",
 			r->m->line);
 	else if (l < LOSES_EVERYWHERE)
-		dod_put(t, "Loses data: %s %s\n", on[l], here(l, r->m));
+		dod_put(t, "Loses data: %s %s\n", on[l], here(l, r));
 	else
 		dod_put(t, "Loses data: %s\n", on[l]);
 }

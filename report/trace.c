@@ -111,21 +111,44 @@ static void emit_owner(const struct dod_turn *t)
 /* The counter and its generation are one word: nobody adds to the sum of another. */
 #define SUM_BITS	56
 
-static void emit_counter(const struct dod_turn *t)
+static u64 add_to_sum(struct dod_device *device, u8 generation, u64 by)
 {
-	u64 mask = BIT_ULL(SUM_BITS) - 1, first = (u64)t->generation << SUM_BITS, sum;
-	s64 old = atomic64_read(&t->device->owned), new;
+	u64 mask = BIT_ULL(SUM_BITS) - 1, first = (u64)generation << SUM_BITS, sum;
+	s64 old = atomic64_read(&device->owned), new;
+
+	do {
+		sum = (u64)old >> SUM_BITS == generation ? old & mask : 0;
+		sum = (sum + by) & mask;
+		new = first | sum;
+	} while (!atomic64_try_cmpxchg(&device->owned, &old, new));
+	return sum;
+}
+
+/* Without @emits it is in the sum all the same: the next event has it. */
+static void emit_counter(const struct dod_turn *t, bool emits)
+{
+	u64 sum;
 
 	/* It was gathered for another listener. */
 	if (t->generation != READ_ONCE(dod_trace_generation))
 		return;
-	do {
-		sum = (u64)old >> SUM_BITS == t->generation ? old & mask : 0;
-		sum = (sum + t->after - t->counted) & mask;
-		new = first | sum;
-	} while (!atomic64_try_cmpxchg(&t->device->owned, &old, new));
-	if (t->after != t->counted)
+	sum = add_to_sum(t->device, t->generation, t->after - t->counted);
+	if (emits && t->after != t->counted)
 		trace_device_owned(t->device->name, sum);
+}
+
+/**
+ * dod_trace_uncount() - a device owns less than before, which is no event
+ * @device: the device
+ * @generation: with which the bytes were counted
+ * @bytes: how many
+ *
+ * Context: with any locks of ours held.
+ */
+void dod_trace_uncount(struct dod_device *device, u8 generation, u64 bytes)
+{
+	if (trace_device_owned_enabled() && generation == READ_ONCE(dod_trace_generation))
+		add_to_sum(device, generation, -bytes);
 }
 
 /* Returns false if this CPU emits an event already: what a console's driver does is no event. */
@@ -154,14 +177,14 @@ static void end_emitting(unsigned long flags)
 noinline void dod_trace_turn(struct dod_turn *t)
 {
 	unsigned long flags;
+	bool emits = begin_emitting(&flags);
 
-	if (begin_emitting(&flags)) {
-		if (trace_owner_enabled())
-			emit_owner(t);
-		if (trace_device_owned_enabled())
-			emit_counter(t);
+	if (emits && trace_owner_enabled())
+		emit_owner(t);
+	if (trace_device_owned_enabled())
+		emit_counter(t, emits);
+	if (emits)
 		end_emitting(flags);
-	}
 	t->device = NULL;
 }
 

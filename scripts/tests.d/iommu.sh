@@ -63,6 +63,23 @@ linked=0
 steps translating "$iommu_on iommu.strict=1" $((19 + linked + bounced)) \
 	"to-device-changed $unread" "${iommu[@]}"
 check "translating: an IOMMU is in use" grep -q '^domain: DMA' "$console"
+# What the IOMMU does not translate is not mapped. dma-debug, too, would complain; and where caches
+# are not coherent, the kernel would write back those of whatever address that is.
+case " ${vm_options[*]} " in
+*' --noncoherent '*) ;;
+*)
+	check "translating: a step runs that syncs what is not mapped" vm "$build" --timeout 200 \
+		--ko "$tool_ko" --ko "$edu_ko" --append "$iommu_on iommu.strict=1 dma_debug=off" \
+		--qemu "${iommu[0]}" --qemu "${iommu[1]}" \
+		--qemu -device --qemu edu,dma_mask=0xffffffff -- \
+		'insmod /ko/dma-owner-debug.ko' \
+		'insmod /ko/dma_owner_debug_edu.ko mask_bits=32' \
+		'sh /files/steps.sh never-mapped' \
+		'rmmod dma_owner_debug_edu' 'rmmod dma_owner_debug'
+	check "translating: it is never-mapped" \
+		grep -q '^never-mapped never-mapped never-mapped ok' "$out"
+	;;
+esac
 # What KUnit cannot do on a machine without.
 if grep -q 'kunit_filter_glob$' "$build/System.map"; then
 	check "translating: pages that are allocated" vm "$build" --timeout 200 \
