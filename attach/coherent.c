@@ -8,20 +8,36 @@
 
 #include <linux/mm.h>
 
+static bool all_hooked(const enum hook_id *id, unsigned int nr)
+{
+	while (nr--)
+		if (dod_hooks[id[nr]].missing)
+			return false;
+	return true;
+}
+
 /* Not if it might be freed, or lent, unseen. */
 static bool all_seen(void)
 {
-	return !dod_hooks[FREE_COHERENT].missing && !dod_hooks[MMAP_COHERENT].missing &&
-	       !dod_hooks[SGT_COHERENT].missing && !dod_hooks[REMAP_PFN].missing;
+	static const enum hook_id needed[] = {
+		FREE_COHERENT, MMAP_COHERENT, SGT_COHERENT, REMAP_PFN, INSERT_PFN, INSERT_PFN_PROT,
+	};
+
+	return all_hooked(needed, ARRAY_SIZE(needed)) &&
+	       (!DOD_MMAP_PREPARE || !dod_hooks[DO_REMAP_PFN].missing ||
+		!dod_hooks[REMAP_PFN_COMPLETE].missing);
 }
 
 static __always_inline void alloc_coherent(struct dod_call *call, const void *addr,
 					   dma_addr_t dma_addr, size_t size, unsigned long attrs)
 {
+	if (!addr || !offset_in_page(size))
+		return;
 	/* Without a mapping, there is no address of the CPU's. */
-	if (addr && !offset_in_page(addr) && offset_in_page(size) &&
-	    !(attrs & DMA_ATTR_NO_KERNEL_MAPPING) && all_seen())
+	if (!offset_in_page(addr) && !(attrs & DMA_ATTR_NO_KERNEL_MAPPING) && all_seen())
 		dod_coherent_alloc(call, addr, dma_addr, size);
+	else
+		dod_coherent_unseen();
 }
 
 #if DOD_BY_EVENTS
@@ -70,4 +86,20 @@ HOOK_HANDLER(dod_on_sgt_coherent)
 HOOK_HANDLER(dod_on_remap_pfn)
 {
 	dod_coherent_lent_pages(dod_arg(fregs, 2), PFN_UP((unsigned long)dod_arg(fregs, 3)));
+}
+
+/*
+ * remap_pfn_range_complete(vma, ...), for what mmap_prepare() of a file asked for. What follows
+ * differs between kernels, so all buffers count as lent, unless the next function tells.
+ */
+HOOK_HANDLER(dod_on_remap_complete)
+{
+	if (dod_hooks[DO_REMAP_PFN].missing)
+		dod_coherent_lent_pages(0, ULONG_MAX);
+}
+
+/* vmf_insert_pfn(vma, addr, pfn), vmf_insert_pfn_prot(vma, addr, pfn, prot): in a page fault */
+HOOK_HANDLER(dod_on_insert_pfn)
+{
+	dod_coherent_lent_pages(dod_arg(fregs, 2), 1);
 }

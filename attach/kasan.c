@@ -9,6 +9,7 @@
  */
 #include "../base/compat.h"
 #include "../base/lock.h"
+#include "../base/memory.h"
 #include "../base/state.h"
 #include "../base/stats.h"
 #include "../guard/kasan.h"
@@ -36,6 +37,14 @@ static bool in_linear_map(unsigned long addr, size_t size)
 
 	return size && last >= addr && virt_addr_valid((void *)addr) &&
 	       (!((addr ^ last) & PAGE_MASK) || virt_addr_valid((void *)last));
+}
+
+/* Of memory that may be freed. The access goes ahead, also when KASAN reports no more. */
+static void note_foreign(const struct dod_access *access)
+{
+	u64 phys = dod_linear_to_phys((void *)access->addr);
+
+	dod_late_accessed(phys, phys + access->size - 1);
 }
 
 /* === kasan_report() ======================================================= */
@@ -157,6 +166,7 @@ static int __kprobes on_report(struct kprobe *p, struct pt_regs *regs)
 		return 0;
 	if (unlikely(raw_cpu_read(asked.addr) == access.addr)) {
 		dod_set_arg3(regs, raw_cpu_read(asked.ip));
+		note_foreign(&access);
 		return 0;
 	}
 	/* Fast path: nothing of such a read is KASAN's. */
@@ -166,6 +176,7 @@ static int __kprobes on_report(struct kprobe *p, struct pt_regs *regs)
 			/* KASAN may have made its only report: then the access goes ahead. */
 			if (access.write)
 				dod_content_invalidate_all();
+			note_foreign(&access);
 			return 0;
 		}
 	}
@@ -382,6 +393,8 @@ static void on_error_report_end(void *data, enum error_detector detector, unsign
 	if (detector != ERROR_DETECTOR_KASAN || !dod_may_lock() || !in_linear_map(addr, 1))
 		return;
 	phys = virt_to_phys((void *)addr);
+	/* The probe may have been missed. */
+	dod_late_accessed(phys, phys);
 	flags = dod_quiet_begin();
 	if (dod_owner_find_mapping(NULL, phys, NEAR, &m)) {
 		dod_report_annotate(&m, phys);

@@ -265,6 +265,14 @@ static inline bool dod_is_module_addr(const void *addr)
  * series in v6.14. Before, only the later pages of an allocation without __GFP_COMP were such.
  */
 #define DOD_FROZEN_PAGES	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0))
+/*
+ * Of a file with mmap_prepare() the kernel itself maps the pages, and not by remap_pfn_range():
+ * "mm: add remap_pfn_range_prepare(), remap_pfn_range_complete()" in v6.19.
+ */
+#define DOD_MMAP_PREPARE	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0))
+
+/* For tests: kunit_vm_mmap(), since v6.12. */
+#define DOD_KUNIT_MMAP	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && IS_ENABLED(CONFIG_MMU))
 
 /*
  * For tests. The suites of a module run before it is in sysfs, in v6.1, where its

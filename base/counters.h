@@ -94,6 +94,10 @@ DOD_COUNTER(UNJUDGED_COHERENT, "unjudged_coherent",
 	    "dma_alloc_coherent() buffers whose rest of a page is not looked at, or no longer.")
 DOD_COUNTER(UNJUDGED_LATE, "unjudged_late",
 	    "Unmaps of memory that is not looked at after its free: there were too many.")
+DOD_COUNTER(LATE_WATCHED, "late_watched",
+	    "Memory that was unmapped and freed, and whose content is compared for a while.")
+DOD_COUNTER(LATE_GIVEN_UP, "late_given_up",
+	    "Unmapped memory that was not freed in time, or whose writer would not be known.")
 DOD_COUNTER(CANARIES, "canaries", "Ranges that were filled with the pattern.")
 DOD_COUNTER(UNJUDGED_CANARY, "unjudged_canary", "Ranges that could not be filled or compared.")
 DOD_COUNTER(UNWATCHED_BUSES, "unwatched_buses", "Devices on buses whose unbinds are not seen.")

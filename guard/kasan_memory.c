@@ -241,17 +241,23 @@ static bool freed(u64 start, u64 last)
 	return last - start < SZ_64K ? pages_freed(start, last) : folios_freed(start, last);
 }
 
+/* Memory that was freed may have been removed, and its shadow with it. */
 static bool all_freed(u64 start, u64 last)
 {
 	const u8 *p = shadow_of(phys_to_virt(start)), *end = shadow_of(phys_to_virt(last));
+	bool freed = true;
 	u8 value;
 
-	for (; p <= end; p++) {
-		value = READ_ONCE(*p);
-		if (value != SHADOW_SLAB_FREE && value != SHADOW_SLAB_FREE_META)
-			return false;
+	pagefault_disable();
+	for (; p <= end && freed; p++) {
+		__get_kernel_nofault(&value, p, u8, fault);
+		freed = value == SHADOW_SLAB_FREE || value == SHADOW_SLAB_FREE_META;
 	}
-	return true;
+	pagefault_enable();
+	return freed;
+fault:
+	pagefault_enable();
+	return false;
 }
 
 /*
@@ -270,14 +276,15 @@ static bool is_marked_freed(u64 start, u64 last)
 {
 	/* What was read before must not be newer. */
 	smp_mb();
-	return shadow_at(last) == SHADOW_SLAB_FREE_META && all_freed(start, last);
+	return all_freed(start, last) && shadow_at(last) == SHADOW_SLAB_FREE_META;
 }
 
 static void unmark_freed(u64 last)
 {
 	u8 old = SHADOW_SLAB_FREE_META;
 
-	try_cmpxchg(shadow_of(phys_to_virt(last)), &old, SHADOW_SLAB_FREE);
+	if (all_freed(last, last))
+		try_cmpxchg(shadow_of(phys_to_virt(last)), &old, SHADOW_SLAB_FREE);
 }
 
 /* What KASAN itself says about the granule. */

@@ -53,21 +53,42 @@ static unsigned int slack(const struct dod_mapping *m)
 	return PAGE_SIZE - offset_in_page(dod_size(m));
 }
 
-/* How many of them are not zero; *@first and *@last: which. */
-static unsigned int count_written(const void *addr, const struct dod_mapping *m,
-				  unsigned int *first, unsigned int *last)
-{
-	const u8 *end = addr + dod_size(m);
-	unsigned int i, nr = 0;
+/* The end of a buffer's pages, as it was found. */
+struct overrun {
+	struct dod_mapping *m;		/* the record; NULL if all is as it was */
+	const void *addr;
+	unsigned int nr, first, last;	/* bytes that are not zero, by their distance from the end */
+	u8 bytes[DOD_BYTES_SHOWN];	/* from @first on */
+};
 
-	for (i = 0; i < slack(m); i++) {
-		if (likely(!READ_ONCE(end[i])))
+/* False if some of the page is not there any more. By words: not all memory is cached. */
+static bool find_written(const void *addr, const struct dod_mapping *m, struct overrun *o)
+{
+	const u8 *end = addr + dod_size(m), *page_end = end + slack(m), *at;
+	unsigned long word;
+	unsigned int i, n;
+
+	o->nr = 0;
+	for (at = PTR_ALIGN_DOWN(end, sizeof(word)); at < page_end; at += sizeof(word)) {
+		if (!dod_read_word(at, &word))
+			return false;
+		if (likely(!word))
 			continue;
-		if (!nr++)
-			*first = i;
-		*last = i;
+		for (i = at < end ? end - at : 0; i < sizeof(word); i++) {
+			u8 byte = ((u8 *)&word)[i];
+
+			n = at + i - end;
+			if (byte && !o->nr++) {
+				o->first = n;
+				memset(o->bytes, 0, sizeof(o->bytes));
+			}
+			if (byte)
+				o->last = n;
+			if (o->nr && n - o->first < DOD_BYTES_SHOWN)
+				o->bytes[n - o->first] = byte;
+		}
 	}
-	return nr;
+	return true;
 }
 
 /*
@@ -111,9 +132,9 @@ static unsigned long last_pfn_of(const void *last)
 void dod_coherent_alloc(const struct dod_call *call, const void *addr, u64 dma_addr, u64 size)
 {
 	struct dod_mapping *m = NULL;
-	unsigned long flags, pfn;
-	unsigned int first, last;
 	struct block *b = NULL;
+	unsigned long flags, pfn;
+	struct overrun was;
 
 	if (!READ_ONCE(dod_armed) || dod_report_is_off(DOD_R_COHERENT_OVERRUN))
 		return;
@@ -121,7 +142,7 @@ void dod_coherent_alloc(const struct dod_call *call, const void *addr, u64 dma_a
 	if (pfn)
 		m = dod_pool_get(&dod_mapping_pool);
 	if (!m || !dod_owner_describe_call(call, dma_addr, size, m) ||
-	    count_written(addr, m, &first, &last))
+	    !find_written(addr, m, &was) || was.nr)
 		goto out;
 	m->start = PFN_PHYS(pfn) + offset_in_page(size - 1) - (size - 1);
 	m->last = m->start + size - 1;
@@ -143,33 +164,25 @@ out:
 		dod_pool_put(&dod_mapping_pool, m);
 }
 
-/* The end of a buffer's pages, as it was found. */
-struct overrun {
-	struct dod_mapping *m;		/* the record; NULL if all is as it was */
-	const void *addr;
-	unsigned int nr, first, last;
-	u8 bytes[DOD_BYTES_SHOWN];
-};
-
-/* blocks_lock held. A buffer that was written past is looked at no more. */
-static void check_block(struct block *b, struct overrun *o)
+/*
+ * The buffer cannot be freed meanwhile. Sets o->m if the record is the caller's to report and put.
+ * False if nothing is to be told of the buffer any more.
+ */
+static bool check_block(const struct block *b, struct overrun *o)
 {
 	const struct folio *folio = dod_folio(PFN_PHYS(b->last_pfn));
 
 	o->m = NULL;
 	/* By a function that is not hooked, user space has it, too. */
-	if (folio_mapped((struct folio *)folio)) {
+	if (folio_mapped((struct folio *)folio) || !find_written(b->addr, b->m, o)) {
 		dod_count(DOD_C_UNJUDGED_COHERENT);
-		dod_pool_put(&dod_mapping_pool, remove_block(b));
-		return;
+		return false;
 	}
-	o->nr = count_written(b->addr, b->m, &o->first, &o->last);
-	if (!o->nr)
-		return;
-	o->addr = b->addr;
-	memcpy(o->bytes, b->addr + dod_size(b->m) + o->first,
-	       min(o->last - o->first + 1, DOD_BYTES_SHOWN));
-	o->m = remove_block(b);
+	if (o->nr) {
+		o->addr = b->addr;
+		o->m = b->m;
+	}
+	return true;
 }
 
 static noinline void report_overrun(const struct overrun *o, const char *found, unsigned long ip)
@@ -196,22 +209,27 @@ static noinline void report_overrun(const struct overrun *o, const char *found, 
  */
 void dod_coherent_free(const void *addr, unsigned long ip)
 {
+	struct block *b, found = {};
 	struct overrun o = {};
 	unsigned long flags;
-	struct block *b;
 
 	if (!addr || !READ_ONCE(nr_blocks))
 		return;
 	dod_lock_irqsave(&blocks_lock, flags);
 	b = find_block(addr, addr);
 	if (b) {
-		check_block(b, &o);
-		if (b->addr)
-			dod_pool_put(&dod_mapping_pool, remove_block(b));
+		found = *b;
+		remove_block(b);
 	}
 	dod_unlock_irqrestore(&blocks_lock, flags);
+	if (!found.addr)
+		return;
+	/* Nobody else knows of it now, and it is freed after this. */
+	check_block(&found, &o);
 	if (o.m)
 		report_overrun(&o, NULL, ip);
+	else
+		dod_pool_put(&dod_mapping_pool, found.m);
 }
 
 /* Not where user space, or another device, gets whole pages. */
@@ -251,19 +269,31 @@ void dod_coherent_lent_pages(unsigned long pfn, unsigned long nr)
 	lend(NULL, pfn, nr);
 }
 
+/* A buffer that does not fill its last page was allocated, and is not looked at. */
+void dod_coherent_unseen(void)
+{
+	if (READ_ONCE(dod_armed) && !dod_report_is_off(DOD_R_COHERENT_OVERRUN))
+		dod_count(DOD_C_UNJUDGED_COHERENT);
+}
+
 /* All buffers, or those of a device. One at a time: a lock is not held for long. */
 static void check_all(const struct device *dev, const char *found)
 {
 	struct overrun o = {};
 	unsigned long flags;
-	unsigned int i;
+	struct block *b;
 
-	for (i = 0; i < NR_BLOCKS && READ_ONCE(nr_blocks); i++) {
+	for (b = blocks; b < blocks + NR_BLOCKS && READ_ONCE(nr_blocks); b++) {
+		if (!READ_ONCE(dod_armed))
+			return;
+		o.m = NULL;
 		dod_lock_irqsave(&blocks_lock, flags);
-		if (blocks[i].addr && (!dev || blocks[i].m->dev == dev))
-			check_block(&blocks[i], &o);
-		else
-			o.m = NULL;
+		if (b->addr && (!dev || b->m->dev == dev)) {
+			if (!check_block(b, &o))
+				dod_pool_put(&dod_mapping_pool, remove_block(b));
+			else if (o.m)
+				remove_block(b);
+		}
 		dod_unlock_irqrestore(&blocks_lock, flags);
 		if (o.m)
 			report_overrun(&o, found, 0);

@@ -152,6 +152,10 @@ void dod_coherent_alloc(const struct dod_call *call, const void *addr, u64 dma_a
 void dod_coherent_free(const void *addr, unsigned long ip);
 void dod_coherent_lent(const void *addr);
 void dod_coherent_lent_pages(unsigned long pfn, unsigned long nr);
+void dod_coherent_unseen(void);
+
+/* judge/late_write.c: KASAN is asked about an access that it would report. */
+void dod_late_accessed(u64 phys, u64 last);
 
 /* Before the first event of a dma-buf. @seen: all hooks that tell of them are there. */
 void dod_dmabuf_start(bool seen);

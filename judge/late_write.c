@@ -6,6 +6,10 @@
  * What is compared must have been free all the time. That the shadow says so now is no proof: it
  * may have been allocated and freed again. So one granule of the freed object is marked, by a
  * value that stands for freed memory as well; KASAN writes the others over it when it is allocated.
+ * The mark is the memory's and not a slot's: whoever sets it drops all others that rely on it.
+ *
+ * KASAN may report one fault and no more, but it is asked about each access to freed memory, and
+ * attach/ tells of those: what the CPU may have written is dropped.
  *
  * While it is free, the allocators write to some words of their own in it: KASAN at the start
  * (struct kasan_free_meta), SLUB where it has its list. So few words that changed are no fault.
@@ -28,6 +32,7 @@ enum { NONE, TAKEN, UNMAPPED, FREED };
 
 static struct slot {
 	atomic_t state;
+	bool touched;			/* by the CPU, when it was free */
 	unsigned int nr;		/* words; the last one is the granule that is marked */
 	u64 start;			/* of the first one, physical */
 	unsigned long until;		/* jiffies: then it is looked at no more */
@@ -89,6 +94,7 @@ void dod_late_unmapped(const struct dod_mapping *m)
 	s->start = round_up(m->start, sizeof(u64));
 	s->nr = min_t(u64, (m->last + 1 - s->start) / sizeof(u64), NR_WORDS);
 	s->until = jiffies + late_jiffies();
+	WRITE_ONCE(s->touched, false);
 	/* A full barrier: pairs with the smp_mb() in tick(). */
 	atomic_xchg(&s->state, UNMAPPED);
 	if (!READ_ONCE(ticking))
@@ -100,19 +106,76 @@ static bool read_words(const struct slot *s, u64 *words)
 	return dod_memory_read(s->start, (u8 *)words, s->nr * sizeof(u64));
 }
 
+/**
+ * dod_late_accessed() - the CPU is about to access memory that KASAN says it must not
+ * @phys: first byte
+ * @last: last byte
+ *
+ * Context: any, also in the handler of a breakpoint.
+ */
+void dod_late_accessed(u64 phys, u64 last)
+{
+	struct slot *s;
+
+	/* KASAN takes x++ for a read, so reads count. */
+	for (s = slots; s < slots + NR_SLOTS; s++)
+		if (atomic_read_acquire(&s->state) >= UNMAPPED && s->start <= last &&
+		    last_of(s) >= phys)
+			WRITE_ONCE(s->touched, true);
+	/* Pairs with that of is_marked_freed(): who sees the write sees @touched. */
+	smp_mb();
+}
+
+static void give_up(struct slot *s)
+{
+	dod_count(DOD_C_LATE_GIVEN_UP);
+	atomic_set(&s->state, NONE);
+}
+
+/* The mark is new, so they are of a life of that memory that is over. */
+static void drop_older(const struct slot *marked)
+{
+	struct slot *s;
+
+	for (s = slots; s < slots + NR_SLOTS; s++)
+		if (s != marked && atomic_read(&s->state) == FREED && last_of(s) == last_of(marked))
+			give_up(s);
+}
+
+/* Could another device have written to it as well? Then none is blamed. */
+static bool drop_shared(const struct slot *of)
+{
+	struct dod_mapping m;
+	bool any = false;
+	struct slot *s;
+
+	for (s = slots; s < slots + NR_SLOTS; s++)
+		if (s != of && atomic_read_acquire(&s->state) == UNMAPPED &&
+		    s->m.dev != of->m.dev && s->start <= last_of(of) && last_of(s) >= of->start) {
+			give_up(s);
+			any = true;
+		}
+	/* Its slot may be gone, or there was none. */
+	return any || (dod_owner_find_mapping(NULL, of->start, 0, &m) && m.dev != of->m.dev &&
+		       m.dir != DMA_TO_DEVICE);
+}
+
 /* Keeps the content if it was freed, and is mapped by nobody. */
 static void begin(struct slot *s)
 {
 	if (!dod_mem_ops.mark_freed(s->start, last_of(s)))
 		return;
-	if (dod_owner_is_mapped(s->m.dev, s->m.dma_addr, s->start,
+	drop_older(s);
+	if (drop_shared(s) ||
+	    dod_owner_is_mapped(s->m.dev, s->m.dma_addr, s->start,
 				dod_page_end(s->start, last_of(s))) ||
 	    !read_words(s, s->words)) {
 		dod_mem_ops.unmark_freed(last_of(s));
-		atomic_set(&s->state, NONE);
+		give_up(s);
 		return;
 	}
 	s->until = jiffies + late_jiffies();
+	dod_count(DOD_C_LATE_WATCHED);
 	atomic_set(&s->state, FREED);
 }
 
@@ -154,8 +217,8 @@ static noinline void report(const struct slot *s, const u64 *now, unsigned int n
 	unsigned int left = min_t(unsigned int, (s->nr - first) * sizeof(u64), DOD_BYTES_SHOWN);
 
 	dod_finding_add(&f, "Unmapped in %pS\n", (void *)s->m.ended_by);
-	dod_finding_add(&f, "Then the memory was freed. %zu bytes or more have changed since: by the device, or by\ncode that KASAN does not check.\n",
-			nr * sizeof(u64));
+	dod_finding_add(&f, "Then the memory was freed. Since then %u of its first %u words of 8 bytes have changed: by\nthe device, or by the CPU in code that KASAN does not check.\n",
+			nr, s->nr);
 	f.change.start = s->start + first * sizeof(u64);
 	f.change.nr = left;
 	memcpy(f.change.was, s->words + first, left);
@@ -172,7 +235,12 @@ static void compare(struct slot *s)
 
 	/* The mark is asked for last: then it was free while it was read. */
 	if (!read_words(s, now) || !dod_mem_ops.is_marked_freed(s->start, last_of(s))) {
-		atomic_set(&s->state, NONE);
+		give_up(s);
+		return;
+	}
+	if (READ_ONCE(s->touched)) {
+		dod_mem_ops.unmark_freed(last_of(s));
+		give_up(s);
 		return;
 	}
 	nr = count_changed(s, now, &first);
@@ -198,8 +266,9 @@ static bool look_at_all(void)
 			begin(s);
 		else if (state == FREED)
 			compare(s);
-		if (atomic_read(&s->state) == UNMAPPED && time_after_eq(jiffies, s->until))
-			atomic_set(&s->state, NONE);
+		if (atomic_read_acquire(&s->state) == UNMAPPED &&
+		    time_after_eq(jiffies, s->until))
+			give_up(s);
 		any |= atomic_read(&s->state) >= UNMAPPED;
 	}
 	return any;
