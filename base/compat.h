@@ -341,9 +341,9 @@ static inline bool dod_is_module_addr(const void *addr)
  *
  * dod_image_addr() is where the kernel's image has its memory at @phys, and
  * dod_wrong_addr() the address in an image whose virt_to_page() led to @phys, where
- * no memory is. dod_wrong_phys() is where virt_to_page() of any address leads, without
- * what CONFIG_DEBUG_VIRTUAL thinks of such: it checks each on x86, and on arm64 makes
- * virt_to_page() know about images.
+ * no memory is; dod_wrong_vmalloc() the same for vmalloc space. dod_wrong_phys() is where
+ * virt_to_page() of any address leads, without what CONFIG_DEBUG_VIRTUAL thinks of such: it
+ * checks each on x86, and on arm64 makes virt_to_page() know about images.
  */
 #ifdef CONFIG_X86_64
 #define dod_image_addr(phys)	\
@@ -366,6 +366,12 @@ static inline bool dod_is_module_addr(const void *addr)
 #define dod_image_addr(phys)	((const void *)phys_to_virt(phys))
 #define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
 #define dod_wrong_phys(addr)	((u64)virt_to_phys((void *)(addr)))
+#endif
+/* To riscv all that is not in the linear map is its image. */
+#if defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
+#define dod_wrong_vmalloc(phys)	dod_wrong_addr(phys)
+#else
+#define dod_wrong_vmalloc(phys)	((const void *)phys_to_virt(phys))
 #endif
 
 /*

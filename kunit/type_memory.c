@@ -25,6 +25,8 @@ static u64 phys_of(const void *addr)
 {
 #ifdef CONFIG_X86_64
 	return __phys_addr_nodebug((unsigned long)addr);
+#elif defined(CONFIG_RISCV)
+	return dod_wrong_phys(addr);
 #else
 	const void *base = page_address(ZERO_PAGE(0));
 
