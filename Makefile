@@ -13,7 +13,7 @@ LLVM ?= $(if $(shell command -v clang-$(CLANG_MAJOR)),-$(CLANG_MAJOR),1)
 export LLVM
 endif
 
-KERNEL_ARCH := $(shell sed -n 's/^CONFIG_\(ARM\|ARM64\)=y$$/\L\1/p' $(KDIR)/.config 2>/dev/null)
+KERNEL_ARCH := $(shell sed -n 's/^CONFIG_\(ARM\|ARM64\|RISCV\)=y$$/\L\1/p' $(KDIR)/.config 2>/dev/null)
 ifneq ($(KERNEL_ARCH),)
 ARCH ?= $(KERNEL_ARCH)
 export ARCH

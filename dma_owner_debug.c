@@ -92,10 +92,13 @@ static const struct {
 	  "CONFIG_KPROBES=y: accesses are checked in a probe of kasan_report()" },
 	{ IS_ENABLED(CONFIG_DYNAMIC_FTRACE),
 	  "CONFIG_FUNCTION_TRACER=y, CONFIG_DYNAMIC_FTRACE=y: the hooks are ftrace's" },
-	{ IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API) &&
+	{ (IS_ENABLED(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API) || DOD_COPIES_ARGS) &&
 	  (IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) ||
 	   IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS)),
 	  "an architecture with HAVE_FUNCTION_ARG_ACCESS_API and DYNAMIC_FTRACE_WITH_ARGS: the hooks read arguments" },
+	{ !IS_ENABLED(CONFIG_ARM) || !IS_ENABLED(CONFIG_KASAN) ||
+	  IS_ENABLED(CONFIG_CC_HAS_KASAN_MEMINTRINSIC_PREFIX),
+	  "a compiler that leaves memcpy() alone: gcc 13, clang 15 or later, on 32-bit arm with KASAN" },
 	{ IS_ENABLED(CONFIG_TRACEPOINTS),
 	  "CONFIG_TRACEPOINTS=y: frees are seen by the kernel's tracepoints" },
 	{ IS_ENABLED(CONFIG_STACKTRACE),

@@ -59,7 +59,7 @@ HOOK_HANDLER(dod_on_alloc_coherent)
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_COHERENT, DMA_BIDIRECTIONAL, caller, fregs);
 
-	alloc_coherent(&call, (const void *)dod_arg(fregs, 3), dod_arg(fregs, 2),
+	alloc_coherent(&call, (const void *)dod_arg(fregs, 3), dod_arg_addr(fregs, 2),
 		       dod_arg(fregs, 1), dod_arg(fregs, 4));
 }
 #endif

@@ -161,13 +161,16 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[MAP_SINGLE] = { "debug_dma_map_single", dod_on_map_single, .presence = OFF_EVENTS },
 #if DOD_MAPS_PHYS
 	[MAP_PAGE] = { AT_END("debug_dma_map_phys", dod_on_map_phys,
-			      "dma_map_phys", dod_probe_map), .to_device = true },
+			      "dma_map_phys", dod_probe_map), .to_device = true,
+		       .wide = BIT(1) | BIT(4) },
 #else
 	[MAP_PAGE] = { AT_END("debug_dma_map_page", dod_on_map_page,
-			      "dma_map_page", dod_probe_map), .to_device = true },
+			      "dma_map_page", dod_probe_map), .to_device = true,
+		       .wide = BIT(5) },
 #endif
-	[UNMAP_PAGE] = { "dma_unmap_page_attrs", dod_on_unmap_page },
-	[UNMAP_PHYS] = { "dma_unmap_phys", dod_on_unmap_page, .presence = ON_PHYS },
+	[UNMAP_PAGE] = { "dma_unmap_page_attrs", dod_on_unmap_page, .wide = BIT(1) },
+	[UNMAP_PHYS] = { "dma_unmap_phys", dod_on_unmap_page, .presence = ON_PHYS,
+			 .wide = BIT(1) },
 	[MAP_SG] = { AT_END("debug_dma_map_sg", dod_on_map_sg, "dma_map_sg", dod_probe_map_sg),
 		     .to_device = true },
 	[UNMAP_SG] = { "dma_unmap_sg_attrs", dod_on_unmap_sg },
@@ -175,12 +178,14 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[ALLOC_SGT] = { AT_END("", NULL, "dma_alloc_sgt", dod_probe_alloc_sgt),
 			.to_device = true, .presence = ON_EVENTS },
 	[FREE_SGT] = { "dma_free_noncontiguous", dod_on_free_sgt, .presence = ON_EVENTS },
-	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync, .sync = DOD_SYNC_FOR_CPU },
+	[SYNC_CPU] = { DOD_SYNC_SINGLE_FOR_CPU, dod_on_sync, .sync = DOD_SYNC_FOR_CPU,
+		       .wide = BIT(1) },
 	/* The entry of dma_sync_*_for_device(), before the kernel copies to a bounce buffer. */
-	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_prepare, .sync = DOD_SYNC_PREPARE },
+	[SYNC_PREPARE] = { DOD_SYNC_SINGLE_FOR_DEVICE, dod_on_prepare, .sync = DOD_SYNC_PREPARE,
+			   .wide = BIT(1) },
 	[SYNC_DEVICE] = { AT_END("debug_dma_sync_single_for_device", dod_on_sync,
 				 "dma_sync_single_for_device", dod_probe_sync_for_device),
-			  .to_device = true, .sync = DOD_SYNC_FOR_DEVICE },
+			  .to_device = true, .sync = DOD_SYNC_FOR_DEVICE, .wide = BIT(1) },
 	[SYNC_SG_CPU] = { DOD_SYNC_SG_FOR_CPU, dod_on_sync_sg, .sync = DOD_SYNC_FOR_CPU },
 	[SYNC_SG_PREPARE] = { DOD_SYNC_SG_FOR_DEVICE, dod_on_prepare_sg,
 			      .sync = DOD_SYNC_PREPARE },
@@ -189,15 +194,19 @@ struct hook dod_hooks[NR_HOOKS] = {
 			     .to_device = true, .sync = DOD_SYNC_FOR_DEVICE },
 	[ALLOC_PAGES] = { AT_END("debug_dma_alloc_pages", dod_on_alloc_pages,
 				 "dma_alloc_pages", dod_probe_alloc_pages),
-			  .to_device = true, .presence = DOD_BY_EVENTS ? REQUIRED : OPTIONAL },
-	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL },
-	[API_FREE_PAGES] = { "dma_free_pages", dod_on_api_free_pages, .presence = FALLBACK },
-	[NEED_SYNC] = { DOD_NEED_SYNC, dod_on_need_sync },
+			  .to_device = true, .presence = DOD_BY_EVENTS ? REQUIRED : OPTIONAL,
+			  .wide = BIT(4) },
+	[FREE_PAGES] = { "debug_dma_free_pages", dod_on_free_pages, .presence = OPTIONAL,
+			 .wide = BIT(4) },
+	[API_FREE_PAGES] = { "dma_free_pages", dod_on_api_free_pages, .presence = FALLBACK,
+			     .wide = BIT(3) },
+	[NEED_SYNC] = { DOD_NEED_SYNC, dod_on_need_sync, .wide = BIT(1) },
 	[SET_MASK] = { "dma_set_mask", dod_on_set_mask, .presence = ON_EVENTS },
 	[MAP_RESOURCE] = { AT_END("debug_dma_map_resource", dod_on_map_resource,
 				  "dma_map_resource", dod_probe_map_resource),
-			   .presence = ON_RESOURCE },
-	[IOVA_LINK] = { "dma_iova_link", dod_on_iova_link, .to_device = true, .presence = ON_IOVA },
+			   .presence = ON_RESOURCE, .wide = BIT(1) | BIT(4) },
+	[IOVA_LINK] = { "dma_iova_link", dod_on_iova_link, .to_device = true, .presence = ON_IOVA,
+			.wide = BIT(2) },
 	[IOVA_SYNC] = { "dma_iova_sync", dod_on_iova_sync, .to_device = true, .presence = ON_IOVA },
 	[IOVA_UNLINK] = { "dma_iova_unlink", dod_on_iova_unlink, .presence = ON_IOVA },
 	[IOVA_DESTROY] = { "dma_iova_destroy", dod_on_iova_destroy, .presence = ON_IOVA },
@@ -211,7 +220,7 @@ struct hook dod_hooks[NR_HOOKS] = {
 	[POOL_FREE_BULK] = { "mempool_free_bulk", on_pool_free_bulk, .presence = OPTIONAL },
 	[ALLOC_COHERENT] = { AT_END("debug_dma_alloc_coherent", dod_on_alloc_coherent,
 				    "dma_alloc", dod_probe_alloc_coherent),
-			     .presence = DOD_BY_EVENTS ? REQUIRED : OPTIONAL },
+			     .presence = DOD_BY_EVENTS ? REQUIRED : OPTIONAL, .wide = BIT(2) },
 	[FREE_COHERENT] = { "dma_free_attrs", dod_on_free_coherent, .presence = OPTIONAL },
 	[MMAP_COHERENT] = { "dma_mmap_attrs", dod_on_mmap_coherent, .presence = OPTIONAL },
 	[SGT_COHERENT] = { "dma_get_sgtable_attrs", dod_on_sgt_coherent, .presence = OPTIONAL },
@@ -254,6 +263,19 @@ static bool wanted(const struct hook *hook, const struct device *dev)
 	}
 }
 
+/* "function+0x20/0x100" */
+static unsigned long first_instruction(unsigned long ip)
+{
+	char name[KSYM_SYMBOL_LEN];
+	const char *plus;
+
+	if (!DOD_COPIES_ARGS)
+		return 0;
+	sprint_symbol(name, ip);
+	plus = strchr(name, '+');
+	return ip - (plus ? simple_strtoul(plus + 1, NULL, 16) : 0);
+}
+
 /* The self-test already resolved every frequently called hook, so this is slow-path only. */
 static struct hook *hook_by_name(unsigned long ip)
 {
@@ -263,6 +285,7 @@ static struct hook *hook_by_name(unsigned long ip)
 	dod_function_name(ip, name, sizeof(name));
 	for (i = 0; i < NR_HOOKS; i++)
 		if (!dod_hooks[i].probe && !strcmp(name, dod_hooks[i].function)) {
+			WRITE_ONCE(dod_hooks[i].entry, first_instruction(ip));
 			WRITE_ONCE(dod_hooks[i].ip, ip);
 			return &dod_hooks[i];
 		}
@@ -290,10 +313,14 @@ static noinline void on_rare_call(unsigned long ip, unsigned long parent_ip, str
 				  struct ftrace_regs *fregs)
 {
 	struct hook *hook = READ_ONCE(*slot);
+	struct dod_args args;
 
 	if (!hook || READ_ONCE(hook->ip) != ip)
 		hook = search_hook(ip, slot);
-	if (!hook || hook->missing || !wanted(hook, arg_dev(fregs)))
+	if (!hook || hook->missing)
+		return;
+	fregs = dod_copy_args(&args, fregs, ip, hook->entry, hook->wide);
+	if (!wanted(hook, arg_dev(fregs)))
 		return;
 	if (dod_kasan_is_off())
 		dod_owner_note_unseen();
@@ -305,13 +332,15 @@ static void on_call(unsigned long ip, unsigned long parent_ip,
 {
 	struct hook **slot = &by_ip[(ip >> 4) % ARRAY_SIZE(by_ip)];
 	struct hook *hook = READ_ONCE(*slot);
+	struct dod_args args;
 
 	/* Panic: a console driver may still call us; ignore it. */
 	if (dod_in_panic())
 		return;
 	if (likely(hook && READ_ONCE(hook->ip) == ip && READ_ONCE(hooking) == ALL &&
 		   !dod_kasan_is_off()))
-		hook->handler(hook, parent_ip, fregs);
+		hook->handler(hook, parent_ip,
+			      dod_copy_args(&args, fregs, ip, hook->entry, hook->wide));
 	else
 		on_rare_call(ip, parent_ip, slot, fregs);
 }

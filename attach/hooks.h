@@ -52,8 +52,10 @@ struct hook {
 	bool to_device;		/* a device may own more after it */
 	u8 presence;		/* enum presence */
 	u8 sync;		/* enum dod_event, of a sync */
+	u8 wide;		/* a bit for each argument that is a dma_addr_t or phys_addr_t */
 	bool missing;		/* not hooked; set at load */
 	unsigned long ip;	/* of the hooked function, once it was called */
+	unsigned long entry;	/* its first instruction */
 	/* Return address into a hooked function that calls this one as well; set at load. */
 	unsigned long nested;
 	struct seen seen;

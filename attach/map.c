@@ -264,7 +264,7 @@ HOOK_HANDLER(dod_on_map_page)
 	struct page *page = (struct page *)dod_arg(fregs, 1);
 	u64 phys = page_to_phys(page) + (size_t)dod_arg(fregs, 2);
 
-	map_one(hook, &call, phys, dod_arg(fregs, 3), dod_arg(fregs, 5), dod_arg6(fregs));
+	map_one(hook, &call, phys, dod_arg(fregs, 3), dod_arg_addr(fregs, 5), dod_arg6(fregs));
 }
 
 /* debug_dma_map_phys(dev, phys, size, dir, dma_addr, attrs) */
@@ -273,7 +273,7 @@ HOOK_HANDLER(dod_on_map_phys)
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
 
-	map_one(hook, &call, dod_arg(fregs, 1), dod_arg(fregs, 2), dod_arg(fregs, 4),
+	map_one(hook, &call, dod_arg_addr(fregs, 1), dod_arg(fregs, 2), dod_arg_addr(fregs, 4),
 		dod_arg(fregs, 5));
 }
 
@@ -284,13 +284,13 @@ HOOK_HANDLER(dod_on_alloc_pages)
 		call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 
-	alloc_pages_one(hook, &call, phys, dod_arg(fregs, 2), dod_arg(fregs, 4));
+	alloc_pages_one(hook, &call, phys, dod_arg(fregs, 2), dod_arg_addr(fregs, 4));
 }
 
 /* debug_dma_map_resource(dev, phys_addr, size, dir, dma_addr, attrs) */
 HOOK_HANDLER(dod_on_map_resource)
 {
-	note_seen(hook, arg_dev(fregs), dod_arg(fregs, 1), dod_arg(fregs, 4),
+	note_seen(hook, arg_dev(fregs), dod_arg_addr(fregs, 1), dod_arg_addr(fregs, 4),
 		  (size_t)dod_arg(fregs, 2), (int)dod_arg(fregs, 3), 0);
 	dod_count(DOD_C_UNTRACKED_MMIO);
 	dod_owner_lose_track(arg_dev(fregs));
@@ -438,7 +438,7 @@ HOOK_HANDLER(dod_on_iova_link)
 	if (!dod_see_syncs(call.dev))
 		return;
 	dod_count(DOD_C_MAPS_LINKED);
-	map(&call, dod_arg(fregs, 2), (size_t)dod_arg(fregs, 4),
+	map(&call, dod_arg_addr(fregs, 2), (size_t)dod_arg(fregs, 4),
 	    arg_iova(fregs)->addr + (size_t)dod_arg(fregs, 3));
 	dod_owner_map_end(&call);
 }

@@ -16,7 +16,7 @@ HOOK_HANDLER(dod_on_unmap_page)
 {
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
-	dma_addr_t dma_addr = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg_addr(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
 	if (caller == READ_ONCE(hook->nested))
@@ -36,7 +36,7 @@ HOOK_HANDLER(dod_on_free_pages)
 		call_begin(DOD_PAGES, (int)dod_arg(fregs, 3), caller, fregs);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 1));
 	size_t size = dod_arg(fregs, 2);
-	dma_addr_t dma_addr = dod_arg(fregs, 4);
+	dma_addr_t dma_addr = dod_arg_addr(fregs, 4);
 
 	note_seen(hook, call.dev, phys, dma_addr, size, call.dir, 0);
 	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
@@ -49,7 +49,7 @@ HOOK_HANDLER(dod_on_api_free_pages)
 		call_begin(DOD_PAGES, (int)dod_arg(fregs, 4), caller, fregs);
 	size_t size = dod_arg(fregs, 1);
 	u64 phys = page_to_phys((struct page *)dod_arg(fregs, 2));
-	dma_addr_t dma_addr = dod_arg(fregs, 3);
+	dma_addr_t dma_addr = dod_arg_addr(fregs, 3);
 
 	note_seen(&dod_hooks[FREE_PAGES], call.dev, phys, dma_addr, size, call.dir, 0);
 	dod_owner_unmap(&call, dma_addr, size, NULL, 0);
@@ -143,7 +143,7 @@ HOOK_HANDLER(dod_on_sync)
 {
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_SINGLE, (int)dod_arg(fregs, 3), caller, fregs);
-	dma_addr_t dma_addr = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg_addr(fregs, 1);
 	size_t size = dod_arg(fregs, 2);
 
 	note_seen(hook, call.dev, 0, dma_addr, size, call.dir, 0);
@@ -230,7 +230,7 @@ HOOK_HANDLER(dod_on_need_sync)
 {
 	struct dod_call call DOD_UNINITIALIZED =
 		call_begin(DOD_SINGLE, DMA_BIDIRECTIONAL, caller, fregs);
-	dma_addr_t dma_addr = dod_arg(fregs, 1);
+	dma_addr_t dma_addr = dod_arg_addr(fregs, 1);
 
 	note_seen(hook, call.dev, 0, dma_addr, 0, call.dir, 0);
 	if (dev_is_dma_coherent(call.dev))

@@ -30,28 +30,125 @@
 #include <linux/iommu-dma.h>
 #endif
 
-/* The oldest and the newest kernel that this was tried with. */
-#define DOD_TRIED_FIRST		KERNEL_VERSION(6, 1, 0)
-#define DOD_TRIED_LAST		KERNEL_VERSION(7, 3, 255)
-#define DOD_UNTRIED		(LINUX_VERSION_CODE < DOD_TRIED_FIRST || \
-				 LINUX_VERSION_CODE > DOD_TRIED_LAST)
+/* The versions that this was tried with. */
+#define DOD_IS_VERSION(a, b)	(LINUX_VERSION_CODE >= KERNEL_VERSION(a, b, 0) && \
+				 LINUX_VERSION_CODE <= KERNEL_VERSION(a, b, 255))
+#define DOD_UNTRIED		(!DOD_IS_VERSION(6, 1) && !DOD_IS_VERSION(6, 12) && \
+				 !DOD_IS_VERSION(7, 3))
 
 /*
  * Argument n of a hooked function, at its entry. Since "ftrace: abstract
- * DYNAMIC_FTRACE_WITH_ARGS accesses" in v6.2 the few registers that ftrace saves
- * anyway are enough; before, all have to be saved.
+ * DYNAMIC_FTRACE_WITH_ARGS accesses" in v6.2 the few registers that ftrace saves anyway are
+ * enough, where the architecture has that option; elsewhere and before, all have to be saved.
+ * The getter is a macro or an inline function, of several headers: Kbuild searches them.
  */
-#if __has_include(<linux/ftrace_regs.h>) || defined(ftrace_regs_get_argument)
+#if defined(CONFIG_ARM) && !defined(CONFIG_THUMB2_KERNEL) && \
+	LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define DOD_COPIES_ARGS		1
+#else
+#define DOD_COPIES_ARGS		0
+#endif
+#if DOD_COPIES_ARGS
+#define dod_arg(fregs, n)	((unsigned long)dod_arg_addr(fregs, n))
+#elif defined(DOD_FTRACE_GETTER)
 #define dod_arg(fregs, n)	ftrace_regs_get_argument(fregs, n)
-#define DOD_FTRACE_FLAGS	0
 #else
 #define dod_arg(fregs, n)	regs_get_kernel_argument(ftrace_get_regs(fregs), n)
+#endif
+#if defined(DOD_FTRACE_GETTER) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+#define DOD_FTRACE_FLAGS	0
+#else
 #define DOD_FTRACE_FLAGS	FTRACE_OPS_FL_SAVE_REGS
 #endif
 
 /*
- * What base/stack_orc.c begins with: the registers that the caller of a hooked function
- * has when that returns. Frame and stack pointer are among those that ftrace saves anyway.
+ * 32-bit arm calls the tracer after the prologue. The first four words are still in registers:
+ * gcc schedules nothing before that call, clang only copies them. The others are on the caller's
+ * stack. With -pg clang always makes a frame pointer, gcc where the kernel is unwound by it;
+ * otherwise the prologue tells how far the stack pointer has moved. The self-test at load proves
+ * it for each hook.
+ *
+ * dod_arg_addr() is an argument of the type dma_addr_t or phys_addr_t.
+ */
+#if DOD_COPIES_ARGS
+struct dod_args {
+	u64 v[7];
+	unsigned long sp, bp;	/* the caller's */
+};
+
+#define dod_arg_addr(fregs, n)	(((const struct dod_args *)(fregs))->v[n])
+
+static inline const u32 *dod_stack_args(const struct pt_regs *regs, unsigned long ip,
+					unsigned long entry)
+{
+#if defined(CONFIG_CC_IS_CLANG)
+	return (const u32 *)(regs->ARM_fp + 8);
+#elif defined(CONFIG_FRAME_POINTER)
+	return (const u32 *)(regs->ARM_fp + 4);
+#else
+	unsigned long sp = regs->ARM_sp;
+	const u32 *insn;
+
+	for (insn = (const u32 *)entry; insn < (const u32 *)ip - 1; insn++)
+		if ((*insn & 0xffff0000) == 0xe92d0000)		/* push {...} */
+			sp += 4 * hweight16(*insn & 0xffff);
+		else if ((*insn & 0xfffff000) == 0xe24dd000)	/* sub sp, sp, # */
+			sp += ror32(*insn & 0xff, (*insn >> 7) & 0x1e);
+	return (const u32 *)sp;
+#endif
+}
+
+static inline unsigned long dod_bp_of_caller(const struct pt_regs *regs)
+{
+#if defined(CONFIG_CC_IS_CLANG)
+	return *(const u32 *)regs->ARM_fp;
+#elif defined(CONFIG_FRAME_POINTER)
+	return *(const u32 *)(regs->ARM_fp - 12);
+#else
+	return regs->ARM_fp;
+#endif
+}
+
+static inline u32 dod_arg_word(const struct pt_regs *regs, const u32 *stack, unsigned int slot)
+{
+	return slot < 4 ? regs->uregs[slot] : READ_ONCE(stack[slot - 4]);
+}
+
+/*
+ * Arguments in the layout of AAPCS: 64 bits begin at an even word. @wide are those of dma_addr_t
+ * and phys_addr_t, @entry is the function's first instruction. Returns what dod_arg() takes.
+ */
+static inline struct ftrace_regs *dod_copy_args(struct dod_args *args, struct ftrace_regs *fregs,
+						unsigned long ip, unsigned long entry,
+						unsigned int wide)
+{
+	const struct pt_regs *regs = ftrace_get_regs(fregs);
+	const u32 *stack = dod_stack_args(regs, ip, entry);
+	unsigned int n, slot = 0;
+
+	for (n = 0; n < ARRAY_SIZE(args->v); n++) {
+		bool two = sizeof(dma_addr_t) > sizeof(u32) && (wide & BIT(n));
+
+		slot = two ? ALIGN(slot, 2) : slot;
+		args->v[n] = dod_arg_word(regs, stack, slot++);
+		if (two)
+			args->v[n] |= (u64)dod_arg_word(regs, stack, slot++) << 32;
+	}
+	args->sp = (unsigned long)stack;
+	args->bp = dod_bp_of_caller(regs);
+	return (struct ftrace_regs *)args;
+}
+#else
+struct dod_args {};
+
+#define dod_arg_addr(fregs, n)				dod_arg(fregs, n)
+#define dod_copy_args(args, fregs, ip, entry, wide)	((void)(args), (void)(wide), fregs)
+#endif
+
+/*
+ * What base/stack_orc.c and base/stack_walk.c begin with: the registers that the caller of a
+ * hooked function has when that returns. Frame and stack pointer are among those that ftrace saves
+ * anyway.
  */
 #if defined(CONFIG_X86_64) && defined(CONFIG_UNWINDER_ORC)
 #define DOD_UNWINDS_ORC
@@ -64,6 +161,23 @@
 /* The seventh argument follows the return address on the stack, and is always there. */
 #define dod_arg6(fregs)		(((unsigned long *)dod_saved_regs(fregs)->sp)[1])
 #define dod_caller_bp(fregs)	(dod_saved_regs(fregs)->bp)
+#elif defined(CONFIG_RISCV) && defined(CONFIG_FRAME_POINTER)
+#define DOD_WALKS_STACK
+/* The frame pointer is not saved without CONFIG_FUNCTION_GRAPH_TRACER. */
+#ifndef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+#define dod_caller_sp(fregs)	kernel_stack_pointer(ftrace_get_regs(fregs))
+#elif __has_include(<linux/ftrace_regs.h>)
+#define dod_caller_sp(fregs)	(arch_ftrace_regs(fregs)->sp)
+#else
+#define dod_caller_sp(fregs)	((fregs)->sp)
+#endif
+#define dod_arg6(fregs)		dod_arg(fregs, 6)
+#define dod_caller_bp(fregs)	((void)(fregs), 0UL)
+#elif DOD_COPIES_ARGS && defined(CONFIG_STACKTRACE)
+#define DOD_WALKS_STACK
+#define dod_arg6(fregs)		dod_arg(fregs, 6)
+#define dod_caller_sp(fregs)	(((const struct dod_args *)(fregs))->sp)
+#define dod_caller_bp(fregs)	(((const struct dod_args *)(fregs))->bp)
 #else
 #define dod_arg6(fregs)		dod_arg(fregs, 6)
 #define dod_caller_sp(fregs)	((void)(fregs), 0UL)
@@ -82,6 +196,10 @@
 										\
 	(struct dod_site){ _RET_IP_, (unsigned long)(__frame + 2), __frame[0] };	\
 })
+#elif defined(CONFIG_RISCV) && defined(DOD_WALKS_STACK)
+/* The frame pointer is what the stack pointer was. */
+#define dod_probe_site()	\
+	((struct dod_site){ _RET_IP_, (unsigned long)__builtin_frame_address(0), 0 })
 #else
 #define dod_probe_site()	((struct dod_site){ _RET_IP_, 0, 0 })
 #endif
@@ -97,12 +215,15 @@
 #endif
 
 /*
- * Without it, as on 32-bit arm, the module builds and refuses to load. There compilers
- * call the tracer after the prologue of a function: which arguments came on the stack
- * is known, but not how far the stack pointer has moved since.
+ * Of a function at its first instruction. Without it, as on 32-bit arm before v6.2 or in Thumb, the
+ * module builds and refuses to load.
  */
 #ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+#if DOD_COPIES_ARGS
+#define regs_get_kernel_argument(regs, n)	((regs)->uregs[n])
+#else
 #define regs_get_kernel_argument(regs, n)	((void)(regs), (void)(n), 0UL)
+#endif
 #endif
 
 /*
@@ -199,7 +320,13 @@ static inline bool dod_maps_directly(struct device *dev)
  */
 static inline bool dod_is_module_addr(const void *addr)
 {
-#if defined(CONFIG_MODULES) && defined(MODULES_VADDR)
+#if defined(CONFIG_RISCV) && defined(CONFIG_64BIT) && defined(CONFIG_MODULES)
+	/* MODULES_VADDR and MODULES_END are made of symbols that modules do not get. */
+	unsigned long image = kernel_map.virt_addr;
+
+	return (unsigned long)addr < image && !is_vmalloc_addr(addr) &&
+	       (unsigned long)addr >= PFN_ALIGN(image + kernel_map.size) - SZ_2G;
+#elif defined(CONFIG_MODULES) && defined(MODULES_VADDR)
 	return (unsigned long)addr >= MODULES_VADDR &&
 	       (unsigned long)addr < MODULES_END && !is_vmalloc_addr(addr);
 #else
@@ -208,15 +335,15 @@ static inline bool dod_is_module_addr(const void *addr)
 }
 
 /*
- * The images of the kernel and of modules are not in the linear map. On x86 both are
+ * The images of the kernel and of modules are not in the linear map. On x86 and riscv both are
  * one mapping, at an offset from physical memory that virt_to_page() knows; on arm64
  * it knows none, and treats every address as one in the linear map.
  *
  * dod_image_addr() is where the kernel's image has its memory at @phys, and
  * dod_wrong_addr() the address in an image whose virt_to_page() led to @phys, where
- * no memory is. dod_wrong_phys() is where virt_to_page() of any address leads, without
- * what CONFIG_DEBUG_VIRTUAL thinks of such: it checks each on x86, and on arm64 makes
- * virt_to_page() know about images.
+ * no memory is; dod_wrong_vmalloc() the same for vmalloc space. dod_wrong_phys() is where
+ * virt_to_page() of any address leads, without what CONFIG_DEBUG_VIRTUAL thinks of such: it
+ * checks each on x86, and on arm64 makes virt_to_page() know about images.
  */
 #ifdef CONFIG_X86_64
 #define dod_image_addr(phys)	\
@@ -231,10 +358,20 @@ static inline bool dod_is_module_addr(const void *addr)
 	       !IS_ENABLED(CONFIG_DEBUG_VIRTUAL) ?			\
 	       __lm_to_phys((unsigned long)(addr)) :			\
 	       __virt_to_phys_nodebug((unsigned long)(addr))))
+#elif defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
+#define dod_image_addr(phys)	((const void *)kernel_mapping_pa_to_va(phys))
+#define dod_wrong_addr(phys)	dod_image_addr(phys)
+#define dod_wrong_phys(addr)	((u64)__va_to_pa_nodebug((unsigned long)(addr)))
 #else
 #define dod_image_addr(phys)	((const void *)phys_to_virt(phys))
 #define dod_wrong_addr(phys)	((const void *)phys_to_virt(phys))
 #define dod_wrong_phys(addr)	((u64)virt_to_phys((void *)(addr)))
+#endif
+/* To riscv all that is not in the linear map is its image. */
+#if defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
+#define dod_wrong_vmalloc(phys)	dod_wrong_addr(phys)
+#else
+#define dod_wrong_vmalloc(phys)	((const void *)phys_to_virt(phys))
 #endif
 
 /*
@@ -377,6 +514,8 @@ static __always_inline u64 dod_crc_word(u64 crc, const u8 *at)
 #define dod_return_address(regs)	regs_get_kernel_stack_nth(regs, 0)
 #elif defined(CONFIG_ARM)
 #define dod_return_address(regs)	((regs)->ARM_lr)
+#elif defined(CONFIG_RISCV)
+#define dod_return_address(regs)	((regs)->ra)
 #else
 #define dod_return_address(regs)	procedure_link_pointer(regs)
 #endif

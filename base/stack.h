@@ -67,6 +67,18 @@ static inline int dod_orc_start(void)
 static inline void dod_orc_stop(void) {}
 #endif
 
+/* stack_walk.c */
+#ifdef DOD_WALKS_STACK
+unsigned int dod_walk_save(const struct dod_site *caller, struct dod_frame *frames,
+			   unsigned int depth);
+#else
+static inline unsigned int dod_walk_save(const struct dod_site *caller,
+					 struct dod_frame *frames, unsigned int depth)
+{
+	return 0;
+}
+#endif
+
 /**
  * dod_stack_save() - who called the caller of a function?
  * @caller: the caller, and its stack and frame pointer after the call
@@ -78,7 +90,8 @@ static inline void dod_orc_stop(void) {}
 static inline unsigned int dod_stack_save(const struct dod_site *caller, struct dod_frame *frames,
 					  unsigned int depth)
 {
-	return dod_orc_save(caller, frames, depth) ?: dod_stack_save_all(caller, frames, depth);
+	return dod_orc_save(caller, frames, depth) ?: dod_walk_save(caller, frames, depth) ?:
+	       dod_stack_save_all(caller, frames, depth);
 }
 
 /* Fills in who does something now, but for the number of frames. */

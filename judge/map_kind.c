@@ -50,7 +50,7 @@ out:
  */
 static const void *in_vmalloc(const struct dod_mapping *m)
 {
-	const void *addr = phys_to_virt(m->start);
+	const void *addr = dod_wrong_vmalloc(m->start);
 
 	if (pfn_valid(PHYS_PFN(m->start)))
 		return NULL;
@@ -136,13 +136,14 @@ void dod_check_single(const struct dod_mapping *m, const void *addr)
 	dod_report_mapping(&f, m);
 }
 
-/* Only x86 has resources of their own for constants and bss. */
+/* Only x86 and riscv have resources of their own for constants and bss. */
 static struct image {
 	const char *name, *what;
 	bool data;
 	u64 start, last;
 } images[] = {
-	{ "Kernel code", IS_ENABLED(CONFIG_X86) ? "text" : "text or constants" },
+	{ "Kernel code", IS_ENABLED(CONFIG_X86) || IS_ENABLED(CONFIG_RISCV) ? "text" :
+								      "text or constants" },
 	{ "Kernel rodata", "read-only data" },
 	{ "Kernel data", "data", true },
 	{ "Kernel bss", "bss", true },
@@ -163,14 +164,18 @@ static void learn_image(const struct resource *res)
 /* Called with resource_lock held: none of them is freed meanwhile. */
 static void find_images(void *found)
 {
-	const struct resource *ram, *tree;
+	const struct resource *ram, *tree, *part;
 
 	if (*(bool *)found)
 		return;
 	*(bool *)found = true;
 	for (ram = iomem_resource.child; ram; ram = ram->sibling)
-		for (tree = ram->child; tree; tree = tree->sibling)
+		for (tree = ram->child; tree; tree = tree->sibling) {
 			learn_image(tree);
+			/* riscv has one for all of the image in between. */
+			for (part = tree->child; part; part = part->sibling)
+				learn_image(part);
+		}
 }
 
 DOD_DEFINE_ALIGNF(alignf_find_images, find_images);

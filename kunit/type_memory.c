@@ -25,6 +25,8 @@ static u64 phys_of(const void *addr)
 {
 #ifdef CONFIG_X86_64
 	return __phys_addr_nodebug((unsigned long)addr);
+#elif defined(CONFIG_RISCV)
+	return dod_wrong_phys(addr);
 #else
 	const void *base = page_address(ZERO_PAGE(0));
 
@@ -58,6 +60,8 @@ static void map_no_page(struct kunit *test, const void *addr, size_t size)
 {
 	u64 phys = phys_of(addr);
 
+	if (IS_ENABLED(CONFIG_RISCV) && is_vmalloc_addr(addr))
+		kunit_skip(test, "virt_to_page() leads elsewhere on riscv, and is not recognised yet");
 	if (kt_is_list(test))
 		kt_map_page(test, pfn_to_page(PHYS_PFN(phys)), offset_in_page(addr), size,
 			    DMA_TO_DEVICE);
@@ -405,7 +409,7 @@ static void kernel_rodata_reported(struct kunit *test)
 {
 	map_kernel_image(test, _ctype, 256, DMA_TO_DEVICE);
 	EXPECT_MISUSE(test, "image-buffer", 256);
-	kt_says(test, IS_ENABLED(CONFIG_X86) ?
+	kt_says(test, IS_ENABLED(CONFIG_X86) || IS_ENABLED(CONFIG_RISCV) ?
 	     "The buffer is in the image of the kernel, in its read-only data: *" :
 	     "The buffer is in the image of the kernel, in its text or constants: *");
 	kt_says(test, "Device * maps 256 bytes, DMA_TO_DEVICE");

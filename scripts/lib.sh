@@ -118,6 +118,7 @@ use_target()
 	[ -r "$build/.config" ] || die "$build is not a kernel build directory"
 	! configured ARM || arch=arm
 	! configured ARM64 || arch=arm64
+	! configured RISCV || arch=riscv64
 	! configured KCSAN || sanitizer=kcsan
 	! configured KASAN_GENERIC || sanitizer=kasan
 	! configured CC_IS_CLANG || toolchain=clang$DOD_LLVM
@@ -166,7 +167,7 @@ private_apt()
 	[ -n "$mirrors" ] || die "apt is not configured with a Debian mirror, or was never updated"
 	[ -z "${2-}" ] || mirrors="${mirrors%% *} $2"
 
-	dir=$(cache_dir "apt/$1-${2-configured}")
+	dir=$(cache_dir "apt/$1-${2:-configured}")
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
 	[ ! -e "$keyring" ] || signed="[signed-by=$keyring] "
 	sed "s|^|deb $signed|; s|\$| main|" <<<"$mirrors" >"$dir/sources.new"
@@ -178,7 +179,7 @@ private_apt()
 		"-oDir::State::Lists=$dir/lists" "-oDir::Cache=$dir")
 
 	[ -z "$(find "$dir" -maxdepth 1 -name updated -mtime -1)" ] || return 0
-	note "apt-get update (${2-configured releases} $1)"
+	note "apt-get update (${2:-configured releases} $1)"
 	if apt-get "${apt_private[@]}" update >&2; then
 		: >"$dir/updated"
 	elif [ ! -e "$dir/updated" ]; then
@@ -220,7 +221,8 @@ busybox_for()
 	exec 7>"$dir/lock"
 	flock 7
 	if [ ! -x "$dir/busybox" ]; then
-		private_apt "$1"
+		# Debian has riscv64 since 13.
+		private_apt "$1" "$([ "$1" != riscv64 ] || echo trixie)"
 		note "fetching busybox-static for $1"
 		(cd "$dir" && apt-get "${apt_private[@]}" download busybox-static >&2) ||
 			die "apt-get download busybox-static failed: is there a network?"
