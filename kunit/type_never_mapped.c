@@ -107,10 +107,14 @@ static void sync_of_what_other_device_had_reported(struct kunit *test)
 /* To a device that reaches 4 GiB, the pointer is no address at all. */
 static void unmap_of_pointer_reported(struct kunit *test)
 {
-	u8 *buf = kt_buf(test, SIZE);
+	u8 *buf = kt_buf(test, SIZE), *other = kt_buf(test, SIZE);
+	dma_addr_t dma;
 
 	KT_REQUIRES(test, IS_ENABLED(CONFIG_64BIT));
 	KUNIT_ASSERT_EQ(test, dma_set_mask(kt_dev, DMA_BIT_MASK(48)), 0);
+	/* Until then the kernel may skip syncs. */
+	dma = test_dma_map(test, kt_dev, other, SIZE, DMA_FROM_DEVICE);
+	dma_unmap_single(kt_dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_sync(kt_dev, (dma_addr_t)(uintptr_t)buf, SIZE);
 	KUNIT_EXPECT_STREQ(test, kt_take_unmatched_report("Sync", test_sync, SIZE), "");
 	EXPECT_TEXT(test, "This is an address of the CPU's: a pointer, *");
@@ -145,10 +149,10 @@ static void call_for_part_of_mapping_silent(struct kunit *test)
 	test_sync(kt_dev, dma, SIZE);
 	EXPECT_UNJUDGED(test, before);
 	test_sync(kt_dev, dma + SIZE / 2, 8);
-	EXPECT_UNJUDGED(test, before + 1);
+	EXPECT_UNJUDGED(test, before);
 	/* An unmap of some of it: the mapping stays. */
 	test_dma_unmap(dma + 64, 64, DMA_FROM_DEVICE);
-	EXPECT_UNJUDGED(test, before + 2);
+	EXPECT_UNJUDGED(test, before + 1);
 	dma_unmap_single(kt_dev, dma, SIZE / 2, DMA_FROM_DEVICE);
 }
 
@@ -276,9 +280,12 @@ static void call_of_old_device_silent(struct kunit *test)
 	u8 *buf = kt_buf(test, SIZE);
 	long before = unjudged();
 
-	/* Of a device of which nothing is known yet. */
-	test_sync(dev, never, SIZE);
-	EXPECT_UNJUDGED(test, before);
+	/* Of a device of which nothing is known yet, if the kernel does not skip its syncs. */
+	if (!DOD_BY_EVENTS) {
+		test_sync(dev, never, SIZE);
+		EXPECT_UNJUDGED(test, before);
+		before++;
+	}
 	dma = test_dma_map(test, dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_sync(dev, never, SIZE);
@@ -287,11 +294,11 @@ static void call_of_old_device_silent(struct kunit *test)
 	test_sync(dev, dma, SIZE / 2);
 	EXPECT_UNJUDGED(test, before + 2);
 	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
-	EXPECT_UNJUDGED(test, before + 3);
+	EXPECT_UNJUDGED(test, before + 2);
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
 	dma_unmap_single(kt_dev, dma, SIZE, DMA_BIDIRECTIONAL);
 	dma_unmap_single(dev, dma, SIZE, DMA_BIDIRECTIONAL);
-	EXPECT_UNJUDGED(test, before + 4);
+	EXPECT_UNJUDGED(test, before + 3);
 	old_device_unregister(dev);
 }
 

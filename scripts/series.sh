@@ -62,9 +62,10 @@ put()
 
 	to=$repo/$(place "$1")
 	mkdir -p "$(dirname "$to")"
-	sed -E -e '/^\.\. BEGIN out of tree$/,/^\.\. END out of tree$/d' \
+	# $(...) ends without the empty lines that are before a part at the end.
+	printf '%s\n' "$(sed -E -e '/^\.\. BEGIN out of tree$/,/^\.\. END out of tree$/d' \
 		-e "s|kernel-doc:: dma_owner_debug/|kernel-doc:: $home/|" \
-		-e "s#Documentation/(${manuals%|})\.rst#$manual/\1.rst#g" >"$to"
+		-e "s#Documentation/(${manuals%|})\.rst#$manual/\1.rst#g")" >"$to"
 }
 manuals=$(cd "$DOD_TOP/Documentation" && printf '%s|' *.rst | sed 's/\.rst//g')
 
