@@ -149,10 +149,10 @@ static void call_for_part_of_mapping_silent(struct kunit *test)
 	test_sync(kt_dev, dma, SIZE);
 	EXPECT_UNJUDGED(test, before);
 	test_sync(kt_dev, dma + SIZE / 2, 8);
-	EXPECT_UNJUDGED(test, before);
+	EXPECT_UNJUDGED(test, before + 1);
 	/* An unmap of some of it: the mapping stays. */
 	test_dma_unmap(dma + 64, 64, DMA_FROM_DEVICE);
-	EXPECT_UNJUDGED(test, before + 1);
+	EXPECT_UNJUDGED(test, before + 2);
 	dma_unmap_single(kt_dev, dma, SIZE / 2, DMA_FROM_DEVICE);
 }
 
@@ -251,7 +251,8 @@ static void call_of_unbound_device_silent(struct kunit *test)
  */
 static struct device *old_device(struct kunit *test)
 {
-	struct device *dev = root_device_register("dma_owner_old");
+	/* Without an owner: before 6.12 a module has no kobject while it is loaded. */
+	struct device *dev = __root_device_register("dma_owner_old", NULL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_EXPECT_EQ(test, dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
@@ -289,10 +290,10 @@ static void call_of_old_device_silent(struct kunit *test)
 	dma = test_dma_map(test, dev, buf, SIZE, DMA_FROM_DEVICE);
 	dma_unmap_single(dev, dma, SIZE, DMA_FROM_DEVICE);
 	test_sync(dev, never, SIZE);
-	EXPECT_UNJUDGED(test, before + 1);
+	EXPECT_UNJUDGED(test, before);
 	/* Another size, direction, device. */
 	test_sync(dev, dma, SIZE / 2);
-	EXPECT_UNJUDGED(test, before + 2);
+	EXPECT_UNJUDGED(test, before + 1);
 	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
 	EXPECT_UNJUDGED(test, before + 2);
 	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_BIDIRECTIONAL);
