@@ -131,82 +131,6 @@ static bool is_lost(const struct want *want, const struct report *r)
 	       find_losing(b, device_of(r), addr, size, true);
 }
 
-/*
- * Reports that may still come of what a worker no longer waits for. While the tool comes or
- * goes nobody can tell when its last report is out: see wait_for_report().
- */
-#define NR_LATE		64
-#define LATE_MAX	(30 * HZ)
-
-struct late {
-	unsigned long until;		/* jiffies; 0: nothing */
-	struct want want;		/* of an access */
-	int device;			/* of a lost write, and its bytes */
-	unsigned long start, end;
-};
-
-static DEFINE_RAW_SPINLOCK(late_lock);
-static struct late late[NR_LATE];	/* late_lock */
-static unsigned int next_late;		/* late_lock */
-
-static void keep_late(struct late *one)
-{
-	unsigned long flags;
-
-	one->until = (jiffies + LATE_MAX) | 1;
-	raw_spin_lock_irqsave(&late_lock, flags);
-	late[next_late++ % NR_LATE] = *one;
-	raw_spin_unlock_irqrestore(&late_lock, flags);
-}
-
-static bool is_late_one(const struct late *one, const struct report *r)
-{
-	unsigned long addr, size;
-
-	if (!one->until || time_after(jiffies, one->until))
-		return false;
-	if (one->want.type)
-		return is_wanted(&one->want, r);
-	return begins(r->title, strlen(r->title), "BUG: DMA_OWNER: cpu-write in torture_") &&
-	       sscanf(r->third, "Write of size %lu at %lx", &size, &addr) == 2 &&
-	       addr < one->end && addr + size > one->start && device_of(r) == one->device;
-}
-
-/* Each is good for one report. */
-static bool is_late(const struct report *r)
-{
-	bool found = false;
-	unsigned long flags;
-	unsigned int i;
-
-	raw_spin_lock_irqsave(&late_lock, flags);
-	for (i = 0; i < NR_LATE && !found; i++) {
-		found = is_late_one(&late[i], r);
-		if (found)
-			late[i].until = 0;
-	}
-	raw_spin_unlock_irqrestore(&late_lock, flags);
-	return found;
-}
-
-/* What of a buffer's mappings has had no report yet. */
-static void keep_late_losses(const struct buffer *b)
-{
-	const struct map *m;
-	unsigned int i;
-
-	for (m = b->map; m < b->map + NR_MAPS; m++)
-		for (i = 0; m->loses && i < m->nr; i++) {
-			struct late one = { .device = m->id };
-
-			if (m->reported & BIT(i))
-				continue;
-			one.start = (unsigned long)b->mem + m->segment[i].start;
-			one.end = one.start + m->segment[i].size;
-			keep_late(&one);
-		}
-}
-
 /* A report is complete: finds the worker that waits for it. */
 static void deliver(const struct report *r)
 {
@@ -233,8 +157,6 @@ static void deliver(const struct report *r)
 		atomic_inc(&want->reports);
 		return;
 	}
-	if (is_late(r))
-		return;
 	atomic_inc(&unexpected);
 	fail("false report, nobody's:\n%s\n%s\n%s\n", r->title, r->third, r->device);
 }
@@ -338,28 +260,21 @@ void dma_owner_debug_flush(void);
 
 /*
  * Another CPU may be printing the report. While the tool comes or goes it may be without
- * its symbols for a moment, and report all the same: of a list or of two equal mappings
- * more than once, and on PREEMPT_RT much later.
+ * its symbols for a moment, and report all the same.
  */
 void wait_for_report(struct worker *w)
 {
 	void (*flush)(void) = symbol_get(dma_owner_debug_flush);
-	struct want *want = &w->want;
 	unsigned int i;
 
 	if (flush) {
 		flush();
 		symbol_put(dma_owner_debug_flush);
-		return;
+	} else if (PROMISE(get_state()) == LOOSE) {
+		for (i = 0; i < 100 && !atomic_read(&w->want.reports) &&
+		     !atomic_read(&w->want.lost); i++)
+			udelay(100);
 	}
-	if (PROMISE(get_state()) != LOOSE)
-		return;
-	for (i = 0; i < 100 && !atomic_read(&want->reports) && !atomic_read(&want->lost); i++)
-		udelay(100);
-	if (want->loses)
-		keep_late_losses(want->loses);
-	if (want->type && !atomic_read(&want->reports))
-		keep_late(&(struct late){ .want = *want });
 }
 
 int end_want(struct worker *w)
