@@ -32,7 +32,7 @@ DOD_COUNTER(MISSED_TRAPS, "missed_traps", "KASAN reports about the tool's poison
 DOD_COUNTER(UNMATCHED_UNMAPS, "unmatched_unmaps", "Unmaps without a known mapping.")
 DOD_COUNTER(UNMATCHED_SYNCS, "unmatched_syncs", "Syncs without a known mapping.")
 DOD_COUNTER(UNJUDGED_UNMATCHED, "unjudged_unmatched",
-	    "Those of both whose memory may have been mapped unseen, or need not be mapped.")
+	    "Unmatched unmaps and syncs whose memory may have been mapped unseen, or need not be mapped.")
 DOD_COUNTER(UNTRACKED_POOL_EMPTY, "untracked_pool_empty", "Map calls without a free record.")
 DOD_COUNTER(UNTRACKED_FAILED_MAP, "untracked_failed_map", "Map calls that failed.")
 DOD_COUNTER(UNTRACKED_MMIO, "untracked_mmio", "Map calls for MMIO.")
@@ -91,9 +91,9 @@ DOD_COUNTER(CONTENT_POOL_EMPTY, "content_pool_empty", "Mappings without a record
 DOD_COUNTER(CONTENT_EDGES, "content_shared_lines", "Rests of cache lines that were copied.")
 DOD_COUNTER(WATCHED_RANGES, "watched_ranges", "Ranges whose first write by the CPU was waited for.")
 DOD_COUNTER(UNJUDGED_COHERENT, "unjudged_coherent",
-	    "dma_alloc_coherent() buffers whose rest of a page is not looked at, or no longer.")
+	    "dma_alloc_coherent() buffers after whose end nothing is looked at, or no longer.")
 DOD_COUNTER(UNJUDGED_LATE, "unjudged_late",
-	    "Unmaps of memory that is not looked at after its free: there were too many.")
+	    "Unmaps of memory that is not looked at after its free, for want of a slot.")
 DOD_COUNTER(LATE_WATCHED, "late_watched",
 	    "Memory that was unmapped and freed, and whose content is compared for a while.")
 DOD_COUNTER(LATE_GIVEN_UP, "late_given_up",
@@ -109,7 +109,7 @@ DOD_COUNTER(REPORTS_NESTED, "reports_nested", "Faults of printing a report.")
 DOD_COUNTER(REPORTS_NO_BUFFER, "reports_no_buffer", "Faults while too many waited to be printed.")
 DOD_COUNTER(REPORTS_UNLISTED, "reports_unlisted",
 	    "Reports of faults for which the file reports had no room.")
-DOD_COUNTER(EVENTS_NESTED, "events_nested", "Trace events of printing one, left out.")
+DOD_COUNTER(EVENTS_NESTED, "events_nested", "Trace events that were left out while their CPU emitted one.")
 DOD_COUNTER(NOTES_SHOWN, "notes_shown", "Notes that were printed.")
 DOD_COUNTER(KASAN_ANNOTATED, "kasan_reports_annotated", "KASAN reports with the owner added.")
 DOD_COUNTER(KCSAN_ANNOTATED, "kcsan_reports_annotated", "KCSAN reports with the owner added.")

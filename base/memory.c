@@ -333,6 +333,25 @@ bool dod_memory_on_stack(struct page *page)
 }
 
 /**
+ * dod_dma_domain() - the IOMMU domain in which the DMA API maps for a device
+ * @dev: the device, which is not mapped directly
+ *
+ * Operations of a bus or hypervisor map without one.
+ *
+ * Return: the domain, or NULL.
+ */
+struct iommu_domain *dod_dma_domain(struct device *dev)
+{
+#if IS_ENABLED(CONFIG_IOMMU_API)
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && (domain->type & __IOMMU_DOMAIN_DMA_API) ? domain : NULL;
+#else
+	return NULL;
+#endif
+}
+
+/**
  * dod_is_bounced() - does the device use a bounce buffer for some memory?
  * @dev: the device
  * @phys: first byte of the memory

@@ -156,6 +156,7 @@ static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 }
 
 /* Devices */
+struct iommu_domain *dod_dma_domain(struct device *dev);
 bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
 
 /**

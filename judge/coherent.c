@@ -13,8 +13,6 @@
  */
 #include "internal.h"
 
-#include <linux/iommu.h>
-
 #define NR_BLOCKS	1024	/* slots, by the hash of the address */
 #define BLOCK_PROBES	16	/* and how many of them a buffer may be in */
 
@@ -97,20 +95,11 @@ static bool find_written(const void *addr, const struct dod_mapping *m, struct o
  */
 static bool can_watch(struct device *dev)
 {
-	struct iommu_domain *domain;
-
 #ifdef CONFIG_DMA_DECLARE_COHERENT
 	if (dev->dma_mem)
 		return false;
 #endif
-	if (dod_maps_directly(dev))
-		return true;
-	domain = iommu_get_domain_for_dev(dev);
-#if IS_ENABLED(CONFIG_IOMMU_API)
-	return domain && (domain->type & __IOMMU_DOMAIN_DMA_API);
-#else
-	return domain;
-#endif
+	return dod_maps_directly(dev) || dod_dma_domain(dev);
 }
 
 /* The page that the buffer ends in, 0 if it is none of the kernel's allocator. */

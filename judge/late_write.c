@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #include <linux/jiffies.h>
+#include <linux/percpu.h>
 #include <linux/poison.h>
 
 #define NR_SLOTS	32
@@ -40,7 +41,8 @@ static struct slot {
 	u64 words[NR_WORDS];
 } slots[NR_SLOTS];
 
-static atomic_t next_slot;
+/* Where a CPU looks for a slot next. Mostly all are taken: no CPU writes for that what others do. */
+static DEFINE_PER_CPU(unsigned int, next_slot);
 static bool ticking;
 
 static u64 last_of(const struct slot *s)
@@ -81,7 +83,7 @@ void dod_late_unmapped(const struct dod_mapping *m)
 	if (!can_watch(m))
 		return;
 	for (i = 0; i < SLOTS_TRIED; i++) {
-		s = &slots[(unsigned int)atomic_inc_return(&next_slot) % NR_SLOTS];
+		s = &slots[this_cpu_inc_return(next_slot) % NR_SLOTS];
 		if (atomic_read(&s->state) == NONE &&
 		    atomic_cmpxchg(&s->state, NONE, TAKEN) == NONE)
 			break;

@@ -72,7 +72,7 @@ void dod_iommu_fault(struct device *dev, u64 dma_addr)
 	if (!dev || !dod_may_lock() || !READ_ONCE(dod_armed))
 		return;
 	d = dod_owner_device(dev, dev_name(dev));
-	/* One that has only been bound has mapped nothing. */
+	/* There may be an entry of one that has mapped nothing: of a call without a mapping. */
 	if (!d || !READ_ONCE(d->since) || !__ratelimit(&limit))
 		return;
 	flags = dod_quiet_begin();

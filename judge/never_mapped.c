@@ -29,17 +29,12 @@ static bool is_pointer(struct device *dev, u64 dma_addr)
  */
 static bool is_untranslated(struct device *dev, u64 dma_addr)
 {
-#if IS_ENABLED(CONFIG_IOMMU_API)
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct iommu_domain *domain = dod_dma_domain(dev);
 
 	/* Drivers of IOMMUs take locks for that which sleep there, as that of virtio does. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
 		return false;
-	return domain && (domain->type & __IOMMU_DOMAIN_DMA_API) &&
-	       !iommu_iova_to_phys(domain, dma_addr);
-#else
-	return false;
-#endif
+	return domain && !iommu_iova_to_phys(domain, dma_addr);
 }
 
 /*

@@ -213,7 +213,8 @@ void dod_owner_lose_track(const struct device *dev)
 {
 	struct dod_device *d = dod_device_get(dev);
 
-	if (d)
+	/* Some drivers' maps all come here: read by others, and written once. */
+	if (d && !READ_ONCE(d->lost_track))
 		WRITE_ONCE(d->lost_track, true);
 }
 

@@ -114,6 +114,7 @@ struct report {
 
 /* text.c */
 __printf(2, 3) void dod_put(struct text *t, const char *fmt, ...);
+void dod_put_ago(struct text *t, u64 when);
 void dod_put_stack(struct text *t, const struct stack *stack);
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 		 const struct dod_frame *frames);

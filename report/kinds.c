@@ -294,15 +294,15 @@ static void put_history(struct text *t, const struct report *r)
 	for (i = 0; i < nr; i++) {
 		bool to_device = lines[i].api == DOD_API_MAP ||
 				 lines[i].api == DOD_API_SYNC_FOR_DEVICE;
-		u64 ago = dod_ago(t->now, lines[i].when);
-		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-		if (lines[i].api == DOD_API_NO_SYNC)
+		if (lines[i].api == DOD_API_NO_SYNC) {
 			dod_put(t, " (earlier syncs of this mapping are not remembered)\n");
-		else
-			dod_put(t, " %llu.%06us ago  to the %s  %-*s  %pS\n", ago, us,
-				to_device ? "device" : "CPU   ", width, names[i],
-				(void *)lines[i].by);
+			continue;
+		}
+		dod_put(t, " ");
+		dod_put_ago(t, lines[i].when);
+		dod_put(t, "  to the %s  %-*s  %pS\n", to_device ? "device" : "CPU   ", width,
+			names[i], (void *)lines[i].by);
 	}
 }
 
@@ -540,18 +540,16 @@ static void body_of_unmatched(struct text *t, const struct report *r)
 static void tail_of_unmatched(struct text *t, const struct report *r)
 {
 	const struct dod_mapping *last = r->finding->other;
-	u32 us;
-	u64 ago;
 
 	if (!last)
 		return;
-	ago = dod_ago(t->now, last->ended);
-	us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
 	dod_put(t, "\nMapped there last: device %s %s, %llu bytes, %s\n", last->device->driver_name,
 		last->device->name, dod_size(last), dod_report_dir(last->dir));
 	dod_put(t, " [%lx, %lx), dma 0x%llx\n", virt(last->start), virt_end(last),
 		last->dma_addr);
-	dod_put(t, "Unmapped (%llu.%06us ago) in %pS\n", ago, us, (void *)last->ended_by);
+	dod_put(t, "Unmapped (");
+	dod_put_ago(t, last->ended);
+	dod_put(t, ") in %pS\n", (void *)last->ended_by);
 	put_mapped(t, last);
 }
 

@@ -68,16 +68,26 @@ void dod_put_stack(struct text *t, const struct stack *stack)
 		put_frame(t, " ", stack, i);
 }
 
+/* "0.001203s ago" */
+void dod_put_ago(struct text *t, u64 when)
+{
+	u64 ago = dod_ago(t->now, when);
+	u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
+
+	dod_put(t, "%llu.%06us ago", ago, us);
+}
+
 void dod_put_who(struct text *t, const char *what, const struct dod_who *who,
 		 const struct dod_frame *frames)
 {
-	u64 when = who->when, ago = dod_ago(t->now, when);
 	struct stack stack = dod_stack_of_caller(who, frames);
-	u32 when_us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
-	u32 ago_us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
+	u64 when = who->when;
+	u32 us = do_div(when, NSEC_PER_SEC) / NSEC_PER_USEC;
 
-	dod_put(t, "%s by task %s/%d on cpu %u at %llu.%06us (%llu.%06us ago):\n",
-		what, who->comm, who->pid, who->cpu, when, when_us, ago, ago_us);
+	dod_put(t, "%s by task %s/%d on cpu %u at %llu.%06us (",
+		what, who->comm, who->pid, who->cpu, when, us);
+	dod_put_ago(t, who->when);
+	dod_put(t, "):\n");
 	dod_put_stack(t, &stack);
 }
 
@@ -333,10 +343,8 @@ void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys)
 		is_before ? "before" : is_after ? "after" : "into");
 	dod_put_who(t, "DMA owner: mapped", &m->map, m->map_frames);
 	if (m->ended) {
-		u64 ago = dod_ago(t->now, m->ended);
-		u32 us = do_div(ago, NSEC_PER_SEC) / NSEC_PER_USEC;
-
-		dod_put(t, "DMA owner: unmapped %llu.%06us ago by:\n %pS\n", ago, us,
-			(void *)m->ended_by);
+		dod_put(t, "DMA owner: unmapped ");
+		dod_put_ago(t, m->ended);
+		dod_put(t, " by:\n %pS\n", (void *)m->ended_by);
 	}
 }
