@@ -263,8 +263,8 @@ static bool wanted(const struct hook *hook, const struct device *dev)
 	}
 }
 
-/* "function+0x20/0x100" */
-static unsigned long first_instruction(unsigned long ip)
+/* By "function+0x20/0x100". Its caller has such a name on the stack, too. */
+static noinline_for_stack unsigned long first_instruction(unsigned long ip)
 {
 	char name[KSYM_SYMBOL_LEN];
 	const char *plus;
