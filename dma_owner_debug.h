@@ -171,20 +171,17 @@ struct dod_range {
 	bool leads, rest_synced;
 };
 
-/* So many syncs of a mapping are remembered for the history in a report, besides @sync. */
-#define DOD_HANDOVERS	2
-
 /**
  * struct dod_handover - a sync that changed who owns bytes of a mapping
  *
  * @when:	local_clock()
  * @first:	offset of its first byte in the mapping
- * @len:	its length; as far as it fits
+ * @len:	its length, as far as it fits; 0 if there was no such sync
  * @for_device:	it was one for the device
  * @sg:		of a list
  * @by:		the caller
  *
- * Packed, for there are as many as records.
+ * Packed, for there are two in each record.
  */
 struct dod_handover {
 	u64 when;
@@ -192,6 +189,12 @@ struct dod_handover {
 	u32 len : 30, for_device : 1, sg : 1;
 	struct dod_frame by;
 } __packed __aligned(4);
+
+/* Which syncs of a mapping the history does not remember any more. */
+enum dod_forgotten {
+	DOD_FORGOTTEN_OLD	= BIT(0),	/* some before the last one for the device */
+	DOD_FORGOTTEN_NEW	= BIT(1),	/* some after it */
+};
 
 /*
  * Kinds of mappings, by which the index finds some among thousands of the same memory. A
@@ -220,6 +223,7 @@ enum dod_mapping_kind {
  *		checks of the memory found
  * @phys_sum:	of the subtree, the greatest @last << 8 and all @kinds (physical lock)
  * @dma_rb:	node of the DMA index (DMA lock)
+ * @ended:	local_clock() when it was unmapped, once it has ended
  * @dma_addr:	first byte as the device sees it
  * @dma_last:	last byte as the device sees it, of all that was mapped; less than @dma_addr if
  *		the size makes it wrap. See dod_size()
@@ -236,8 +240,6 @@ enum dod_mapping_kind {
  *		lock)
  * @content:	what is known of its content, NULL if nothing is; not to be followed in a copy
  *		(physical lock)
- * @ended:	local_clock() when it was unmapped, 0 while it is live. If it is indexed all the
- *		same, some of it is stale (rule 3b)
  * @idle_sync:	return address of the last sync for the CPU that did nothing, because it was
  *		called with DMA_TO_DEVICE (physical lock)
  * @sync_off:	where the last sync_for_device began, as offset into the mapping
@@ -272,9 +274,8 @@ enum dod_mapping_kind {
  * @was_owned:	the device owned some of it when it was freed (physical lock)
  * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
  * @sync_sg:	the last sync_for_device was one of a list (physical lock)
- * @sync_new:	it is not in @handovers yet (physical lock)
- * @nr_handovers: how many of @handovers are there; more than that if older ones were dropped
- *		(physical lock)
+ * @forgotten:	bits of enum dod_forgotten (physical lock)
+ * @has_ended:	it was unmapped. If it is indexed all the same, some of it is stale (rule 3b)
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/poison.c (physical lock)
  * @binding:	of @device when it was mapped: which of its drivers did
@@ -288,12 +289,16 @@ enum dod_mapping_kind {
  * @sync:	who last synced some of it for the device, with @sync_frames (physical lock)
  * @map_frames:	stack of the map call, from the driver or the DMA core outwards
  * @sync_frames: stack of the last sync_for_device
- * @handovers:	a ring of its last syncs; without @sync if that is the last (physical lock)
+ * @sync_before: the sync for the device before @sync (physical lock)
+ * @other_sync:	the last sync that is not one of those: for the CPU, nearly always (physical lock)
  */
 struct dod_mapping {
 	struct rb_node phys_rb;
 	u64 start, last, phys_sum;
-	struct rb_node dma_rb;
+	union {
+		struct rb_node dma_rb;
+		u64 ended;
+	};
 	u64 dma_addr, dma_last;
 	union {
 		u64 dma_max;
@@ -307,7 +312,6 @@ struct dod_mapping {
 	struct dod_mapping *group, *next;
 	struct dod_range *spare;
 	struct dod_content *content;
-	u64 ended;
 	u32 sync_off, sync_len;
 	struct dod_frame idle_sync;
 	u16 line;
@@ -318,19 +322,20 @@ struct dod_mapping {
 	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, not_ram : 1, bounced : 1, cpu_at_map : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_scans : 2, sync_sg : 1, sync_new : 1;
-	u8 unseen, traced, nr_handovers;
+	u8 freed_scans : 2, sync_sg : 1;
+	u8 unseen, traced, forgotten;
+	bool has_ended;
 	u16 binding, site;
 	u32 counted_at, dmabuf, index;
 
 	struct dod_who map, sync;
 	struct dod_frame map_frames[DOD_MAP_FRAMES];
 	struct dod_frame sync_frames[DOD_SYNC_FRAMES];
-	struct dod_handover handovers[DOD_HANDOVERS];
+	struct dod_handover sync_before, other_sync;
 };
 
 /* With what is known of the content, most mappings take less than 512 bytes. */
-static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 432);
+static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 424);
 
 /**
  * dod_line_of() - where a cache line begins

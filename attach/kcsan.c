@@ -198,7 +198,7 @@ static bool was_owned(u64 phys)
 {
 	if (!dod_owner_find_mapping(NULL, phys, 0, &mapping) || mapping.map.when > race.when ||
 	    (mapping.sync_len && mapping.sync.when > race.when) ||
-	    (mapping.ended && mapping.ended < race.when) ||
+	    (mapping.has_ended && mapping.ended < race.when) ||
 	    (mapping.dir == DMA_TO_DEVICE && !race.write))
 		return false;
 	range.start = mapping.start;

@@ -39,7 +39,7 @@ static void describe(const struct device *dev, u64 dma_addr, char *text, size_t 
 			"%llu bytes %s a mapping of %llu bytes, %s, at 0x%llx, mapped %llu us ago by %pS",
 			far, where, dod_size(&m), dod_report_dir(m.dir),
 			m.dma_addr, us_ago(m.map.when), (void *)dod_report_map_frame(&m));
-	if (m.ended)
+	if (m.has_ended)
 		scnprintf(text + len, size - len, ", unmapped %llu us ago by %pS",
 			  us_ago(m.ended), (void *)m.ended_by);
 }

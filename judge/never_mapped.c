@@ -99,8 +99,8 @@ static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
 		      struct dod_mapping *last)
 {
 	if (phys != U64_MAX)
-		return dod_owner_find_mapping(NULL, phys, 0, last) && last->ended;
-	return dod_owner_find_mapping(call->dev, dma_addr, 0, last) && last->ended;
+		return dod_owner_find_mapping(NULL, phys, 0, last) && last->has_ended;
+	return dod_owner_find_mapping(call->dev, dma_addr, 0, last) && last->has_ended;
 }
 
 static bool is_of_call(const struct dod_call *call, u64 dma_addr, const struct dod_mapping *m)

@@ -4,9 +4,9 @@
  * the trace events.
  *
  * The history costs a map and an unmap nothing. What it says of them is in the records of
- * mappings, of which those that ended last are kept: see record.c. Syncs are in a ring in the
- * record, which the physical lock guards, but for the last sync for the device: that is in the
- * record anyway.
+ * mappings, of which those that ended last are kept: see record.c. Three syncs are in the record,
+ * which the physical lock guards: the last one for the device, which is there anyway, the one
+ * before that, and the last one for the CPU.
  *
  * What an event says is gathered under the physical lock, too, and emitted when that is dropped:
  * see report/trace.c. All of it is out of line, behind one static branch for each call.
@@ -22,10 +22,15 @@ DEFINE_STATIC_KEY_TRUE(dod_history_key);
  */
 void dod_owner_apply_history(void)
 {
-	if (READ_ONCE(dod_params.history))
+	bool on = READ_ONCE(dod_params.history);
+
+	if (on == static_key_enabled(&dod_history_key))
+		return;
+	if (on)
 		static_branch_enable(&dod_history_key);
 	else
 		static_branch_disable(&dod_history_key);
+	dod_observe(on);
 }
 
 /*
@@ -50,7 +55,7 @@ static bool is_core(struct dod_frame frame)
 	return false;
 }
 
-/* A sync for the device is made. No lock is held. */
+/* A sync for the device is made. */
 noinline void dod_learn_core(const struct dod_sync *sync)
 {
 	unsigned long site = dod_report_call_site(sync->frames, sync->who.nr_frames);
@@ -100,32 +105,37 @@ static unsigned int add_sync(const struct dod_mapping *m, u64 start, u64 last,
 			h->sg ? DOD_SG : DOD_SINGLE, by);
 }
 
+static void sort_newer_first(const struct dod_handover **a, const struct dod_handover **b)
+{
+	if ((*a)->when < (*b)->when)
+		swap(*a, *b);
+}
+
 /* The syncs of [start, last], newest first, and the map call. */
 static unsigned int add_mapping(const struct dod_mapping *m, u64 start, u64 last,
 				struct dod_history_line *lines, unsigned int nr)
 {
-	unsigned int i, kept = min_t(unsigned int, m->nr_handovers, DOD_HANDOVERS);
-	const struct dod_handover *h = NULL, sync = {
-		.when = m->sync.when, .first = m->sync_off,
+	const struct dod_handover sync = {
+		.when = m->sync_len ? m->sync.when : 0, .first = m->sync_off,
 		.len = min_t(u32, m->sync_len, BIT(30) - 1), .for_device = true, .sg = m->sync_sg,
 	};
-	bool is_next = m->sync_len;	/* of the others, @sync is older */
-	unsigned long by = is_next ? dod_report_call_site(m->sync_frames, m->sync.nr_frames) : 0;
+	/* Of two at the same time, the one for the CPU was first. */
+	const struct dod_handover *h[] = { &sync, &m->other_sync, &m->sync_before };
+	u8 forgotten = m->forgotten;
+	unsigned int i;
 
-	for (i = 1; i <= kept; i++) {
-		h = &m->handovers[(m->nr_handovers - i) % DOD_HANDOVERS];
-		if (is_next && sync.when >= h->when) {
-			nr = add_sync(m, start, last, &sync, by, lines, nr);
-			is_next = false;
-			if (sync.when == h->when && h->for_device)
-				continue;
+	sort_newer_first(&h[0], &h[1]);
+	sort_newer_first(&h[1], &h[2]);
+	for (i = 0; i < ARRAY_SIZE(h) && h[i]->when; i++) {
+		if (h[i] == &sync && (forgotten & DOD_FORGOTTEN_NEW)) {
+			nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
+			forgotten = 0;
 		}
-		nr = add_sync(m, start, last, h, dod_frame_ip(h->by), lines, nr);
+		nr = add_sync(m, start, last, h[i], h[i] != &sync ? dod_frame_ip(h[i]->by) :
+			      dod_report_call_site(m->sync_frames, m->sync.nr_frames), lines, nr);
 	}
-	if (m->nr_handovers > DOD_HANDOVERS)
+	if (forgotten)
 		nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
-	if (is_next)
-		nr = add_sync(m, start, last, &sync, by, lines, nr);
 	if (!m->cpu_at_map)
 		nr = add_line(lines, nr, m->map.when, DOD_API_MAP, m->kind,
 			      dod_report_map_frame(m));

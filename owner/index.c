@@ -352,7 +352,7 @@ noinline struct dod_mapping *dod_phys_next(struct dod_mapping *m, u64 start, u64
 /* The first live mapping from @m on. */
 struct dod_mapping *dod_skip_ended(struct dod_mapping *m, u64 start, u64 last, u8 kinds)
 {
-	while (m && unlikely(m->ended))
+	while (m && unlikely(m->has_ended))
 		m = phys_search(&m->phys_rb, start, last, kinds, false);
 	return m;
 }

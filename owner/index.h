@@ -363,13 +363,13 @@ static inline struct dod_mapping *first_overlap(struct index_tree *tree, u64 sta
 {
 	struct dod_mapping *m = dod_phys_first(tree, start, last);
 
-	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
+	return likely(!m || !m->has_ended) ? m : dod_skip_ended(m, start, last, 0);
 }
 
 static inline struct dod_mapping *next_overlap(struct dod_mapping *m, u64 start, u64 last)
 {
 	m = dod_phys_next(m, start, last);
-	return likely(!m || !m->ended) ? m : dod_skip_ended(m, start, last, 0);
+	return likely(!m || !m->has_ended) ? m : dod_skip_ended(m, start, last, 0);
 }
 
 /*

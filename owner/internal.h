@@ -348,39 +348,38 @@ static __always_inline struct dod_frame caller_of_sync(const struct dod_mapping 
 	return dod_find_caller(m);
 }
 
-static __always_inline struct dod_handover *next_handover(struct dod_mapping *m)
-{
-	unsigned int i = m->nr_handovers;
-
-	/* More than there is room for says that older ones were dropped. */
-	m->nr_handovers = likely(i < 2 * DOD_HANDOVERS) ? i + 1 : DOD_HANDOVERS + 1;
-	return &m->handovers[i % DOD_HANDOVERS];
-}
-
 /*
- * Remembers a sync of [start, last]. One for the device stays in @sync, with its stack, until there
- * is another one. The physical lock is held.
+ * Remembers a sync of [start, last]. The last one for the device is in @sync, with its stack; what
+ * was there is kept. The physical lock is held.
  */
 static __always_inline void note_handover(const struct dod_call *call, struct dod_mapping *m,
 					  u64 start, u64 last)
 {
-	if (m->sync_new)
-		*next_handover(m) = (struct dod_handover) {
-			.when = m->sync.when, .first = m->sync_off,
-			.len = min_t(u32, m->sync_len, BIT(30) - 1),
-			.for_device = true, .sg = m->sync_sg,
-			.by = caller_of_sync(m),
-		};
-	m->sync_new = call->event->stamp_sync;
-	if (m->sync_new)
-		m->sync_sg = call->kind == DOD_SG;
-	else
-		*next_handover(m) = (struct dod_handover) {
+	if (!call->event->stamp_sync) {
+		if (m->other_sync.when)
+			m->forgotten |= m->other_sync.when < m->sync.when || !m->sync_len ?
+					DOD_FORGOTTEN_OLD : DOD_FORGOTTEN_NEW;
+		m->other_sync = (struct dod_handover) {
 			.when = call->when, .first = start - m->start,
 			.len = min_t(u64, last - start + 1, BIT(30) - 1),
 			.for_device = call->event->to_device, .sg = call->kind == DOD_SG,
 			.by = dod_frame_pack(call->caller),
 		};
+	} else {
+		if (unlikely(atomic_read(&dod_core_to_learn) > 0))
+			dod_learn_core(call->sync);
+		if (m->sync_len) {
+			if (m->sync_before.when || m->forgotten)
+				m->forgotten = DOD_FORGOTTEN_OLD;
+			m->sync_before = (struct dod_handover) {
+				.when = m->sync.when, .first = m->sync_off,
+				.len = min_t(u32, m->sync_len, BIT(30) - 1),
+				.for_device = true, .sg = m->sync_sg,
+				.by = caller_of_sync(m),
+			};
+		}
+		m->sync_sg = call->kind == DOD_SG;
+	}
 }
 
 __owner void dod_turn_begin(struct dod_turn *t, const struct dod_call *call,

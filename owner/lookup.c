@@ -398,7 +398,7 @@ static bool nearest_dma(const struct dod_place *p, u64 first, u64 last, struct d
  * @at: the address
  * @near: as good if it is so many bytes away, a page or so; the nearest wins, then the one that
  *	  ended last
- * @copy: filled in if there is one; copy->ended tells which. What the device owns of it, and
+ * @copy: filled in if there is one; copy->has_ended tells which. What the device owns of it, and
  *	  the last sync, may change meanwhile if @dev is set
  *
  * Return: whether there is one.
@@ -437,7 +437,7 @@ bool dod_owner_is_mapped(const struct device *dev, u64 dma_addr, u64 phys, u64 l
 	dod_area_lock_page(&a, phys);
 	dod_walk_begin(&w, &a, phys, phys);
 	dod_for_each_overlap(m, &w, phys, last)
-		found |= !m->ended;
+		found |= !m->has_ended;
 	dod_walk_end(&w);
 	dod_area_unlock(&a);
 	return found;

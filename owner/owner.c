@@ -111,6 +111,21 @@ static void compare(const struct dod_call *call, struct dod_mapping *m, u64 star
 		result->m = dod_copy_mapping(m);
 }
 
+/* What the trace, the history and the profile have of a change, before it is made. */
+static __always_inline void observe(const struct dod_call *call, struct dod_mapping *m, u64 start,
+				    u64 last, bool idle, struct dod_content_result *result)
+{
+	const struct dod_transition *event = call->event;
+
+	if (dod_is_traced())
+		dod_turn_begin(&result->turn, call, m, start, last);
+	if (static_branch_likely(&dod_history_key) && event->hand_over && likely(!idle))
+		note_handover(call, m, start, last);
+	if (static_branch_likely(&dod_profiling) && event->count_unmatched && m->site &&
+	    likely(!idle || event->for_cpu))
+		dod_profile_sync(m, event->to_device, last - start + 1);
+}
+
 /*
  * Changes the owner of [start, *to], which lies inside the mapping. When no lock is held, the
  * caller passes @result to dod_report_sync(), and, if the return value is true, the range,
@@ -120,15 +135,15 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		      u64 start, u64 *to, struct dod_content_result *result)
 {
 	const struct dod_transition *event = call->event;
-	bool idle, traced = dod_is_traced();
 	u64 last = *to;
+	bool idle;
 
 	assert_area_held(a);
 	if (m->not_ram || m->freed || (event->bounced_only && !m->bounced))
 		return false;
-	if (unlikely(traced))
-		dod_turn_begin(&result->turn, call, m, start, last);
 	idle = is_idle(call, m, start, last);
+	if (dod_is_observed())
+		observe(call, m, start, last, idle, result);
 	if (unlikely(idle)) {
 		/* The sync itself follows. */
 		if (event->bounced_only)
@@ -137,11 +152,7 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 		if (event->for_device)
 			return false;
 		m->idle_sync = dod_frame_pack(call->caller);
-	} else if (static_branch_likely(&dod_history_key) && event->hand_over) {
-		note_handover(call, m, start, last);
 	}
-	if (static_branch_likely(&dod_profiling) && event->count_unmatched && m->site)
-		dod_profile_sync(m, event->to_device, last - start + 1);
 	if (event->stamp_sync) {
 		m->sync = call->sync->who;
 		/* All of it, in line: the kernel's function is instrumented. */
@@ -180,7 +191,7 @@ bool dod_change_owner(struct dod_area *a, const struct dod_call *call, struct do
 	}
 	if (event->untrap)
 		m->trap = DOD_TRAP_NONE;
-	if (unlikely(traced))
+	if (unlikely(result->turn.device))
 		dod_turn_end(&result->turn, m, m->spanning ? *to : last);
 	return m->spanning;
 }

@@ -150,7 +150,7 @@ void dod_poison_stale(struct dod_area *a, u64 start, u64 last)
 
 	for_each_area_tree(tree, at, a, start, last)
 		for_each_indexed_safe(m, next, tree, start, last)
-			if (m->ended)
+			if (m->has_ended)
 				poison_ranges(m, start, last, false);
 }
 
@@ -271,7 +271,7 @@ void __dod_stale_drop(struct dod_area *a, u64 start, u64 last)
 		for_each_indexed_safe(m, next, tree, start, last) {
 			u64 from = max(start, m->start), to = min(last, m->last);
 
-			if (!m->ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
+			if (!m->has_ended || !dod_ranges_to_cpu(m, from, &to, KEEP_NONE))
 				continue;
 			dod_repoison_region(a, from, to);
 			if (RB_EMPTY_ROOT(&m->ranges))
@@ -301,7 +301,7 @@ static bool drop_uncertain(struct dod_area *a, struct index_tree *tree, u64 byte
 		to = r->last;
 		dod_ranges_to_cpu(m, from, &to, KEEP_NONE);
 		dod_repoison_region(a, from, to);
-		if (m->ended && RB_EMPTY_ROOT(&m->ranges))
+		if (m->has_ended && RB_EMPTY_ROOT(&m->ranges))
 			stale_end(a, m);
 		dod_count(DOD_C_STALE_DOUBTED);
 		dropped = true;
@@ -388,7 +388,7 @@ static void unpoison_tree(unsigned int n)
 				dod_poison_ops.unpoison(start, last, false);
 			dod_range_remove(m, r);
 		}
-		if (m->ended)
+		if (m->has_ended)
 			stale_end(&a, m);
 	}
 	dod_area_unlock(&a);

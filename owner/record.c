@@ -107,6 +107,8 @@ static __always_inline void fill(struct dod_mapping *m, const struct dod_call *c
 	/* All from @next up to the stacks, which are large. */
 	memset((void *)m + offsetof(struct dod_mapping, next), 0,
 	       offsetof(struct dod_mapping, map) - offsetof(struct dod_mapping, next));
+	m->sync_before.when = 0;
+	m->other_sync.when = 0;
 	m->dma_addr = dma_addr;
 	m->dma_last = dma_addr + size - 1;
 	m->ranges = RB_ROOT;

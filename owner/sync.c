@@ -440,8 +440,6 @@ static __always_inline bool begin_event(struct dod_call *call, enum dod_event ev
 	if (t->stamp_sync) {
 		dod_note_caller(call, &sync->who, sync->frames, DOD_SYNC_FRAMES);
 		call->sync = sync;
-		if (unlikely(atomic_read(&dod_core_to_learn) > 0))
-			dod_learn_core(sync);
 	} else if (static_branch_likely(&dod_history_key) && t->hand_over) {
 		call->when = local_clock();
 	}

@@ -154,6 +154,7 @@ static __always_inline void __end_in_area(struct dod_area *a, struct dod_mapping
 		atomic_dec(&dod_nr_leaked);
 	if (unlikely(stale)) {
 		m->ended = local_clock();
+		m->has_ended = true;
 		if (dod_stale_keep(a, m)) {
 			m->leaked = false;
 			e->gone = false;
@@ -224,6 +225,7 @@ static __always_inline void __finish(struct dod_mapping *m, const struct dod_cal
 	}
 	/* The clock is read once for a list. Its entries end one after the other. */
 	m->ended = list ? list->ended++ : local_clock();
+	m->has_ended = true;
 	profile_unmap(m, m->ended);
 	if (call && m->dir != DMA_TO_DEVICE && (m->memory & DOD_MEM_SLAB))
 		dod_judge_ops.unmapped(m);

@@ -273,7 +273,7 @@ static void write_tree(struct dod_area *a, struct index_tree *tree, u64 start, u
 	struct dod_mapping *m, *next;
 
 	for_each_indexed_safe(m, next, tree, start, last)
-		if (!m->ended)
+		if (!m->has_ended)
 			write_mapping(a, m, start, last, w);
 }
 

@@ -138,7 +138,7 @@ static void put_range(struct text *t, const struct report *r, const u64 *at)
 		dod_put(t, " The access is %llu bytes after the buffer, in its last cache line of %u bytes.\n",
 			*at - m->last, m->line);
 	put_device_state(t, m);
-	if (m->ended)
+	if (m->has_ended)
 		dod_put(t, " Never synced for the CPU: unmapped with DMA_ATTR_SKIP_CPU_SYNC in %pS\n",
 			(void *)m->ended_by);
 	else if (r->range->state == DOD_STALE)
@@ -489,7 +489,7 @@ static void body_of_finding(struct text *t, const struct report *r)
 	dod_put_stack(t, &stack);
 	/* An address outside of the linear map has no other one. */
 	put_mapping(t, m, m->kind == DOD_COHERENT ? "allocated" :
-		    f->at || m->ended ? "mapped" : "maps", f->addr ?: virt(m->start));
+		    f->at || m->has_ended ? "mapped" : "maps", f->addr ?: virt(m->start));
 	dod_put(t, "\n");
 	put_device_state(t, m);
 	put_lines(t, f->text);

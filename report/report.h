@@ -268,12 +268,28 @@ struct dod_turn {
 };
 
 DECLARE_STATIC_KEY_FALSE(dod_trace_key);
+DECLARE_STATIC_KEY_TRUE(dod_observed_key);
 extern u8 dod_trace_generation;
 
 /* Does anybody listen to the hand-overs? A jump over nothing if not. */
 static __always_inline bool dod_is_traced(void)
 {
 	return static_branch_unlikely(&dod_trace_key);
+}
+
+/* Does anything want to know of syncs besides who owns what? One question for three. */
+static __always_inline bool dod_is_observed(void)
+{
+	return static_branch_likely(&dod_observed_key);
+}
+
+/* One of them begins to, or does not any more. Process context. */
+static inline void dod_observe(bool on)
+{
+	if (on)
+		static_branch_inc(&dod_observed_key);
+	else
+		static_branch_dec(&dod_observed_key);
 }
 
 void dod_trace_turn(struct dod_turn *t);

@@ -342,7 +342,7 @@ void dod_text_annotation(struct text *t, const struct dod_mapping *m, u64 phys)
 		is_before ? m->start - phys : is_after ? phys - m->last : phys - m->start,
 		is_before ? "before" : is_after ? "after" : "into");
 	dod_put_who(t, "DMA owner: mapped", &m->map, m->map_frames);
-	if (m->ended) {
+	if (m->has_ended) {
 		dod_put(t, "DMA owner: unmapped ");
 		dod_put_ago(t, m->ended);
 		dod_put(t, " by:\n %pS\n", (void *)m->ended_by);

@@ -24,6 +24,9 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(report);
 /* Somebody listens to owner or device_owned. */
 DEFINE_STATIC_KEY_FALSE(dod_trace_key);
 
+/* Counts who listens, the history and the profile while they are on. The history is, at first. */
+DEFINE_STATIC_KEY_TRUE(dod_observed_key);
+
 /*
  * Which bytes are in dod_device.owned: those of mappings with this generation. It changes when
  * somebody begins to listen, because nothing is counted before. It is never 0, as a new record's.
@@ -43,6 +46,7 @@ static DEFINE_PER_CPU(bool, emitting);
 int dod_trace_reg(void)
 {
 	static_branch_inc(&dod_trace_key);
+	dod_observe(true);
 	return 0;
 }
 
@@ -51,6 +55,7 @@ int dod_trace_reg(void)
  */
 void dod_trace_unreg(void)
 {
+	dod_observe(false);
 	static_branch_dec(&dod_trace_key);
 }
 

@@ -135,7 +135,8 @@ apt_update_once()
 {
 	[ -z "${dod_apt_updated:-}" ] || return 0
 	note "apt-get update"
-	apt-get -qq update >&2 || die "apt-get update failed: is there a network?"
+	(flock 6 && apt-get -qq update >&2) 6>"$(cache_dir apt)/lock" ||
+		die "apt-get update failed: is there a network?"
 	dod_apt_updated=1
 }
 
@@ -180,7 +181,7 @@ private_apt()
 
 	[ -z "$(find "$dir" -maxdepth 1 -name updated -mtime -1)" ] || return 0
 	note "apt-get update (${2:-configured releases} $1)"
-	if apt-get "${apt_private[@]}" update >&2; then
+	if (flock 6 && apt-get "${apt_private[@]}" update >&2) 6>"$dir/lock"; then
 		: >"$dir/updated"
 	elif [ ! -e "$dir/updated" ]; then
 		die "apt-get update failed: is there a network?"
@@ -201,7 +202,7 @@ need_packages()
 		die "packages are missing, please run: sudo apt-get install ${missing[*]}"
 	apt_update_once
 	note "installing ${missing[*]}"
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -oDPkg::Lock::Timeout=600 \
 		--no-install-recommends install "${missing[@]}" \
 		</dev/null >"$(cache_dir log)/apt.log" 2>&1 ||
 		die "apt-get install failed, see $DOD_CACHE/log/apt.log"
