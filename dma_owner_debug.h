@@ -174,27 +174,19 @@ struct dod_range {
 /**
  * struct dod_handover - a sync that changed who owns bytes of a mapping
  *
- * @when:	local_clock()
+ * @when:	local_clock(); 0 if there was none
  * @first:	offset of its first byte in the mapping
- * @len:	its length, as far as it fits; 0 if there was no such sync
- * @for_device:	it was one for the device
- * @sg:		of a list
+ * @how:	its length, the kind of the call, and whether a sync between this one and the one that it
+ *		follows is not remembered: see handover_how()
  * @by:		the caller
  *
  * Packed, for there are two in each record.
  */
 struct dod_handover {
 	u64 when;
-	u32 first;
-	u32 len : 30, for_device : 1, sg : 1;
+	u32 first, how;
 	struct dod_frame by;
 } __packed __aligned(4);
-
-/* Which syncs of a mapping the history does not remember any more. */
-enum dod_forgotten {
-	DOD_FORGOTTEN_OLD	= BIT(0),	/* some before the last one for the device */
-	DOD_FORGOTTEN_NEW	= BIT(1),	/* some after it */
-};
 
 /*
  * Kinds of mappings, by which the index finds some among thousands of the same memory. A
@@ -273,8 +265,8 @@ enum dod_mapping_kind {
  * @leaked:	its driver was unbound and has left it (physical lock)
  * @was_owned:	the device owned some of it when it was freed (physical lock)
  * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
- * @sync_sg:	the last sync_for_device was one of a list (physical lock)
- * @forgotten:	bits of enum dod_forgotten (physical lock)
+ * @sync_kind:	enum dod_kind of the last sync_for_device, while the history is on (physical lock)
+ * @forgot_sync: the history does not remember all syncs (physical lock)
  * @has_ended:	it was unmapped. If it is indexed all the same, some of it is stale (rule 3b)
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/poison.c (physical lock)
@@ -322,8 +314,8 @@ struct dod_mapping {
 	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, not_ram : 1, bounced : 1, cpu_at_map : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_scans : 2, sync_sg : 1;
-	u8 unseen, traced, forgotten;
+	u8 freed_scans : 2, forgot_sync : 1;
+	u8 unseen, traced, sync_kind;
 	bool has_ended;
 	u16 binding, site;
 	u32 counted_at, dmabuf, index;

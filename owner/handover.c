@@ -35,15 +35,18 @@ void dod_owner_apply_history(void)
 
 /*
  * Whether the stack of a sync for the device begins in the DMA core depends on the compiler, which
- * may call the hooked function last, and with tracepoints on who else listens. Names are not looked
- * up in each call: the return addresses in the core are few, and known after some calls, of which
- * the self-test makes the first.
+ * may call the hooked function last, and with tracepoints on who else listens. Names are looked up
+ * for the first syncs that are not as those before; after that, the return addresses in the core
+ * are known.
  */
 #define MOST_CORE_FRAMES	2	/* of a stack */
+#define LOOKUPS			64
 
+struct dod_core_entry dod_core_entries[DOD_IOVA + 1] = {
+	[DOD_SINGLE ... DOD_IOVA].depth = U8_MAX,
+};
 static struct dod_frame core_frames[4];
-u64 dod_core_pairs[DOD_CORE_PAIRS];
-atomic_t dod_core_to_learn;
+static atomic_t lookups = ATOMIC_INIT(LOOKUPS);
 
 static bool is_core(struct dod_frame frame)
 {
@@ -55,28 +58,31 @@ static bool is_core(struct dod_frame frame)
 	return false;
 }
 
-/* A sync for the device is made. */
-noinline void dod_learn_core(const struct dod_sync *sync)
+static void learn_core(const struct dod_mapping *m, unsigned int nr)
 {
-	unsigned long site = dod_report_call_site(sync->frames, sync->who.nr_frames);
-	unsigned int i, j, nr = min_t(unsigned int, sync->who.nr_frames - 1, MOST_CORE_FRAMES);
+	unsigned long site = dod_report_call_site(m->sync_frames, m->sync.nr_frames);
+	unsigned int i, j;
 
-	atomic_dec(&dod_core_to_learn);
-	for (i = 0; i < nr && dod_frame_ip(sync->frames[i]) != site; i++)
-		for (j = 0; j < ARRAY_SIZE(core_frames) && !is_core(sync->frames[i]); j++)
-			cmpxchg(&core_frames[j].off, 0, sync->frames[i].off);
+	for (i = 0; i < nr && dod_frame_ip(m->sync_frames[i]) != site; i++)
+		for (j = 0; j < ARRAY_SIZE(core_frames) && !is_core(m->sync_frames[i]); j++)
+			cmpxchg(&core_frames[j].off, 0, m->sync_frames[i].off);
 }
 
 /* The first frame after those of the DMA core. The physical lock is held. */
 noinline struct dod_frame dod_find_caller(const struct dod_mapping *m)
 {
-	unsigned int i = min_t(unsigned int, m->sync.nr_frames - 1, MOST_CORE_FRAMES);
-	u64 key = core_pair(m->sync_frames);
+	unsigned int i = clamp(m->sync.nr_frames - 1, 0, MOST_CORE_FRAMES);
+	struct dod_core_entry *entry = &dod_core_entries[m->sync_kind];
 
+	if (i && atomic_read(&lookups) > 0 && atomic_dec_return(&lookups) >= 0)
+		learn_core(m, i);
 	while (i && !is_core(m->sync_frames[i - 1]))
 		i--;
-	if (i == 1)
-		WRITE_ONCE(dod_core_pairs[core_slot(key)], key);
+	/* Two CPUs may store at a time: the next sync that does not fit comes here again. */
+	if (i < 2 && m->sync.nr_frames > 1) {
+		WRITE_ONCE(entry->depth, i);
+		WRITE_ONCE(entry->core.off, m->sync_frames[0].off);
+	}
 	return m->sync_frames[i];
 }
 
@@ -96,13 +102,14 @@ static unsigned int add_sync(const struct dod_mapping *m, u64 start, u64 last,
 			     struct dod_history_line *lines, unsigned int nr)
 {
 	u64 from = m->start + h->first;
+	u8 kind = (h->how & ~HANDOVER_FORGOT) >> HANDOVER_KIND;
 
-	if (from > last || from + h->len <= start)
+	if (from > last || from + (h->how & HANDOVER_LEN) <= start)
 		return nr;
+	/* What is for the device is @sync, or was it, but for dma_iova_sync(). */
 	return add_line(lines, nr, h->when,
-			h->for_device ? DOD_API_SYNC_FOR_DEVICE : DOD_API_SYNC_FOR_CPU,
-			m->kind == DOD_IOVA && h->for_device ? DOD_IOVA :
-			h->sg ? DOD_SG : DOD_SINGLE, by);
+			h != &m->other_sync || kind == DOD_IOVA ?
+			DOD_API_SYNC_FOR_DEVICE : DOD_API_SYNC_FOR_CPU, kind, by);
 }
 
 static void sort_newer_first(const struct dod_handover **a, const struct dod_handover **b)
@@ -117,24 +124,24 @@ static unsigned int add_mapping(const struct dod_mapping *m, u64 start, u64 last
 {
 	const struct dod_handover sync = {
 		.when = m->sync_len ? m->sync.when : 0, .first = m->sync_off,
-		.len = min_t(u32, m->sync_len, BIT(30) - 1), .for_device = true, .sg = m->sync_sg,
+		.how = handover_how(m->sync_len, m->sync_kind, false),
 	};
 	/* Of two at the same time, the one for the CPU was first. */
 	const struct dod_handover *h[] = { &sync, &m->other_sync, &m->sync_before };
-	u8 forgotten = m->forgotten;
+	bool forgot = m->forgot_sync;
 	unsigned int i;
 
 	sort_newer_first(&h[0], &h[1]);
 	sort_newer_first(&h[1], &h[2]);
 	for (i = 0; i < ARRAY_SIZE(h) && h[i]->when; i++) {
-		if (h[i] == &sync && (forgotten & DOD_FORGOTTEN_NEW)) {
-			nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
-			forgotten = 0;
-		}
 		nr = add_sync(m, start, last, h[i], h[i] != &sync ? dod_frame_ip(h[i]->by) :
 			      dod_report_call_site(m->sync_frames, m->sync.nr_frames), lines, nr);
+		if (h[i]->how & HANDOVER_FORGOT) {
+			nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
+			forgot = false;
+		}
 	}
-	if (forgotten)
+	if (forgot)
 		nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
 	if (!m->cpu_at_map)
 		nr = add_line(lines, nr, m->map.when, DOD_API_MAP, m->kind,

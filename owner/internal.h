@@ -317,35 +317,36 @@ __owner bool dod_change_owner(struct dod_area *a, const struct dod_call *call,
 /* handover.c */
 DECLARE_STATIC_KEY_TRUE(dod_history_key);
 
-/* So many syncs for the device after the load tell how their stacks begin. */
-extern atomic_t dod_core_to_learn;
-
-__owner void dod_learn_core(const struct dod_sync *sync);
 __owner struct dod_frame dod_find_caller(const struct dod_mapping *m);
 
-/* The first two frames of syncs, of which one is in the DMA core, and the other calls it. */
-#define DOD_CORE_PAIRS	16U
+/* How the stacks of syncs for the device begin: with the core's frame, unless @depth is 0. */
+struct dod_core_entry {
+	struct dod_frame core;
+	u8 depth;
+};
 
-extern u64 dod_core_pairs[DOD_CORE_PAIRS];
-
-static __always_inline u64 core_pair(const struct dod_frame *frames)
-{
-	return (u64)frames[1].off << 32 ^ (u32)frames[0].off;
-}
-
-static __always_inline unsigned int core_slot(u64 key)
-{
-	return (key >> 36) % DOD_CORE_PAIRS;
-}
+extern struct dod_core_entry dod_core_entries[DOD_IOVA + 1];
 
 /* The same as dod_find_caller(), of most syncs. */
 static __always_inline struct dod_frame caller_of_sync(const struct dod_mapping *m)
 {
-	u64 key = core_pair(m->sync_frames);
+	const struct dod_core_entry *entry = &dod_core_entries[m->sync_kind];
+	u8 depth = READ_ONCE(entry->depth);
 
-	if (likely(m->sync.nr_frames > 1 && READ_ONCE(dod_core_pairs[core_slot(key)]) == key))
-		return m->sync_frames[1];
+	if (likely(!depth || (depth == 1 && m->sync_frames[0].off == READ_ONCE(entry->core.off))))
+		return m->sync_frames[depth];
 	return dod_find_caller(m);
+}
+
+/* A length as far as it fits, enum dod_kind of the call, and what the history has forgotten. */
+#define HANDOVER_KIND	29
+#define HANDOVER_LEN	(BIT(HANDOVER_KIND) - 1)
+#define HANDOVER_FORGOT	BIT(31)
+
+static __always_inline u32 handover_how(u64 len, u8 kind, bool forgot)
+{
+	return (u32)min_t(u64, len, HANDOVER_LEN) | (u32)kind << HANDOVER_KIND |
+	       (forgot ? HANDOVER_FORGOT : 0);
 }
 
 /*
@@ -357,29 +358,23 @@ static __always_inline void note_handover(const struct dod_call *call, struct do
 {
 	if (!call->event->stamp_sync) {
 		if (m->other_sync.when)
-			m->forgotten |= m->other_sync.when < m->sync.when || !m->sync_len ?
-					DOD_FORGOTTEN_OLD : DOD_FORGOTTEN_NEW;
-		m->other_sync = (struct dod_handover) {
-			.when = call->when, .first = start - m->start,
-			.len = min_t(u64, last - start + 1, BIT(30) - 1),
-			.for_device = call->event->to_device, .sg = call->kind == DOD_SG,
-			.by = dod_frame_pack(call->caller),
-		};
-	} else {
-		if (unlikely(atomic_read(&dod_core_to_learn) > 0))
-			dod_learn_core(call->sync);
-		if (m->sync_len) {
-			if (m->sync_before.when || m->forgotten)
-				m->forgotten = DOD_FORGOTTEN_OLD;
-			m->sync_before = (struct dod_handover) {
-				.when = m->sync.when, .first = m->sync_off,
-				.len = min_t(u32, m->sync_len, BIT(30) - 1),
-				.for_device = true, .sg = m->sync_sg,
-				.by = caller_of_sync(m),
-			};
-		}
-		m->sync_sg = call->kind == DOD_SG;
+			m->forgot_sync = true;
+		m->other_sync.how = handover_how(last - start + 1, call->kind,
+						 m->other_sync.when > m->sync.when);
+		m->other_sync.when = call->when;
+		m->other_sync.first = start - m->start;
+		m->other_sync.by = dod_frame_pack(call->caller);
+		return;
 	}
+	if (m->sync_len) {
+		if (m->sync_before.when)
+			m->forgot_sync = true;
+		m->sync_before.when = m->sync.when;
+		m->sync_before.first = m->sync_off;
+		m->sync_before.how = handover_how(m->sync_len, m->sync_kind, false);
+		m->sync_before.by = caller_of_sync(m);
+	}
+	m->sync_kind = call->kind;
 }
 
 __owner void dod_turn_begin(struct dod_turn *t, const struct dod_call *call,

@@ -222,7 +222,6 @@ int dod_owner_start(unsigned int reserve, unsigned int max)
 
 	dod_widest_line = 0;
 	dod_any_bounced = false;
-	atomic_set(&dod_core_to_learn, 64);
 	atomic_set(&dod_nr_leaked, 0);
 	err = dod_index_start() ?:
 	      dod_record_start(reserve, max) ?:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # On a kernel that lacks something, insmod fails with one line that names it; where it
-# is only what traps accesses, it loads and says so. The step refuse-all has the kernels
-# that take longest to build, too.
+# is only what traps accesses, it loads and says so.
 
 # refused KERNEL OPTION
 refused()
@@ -34,8 +33,6 @@ loads()
 # x86_64-6.12 of x86_64-6.12-kasan-<hash>
 version=$(basename "$build" | cut -d- -f 1,2)
 loads "$version-nokasan" 'nothing, .*; accesses are not trapped .*; without KASAN.s shadow there is no '
-[ "$step" != refuse-all ] || {
-	refused "$version-nokprobes" CONFIG_KPROBES=y
-	# The last: it has little in common with the others, which start from a copy.
-	refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
-}
+refused "$version-nokprobes" CONFIG_KPROBES=y
+# The last: it has little in common with the others, which start from a copy.
+refused "$version-noftrace" CONFIG_DYNAMIC_FTRACE=y
