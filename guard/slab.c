@@ -170,10 +170,14 @@ static void compare(const struct kmem_cache *cache, const char *name, unsigned i
 /* With one cache; the sizes must be such as no other field has. */
 static bool learn_from(const char *name, unsigned int object_size, struct candidates *c)
 {
-	struct kmem_cache *cache = kmem_cache_create(name, object_size, 0, 0, construct);
+	char copied[DOD_SLAB_NAME];
+	struct kmem_cache *cache;
 	bool learned = false;
 	unsigned int size;
 
+	/* Of a constant that is built in, kmem_cache_create() makes no copy: see is_name(). */
+	strscpy(copied, name, sizeof(copied));
+	cache = kmem_cache_create(copied, object_size, 0, 0, construct);
 	if (!cache)
 		return false;
 	size = measure(cache, c);
