@@ -408,6 +408,12 @@ static inline bool dod_is_module_addr(const void *addr)
  */
 #define DOD_MMAP_PREPARE	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0))
 
+/* For tests: cases have a speed since "kunit: Add speed attribute" in v6.6. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define KUNIT_CASE_SLOW				KUNIT_CASE
+#define KUNIT_CASE_PARAM_ATTR(fn, gen, attrs)	KUNIT_CASE_PARAM(fn, gen)
+#endif
+
 /* For tests: kunit_vm_mmap(), since v6.12. */
 #define DOD_KUNIT_MMAP	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && IS_ENABLED(CONFIG_MMU))
 

@@ -584,7 +584,7 @@ static struct kunit_case kfence_cases[] = {
 	DIRECTION_CASE(free_reported),
 	DIRECTION_CASE(bulk_free_reported),
 	KUNIT_CASE(freed_after_unmap_silent),
-	KUNIT_CASE(page_of_task_untrapped),
+	KUNIT_CASE_SLOW(page_of_task_untrapped),
 	KUNIT_CASE(without_guard_untrapped),
 	KUNIT_CASE(objects_found),
 	{}

@@ -74,6 +74,9 @@ void kt_test_exit(struct kunit *test);
 	KUNIT_ARRAY_PARAM(direction, directions, kt_dir_desc)
 
 #define DIRECTION_CASE(_fn) KUNIT_CASE_PARAM(_fn, direction_gen_params)
+#define DIRECTION_CASE_SLOW(_fn) KUNIT_CASE_PARAM_ATTR(_fn, direction_gen_params, kt_slow)
+
+#define kt_slow ((struct kunit_attributes){ .speed = KUNIT_SPEED_SLOW })
 
 void kt_dir_desc(const enum dma_data_direction *dir, char *desc);
 

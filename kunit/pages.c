@@ -426,7 +426,7 @@ static void threads_on_neighbouring_pages_trap(struct kunit *test)
 }
 
 static struct kunit_case pages_cases[] = {
-	DIRECTION_CASE(both_in_every_order_trap),
+	DIRECTION_CASE_SLOW(both_in_every_order_trap),
 	DIRECTION_CASE(sync_of_one_leaves_other),
 	KUNIT_CASE(same_start_by_size_told_apart),
 	KUNIT_CASE(bad_and_good_by_size_told_apart),
@@ -438,7 +438,7 @@ static struct kunit_case pages_cases[] = {
 	KUNIT_CASE(free_of_both_reported),
 	KUNIT_CASE(free_of_one_page_reported),
 	DIRECTION_CASE(line_in_next_page_traps),
-	DIRECTION_CASE(threads_on_neighbouring_pages_trap),
+	DIRECTION_CASE_SLOW(threads_on_neighbouring_pages_trap),
 	{}
 };
 

@@ -196,7 +196,7 @@ static struct kunit_case regions_cases[] = {
 	DIRECTION_CASE(mapping_of_two_regions_traps),
 	KUNIT_CASE(unmap_by_size_ends_its_own),
 	KUNIT_CASE(sync_by_direction_reaches_its_own),
-	DIRECTION_CASE(access_during_sync_harmless),
+	DIRECTION_CASE_SLOW(access_during_sync_harmless),
 	KUNIT_CASE(content_of_two_regions_reported),
 	KUNIT_CASE(in_place_of_two_regions_silent),
 	{}

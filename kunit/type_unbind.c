@@ -530,7 +530,7 @@ static struct kunit_case unbind_cases[] = {
 	KUNIT_CASE(leak_mapped_again_reported),
 	KUNIT_CASE(leak_freed_reported),
 	KUNIT_CASE(freed_leak_mapped_again_reported),
-	KUNIT_CASE(freed_mapped_again_reported),
+	KUNIT_CASE_SLOW(freed_mapped_again_reported),
 	KUNIT_CASE(leak_unmapped_late_silent),
 	KUNIT_CASE(failed_probe_leak_reported),
 	KUNIT_CASE(deferred_probe_leak_reported),

@@ -4,7 +4,7 @@
 
 check "the modules load, run and unload" vm "$build" \
 	--ko "$tool_ko" --ko "$kunit_ko" --ko "$scan_ko" \
-	--append kfence.sample_interval=100 --timeout 900 -- \
+	--append "kfence.sample_interval=100${no_slow:+ kunit.filter=speed>slow}" --timeout 900 -- \
 	'insmod /ko/dma-owner-debug.ko' \
 	'insmod /ko/dma_owner_debug_kunit.ko' \
 	'insmod /ko/dma_owner_debug_scan.ko' \
