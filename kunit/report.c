@@ -112,7 +112,7 @@ static int title_follows(struct kunit *test, const char *type, const char *fn,
 		    ADDR(addr), current->comm, task_pid_nr(current));
 	n = line_is(test, n, "Loses data: with bounce buffers or non-coherent caches. *n this machine*.");
 	n = line_is_blank(test, n);
-	n = line_is(test, n, "CPU: * UID: * PID: %d Comm: %s *ainted* %s", task_pid_nr(current),
+	n = line_is(test, n, "CPU: * UID: * PID: %d Comm: %s *ainted* %s #[0-9]*", task_pid_nr(current),
 		    current->comm, init_utsname()->release);
 	if (strstarts(kt_line(n), "Hardware name: "))
 		n++;

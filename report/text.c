@@ -234,7 +234,8 @@ static void put_machine(struct text *t)
 	dod_put(t, "\nCPU: %d UID: %u PID: %d Comm: %s ", raw_smp_processor_id(),
 		__kuid_val(current_euid()), task_pid_nr(current), current->comm);
 	put_taint(t);
-	dod_put(t, " %s\n", init_utsname()->release);
+	dod_put(t, " %s %.*s\n", init_utsname()->release,
+		(int)strcspn(init_utsname()->version, " "), init_utsname()->version);
 	if (*hardware)
 		dod_put(t, "Hardware name: %s\n", hardware);
 }
