@@ -14,6 +14,7 @@ parse_options '' "$@"
 [ ${#args[@]} = 2 ] || bad_usage "which tree, and where to?"
 tree=${args[0]} out=$(realpath -m "${args[1]}")
 home=kernel/dma/owner_debug manual=Documentation/dev-tools/dma_owner_debug
+abi=Documentation/ABI/testing/debugfs-dma-owner-debug
 
 declare -A user
 for key in name email; do
@@ -42,13 +43,15 @@ ours()
 {
 	# shellcheck disable=SC2086	# a pattern
 	(cd "$DOD_TOP" && find $1 -type f \
-		\( -name '*.[ch]' ! -name '*.mod.c' -o -name Kbuild -o -name '*.rst' \) | sed 's|^\./||')
+		\( -name '*.[ch]' ! -name '*.mod.c' -o -name Kbuild -o -name '*.rst' \
+		-o -path '*/ABI/*' \) | sed 's|^\./||')
 }
 
 # place FILE: where a file of ours is in the kernel.
 place()
 {
 	case $1 in
+	Documentation/ABI/*) echo "$1" ;;
 	Documentation/*) echo "$manual/${1#*/}" ;;
 	*) echo "$home/$1" ;;
 	esac
@@ -65,8 +68,10 @@ put()
 	# $(...) ends without the empty lines that are before a part at the end.
 	printf '%s\n' "$(sed -E -e '/^\.\. BEGIN out of tree$/,/^\.\. END out of tree$/d' \
 		-e "s|kernel-doc:: dma_owner_debug/|kernel-doc:: $home/|" \
-		-e "s#Documentation/(${manuals%|})\.rst#$manual/\1.rst#g")" >"$to"
+		-e "s#Documentation/(${manuals%|})\.rst#$manual/\1.rst#g" \
+		-e "s|^(KernelVersion:\t)out of tree$|\1$version|")" >"$to"
 }
+version=$(awk '/^(VERSION|PATCHLEVEL) = / { v = v sep $3; sep = "." } END { print v }' "$tree/Makefile")
 manuals=$(cd "$DOD_TOP/Documentation" && printf '%s|' *.rst | sed 's/\.rst//g')
 
 # without FOLDER...: a Kbuild without what is in these.
@@ -121,7 +126,7 @@ hook()
 		# The list is where the DMA API's is; the place, alphabetical.
 		printf '%s\n' 'DMA OWNER DEBUG' "M:	${user[name]} <${user[email]}>" \
 			"$(sed -n '/^DMA MAPPING HELPERS$/,/^$/s/^L:/&/p' "$file" | head -n 1)" \
-			'S:	Maintained' "F:	$manual/" "F:	$home/" '' >"$tmp/entry"
+			'S:	Maintained' "F:	$abi" "F:	$manual/" "F:	$home/" '' >"$tmp/entry"
 		sed -i "$(awk '/^DMA MAPPING /{ in_it = 1 } in_it && /^$/ { in_it = 0; last = NR }
 			END { print last }' "$file") r $tmp/entry" "$file" ;;
 	esac
