@@ -158,6 +158,7 @@ names types "$docs/reports.rst"
 names notes "$docs/reports.rst"
 check "ABI: the files and parameters that there are" abi_matches "$abi"
 check "ABI: one that is missing is found" abi_lacks '/dma_owner_debug.reports$/s/reports/report/' abi_matches
+need_packages kmod
 check "ABI: of parameters what modinfo says" abi_says "$abi"
 check "ABI: another text is found" abi_lacks 's/(default: Y)/(default: N)/' abi_says
 if [ "$(make -s -C "$source_tree" kernelversion | cut -d. -f-2)" = 6.12 ]; then
