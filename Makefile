@@ -32,7 +32,7 @@ help:
 	@echo 'make [...] [INSTALL_MOD_PATH=<root>] modules_install'
 	@echo '                                            install them, as root'
 	@echo 'make clean                                  remove what was built'
-	@echo 'scripts/test                                run all tests in QEMU'
+	@echo 'scripts/test                                run the tests in QEMU'
 	@echo 'scripts/demo                                show the reports in QEMU'
 
 .PHONY: all modules modules_install clean dma-owner-debug.ko help

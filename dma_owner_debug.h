@@ -326,7 +326,7 @@ struct dod_mapping {
 	struct dod_handover sync_before, other_sync;
 };
 
-/* With what is known of the content, most mappings take less than 512 bytes. */
+/* With what is known of the content, a live mapping takes less than 512 bytes on average. */
 static_assert(sizeof(struct dod_frame) > sizeof(s32) || sizeof(struct dod_mapping) <= 424);
 
 /**

@@ -275,7 +275,7 @@ enum dod_trap dod_memory_classify_pages(u64 start, u64 end)
  * dod_memory_may_change() - may the CPU write to memory that it only sends?
  * @phys: a byte of it
  *
- * Legal exceptions go by who writes (permissive.h), which only a guard that traps
+ * Legal exceptions go by who writes (permissive_rows.h), which only a guard that traps
  * each access sees. The others go by the memory: what md writes to while a disk reads
  * it are pages of its own, and no slab objects.
  *

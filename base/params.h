@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The module parameters, one row each. They are read with READ_ONCE(dod_params.NAME) where they
- * matter; all but the pool's can change at any time.
+ * matter; all but kfence and the pool's can change at any time.
  */
 #ifndef DOD_PARAMS_H
 #define DOD_PARAMS_H

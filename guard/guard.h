@@ -67,8 +67,8 @@ extern const struct dod_poison_ops dod_poison_ops;
 /**
  * struct dod_mem_ops - what the sanitizer knows about memory
  *
- * Called in any context, with any lock of ours held. All but the first three can be NULL: the
- * guard cannot tell.
+ * Called in any context, with any lock of ours held. Only @accessible_bytes, @object_size,
+ * @first_bad_byte and @accessible must be there; the others can be NULL: the guard cannot tell.
  *
  * @accessible_bytes: how many bytes on that side of a mapping are accessible, from the
  *		mapping outwards, poisoned ones included; @after: [start, last] follows the

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The trap path: is an access that a guard noticed a fault? The guard says what is wrong with
- * the bytes, owner/ says which mapping owns them, permissive.h lists the known exceptions.
+ * the bytes, owner/ says which mapping owns them, permissive_rows.h lists the known exceptions.
  *
  * No locks: entries of the caches are single words, or one thread's.
  */
@@ -93,7 +93,7 @@ static struct notifier_block module_nb = { .notifier_call = on_module };
  * @dir: how the device owns it
  *
  * A guard whose reports come before anybody is asked (KCSAN prints its own) cannot go by who
- * accesses. It must leave memory alone to which permissive.h allows somebody an access. Called by
+ * accesses. It must leave memory alone to which permissive_rows.h allows an access. Called by
  * one thread only.
  *
  * Return: whether it would.
@@ -158,7 +158,7 @@ static void report(enum dod_report_type type, const struct dod_access *access,
 		dod_report_access(type, access, &o->m, &o->range, frames, nr);
 }
 
-/* Record who writes; false if permissive.h lists the writer. */
+/* Record who writes; false if permissive_rows.h lists the writer. */
 static bool describe_write(const struct dod_access *access, u8 dir, struct dod_write *write)
 {
 	unsigned long frames[DOD_REPORT_FRAMES], inner;

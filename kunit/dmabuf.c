@@ -161,7 +161,7 @@ static int dmabuf_test_init(struct kunit *test)
 
 	if (is_swiotlb_force_bounce(kt_dev))
 		kunit_skip(test, "all is bounced (swiotlb=force)");
-	/* Without traps, pages are not judged by content: see dod_guard_may_change(). */
+	/* Without traps, pages are not judged by content: see dod_memory_may_change(). */
 	if (!err && kt_traps(test))
 		kt_set(test, "content", "on");
 	return err;

@@ -180,7 +180,7 @@ static void dropped_syncs_said(struct kunit *test)
 	EXPECT_HISTORY(test, 4, DROPPED);
 	KUNIT_EXPECT_STREQ(test, history(5), "");
 
-	/* The ring goes round more than once. */
+	/* However many syncs there were, what is not remembered is said. */
 	for (i = 0; i < 9; i++) {
 		test_to_cpu(dma, 64, 64);
 		test_to_device(dma, 64, 64);

@@ -3,7 +3,7 @@
  * Hand-overs, for those who ask how bytes came to be whose they are: the history in a report, and
  * the trace events.
  *
- * The history costs a map and an unmap nothing. What it says of them is in the records of
+ * The history costs an unmap nothing, and a map two stores. What it says of them is in the records of
  * mappings, of which those that ended last are kept: see record.c. Three syncs are in the record,
  * which the physical lock guards: the last one for the device, which is there anyway, the one
  * before that, and the last one for the CPU.
@@ -212,7 +212,7 @@ static void describe_turn(struct dod_turn *t, struct dod_mapping *m, enum dod_ap
 	};
 }
 
-/* The physical lock is held, until end_turn() and after it. */
+/* The physical lock is held, also until after dod_turn_end(). */
 static void begin_turn(struct dod_turn *t, struct dod_mapping *m, enum dod_api api, u64 start,
 		       u64 last, unsigned long caller)
 {

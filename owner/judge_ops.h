@@ -70,6 +70,8 @@ struct bus_type;
  * @content_start: get ready for so many mappings; -ENOMEM if that fails. Process
  * @content_stop: no mapping has a content any more: free all. Process
  * @write_lost:	a CPU write never reaches the device; @how, and @at by which call
+ * @unmapped:	a mapping has ended: is it to be looked at for late writes of its device?
+ * @unmatched:	an unmap or a sync has an address at which nothing is mapped
  * @memory_freed: memory that a device owns was freed unseen; @found says when that was found
  * @memory_reused: @m maps memory that a driver has left mapped as @leak
  */
