@@ -176,8 +176,7 @@ struct dod_range {
  *
  * @when:	local_clock(); 0 if there was none
  * @first:	offset of its first byte in the mapping
- * @how:	its length, the kind of the call, and whether a sync between this one and the one that it
- *		follows is not remembered: see handover_how()
+ * @how:	its length and the kind of the call: see handover_how()
  * @by:		the caller
  *
  * Packed, for there are two in each record.
@@ -267,6 +266,7 @@ enum dod_mapping_kind {
  * @freed_scans: how many scans have found it @freed and @was_owned, up to 2 (physical lock)
  * @sync_kind:	enum dod_kind of the last sync_for_device, while the history is on (physical lock)
  * @forgot_sync: the history does not remember all syncs (physical lock)
+ * @slice_open:	it was freed while its slice was open in a trace (physical lock)
  * @has_ended:	it was unmapped. If it is indexed all the same, some of it is stale (rule 3b)
  * @unseen:	how often the DMA API had been called where KASAN is off, when some of it became
  *		stale: see owner/poison.c (physical lock)
@@ -314,7 +314,7 @@ struct dod_mapping {
 	u8 slab : 1, unfit : 1, own_lines : 1, edges : 1, not_ram : 1, bounced : 1, cpu_at_map : 1;
 	/* One byte: all change under the physical lock. */
 	u8 first_used : 1, freed : 1, shared : 1, suspect : 1, leaked : 1, was_owned : 1;
-	u8 freed_scans : 2, forgot_sync : 1;
+	u8 freed_scans : 2, forgot_sync : 1, slice_open : 1;
 	u8 unseen, traced, sync_kind;
 	bool has_ended;
 	u16 binding, site;

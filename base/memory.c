@@ -356,15 +356,19 @@ struct iommu_domain *dod_dma_domain(struct device *dev)
  * @dev: the device
  * @phys: first byte of the memory
  * @dma_addr: its address as the device sees it
+ * @unknown: what to say where that cannot be asked: drivers of IOMMUs, as that of virtio, take
+ *	     locks for it which sleep with PREEMPT_RT
  *
  * Return: true if it does, as far as is known.
  */
-bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr)
+bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr, bool unknown)
 {
 	struct iommu_domain *domain;
 
 	if (dod_maps_directly(dev))
 		return dma_to_phys(dev, dma_addr) != phys;
+	if (!dod_may_ask_iommu())
+		return unknown;
 	domain = iommu_get_domain_for_dev(dev);
 	return domain && iommu_iova_to_phys(domain, dma_addr) != phys;
 }

@@ -157,7 +157,13 @@ static inline enum dod_trap dod_memory_classify(const struct dod_mapping *m)
 
 /* Devices */
 struct iommu_domain *dod_dma_domain(struct device *dev);
-bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr);
+bool dod_is_bounced(struct device *dev, u64 phys, u64 dma_addr, bool unknown);
+
+/* Drivers of IOMMUs take locks to say what is translated, and sleep for them with PREEMPT_RT. */
+static inline bool dod_may_ask_iommu(void)
+{
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) || preemptible();
+}
 
 /**
  * dod_device_line() - the cache lines that a device shares with the CPU

@@ -181,12 +181,17 @@ static void begin(struct slot *s)
 	atomic_set(&s->state, FREED);
 }
 
-/* What slub_debug writes when the object leaves KASAN's quarantine, and what clears memory. */
+/*
+ * What slub_debug writes when the object leaves KASAN's quarantine and before it is allocated again,
+ * what page_poison=1 writes when its page is freed, and what clears memory. Some of that comes
+ * before the shadow changes.
+ */
 static bool is_allocators(u64 word)
 {
-	const u64 poison = POISON_FREE * 0x0101010101010101ULL;
+	const u64 bytes = 0x0101010101010101ULL, poison = POISON_FREE * bytes;
 
-	return !word || word == poison ||
+	return !word || word == poison || word == PAGE_POISON * bytes ||
+	       word == SLUB_RED_ACTIVE * bytes || word == SLUB_RED_INACTIVE * bytes ||
 	       word == (poison ^ (u64)(POISON_FREE ^ POISON_END) << 56);
 }
 

@@ -26,15 +26,24 @@ static bool is_pointer(struct device *dev, u64 dma_addr)
 /*
  * An IOMMU translates whatever may be accessed, be it mapped or allocated: what it does not
  * translate is nothing. Other mappings by operations of a bus or hypervisor have no such domain.
+ *
+ * To be asked last: the driver of an SMMU v2 prints what it does not translate, and wakes the SMMU
+ * up for that, as it does to unmap, but not to sync.
  */
-static bool is_untranslated(struct device *dev, u64 dma_addr)
+static bool is_untranslated(struct device *dev, enum dod_unmatched_call what, u64 dma_addr)
 {
 	struct iommu_domain *domain = dod_dma_domain(dev);
 
-	/* Drivers of IOMMUs take locks for that which sleep there, as that of virtio does. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !preemptible())
+	if (!dod_may_ask_iommu() || (what != DOD_UNMAP && !preemptible()))
 		return false;
 	return domain && !iommu_iova_to_phys(domain, dma_addr);
+}
+
+/* The same, of what no IOMMU has to translate. */
+static bool is_translated_by_none(struct device *dev, enum dod_unmatched_call what, u64 dma_addr)
+{
+	return dod_maps_directly(dev) || is_pointer(dev, dma_addr) ||
+	       is_untranslated(dev, what, dma_addr);
 }
 
 /*
@@ -66,7 +75,10 @@ static bool is_mapped_in_part(struct device *dev, u64 dma_addr, u64 phys, u64 si
 	       (phys && dod_owner_is_mapped(dev, dma_addr - 1, phys - 1, phys - 1));
 }
 
-/* Sets *@phys to the memory, U64_MAX if there is none. */
+/*
+ * Is nothing mapped there, but for what an IOMMU says? Sets *@phys to the memory, U64_MAX if there
+ * is none.
+ */
 static bool is_proven(struct device *dev, enum dod_unmatched_call what, u64 dma_addr, u64 size,
 		      u64 *phys)
 {
@@ -76,8 +88,7 @@ static bool is_proven(struct device *dev, enum dod_unmatched_call what, u64 dma_
 		return true;
 	}
 	if (!dod_maps_directly(dev))
-		return is_untranslated(dev, dma_addr) &&
-		       !dod_owner_is_mapped(dev, dma_addr, 1, 0) &&
+		return !dod_owner_is_mapped(dev, dma_addr, 1, 0) &&
 		       !dod_owner_is_mapped(dev, dma_addr - 1, 1, 0);
 	*phys = dma_to_phys(dev, dma_addr);
 	return is_streaming(*phys, what) && !is_mapped_in_part(dev, dma_addr, *phys, size);
@@ -95,9 +106,11 @@ static bool needs_no_mapping(const struct dod_call *call, enum dod_unmatched_cal
 }
 
 /* What was mapped there last, if that is remembered; of the device, if the memory is not known. */
-static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
+static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys, bool sees_all,
 		      struct dod_mapping *last)
 {
+	if (!sees_all)
+		return dod_owner_find_ended(call->dev, dma_addr, last);
 	if (phys != U64_MAX)
 		return dod_owner_find_mapping(NULL, phys, 0, last) && last->has_ended;
 	return dod_owner_find_mapping(call->dev, dma_addr, 0, last) && last->has_ended;
@@ -106,6 +119,16 @@ static bool find_last(const struct dod_call *call, u64 dma_addr, u64 phys,
 static bool is_of_call(const struct dod_call *call, u64 dma_addr, const struct dod_mapping *m)
 {
 	return m->dev == call->dev && m->dma_addr == dma_addr;
+}
+
+/*
+ * Of a device that was there before the tool, any mapping can have been missed: what ended last was
+ * the call's, but for equal ones of what the device only reads, of which the first may have been
+ * mapped before the load.
+ */
+static bool may_be_certain(const struct dod_call *call, enum dod_unmatched_call what)
+{
+	return what == DOD_UNMAP && call->dir != DMA_TO_DEVICE;
 }
 
 /* @last: what is remembered, NULL if nothing. @sees_all: no other mapping can have been missed. */
@@ -120,9 +143,8 @@ static bool is_certain(const struct dod_call *call, u64 dma_addr, u64 size, bool
 }
 
 static noinline void report(const struct dod_call *call, enum dod_unmatched_call what,
-			    u64 dma_addr, u64 size, u64 phys)
+			    u64 dma_addr, u64 size, u64 phys, bool sees_all)
 {
-	bool sees_all = dod_owner_sees_all(call->dev);
 	struct dod_mapping *last = dod_pool_get(&dod_mapping_pool);
 	struct dod_finding f = { .type = DOD_R_NEVER_MAPPED };
 	struct dod_mapping m;
@@ -131,9 +153,10 @@ static noinline void report(const struct dod_call *call, enum dod_unmatched_call
 		dod_count(DOD_C_FINDINGS_POOL_EMPTY);
 		return;
 	}
-	if (find_last(call, dma_addr, sees_all ? phys : U64_MAX, last))
+	if (find_last(call, dma_addr, phys, sees_all, last))
 		f.other = last;
 	if (!is_certain(call, dma_addr, size, sees_all, f.other) ||
+	    (!sees_all && !is_translated_by_none(call->dev, what, dma_addr)) ||
 	    !dod_owner_describe_call(call, dma_addr, size, &m)) {
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
 		goto out;
@@ -156,13 +179,17 @@ out:
 void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
 			 enum dod_unmatched_call what, u64 dma_addr, u64 size)
 {
+	bool sees_all;
 	u64 phys;
 
 	if (!READ_ONCE(dod_armed) || !size || dod_report_is_off(DOD_R_NEVER_MAPPED))
 		return;
+	sees_all = dod_owner_sees_all(call->dev);
 	if (!READ_ONCE(device->lost_track) && !needs_no_mapping(call, what, dma_addr) &&
-	    is_proven(call->dev, what, dma_addr, size, &phys))
-		report(call, what, dma_addr, size, phys);
+	    (sees_all || may_be_certain(call, what)) &&
+	    is_proven(call->dev, what, dma_addr, size, &phys) &&
+	    (!sees_all || is_translated_by_none(call->dev, what, dma_addr)))
+		report(call, what, dma_addr, size, phys, sees_all);
 	else
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
 }

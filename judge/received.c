@@ -11,7 +11,7 @@
 /* Of a device behind an IOMMU only that knows whether it writes to the buffer itself. */
 static bool is_bounced(const struct dod_call *call, const struct dod_mapping *m)
 {
-	return m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr);
+	return m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr, true);
 }
 
 /* The shadow of byte @i of a redzone; the first granule may be a partial one. */

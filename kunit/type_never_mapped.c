@@ -303,6 +303,20 @@ static void call_of_old_device_silent(struct kunit *test)
 	old_device_unregister(dev);
 }
 
+/* Of two equal mappings, which rule 5 allows, one was made before the load. */
+static void equal_mappings_of_old_device_silent(struct kunit *test)
+{
+	struct device *dev = old_device(test);
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma = test_dma_map(test, dev, buf, SIZE, DMA_TO_DEVICE);
+	long before = unjudged();
+
+	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
+	dma_unmap_single(dev, dma, SIZE, DMA_TO_DEVICE);
+	EXPECT_UNJUDGED(test, before);
+	old_device_unregister(dev);
+}
+
 static void second_unmap_of_old_device_reported(struct kunit *test)
 {
 	struct device *dev = old_device(test);
@@ -358,6 +372,7 @@ static struct kunit_case never_mapped_cases[] = {
 	KUNIT_CASE(sync_of_unmapped_list_silent),
 	KUNIT_CASE(call_of_unbound_device_silent),
 	KUNIT_CASE(call_of_old_device_silent),
+	KUNIT_CASE(equal_mappings_of_old_device_silent),
 	KUNIT_CASE(second_unmap_of_old_device_reported),
 	KUNIT_CASE(call_after_untracked_map_silent),
 	{}

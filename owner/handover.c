@@ -102,7 +102,7 @@ static unsigned int add_sync(const struct dod_mapping *m, u64 start, u64 last,
 			     struct dod_history_line *lines, unsigned int nr)
 {
 	u64 from = m->start + h->first;
-	u8 kind = (h->how & ~HANDOVER_FORGOT) >> HANDOVER_KIND;
+	u8 kind = h->how >> HANDOVER_KIND;
 
 	if (from > last || from + (h->how & HANDOVER_LEN) <= start)
 		return nr;
@@ -124,24 +124,18 @@ static unsigned int add_mapping(const struct dod_mapping *m, u64 start, u64 last
 {
 	const struct dod_handover sync = {
 		.when = m->sync_len ? m->sync.when : 0, .first = m->sync_off,
-		.how = handover_how(m->sync_len, m->sync_kind, false),
+		.how = handover_how(m->sync_len, m->sync_kind),
 	};
 	/* Of two at the same time, the one for the CPU was first. */
 	const struct dod_handover *h[] = { &sync, &m->other_sync, &m->sync_before };
-	bool forgot = m->forgot_sync;
 	unsigned int i;
 
 	sort_newer_first(&h[0], &h[1]);
 	sort_newer_first(&h[1], &h[2]);
-	for (i = 0; i < ARRAY_SIZE(h) && h[i]->when; i++) {
+	for (i = 0; i < ARRAY_SIZE(h) && h[i]->when; i++)
 		nr = add_sync(m, start, last, h[i], h[i] != &sync ? dod_frame_ip(h[i]->by) :
 			      dod_report_call_site(m->sync_frames, m->sync.nr_frames), lines, nr);
-		if (h[i]->how & HANDOVER_FORGOT) {
-			nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
-			forgot = false;
-		}
-	}
-	if (forgot)
+	if (m->forgot_sync)
 		nr = add_line(lines, nr, 0, DOD_API_NO_SYNC, 0, 0);
 	if (!m->cpu_at_map)
 		nr = add_line(lines, nr, m->map.when, DOD_API_MAP, m->kind,
@@ -160,7 +154,10 @@ static unsigned int get_history(const struct dod_mapping *m, u64 start, u64 last
 	while (nr < DOD_HISTORY_LINES && dod_history_find(&p, &ended)) {
 		nr = add_line(lines, nr, ended.ended, DOD_API_UNMAP, ended.kind, ended.ended_by);
 		nr = add_mapping(&ended, start, last, lines, nr);
-		p.until = ended.map.when;
+		/* With a clock that is the tick, or of several CPUs, it may be as late as its end. */
+		p.until = min(ended.map.when, ended.ended - 1);
+		if (!p.until)
+			break;
 	}
 	return nr;
 }
@@ -248,8 +245,10 @@ noinline void dod_turn_end(struct dod_turn *t, struct dod_mapping *m, u64 last)
 noinline void dod_turn_free(struct dod_mapping *m)
 {
 	struct dod_turn t;
+	u64 owned = owned_bytes(m, &t);
 
-	dod_trace_uncount(m->device, m->traced, owned_bytes(m, &t));
+	m->slice_open = owned;
+	dod_trace_uncount(m->device, m->traced, owned);
 }
 
 /* A mapping is about to end, by m->ended_by. */
@@ -257,7 +256,7 @@ noinline void dod_turn_unmap(struct dod_turn *t, struct dod_mapping *m)
 {
 	begin_turn(t, m, DOD_API_UNMAP, m->start, m->last, m->ended_by);
 	/* A free is no event, and does not end the slice. */
-	if (m->freed && !m->cpu_at_map)
+	if (m->freed && m->slice_open)
 		t->before = t->len;
 	t->after = 0;
 }

@@ -333,20 +333,19 @@ static __always_inline struct dod_frame caller_of_sync(const struct dod_mapping 
 	const struct dod_core_entry *entry = &dod_core_entries[m->sync_kind];
 	u8 depth = READ_ONCE(entry->depth);
 
-	if (likely(!depth || (depth == 1 && m->sync_frames[0].off == READ_ONCE(entry->core.off))))
+	if (likely(!depth || (depth == 1 && m->sync.nr_frames > 1 &&
+			      m->sync_frames[0].off == READ_ONCE(entry->core.off))))
 		return m->sync_frames[depth];
 	return dod_find_caller(m);
 }
 
-/* A length as far as it fits, enum dod_kind of the call, and what the history has forgotten. */
-#define HANDOVER_KIND	29
+/* A length as far as it fits, and enum dod_kind of the call. */
+#define HANDOVER_KIND	30
 #define HANDOVER_LEN	(BIT(HANDOVER_KIND) - 1)
-#define HANDOVER_FORGOT	BIT(31)
 
-static __always_inline u32 handover_how(u64 len, u8 kind, bool forgot)
+static __always_inline u32 handover_how(u64 len, u8 kind)
 {
-	return (u32)min_t(u64, len, HANDOVER_LEN) | (u32)kind << HANDOVER_KIND |
-	       (forgot ? HANDOVER_FORGOT : 0);
+	return (u32)min_t(u64, len, HANDOVER_LEN) | (u32)kind << HANDOVER_KIND;
 }
 
 /*
@@ -359,8 +358,7 @@ static __always_inline void note_handover(const struct dod_call *call, struct do
 	if (!call->event->stamp_sync) {
 		if (m->other_sync.when)
 			m->forgot_sync = true;
-		m->other_sync.how = handover_how(last - start + 1, call->kind,
-						 m->other_sync.when > m->sync.when);
+		m->other_sync.how = handover_how(last - start + 1, call->kind);
 		m->other_sync.when = call->when;
 		m->other_sync.first = start - m->start;
 		m->other_sync.by = dod_frame_pack(call->caller);
@@ -371,7 +369,7 @@ static __always_inline void note_handover(const struct dod_call *call, struct do
 			m->forgot_sync = true;
 		m->sync_before.when = m->sync.when;
 		m->sync_before.first = m->sync_off;
-		m->sync_before.how = handover_how(m->sync_len, m->sync_kind, false);
+		m->sync_before.how = handover_how(m->sync_len, m->sync_kind);
 		m->sync_before.by = caller_of_sync(m);
 	}
 	m->sync_kind = call->kind;

@@ -417,6 +417,21 @@ bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct d
 }
 
 /**
+ * dod_owner_find_ended() - the same, of mappings that have ended
+ * @dev: as above
+ * @at: the address
+ * @copy: filled in if there is one
+ *
+ * Return: whether there is one.
+ */
+bool dod_owner_find_ended(const struct device *dev, u64 at, struct dod_mapping *copy)
+{
+	struct dod_place p = { .dev = dev, .at = at };
+
+	return dod_history_find(&p, copy);
+}
+
+/**
  * dod_owner_is_mapped() - is an address of a device, or memory, mapped?
  * @dev: the device, of which memory that is not at a direct address is looked for
  * @dma_addr: the address

@@ -77,7 +77,7 @@ static void describe(const struct dod_call *call, struct dod_mapping *m, u64 phy
 	m->not_ram = !ram;
 	m->bounced = bounced;
 	m->line = ram ? dod_device_line(call->dev) : 0;
-	if (m->line && bounced && dod_is_bounced(call->dev, phys, m->dma_addr))
+	if (m->line && bounced && dod_is_bounced(call->dev, phys, m->dma_addr, true))
 		m->line = 0;
 	if (m->line && dod_judge_ops.has_own_lines(call, m))
 		m->own_lines = true;

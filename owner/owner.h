@@ -61,6 +61,7 @@ bool dod_owner_find_other(const struct dod_mapping *m, u64 start, u64 last, bool
 			  struct dod_mapping *copy);
 u64 dod_owner_up_to_group(const struct dod_mapping *m, u64 start, u64 last, bool after);
 bool dod_owner_find_mapping(const struct device *dev, u64 at, u64 near, struct dod_mapping *copy);
+bool dod_owner_find_ended(const struct device *dev, u64 at, struct dod_mapping *copy);
 struct dod_device *dod_owner_device(const struct device *dev, const char *name);
 void dod_owner_add_device(const struct device *dev);
 void dod_owner_remove_device(const struct device *dev);

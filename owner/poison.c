@@ -329,7 +329,8 @@ bool dod_stale_is_left(const struct dod_call *call, const struct dod_mapping *m)
 {
 	if (likely(!(call->attrs & DMA_ATTR_SKIP_CPU_SYNC)) || m->dir == DMA_TO_DEVICE ||
 	    m->not_ram || m->freed || m->trap == DOD_TRAP_NONE || !READ_ONCE(dod_armed) ||
-	    (!m->line && !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr))))
+	    (!m->line &&
+	     !(m->bounced && dod_is_bounced(call->dev, m->start, m->dma_addr, false))))
 		return false;
 	if (m->spanning || atomic_read(&dod_nr_stale) >= MAX_STALE || !DOD_MEMCPY_CHECKED) {
 		dod_count(DOD_C_UNTRACKED_STALE);

@@ -296,7 +296,7 @@ static void put_history(struct text *t, const struct report *r)
 				 lines[i].api == DOD_API_SYNC_FOR_DEVICE;
 
 		if (lines[i].api == DOD_API_NO_SYNC) {
-			dod_put(t, " (earlier syncs of this mapping are not remembered)\n");
+			dod_put(t, " (not all syncs of this mapping are remembered)\n");
 			continue;
 		}
 		dod_put(t, " ");

@@ -152,7 +152,7 @@ static void emit_counter(const struct dod_turn *t, bool emits)
  */
 void dod_trace_uncount(struct dod_device *device, u8 generation, u64 bytes)
 {
-	if (trace_device_owned_enabled() && generation == READ_ONCE(dod_trace_generation))
+	if (generation == READ_ONCE(dod_trace_generation))
 		add_to_sum(device, generation, -bytes);
 }
 
@@ -186,8 +186,8 @@ noinline void dod_trace_turn(struct dod_turn *t)
 
 	if (emits && trace_owner_enabled())
 		emit_owner(t);
-	if (trace_device_owned_enabled())
-		emit_counter(t, emits);
+	/* Whether anybody listens yet: who begins to has counted from before that on. */
+	emit_counter(t, emits && trace_device_owned_enabled());
 	if (emits)
 		end_emitting(flags);
 	t->device = NULL;
