@@ -15,6 +15,7 @@
 #include <linux/dma-direct.h>
 #include <linux/iommu.h>
 #include <linux/math64.h>
+#include <linux/ratelimit.h>
 
 /* An address of the CPU's that the device cannot even have: a pointer, cast. */
 static bool is_pointer(struct device *dev, u64 dma_addr)
@@ -126,9 +127,21 @@ static bool is_of_call(const struct dod_call *call, u64 dma_addr, const struct d
  * the call's, but for equal ones of what the device only reads, of which the first may have been
  * mapped before the load.
  */
-static bool may_be_certain(const struct dod_call *call, enum dod_unmatched_call what)
+static bool may_be_certain(const struct dod_call *call)
 {
-	return what == DOD_UNMAP && call->dir != DMA_TO_DEVICE;
+	return call->dir != DMA_TO_DEVICE;
+}
+
+/*
+ * To search what has ended takes long on many CPUs, and a driver may sync a buffer for each packet
+ * that it mapped before the load: so many searches a second.
+ */
+static DEFINE_RATELIMIT_STATE(searches, HZ, 64);
+
+static bool may_search(void)
+{
+	ratelimit_set_flags(&searches, RATELIMIT_MSG_ON_RELEASE);
+	return __ratelimit(&searches);
 }
 
 /* @last: what is remembered, NULL if nothing. @sees_all: no other mapping can have been missed. */
@@ -186,9 +199,9 @@ void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
 		return;
 	sees_all = dod_owner_sees_all(call->dev);
 	if (!READ_ONCE(device->lost_track) && !needs_no_mapping(call, what, dma_addr) &&
-	    (sees_all || may_be_certain(call, what)) &&
+	    (sees_all || may_be_certain(call)) &&
 	    is_proven(call->dev, what, dma_addr, size, &phys) &&
-	    (!sees_all || is_translated_by_none(call->dev, what, dma_addr)))
+	    (sees_all ? is_translated_by_none(call->dev, what, dma_addr) : may_search()))
 		report(call, what, dma_addr, size, phys, sees_all);
 	else
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);
