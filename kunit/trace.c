@@ -327,6 +327,27 @@ static void begun_before_ends(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, seen.nr);
 }
 
+/* A free ends no slice that the CPU's turn has ended before; and one that it leaves open ends once. */
+static void freed_slice_ends_once(struct kunit *test)
+{
+	u8 *a = kt_own_buf(test, SIZE), *b = kt_own_buf(test, SIZE);
+	dma_addr_t a_dma, b_dma;
+
+	listen_owner(test);
+	a_dma = test_dma_map(test, kt_dev, a, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_cpu(kt_dev, a_dma, SIZE, DMA_FROM_DEVICE);
+	kfree(a);
+	kt_late_unmap(test, a_dma, SIZE, DMA_FROM_DEVICE);
+	expect_nested(test);
+	b_dma = kt_map_skip_sync(test, kt_dev, b, SIZE, DMA_FROM_DEVICE);
+	dma_sync_single_for_device(kt_dev, b_dma, SIZE, DMA_FROM_DEVICE);
+	test_kfree(b);
+	EXPECT_FREE_REPORT(test, test_kfree, b, SIZE);
+	kt_late_unmap(test, b_dma, SIZE, DMA_FROM_DEVICE);
+	listen_no_more();
+	expect_nested(test);
+}
+
 static void values_are(struct kunit *test, const u64 *values, unsigned int nr)
 {
 	unsigned int i;
@@ -492,6 +513,7 @@ static struct kunit_case trace_cases[] = {
 	KUNIT_CASE(list_has_track_for_each),
 	KUNIT_CASE(nobody_listens_nothing_seen),
 	KUNIT_CASE(begun_before_ends),
+	KUNIT_CASE(freed_slice_ends_once),
 	KUNIT_CASE(bytes_of_device_counted),
 	KUNIT_CASE(freed_bytes_counted),
 	KUNIT_CASE(nested_bytes_counted),

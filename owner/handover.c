@@ -247,7 +247,7 @@ noinline void dod_turn_free(struct dod_mapping *m)
 	struct dod_turn t;
 	u64 owned = owned_bytes(m, &t);
 
-	m->slice_open = owned;
+	m->slice_open = owned > 0;
 	dod_trace_uncount(m->device, m->traced, owned);
 }
 
