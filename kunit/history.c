@@ -194,6 +194,30 @@ static void dropped_syncs_said(struct kunit *test)
 	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
 }
 
+/* What is not remembered lies between those that are: the line does not say that it is older. */
+static void dropped_sync_between_said(struct kunit *test)
+{
+	u8 *buf = kt_buf(test, SIZE);
+	dma_addr_t dma;
+	int i;
+
+	if (!kt_traps(test))
+		return;
+	dma = test_dma_map(test, kt_dev, buf, SIZE, DMA_FROM_DEVICE);
+	for (i = 0; i < 2; i++) {
+		test_to_cpu(dma, 64, 64);
+		test_to_device(dma, 64, 64);
+	}
+	msleep(20);
+	test_to_cpu(dma, 64, 8);
+	EXPECT_READ_TRAPS(test, buf + 120, 8);
+	EXPECT_HISTORY(test, 1, TO_DEVICE);
+	EXPECT_HISTORY(test, 2, TO_DEVICE);
+	EXPECT_HISTORY(test, 3, DROPPED);
+	EXPECT_HISTORY(test, 4, MAPPED);
+	test_dma_unmap(dma, SIZE, DMA_FROM_DEVICE);
+}
+
 /* The last sync for the device is remembered for long. */
 static void old_sync_after_newer_ones(struct kunit *test)
 {
@@ -296,6 +320,7 @@ static struct kunit_case history_cases[] = {
 	KUNIT_CASE(mapping_before_listed),
 	KUNIT_CASE(mapping_beside_not_listed),
 	KUNIT_CASE(dropped_syncs_said),
+	KUNIT_CASE(dropped_sync_between_said),
 	KUNIT_CASE(old_sync_after_newer_ones),
 	KUNIT_CASE(map_without_sync_not_listed),
 	KUNIT_CASE(history_of_list),

@@ -5,6 +5,7 @@
  */
 
 #include <linux/delay.h>
+#include <linux/poison.h>
 #include <linux/slab.h>
 
 #include "kt.h"
@@ -91,6 +92,17 @@ static void few_words_written_silent(struct kunit *test)
 
 	/* Not where KASAN has its own: it would follow it. */
 	kt_device_writes(buf + 64, 40, 0x5a);
+	msleep(600);
+	EXPECT_SILENCE(test);
+}
+
+/* What page_poison=1 and slub_debug write before the shadow changes. */
+static void allocators_pattern_silent(struct kunit *test)
+{
+	u8 *buf = freed_buf(test, DMA_FROM_DEVICE);
+
+	kt_device_writes(buf + 128, 128, PAGE_POISON);
+	kt_device_writes(buf + 256, 128, SLUB_RED_ACTIVE);
 	msleep(600);
 	EXPECT_SILENCE(test);
 }
@@ -277,6 +289,7 @@ static struct kunit_case late_cases[] = {
 	KUNIT_CASE(write_after_free_reported),
 	KUNIT_CASE(no_write_after_free_silent),
 	KUNIT_CASE(few_words_written_silent),
+	KUNIT_CASE(allocators_pattern_silent),
 	KUNIT_CASE(write_after_free_of_sent_silent),
 	KUNIT_CASE(write_before_free_silent),
 	KUNIT_CASE(cpu_write_after_free_silent),
