@@ -136,13 +136,8 @@ static bool may_be_certain(const struct dod_call *call)
  * To search what has ended takes long on many CPUs, and a driver may sync a buffer for each packet
  * that it mapped before the load: so many searches a second.
  */
-static DEFINE_RATELIMIT_STATE(searches, HZ, 64);
-
-static bool may_search(void)
-{
-	ratelimit_set_flags(&searches, RATELIMIT_MSG_ON_RELEASE);
-	return __ratelimit(&searches);
-}
+static struct ratelimit_state searches =
+	RATELIMIT_STATE_INIT_FLAGS(searches, HZ, 64, RATELIMIT_MSG_ON_RELEASE);
 
 /* @last: what is remembered, NULL if nothing. @sees_all: no other mapping can have been missed. */
 static bool is_certain(const struct dod_call *call, u64 dma_addr, u64 size, bool sees_all,
@@ -201,7 +196,7 @@ void dod_check_unmatched(const struct dod_call *call, struct dod_device *device,
 	if (!READ_ONCE(device->lost_track) && !needs_no_mapping(call, what, dma_addr) &&
 	    (sees_all || may_be_certain(call)) &&
 	    is_proven(call->dev, what, dma_addr, size, &phys) &&
-	    (sees_all ? is_translated_by_none(call->dev, what, dma_addr) : may_search()))
+	    (sees_all ? is_translated_by_none(call->dev, what, dma_addr) : __ratelimit(&searches)))
 		report(call, what, dma_addr, size, phys, sees_all);
 	else
 		dod_count(DOD_C_UNJUDGED_UNMATCHED);

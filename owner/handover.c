@@ -22,15 +22,7 @@ DEFINE_STATIC_KEY_TRUE(dod_history_key);
  */
 void dod_owner_apply_history(void)
 {
-	bool on = READ_ONCE(dod_params.history);
-
-	if (on == static_key_enabled(&dod_history_key))
-		return;
-	if (on)
-		static_branch_enable(&dod_history_key);
-	else
-		static_branch_disable(&dod_history_key);
-	dod_observe(on);
+	dod_observe_by(&dod_history_key.key, READ_ONCE(dod_params.history));
 }
 
 /*

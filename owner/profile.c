@@ -303,13 +303,7 @@ unsigned int dod_profile_read(struct dod_map_place *places, unsigned int room)
  */
 void dod_profile_switch(bool on)
 {
-	if (on == static_key_enabled(&dod_profiling))
-		return;
-	if (on)
-		static_branch_enable(&dod_profiling);
-	else
-		static_branch_disable(&dod_profiling);
-	dod_observe(on);
+	dod_observe_by(&dod_profiling.key, on);
 }
 
 /*

@@ -292,6 +292,18 @@ static inline void dod_observe(bool on)
 		static_branch_dec(&dod_observed_key);
 }
 
+/* The same of one that has a key of its own, and may be what it is to be. */
+static inline void dod_observe_by(struct static_key *key, bool on)
+{
+	if (on == static_key_enabled(key))
+		return;
+	if (on)
+		static_key_enable(key);
+	else
+		static_key_disable(key);
+	dod_observe(on);
+}
+
 void dod_trace_turn(struct dod_turn *t);
 void dod_trace_uncount(struct dod_device *device, u8 generation, u64 bytes);
 
