@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Hooks without CONFIG_DMA_API_DEBUG: the tracepoints of the DMA API. The KUnit suites of what is
-# called, on the kernel under test, with the tool and the suites built as if it did not have that
+# Hooks without CONFIG_DMA_API_DEBUG: the tracepoints of the DMA API. The KUnit suites, by default
+# those of what is called, on the kernel under test, with the tool and the suites built as if it did not have that
 # option, and with another listener on each tracepoint: callers and titles must be the same. The
 # step elided has a kernel without the option.
 
@@ -25,7 +25,7 @@ if [ -e "$tmp/events/kunit/dma_owner_debug_kunit.ko" ]; then
 	check "the suites, with another listener" vm "$build" \
 		--ko "$tmp/events/dma-owner-debug.ko" \
 		--ko "$tmp/events/kunit/dma_owner_debug_kunit.ko" \
-		--append 'kfence.sample_interval=100 kunit.filter_glob=dma_owner_[hmrstu]*' \
+		--append "kfence.sample_interval=100${short:+ kunit.filter_glob=dma_owner_[hmrstu]*}" \
 		--timeout 900 -- \
 		'mount -t tracefs none /sys/kernel/tracing' \
 		'echo 0 >/sys/kernel/tracing/options/record-cmd' \

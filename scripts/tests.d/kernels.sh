@@ -2,8 +2,6 @@
 #
 # The oldest kernel and the newest, with the KUnit suites but for what is slow.
 
-no_slow=y
 while read -r row; do
-	run_row "$row" build kunit-modules
+	no_slow=y run_row "$row" build kunit-modules
 done < <(booted_rows)
-no_slow=''

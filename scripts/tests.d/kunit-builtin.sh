@@ -84,8 +84,8 @@ kunit_builtin()
 	done < <("$DOD_TOP/scripts/graft" "$source_tree"
 		printf '%s\n' "${DOD_MAKE_OPTIONS[@]}")
 
-	# What is slow runs as modules, and kunit.py of 6.1 cannot tell it.
-	! grep -q -- "'--filter'," "$source_tree/tools/testing/kunit/kunit.py" ||
+	# By default what is slow runs as modules only; kunit.py of 6.1 cannot tell it.
+	[ -z "$short" ] || ! grep -q -- "'--filter'," "$source_tree/tools/testing/kunit/kunit.py" ||
 		options+=(--filter 'speed>slow')
 	# In 7.x the serial console has a thread of its own, and lags behind.
 	note "kunit.py run, log in $log"
